@@ -1,0 +1,76 @@
+/// \file
+/// The parser of the command line: flags and positional arguments by a table, with the habits of
+/// the command line that container engines know.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tare::cli {
+
+enum class FlagType : std::uint8_t {
+  boolean,  ///< --flag, --flag=true, --flag=false
+  text,     ///< the last one given counts
+  texts,    ///< may be repeated; a comma does not separate
+  number,   ///< 0 or more, the last one given counts
+  numbers,  ///< each 0 … 2^32-1, may be repeated
+};
+
+struct Flag {
+  const char* name;  ///< without dashes
+  char letter;       ///< the short form, 0: none
+  FlagType type;
+  const char* value;  ///< how help calls its value: "DIR"; empty for booleans
+  const char* help;
+  bool hidden = false;
+};
+
+using Flags = std::span<const Flag* const>;
+
+/// Whether flags may follow the first positional argument.
+enum class FlagsAfterArgument : bool { no, yes };
+
+/// A command line that does not fit its table. `what` is the sentence.
+struct UsageError {
+  std::string what;
+};
+
+/// What was given. Refers to argv.
+class Arguments {
+ public:
+  /// Throws UsageError.
+  Arguments(std::span<char* const> words, Flags flags, FlagsAfterArgument after);
+
+  bool given(const Flag& flag) const noexcept;
+  bool is_set(const Flag& flag) const noexcept;  ///< boolean
+  std::string text(const Flag& flag) const;      ///< text; empty where not given
+  std::vector<std::string> texts(const Flag& flag) const;
+  std::uint32_t number(const Flag& flag) const;  ///< number; 0 where not given
+  std::vector<std::uint32_t> numbers(const Flag& flag) const;
+  /// --help or -h.
+  bool help() const noexcept { return help_; }
+  std::span<char* const> positional() const noexcept { return positional_; }
+
+ private:
+  struct Given {
+    const Flag* flag;
+    const char* value;
+  };
+  std::size_t take_flag(std::span<char* const> words, std::size_t at, Flags flags);
+  const Given* last(const Flag& flag) const noexcept;
+
+  std::vector<Given> given_;
+  std::vector<char*> positional_;
+  bool help_ = false;
+};
+
+/// Decimal digits and nothing else, at most 2^32-1; false otherwise.
+bool parse_number(std::string_view text, std::uint32_t& number) noexcept;
+/// The words for a truth value: 1, t, true, 0, f, false in any usual case; false where it is none.
+bool parse_boolean(std::string_view text, bool& value) noexcept;
+
+}  // namespace tare::cli

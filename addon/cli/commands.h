@@ -1,0 +1,31 @@
+/// \file
+/// The verbs. Each returns the exit status; errors are thrown (Verb::run).
+#pragma once
+
+#include <string_view>
+
+#include "verbs.h"
+
+namespace tare::cli {
+
+int create(const Call& call);
+int start(const Call& call);
+int run(const Call& call);
+int exec(const Call& call);
+int state(const Call& call);
+int list(const Call& call);
+int ps(const Call& call);
+int kill(const Call& call);
+int remove(const Call& call);
+int spec(const Call& call);
+int features(const Call& call);
+int plan(const Call& call);
+
+/// Writes to standard output at once.
+void print(std::string_view text);
+/// The choice of a flag like --format: `first` where it is not given. Throws `invalid_argument` for
+/// another word.
+bool is_second_choice(const Call& call, const Flag& flag, std::string_view first,
+                      std::string_view second);
+
+}  // namespace tare::cli

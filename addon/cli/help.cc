@@ -1,0 +1,90 @@
+#include <algorithm>
+
+#include "verbs.h"
+
+namespace tare::cli {
+
+namespace {
+
+constexpr std::string_view indent = "   ";
+
+void pad(std::string& line, std::size_t width) {
+  line.append(line.size() < width ? width - line.size() : 1, ' ');
+}
+
+/// "--bundle DIR, -b DIR"
+std::string spelled(const Flag& flag) {
+  const std::string value = *flag.value == '\0' ? "" : " " + std::string(flag.value);
+  std::string text = "--" + std::string(flag.name) + value;
+  if (flag.letter != 0) text += std::string(", -") + flag.letter + value;
+  return text;
+}
+
+std::string options(Flags flags) {
+  static constexpr Flag help_flag{"help", 'h', FlagType::boolean, "", "print this"};
+  std::size_t width = spelled(help_flag).size();
+  for (const Flag* flag : flags) {
+    if (!flag->hidden) width = std::max(width, spelled(*flag).size());
+  }
+  width += 2 * indent.size();
+
+  std::string text;
+  const auto add = [&](const Flag& flag) {
+    std::string line = std::string(indent) + spelled(flag);
+    pad(line, width);
+    for (const char c : std::string_view(flag.help)) {
+      line += c;
+      if (c == '\n') line.append(width, ' ');
+    }
+    text += line + "\n";
+  };
+  for (const Flag* flag : flags) {
+    if (!flag->hidden) add(*flag);
+  }
+  add(help_flag);
+  return text;
+}
+
+/// Every line of `text`, indented.
+std::string indented(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    out += std::string(indent) + std::string(text.substr(0, end)) + "\n";
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string help() {
+  std::string text =
+      "NAME:\n"
+      "   tare - a low-level container runtime, by the OCI runtime specification\n\n"
+      "USAGE:\n"
+      "   tare [option ...] command [argument ...]\n\n"
+      "COMMANDS:\n";
+  std::size_t width = std::string_view("help, h").size();
+  for (const Verb& verb : verbs()) width = std::max(width, std::string_view(verb.name).size());
+  width += 2 * indent.size();
+  const auto add = [&](std::string_view name, std::string_view usage) {
+    std::string line = std::string(indent) + std::string(name);
+    pad(line, width);
+    text += line + std::string(usage) + "\n";
+  };
+  for (const Verb& verb : verbs()) add(verb.name, verb.usage);
+  add("help, h", "print this, or the help of a command");
+  return text + "\nOPTIONS:\n" + options(global_flags());
+}
+
+std::string help(const Verb& verb) {
+  const std::string name = verb.name;
+  const std::string arguments = *verb.arguments == '\0' ? "" : " " + std::string(verb.arguments);
+  std::string text = "NAME:\n   tare " + name + " - " + verb.usage + "\n\nUSAGE:\n   tare " + name +
+                     " [option ...]" + arguments + "\n";
+  if (*verb.description != '\0') text += "\nDESCRIPTION:\n" + indented(verb.description);
+  return text + "\nOPTIONS:\n" + options(verb.flags);
+}
+
+}  // namespace tare::cli

@@ -1,0 +1,161 @@
+// tare: the command line. Start-up is most of what a short verb costs, so nothing here needs a
+// constructor before main, a locale or a name service, and output is one write(2).
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+
+#include "commands.h"
+#include "log.h"
+#include "tare/error.h"
+#include "verbs.h"
+
+namespace tare::cli {
+
+namespace {
+
+/// A closed standard stream would be reused by the next file that is opened, and the container
+/// would get it.
+void open_standard_streams() {
+  std::array<pollfd, 3> streams = {{{0, 0, 0}, {1, 0, 0}, {2, 0, 0}}};
+  if (::poll(streams.data(), streams.size(), 0) <= 0) return;
+  for (const pollfd& stream : streams) {
+    if ((stream.revents & POLLNVAL) != 0 && ::open("/dev/null", O_RDWR) < 0) std::abort();
+  }
+}
+
+void incorrect_usage(const std::string& help_text) { print("Incorrect Usage.\n\n" + help_text); }
+
+/// Throws UsageError unless the number of positional arguments fits the verb.
+void check_count(const Verb& verb, std::size_t count) {
+  const auto min = static_cast<std::size_t>(verb.min_arguments);
+  const auto max = static_cast<std::size_t>(verb.max_arguments);
+  const char* how = nullptr;
+  std::size_t wanted = min;
+  if (verb.max_arguments == verb.min_arguments) {
+    if (count != min) how = "exactly";
+  } else if (count < min) {
+    how = "a minimum of";
+  } else if (verb.max_arguments >= 0 && count > max) {
+    how = "a maximum of";
+    wanted = max;
+  }
+  if (how == nullptr) return;
+  throw UsageError{"tare: \"" + std::string(verb.name) + "\" requires " + how + " " +
+                   std::to_string(wanted) + " argument(s)"};
+}
+
+std::optional<bool> parse_rootless(const std::string& text) {
+  bool value = false;
+  if (text.empty() || text == "auto") return std::nullopt;
+  if (!parse_boolean(text, value)) {
+    throw Error(ErrorKind::invalid_argument,
+                "--rootless " + text + ": expected true, false or auto");
+  }
+  return value;
+}
+
+/// --root as an absolute path; the core chooses where it is not given.
+std::string parse_root(const Arguments& arguments) {
+  if (!arguments.given(flag::root)) return {};
+  const std::string given = arguments.text(flag::root);
+  const std::string root = absolute_path(given);
+  if (given.empty() || root == "/") {
+    throw Error(ErrorKind::invalid_argument,
+                "--root \"" + given + "\": must not be /, name a directory of its own");
+  }
+  return root;
+}
+
+void open_log(const Arguments& arguments) {
+  const std::string format = arguments.text(flag::log_format);
+  if (!format.empty() && format != "text" && format != "json") {
+    throw Error(ErrorKind::invalid_argument,
+                "--log-format " + format + ": invalid log-format, expected text or json");
+  }
+  log::open(arguments.text(flag::log), format == "json" ? log::Format::json : log::Format::text,
+            arguments.is_set(flag::debug));
+}
+
+int fail(const char* message, int status) {
+  log::error(message);
+  return status;
+}
+
+int run_verb(const Verb& verb, const Arguments& global, std::span<char* const> words) {
+  try {
+    const Arguments arguments(words, verb.flags, verb.after);
+    if (arguments.help()) {
+      print(help(verb));
+      return 0;
+    }
+    check_count(verb, arguments.positional().size());
+    const Runtime runtime = {.root = parse_root(global),
+                             .systemd_cgroup = global.is_set(flag::systemd_cgroup),
+                             .rootless = parse_rootless(global.text(flag::rootless)),
+                             .warn = [](const std::string& text) { log::warning(text); }};
+    if (log::debugging()) log::debug(std::string("command: ") + verb.name);
+    return verb.run({runtime, arguments});
+  } catch (const UsageError& error) {
+    incorrect_usage(help(verb));
+    return fail(error.what.c_str(), 1);
+  } catch (const std::exception& error) {
+    return fail(error.what(), verb.failure);
+  }
+}
+
+/// help [VERB]
+int print_help(std::span<char* const> words) {
+  const Verb* verb = words.empty() ? nullptr : find_verb(words.front());
+  if (!words.empty() && verb == nullptr) {
+    throw Error(ErrorKind::invalid_argument,
+                "tare: no help topic for " + std::string(words.front()) + ", see tare help");
+  }
+  print(verb == nullptr ? help() : help(*verb));
+  return 0;
+}
+
+int run_words(const Arguments& global) {
+  if (global.is_set(flag::version)) {
+    print("tare version " TARE_VERSION "\n");
+    return 0;
+  }
+  const auto words = global.positional();
+  if (global.help() || words.empty()) {
+    print(help());
+    return 0;
+  }
+  open_log(global);
+  const std::string name = words.front();
+  if (name == "help" || name == "h") return print_help(words.subspan(1));
+  const Verb* verb = find_verb(name);
+  if (verb != nullptr) return run_verb(*verb, global, words.subspan(1));
+  const char* what =
+      is_planned(name) ? ": not implemented yet" : ": no such command, see tare help";
+  throw Error(is_planned(name) ? ErrorKind::unsupported : ErrorKind::invalid_argument,
+              "tare: " + name + what);
+}
+
+int main(std::span<char* const> words) {
+  open_standard_streams();
+  try {
+    return run_words(Arguments(words.subspan(1), global_flags(), FlagsAfterArgument::no));
+  } catch (const UsageError& error) {
+    incorrect_usage(help());
+    return fail(error.what.c_str(), 1);
+  } catch (const std::exception& error) {
+    return fail(error.what(), 1);
+  }
+}
+
+}  // namespace
+
+}  // namespace tare::cli
+
+int main(int argc, char** argv) {
+  // All that is to be written has been written: there is nothing for exit(3) to flush.
+  _exit(tare::cli::main({argv, static_cast<std::size_t>(argc)}));
+}

@@ -1,0 +1,146 @@
+#include "notify.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "log.h"
+#include "tare/error.h"
+
+namespace tare::cli {
+
+namespace {
+
+constexpr const char* socket_name = "notify.sock";
+/// How long a service manager may take; one that does not know BARRIER= never closes the
+/// descriptor.
+constexpr int barrier_milliseconds = 30'000;
+
+/// The address of `path`, where a leading '@' means the abstract namespace, and its length.
+std::pair<sockaddr_un, socklen_t> address_of(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    throw Error(ErrorKind::invalid_argument,
+                "NOTIFY_SOCKET " + path + ": an address has 1 to 107 bytes");
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const bool abstract = path.front() == '@';
+  if (abstract) address.sun_path[0] = '\0';
+  const std::size_t size = offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1);
+  return {address, static_cast<socklen_t>(size)};
+}
+
+Fd datagram_socket() {
+  Fd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) throw_errno("socket");
+  return fd;
+}
+
+}  // namespace
+
+std::string notify_socket_of_caller() {
+  const char* value = std::getenv("NOTIFY_SOCKET");
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+NotifySocket::NotifySocket(const std::string& directory, std::string host)
+    : socket_(datagram_socket()), host_(std::move(host)) {
+  address_of(host_);
+  const Fd dir = open_file(AT_FDCWD, directory, O_PATH | O_DIRECTORY);
+  if (::unlinkat(dir.get(), socket_name, 0) != 0 && errno != ENOENT) {
+    throw_errno("unlinkat", directory + "/" + socket_name);
+  }
+  // By way of the descriptor, for the directory's path may be longer than an address.
+  const auto [address, size] =
+      address_of("/proc/self/fd/" + std::to_string(dir.get()) + "/" + socket_name);
+  if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
+    throw_errno("bind", directory + "/" + socket_name);
+  }
+  // The container's process may have any uid.
+  if (::fchmodat(dir.get(), socket_name, 0777, 0) != 0) {
+    throw_errno("fchmodat", directory + "/" + socket_name);
+  }
+}
+
+void NotifySocket::send(std::string_view text, int passed_fd) const {
+  auto [address, size] = address_of(host_);
+  iovec data = {.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
+  msghdr message = {};
+  message.msg_name = &address;
+  message.msg_namelen = size;
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  if (passed_fd >= 0) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &passed_fd, sizeof passed_fd);
+  }
+  const Fd client = datagram_socket();
+  if (::sendmsg(client.get(), &message, MSG_NOSIGNAL) < 0) {
+    throw_errno("sendmsg", "NOTIFY_SOCKET " + host_);
+  }
+}
+
+bool NotifySocket::forward(pid_t main_pid) const {
+  std::array<char, 4096> buffer;
+  const ssize_t size = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (size < 0) return false;
+  std::string_view text(buffer.data(), static_cast<std::size_t>(size));
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    if (line.starts_with("READY=")) {
+      if (log::debugging()) log::debug("the container reports " + std::string(line));
+      send(std::string(line) + "\n", -1);
+      send("MAINPID=" + std::to_string(main_pid) + "\n", -1);
+      return true;
+    }
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  return false;
+}
+
+void NotifySocket::barrier() const {
+  std::array<int, 2> pipe = {};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) throw_errno("pipe2");
+  const Fd reader(pipe[0]);
+  Fd writer(pipe[1]);
+  send("BARRIER=1", writer.get());
+  writer.reset();
+  pollfd closed = {.fd = reader.get(), .events = POLLIN, .revents = 0};
+  if (::poll(&closed, 1, barrier_milliseconds) == 0) {
+    log::warning("NOTIFY_SOCKET " + host_ + ": no answer to BARRIER=1 within 30 s, going on");
+  }
+}
+
+void NotifySocket::wait_until_ready(int pidfd, pid_t main_pid) const {
+  std::array<pollfd, 2> wanted = {{{fd(), POLLIN, 0}, {pidfd, POLLIN, 0}}};
+  while (true) {
+    if (::poll(wanted.data(), wanted.size(), -1) < 0 && errno != EINTR) throw_errno("poll");
+    // What was sent before the end of the process counts.
+    if ((wanted[0].revents & POLLIN) != 0) {
+      if (forward(main_pid)) return barrier();
+    } else if (wanted[1].revents != 0) {
+      return;
+    }
+  }
+}
+
+}  // namespace tare::cli

@@ -1,0 +1,133 @@
+#include "verbs.h"
+
+#include <array>
+
+#include "commands.h"
+
+namespace tare::cli {
+
+namespace {
+
+constexpr std::array global_table = {
+    &flag::debug,          &flag::log,      &flag::log_format, &flag::root,
+    &flag::systemd_cgroup, &flag::rootless, &flag::version};
+
+constexpr std::array create_flags = {
+    &flag::bundle,   &flag::console_socket, &flag::pidfd_socket, &flag::pid_file,
+    &flag::no_pivot, &flag::no_new_keyring, &flag::preserve_fds};
+constexpr std::array run_flags = {&flag::bundle,       &flag::console_socket, &flag::pidfd_socket,
+                                  &flag::pid_file,     &flag::detach,         &flag::keep,
+                                  &flag::no_subreaper, &flag::no_pivot,       &flag::no_new_keyring,
+                                  &flag::preserve_fds};
+constexpr std::array exec_flags = {&flag::console_socket,
+                                   &flag::pidfd_socket,
+                                   &flag::cwd,
+                                   &flag::env,
+                                   &flag::tty,
+                                   &flag::user,
+                                   &flag::additional_gids,
+                                   &flag::process,
+                                   &flag::detach,
+                                   &flag::pid_file,
+                                   &flag::process_label,
+                                   &flag::apparmor,
+                                   &flag::no_new_privs,
+                                   &flag::cap,
+                                   &flag::exec_preserve_fds,
+                                   &flag::cgroup,
+                                   &flag::ignore_paused};
+constexpr std::array delete_flags = {&flag::force};
+constexpr std::array kill_flags = {&flag::all};
+constexpr std::array list_flags = {&flag::format, &flag::quiet};
+constexpr std::array ps_flags = {&flag::format};
+constexpr std::array spec_flags = {&flag::bundle, &flag::rootless_spec};
+constexpr std::array plan_flags = {&flag::bundle, &flag::plan_format, &flag::no_pivot,
+                                   &flag::no_new_keyring};
+
+constexpr auto interleaved = FlagsAfterArgument::yes;
+constexpr auto flags_first = FlagsAfterArgument::no;
+
+constexpr std::array table = {
+    Verb{"create", "create a container; its program waits for start", "<container-id>",
+         "Sets up all of the container that the bundle's config.json describes. The program\n"
+         "of the config is held until start.\n",
+         create_flags, 1, 1, interleaved, create},
+    Verb{"delete", "remove a container that has ended", "<container-id>",
+         "Removes the state and the cgroup of a container that has ended or that was never\n"
+         "started.\n",
+         delete_flags, 1, 1, interleaved, remove},
+    Verb{"exec", "run a further process in a container",
+         "<container-id> <command> [argument ...]  |  --process FILE <container-id>",
+         "Flags end at the container's id. The exit status is that of the process, or 255\n"
+         "where it could not be run.\n",
+         exec_flags, 1, -1, flags_first, exec, 255},
+    Verb{"features",
+         "print what this runtime supports, as JSON",
+         "",
+         "",
+         {},
+         0,
+         0,
+         interleaved,
+         features},
+    Verb{"kill", "send a signal to a container's first process", "<container-id> [signal]",
+         "The signal is a name, with or without SIG, or a number; TERM where none is given.\n",
+         kill_flags, 1, 2, flags_first, kill},
+    Verb{"list", "list containers", "", "", list_flags, 0, 0, interleaved, list},
+    Verb{"plan", "print what would be done to start a container", "",
+         "Needs no privilege and changes nothing.\n", plan_flags, 0, 0, interleaved, plan},
+    Verb{"ps", "list the processes of a container", "<container-id> [ps option ...]",
+         "A table is made by ps(1), called with the options that follow the container's id\n"
+         "(default: -ef).\n",
+         ps_flags, 1, -1, flags_first, ps},
+    Verb{"run", "create a container, start it and wait for its end", "<container-id>",
+         "The exit status is that of the container's program. The container is deleted when\n"
+         "the program has ended.\n",
+         run_flags, 1, 1, interleaved, run},
+    Verb{"spec", "write a config.json to start from", "", "", spec_flags, 0, 0, interleaved, spec},
+    Verb{"start",
+         "let the program of a created container go",
+         "<container-id>",
+         "",
+         {},
+         1,
+         1,
+         interleaved,
+         start},
+    Verb{"state",
+         "print the state of a container, as JSON",
+         "<container-id>",
+         "",
+         {},
+         1,
+         1,
+         interleaved,
+         state},
+};
+
+/// Verbs of runc that are to come. They are refused by name, so that an engine's log says what is
+/// missing.
+constexpr std::array<std::string_view, 6> planned = {"checkpoint", "events", "pause",
+                                                     "restore",    "resume", "update"};
+
+}  // namespace
+
+std::span<const Verb> verbs() noexcept { return table; }
+
+Flags global_flags() noexcept { return global_table; }
+
+const Verb* find_verb(std::string_view name) noexcept {
+  for (const Verb& verb : table) {
+    if (name == verb.name) return &verb;
+  }
+  return nullptr;
+}
+
+bool is_planned(std::string_view name) noexcept {
+  for (const std::string_view one : planned) {
+    if (name == one) return true;
+  }
+  return false;
+}
+
+}  // namespace tare::cli

@@ -1,0 +1,125 @@
+/// \file
+/// The table of verbs: it drives parsing and help, so that neither can tell of a flag that the
+/// other does not know.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "args.h"
+#include "tare/container.h"
+
+namespace tare::cli {
+
+/// What a verb is called with.
+struct Call {
+  const Runtime& runtime;
+  const Arguments& arguments;
+
+  /// The first positional argument.
+  const char* id() const { return arguments.positional().front(); }
+};
+
+struct Verb {
+  const char* name;
+  const char* usage;        ///< what it does, in one line
+  const char* arguments;    ///< "<container-id> [signal]"
+  const char* description;  ///< more lines for its help, each ends with a newline; may be empty
+  Flags flags;
+  int min_arguments;
+  int max_arguments;  ///< -1: any number
+  FlagsAfterArgument after;
+  /// Returns the exit status. Throws tare::Error, UsageError.
+  int (*run)(const Call&);
+  int failure = 1;  ///< exit status where it throws tare::Error
+};
+
+std::span<const Verb> verbs() noexcept;
+const Verb* find_verb(std::string_view name) noexcept;
+/// A verb of runc that tare does not have yet.
+bool is_planned(std::string_view name) noexcept;
+
+/// Help texts, made from the table.
+std::string help();
+std::string help(const Verb& verb);
+
+namespace flag {
+
+using enum FlagType;
+
+// Of tare itself, before the verb.
+inline constexpr Flag debug{"debug", 0, boolean, "", "log what is done as well"};
+inline constexpr Flag log{"log", 0, text, "FILE",
+                          "append the log to FILE (default: standard error)"};
+inline constexpr Flag log_format{"log-format", 0, text, "text|json",
+                                 "format of the log (default: text)"};
+inline constexpr Flag root{"root", 0, text, "DIR",
+                           "where the state of containers is kept (default: /run/tare, or\n"
+                           "$XDG_RUNTIME_DIR/tare without privilege)"};
+inline constexpr Flag systemd_cgroup{
+    "systemd-cgroup", 0, boolean, "",
+    "let systemd make the cgroup; cgroupsPath is SLICE:PREFIX:NAME"};
+inline constexpr Flag rootless{"rootless", 0, text, "true|false|auto",
+                               "tolerate that cgroups may not be changed (default: auto)"};
+inline constexpr Flag version{"version", 'v', boolean, "", "print the version"};
+
+// create, run, exec.
+inline constexpr Flag bundle{
+    "bundle", 'b', text, "DIR",
+    "the bundle, a directory with config.json (default: the working directory)"};
+inline constexpr Flag console_socket{"console-socket", 0, text, "PATH",
+                                     "AF_UNIX socket that gets the master of the terminal"};
+inline constexpr Flag pidfd_socket{"pidfd-socket", 0, text, "PATH",
+                                   "AF_UNIX socket that gets a pidfd of the process"};
+inline constexpr Flag pid_file{"pid-file", 0, text, "FILE", "write the process id to FILE"};
+inline constexpr Flag no_pivot{"no-pivot", 0, boolean, "",
+                               "move the root instead of pivot_root(2), for a rootfs on a ramdisk"};
+inline constexpr Flag no_new_keyring{"no-new-keyring", 0, boolean, "",
+                                     "keep the session keyring of the caller"};
+inline constexpr Flag preserve_fds{
+    "preserve-fds", 0, number, "N",
+    "pass N more descriptors, after standard streams and $LISTEN_FDS"};
+inline constexpr Flag detach{"detach", 'd', boolean, "", "do not wait for the process"};
+inline constexpr Flag keep{"keep", 0, boolean, "", "do not delete the container when it has ended"};
+inline constexpr Flag no_subreaper{"no-subreaper", 0, boolean, "",
+                                   "do not become the parent of orphaned processes"};
+
+// exec.
+inline constexpr Flag exec_preserve_fds{"preserve-fds", 0, number, "N",
+                                        "pass N more descriptors, after standard streams"};
+inline constexpr Flag cwd{"cwd", 0, text, "DIR", "working directory in the container"};
+inline constexpr Flag env{"env", 'e', texts, "NAME=VALUE", "set an environment variable"};
+inline constexpr Flag tty{"tty", 't', boolean, "", "give the process a terminal"};
+inline constexpr Flag user{"user", 'u', text, "UID[:GID]", "user and group, as numbers"};
+inline constexpr Flag additional_gids{"additional-gids", 'g', numbers, "GID",
+                                      "a supplementary group"};
+inline constexpr Flag process{"process", 'p', text, "FILE",
+                              "the OCI process object, instead of command and other flags of it"};
+inline constexpr Flag process_label{"process-label", 0, text, "LABEL", "SELinux label"};
+inline constexpr Flag apparmor{"apparmor", 0, text, "PROFILE", "AppArmor profile"};
+inline constexpr Flag no_new_privs{"no-new-privs", 0, boolean, "", "set no_new_privs of prctl(2)"};
+inline constexpr Flag cap{"cap", 'c', texts, "CAP", "a further capability"};
+inline constexpr Flag cgroup{"cgroup", 0, texts, "[CONTROLLER[,...]:]PATH",
+                             "an existing cgroup below the container's"};
+inline constexpr Flag ignore_paused{"ignore-paused", 0, boolean, "",
+                                    "allow it in a paused container"};
+
+// Others.
+inline constexpr Flag all{"all", 'a', boolean, "", "a container that is not running is no error",
+                          true};
+inline constexpr Flag force{"force", 'f', boolean, "",
+                            "kill what still runs; a container that does not exist is no error"};
+inline constexpr Flag format{"format", 'f', text, "table|json",
+                             "format of the output (default: table)"};
+inline constexpr Flag quiet{"quiet", 'q', boolean, "", "ids only"};
+inline constexpr Flag rootless_spec{"rootless", 0, boolean, "", "for a caller without privilege"};
+inline constexpr Flag plan_format{"format", 'f', text, "text|json",
+                                  "format of the output (default: text)"};
+
+}  // namespace flag
+
+/// Flags before the verb.
+Flags global_flags() noexcept;
+
+}  // namespace tare::cli

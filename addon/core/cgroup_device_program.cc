@@ -1,0 +1,441 @@
+// The device filter: an eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE, compiled from the rules.
+//
+// What it costs is the kernel's verifier, which follows both sides of each conditional jump and
+// copies and compares its whole state there: 2 to 3 µs a jump, on a machine where loading the
+// shortest program takes 22 µs, and far more where a jump tests what an earlier one has decided
+// (then it goes back over all that led there, to know how much of it mattered). Arithmetic costs
+// 0.2 to 0.6 µs an instruction, attaching 1.5 µs. So a program that tests rule by rule, type, major
+// and minor each time, takes 230 µs for the default rules, and the one that is made here 42 µs:
+// rules are first resolved to what they mean for each device that any of them names, and then
+// become one comparison a device of (major, minor) as one number, or of a whole group of devices
+// whose numbers lie close together.
+
+#include <linux/bpf.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tare/cgroup.h"
+#include "tare/error.h"
+
+namespace tare {
+
+namespace {
+
+// The context's halfwords are read by their place in a little-endian word.
+static_assert(std::endian::native == std::endian::little);
+
+/// Access bits as the kernel's program context has them.
+using Access = unsigned;
+constexpr Access access_mknod = BPF_DEVCG_ACC_MKNOD;
+constexpr Access access_all = BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE;
+
+constexpr std::int64_t any = -1;
+/// A number that no rule names.
+constexpr std::int64_t other = -2;
+
+// What the kernel keeps of a device number (MINORBITS of include/linux/kdev_t.h); no device matches
+// a rule with a larger one.
+constexpr std::int64_t major_end = 1 << 12;
+constexpr std::int64_t minor_end = 1 << 20;
+
+struct Rule {
+  bool character;
+  bool block;
+  bool allow;
+  std::int64_t major;
+  std::int64_t minor;
+  Access access;
+};
+
+constexpr Rule allowed(std::int64_t major, std::int64_t minor) {
+  return {.character = true,
+          .block = false,
+          .allow = true,
+          .major = major,
+          .minor = minor,
+          .access = access_all};
+}
+
+constexpr std::array default_rules{
+    Rule{.character = true,
+         .block = true,
+         .allow = true,
+         .major = any,
+         .minor = any,
+         .access = access_mknod},
+    allowed(1, 3),      // null
+    allowed(1, 5),      // zero
+    allowed(1, 7),      // full
+    allowed(1, 8),      // random
+    allowed(1, 9),      // urandom
+    allowed(5, 0),      // tty
+    allowed(5, 2),      // ptmx
+    allowed(136, any),  // pts/*
+    allowed(10, 200),   // net/tun
+};
+
+[[noreturn]] void fail_rule(std::size_t index, std::string_view member,
+                            const std::string& message) {
+  const std::string path =
+      "linux.resources.devices[" + std::to_string(index) + "]." + std::string(member);
+  Error error(ErrorKind::invalid_config, "config.json: " + path + ": " + message);
+  error.with_path(path);
+  throw error;
+}
+
+Access parse_access(const std::string& letters, std::size_t index) {
+  Access access = 0;
+  for (const char letter : letters) {
+    switch (letter) {
+      case 'r':
+        access |= BPF_DEVCG_ACC_READ;
+        break;
+      case 'w':
+        access |= BPF_DEVCG_ACC_WRITE;
+        break;
+      case 'm':
+        access |= BPF_DEVCG_ACC_MKNOD;
+        break;
+      default:
+        fail_rule(index, "access", "\"" + letters + "\" is not made of r, w and m");
+    }
+  }
+  return letters.empty() ? access_all : access;
+}
+
+std::vector<Rule> resolve(const std::vector<DeviceRule>& given) {
+  std::vector<Rule> rules;
+  rules.reserve(given.size() + default_rules.size());
+  for (std::size_t index = 0; index < given.size(); ++index) {
+    const DeviceRule& rule = given[index];
+    const std::int64_t major = rule.major.value_or(any);
+    const std::int64_t minor = rule.minor.value_or(any);
+    if (major < any) {
+      fail_rule(index, "major", std::to_string(major) + " is negative; leave it out to match any");
+    }
+    if (minor < any) {
+      fail_rule(index, "minor", std::to_string(minor) + " is negative; leave it out to match any");
+    }
+    if (major < major_end && minor < minor_end) {
+      rules.push_back({.character = rule.type != 'b',
+                       .block = rule.type != 'c',
+                       .allow = rule.allow,
+                       .major = major,
+                       .minor = minor,
+                       .access = parse_access(rule.access, index)});
+    }
+  }
+  rules.insert(rules.end(), default_rules.begin(), default_rules.end());
+  return rules;
+}
+
+/// What the rules of one type mean.
+struct Meaning {
+  struct Number {
+    std::uint32_t number;
+    Access access;
+    bool operator==(const Number&) const = default;
+  };
+  /// (major << 20 | minor) by number: first, these;
+  std::vector<Number> devices;
+  /// then any minor of these majors,
+  std::vector<Number> majors;
+  /// then any major with these minors,
+  std::vector<Number> minors;
+  /// then the rest.
+  Access rest = 0;
+  bool operator==(const Meaning&) const = default;
+  bool is_constant() const { return devices.empty() && majors.empty() && minors.empty(); }
+};
+
+Access evaluate(const std::vector<Rule>& rules, std::int64_t major, std::int64_t minor) {
+  Access access = 0;
+  for (const Rule& rule : rules) {
+    if ((rule.major == any || rule.major == major) && (rule.minor == any || rule.minor == minor)) {
+      access = rule.allow ? access | rule.access : access & ~rule.access;
+    }
+  }
+  return access;
+}
+
+void sort_unique(std::vector<std::int64_t>& numbers) {
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+}
+
+const Meaning::Number* find(const std::vector<Meaning::Number>& numbers, std::int64_t number) {
+  const auto found = std::find_if(numbers.begin(), numbers.end(),
+                                  [&](const auto& each) { return each.number == number; });
+  return found == numbers.end() ? nullptr : &*found;
+}
+
+/// `rules` are of one type. What is as it would be without its entry gets none.
+Meaning make_meaning(const std::vector<Rule>& rules) {
+  Meaning meaning;
+  meaning.rest = evaluate(rules, other, other);
+  std::vector<std::int64_t> majors;
+  std::vector<std::int64_t> minors_of_any;
+  std::vector<std::int64_t> devices;
+  for (const Rule& rule : rules) {
+    if (rule.major != any) {
+      majors.push_back(rule.major);
+    } else if (rule.minor != any) {
+      minors_of_any.push_back(rule.minor);
+    }
+  }
+  sort_unique(majors);
+  sort_unique(minors_of_any);
+  const auto add = [](std::vector<Meaning::Number>& list, std::int64_t number, Access access,
+                      Access otherwise) {
+    if (access != otherwise) {
+      list.push_back({static_cast<std::uint32_t>(number), access});
+    }
+  };
+  for (const std::int64_t major : majors) {
+    add(meaning.majors, major, evaluate(rules, major, other), meaning.rest);
+    for (const std::int64_t minor : minors_of_any) {
+      devices.push_back(major * minor_end + minor);
+    }
+  }
+  for (const std::int64_t minor : minors_of_any) {
+    add(meaning.minors, minor, evaluate(rules, other, minor), meaning.rest);
+  }
+  for (const Rule& rule : rules) {
+    if (rule.major != any && rule.minor != any) {
+      devices.push_back(rule.major * minor_end + rule.minor);
+    }
+  }
+  sort_unique(devices);
+  for (const std::int64_t device : devices) {
+    const std::int64_t major = device / minor_end;
+    const std::int64_t minor = device % minor_end;
+    const Meaning::Number* fallback = find(meaning.majors, major);
+    if (fallback == nullptr) {
+      fallback = find(meaning.minors, minor);
+    }
+    add(meaning.devices, device, evaluate(rules, major, minor),
+        fallback == nullptr ? meaning.rest : fallback->access);
+  }
+  return meaning;
+}
+
+/// Writes the program; all its jumps go forward.
+class Assembler {
+ public:
+  void emit(std::uint8_t code, int destination, int source, std::int16_t offset,
+            std::int32_t immediate) {
+    struct bpf_insn instruction = {};
+    instruction.code = code;
+    instruction.dst_reg = static_cast<std::uint8_t>(destination) & 0xf;
+    instruction.src_reg = static_cast<std::uint8_t>(source) & 0xf;
+    instruction.off = offset;
+    instruction.imm = immediate;
+    program_.push_back(instruction);
+  }
+  void load(std::uint8_t size, int destination, std::size_t offset) {
+    emit(BPF_LDX | BPF_MEM | size, destination, context, static_cast<std::int16_t>(offset), 0);
+  }
+  void calculate(std::uint8_t width, std::uint8_t operation, int destination, std::int32_t value) {
+    emit(width | operation | BPF_K, destination, 0, 0, value);
+  }
+  void calculate_with(std::uint8_t width, std::uint8_t operation, int destination, int source) {
+    emit(width | operation | BPF_X, destination, source, 0, 0);
+  }
+  /// Jumps to the answer for `access` where a register's low 32 bits compare so with `value`.
+  void answer_if(std::uint8_t comparison, int reg, std::uint32_t value, Access access) {
+    to_answer_[access].push_back(jump_if(comparison, reg, value));
+  }
+  /// A jump that `land` gives its target.
+  std::size_t jump_if(std::uint8_t comparison, int reg, std::uint32_t value) {
+    emit(BPF_JMP32 | comparison | BPF_K, reg, 0, 0, static_cast<std::int32_t>(value));
+    return program_.size() - 1;
+  }
+  void land(std::size_t jump) {
+    const std::size_t distance = program_.size() - jump - 1;
+    if (distance > INT16_MAX) {
+      throw Error(
+          ErrorKind::invalid_config,
+          "config.json: linux.resources.devices: too many rules for one filter; use wildcards");
+    }
+    program_[jump].off = static_cast<std::int16_t>(distance);
+  }
+  /// The answers that were asked for, the one for `first` before all others.
+  void answers(Access first) {
+    answer(first);
+    for (Access access = 0; access < to_answer_.size(); ++access) {
+      if (!to_answer_[access].empty()) {
+        answer(access);
+      }
+    }
+  }
+  std::string bytes() const {
+    return std::string(reinterpret_cast<const char*>(program_.data()),
+                       program_.size() * sizeof program_.front());
+  }
+
+  static constexpr int result = BPF_REG_0;
+  static constexpr int context = BPF_REG_1;
+  static constexpr int major = BPF_REG_2;
+  static constexpr int minor = BPF_REG_3;
+  static constexpr int device = BPF_REG_4;
+  static constexpr int scratch = BPF_REG_5;
+
+ private:
+  /// Returns 1 where every requested bit is in `access`, else 0.
+  void answer(Access access) {
+    for (const std::size_t jump : to_answer_[access]) {
+      land(jump);
+    }
+    to_answer_[access].clear();
+    if (access == 0 || access == access_all) {
+      calculate(BPF_ALU64, BPF_MOV, result, access == 0 ? 0 : 1);
+    } else {
+      // The sign of (forbidden bits of the request) - 1.
+      load(BPF_H, result, offsetof(struct bpf_cgroup_dev_ctx, access_type) + 2);
+      calculate(BPF_ALU64, BPF_AND, result, static_cast<std::int32_t>(access_all & ~access));
+      calculate(BPF_ALU64, BPF_SUB, result, 1);
+      calculate(BPF_ALU64, BPF_RSH, result, 63);
+    }
+    emit(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+  }
+
+  std::vector<struct bpf_insn> program_;
+  std::array<std::vector<std::size_t>, access_all + 1> to_answer_;
+};
+
+/// Devices with the same answer whose numbers lie within 32 of each other: one test for all.
+struct Group {
+  std::uint32_t first = 0;
+  std::uint32_t bits = 0;  ///< bit N for `first` + N
+  Access access = 0;
+
+  int size() const { return std::popcount(bits); }
+  int span() const { return static_cast<int>(std::bit_width(bits)); }
+  bool is_range() const { return size() == span(); }
+};
+
+std::vector<Group> group(std::vector<Meaning::Number> devices) {
+  constexpr std::uint32_t window = 32;
+  std::stable_sort(devices.begin(), devices.end(),
+                   [](const auto& a, const auto& b) { return a.access < b.access; });
+  std::vector<Group> groups;
+  for (const auto& [number, access] : devices) {
+    if (groups.empty() || groups.back().access != access ||
+        number - groups.back().first >= window) {
+      groups.push_back({.first = number, .bits = 0, .access = access});
+    }
+    groups.back().bits |= 1U << (number - groups.back().first);
+  }
+  return groups;
+}
+
+/// The bit map's test ends in two states that both go on, for which the verifier does all that
+/// follows twice. So these come last.
+void test_devices(Assembler& program, const std::vector<Meaning::Number>& devices) {
+  constexpr int device = Assembler::device;
+  constexpr int scratch = Assembler::scratch;
+  std::vector<Group> maps;
+  for (const Group& each : group(devices)) {
+    if (each.is_range() && each.size() > 1) {
+      program.calculate_with(BPF_ALU, BPF_MOV, scratch, device);
+      program.calculate(BPF_ALU, BPF_SUB, scratch, static_cast<std::int32_t>(each.first));
+      program.answer_if(BPF_JLT, scratch, static_cast<std::uint32_t>(each.span()), each.access);
+    } else if (each.size() > 2) {
+      maps.push_back(each);
+    } else {
+      for (std::uint32_t bit = 0; bit < 32; ++bit) {
+        if ((each.bits >> bit & 1) != 0) {
+          program.answer_if(BPF_JEQ, device, each.first + bit, each.access);
+        }
+      }
+    }
+  }
+  for (const Group& each : maps) {
+    program.calculate_with(BPF_ALU, BPF_MOV, scratch, device);
+    program.calculate(BPF_ALU, BPF_SUB, scratch, static_cast<std::int32_t>(each.first));
+    const std::size_t past =
+        program.jump_if(BPF_JGE, scratch, static_cast<std::uint32_t>(each.span()));
+    program.calculate(BPF_ALU, BPF_MOV, Assembler::result, 1);
+    program.calculate_with(BPF_ALU, BPF_LSH, Assembler::result, scratch);
+    program.answer_if(BPF_JSET, Assembler::result, each.bits, each.access);
+    program.land(past);
+  }
+}
+
+/// Everything about one type of device, answers included.
+void test_type(Assembler& program, const Meaning& meaning) {
+  constexpr std::size_t major_offset = offsetof(struct bpf_cgroup_dev_ctx, major);
+  constexpr std::size_t minor_offset = offsetof(struct bpf_cgroup_dev_ctx, minor);
+  if (!meaning.devices.empty() || !meaning.majors.empty()) {
+    program.load(BPF_W, Assembler::major, major_offset);
+  }
+  if (!meaning.devices.empty() || !meaning.minors.empty()) {
+    program.load(BPF_W, Assembler::minor, minor_offset);
+  }
+  if (!meaning.devices.empty()) {
+    program.calculate_with(BPF_ALU, BPF_MOV, Assembler::device, Assembler::major);
+    program.calculate(BPF_ALU, BPF_LSH, Assembler::device, 20);
+    program.calculate_with(BPF_ALU, BPF_OR, Assembler::device, Assembler::minor);
+  }
+  // Only the exceptions from what is tested by major or minor alone must come before that.
+  std::vector<Meaning::Number> devices = meaning.devices;
+  const auto plain = std::stable_partition(devices.begin(), devices.end(), [&](const auto& each) {
+    return find(meaning.majors, each.number / minor_end) != nullptr ||
+           find(meaning.minors, each.number % minor_end) != nullptr;
+  });
+  test_devices(program, {devices.begin(), plain});
+  for (const auto& [number, access] : meaning.majors) {
+    program.answer_if(BPF_JEQ, Assembler::major, number, access);
+  }
+  for (const auto& [number, access] : meaning.minors) {
+    program.answer_if(BPF_JEQ, Assembler::minor, number, access);
+  }
+  test_devices(program, {plain, devices.end()});
+  program.answers(meaning.rest);
+}
+
+}  // namespace
+
+std::string device_filter_program(const std::vector<DeviceRule>& rules) {
+  const std::vector<Rule> resolved = resolve(rules);
+  const auto meaning_of = [&](bool Rule::* type) {
+    std::vector<Rule> of_type;
+    of_type.reserve(resolved.size());
+    std::copy_if(resolved.begin(), resolved.end(), std::back_inserter(of_type),
+                 [&](const Rule& rule) { return rule.*type; });
+    return make_meaning(of_type);
+  };
+  const Meaning character = meaning_of(&Rule::character);
+  const Meaning block = meaning_of(&Rule::block);
+  Assembler program;
+  if (character == block) {
+    test_type(program, character);
+    return program.bytes();
+  }
+  // The type with more to test first; the other may then need no more than an answer.
+  const bool block_first = character.is_constant();
+  const Meaning& first = block_first ? block : character;
+  const Meaning& second = block_first ? character : block;
+  const std::uint32_t first_type = block_first ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR;
+  program.load(BPF_H, Assembler::scratch, offsetof(struct bpf_cgroup_dev_ctx, access_type));
+  if (second.is_constant()) {
+    program.answer_if(BPF_JNE, Assembler::scratch, first_type, second.rest);
+    test_type(program, first);
+  } else {
+    const std::size_t to_second = program.jump_if(BPF_JNE, Assembler::scratch, first_type);
+    test_type(program, first);
+    program.land(to_second);
+    test_type(program, second);
+  }
+  return program.bytes();
+}
+
+}  // namespace tare

@@ -1,0 +1,147 @@
+// The device filter: loaded into the kernel and attached to a cgroup; see bpf(2).
+
+#include <linux/bpf.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tare/cgroup.h"
+#include "tare/error.h"
+
+namespace tare {
+
+namespace {
+
+int bpf(int command, union bpf_attr& attributes) noexcept {
+  return static_cast<int>(syscall(SYS_bpf, command, &attributes, sizeof attributes));
+}
+
+std::uint64_t address(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
+
+Fd load_program(const std::string& program) noexcept {
+  union bpf_attr attributes;
+  std::memset(&attributes, 0, sizeof attributes);
+  attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+  attributes.insns = address(program.data());
+  attributes.insn_cnt = static_cast<std::uint32_t>(program.size() / sizeof(struct bpf_insn));
+  // Only programs that call GPL-only functions of the kernel must be under the GPL.
+  attributes.license = address("Apache-2.0");
+  return Fd(bpf(BPF_PROG_LOAD, attributes));
+}
+
+/// Before Linux 5.11 programs count against RLIMIT_MEMLOCK, which is small by default: EPERM.
+Fd load_program_with_memory(const std::string& program) noexcept {
+  struct rlimit before = {};
+  getrlimit(RLIMIT_MEMLOCK, &before);
+  const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+  if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0) {
+    errno = EPERM;
+    return Fd();
+  }
+  Fd loaded = load_program(program);
+  const int saved = errno;
+  setrlimit(RLIMIT_MEMLOCK, &before);
+  errno = saved;
+  return loaded;
+}
+
+/// The filters attached to this very cgroup. Those that a security module keeps from us are left
+/// out: one filter more can only forbid more.
+std::vector<Fd> attached_programs(int cgroup, const std::string& place) {
+  // The kernel allows 64 (BPF_CGROUP_MAX_PROGS).
+  std::array<std::uint32_t, 64> ids{};
+  union bpf_attr attributes;
+  std::memset(&attributes, 0, sizeof attributes);
+  attributes.query.target_fd = static_cast<std::uint32_t>(cgroup);
+  attributes.query.attach_type = BPF_CGROUP_DEVICE;
+  attributes.query.prog_ids = address(ids.data());
+  attributes.query.prog_cnt = static_cast<std::uint32_t>(ids.size());
+  if (bpf(BPF_PROG_QUERY, attributes) != 0) {
+    throw_errno("bpf(BPF_PROG_QUERY)", place);
+  }
+  const std::uint32_t count = attributes.query.prog_cnt;
+  std::vector<Fd> programs;
+  for (std::uint32_t index = 0; index < count; ++index) {
+    std::memset(&attributes, 0, sizeof attributes);
+    attributes.prog_id = ids[index];
+    Fd program(bpf(BPF_PROG_GET_FD_BY_ID, attributes));
+    if (program) {
+      programs.push_back(std::move(program));
+    } else if (errno != ENOENT && errno != EPERM && errno != EACCES) {
+      throw_errno("bpf(BPF_PROG_GET_FD_BY_ID)", place);
+    }
+  }
+  return programs;
+}
+
+int attach(int cgroup, int program, int replaced) noexcept {
+  union bpf_attr attributes;
+  std::memset(&attributes, 0, sizeof attributes);
+  attributes.target_fd = static_cast<std::uint32_t>(cgroup);
+  attributes.attach_bpf_fd = static_cast<std::uint32_t>(program);
+  attributes.attach_type = BPF_CGROUP_DEVICE;
+  // With filters above and below all must allow; without the flag none may be attached below.
+  attributes.attach_flags = BPF_F_ALLOW_MULTI;
+  if (replaced >= 0) {
+    attributes.attach_flags |= BPF_F_REPLACE;
+    attributes.replace_bpf_fd = static_cast<std::uint32_t>(replaced);
+  }
+  return bpf(BPF_PROG_ATTACH, attributes);
+}
+
+int detach(int cgroup, int program) noexcept {
+  union bpf_attr attributes;
+  std::memset(&attributes, 0, sizeof attributes);
+  attributes.target_fd = static_cast<std::uint32_t>(cgroup);
+  attributes.attach_bpf_fd = static_cast<std::uint32_t>(program);
+  attributes.attach_type = BPF_CGROUP_DEVICE;
+  return bpf(BPF_PROG_DETACH, attributes);
+}
+
+}  // namespace
+
+void Cgroup::attach_device_filter(const std::vector<DeviceRule>& rules,
+                                  bool tolerate_permission_errors) {
+  const std::string code = device_filter_program(rules);
+  if (!dir_ && tolerate_permission_errors) {
+    return;
+  }
+  const int cgroup = required_fd();
+  const Doing doing("attach the device filter to", path_);
+  Fd program = load_program(code);
+  if (!program && errno == EPERM) {
+    program = load_program_with_memory(code);
+  }
+  if (!program) {
+    if (errno == EPERM && tolerate_permission_errors) {
+      return;
+    }
+    throw_errno("bpf(BPF_PROG_LOAD)");
+  }
+  // A cgroup that was made for this container has no filter yet.
+  const std::vector<Fd> old =
+      made_ && !filtered_ ? std::vector<Fd>() : attached_programs(cgroup, place());
+  const int replaced = old.size() == 1 ? old.front().get() : -1;
+  if (attach(cgroup, program.get(), replaced) != 0) {
+    if (errno == EPERM && tolerate_permission_errors) {
+      return;
+    }
+    throw_errno("bpf(BPF_PROG_ATTACH)");
+  }
+  filtered_ = true;
+  for (const Fd& each : old) {
+    if (replaced < 0 && detach(cgroup, each.get()) != 0 && errno != ENOENT) {
+      throw_errno("bpf(BPF_PROG_DETACH)");
+    }
+  }
+}
+
+}  // namespace tare

@@ -1,0 +1,337 @@
+// The processes of a cgroup: listed, killed, frozen, waited for; and its end.
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tare/cgroup.h"
+#include "tare/error.h"
+
+namespace tare {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto patience = std::chrono::seconds(10);
+constexpr auto no_limit = Clock::time_point::max();
+
+Fd open_pidfd(pid_t pid) noexcept { return Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
+
+/// Names of the cgroups just below `directory`.
+std::vector<std::string> children(int directory) {
+  std::vector<std::string> names;
+  Fd list(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* const stream = list ? fdopendir(list.get()) : nullptr;
+  if (stream == nullptr) {
+    return names;
+  }
+  list.release();
+  while (const dirent* entry = readdir(stream)) {
+    const std::string_view name(entry->d_name);
+    if (entry->d_type == DT_DIR && name != "." && name != "..") {
+      names.emplace_back(name);
+    }
+  }
+  closedir(stream);
+  return names;
+}
+
+/// The text of a file of a cgroup; empty where the cgroup is gone, or is a threaded one, whose
+/// processes are all in the list of the domain above it.
+std::string read_if_alive(int directory, const char* file) {
+  Fd fd(openat(directory, file, O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    return {};
+  }
+  try {
+    return read_all(fd.get(), file);
+  } catch (const Error& error) {
+    if (error.errnum() == ENODEV || error.errnum() == EOPNOTSUPP) {
+      return {};
+    }
+    throw;
+  }
+}
+
+void list_processes(int directory, std::vector<pid_t>& pids) {
+  const std::string list = read_if_alive(directory, "cgroup.procs");
+  const char* at = list.data();
+  const char* const end = at + list.size();
+  while (at < end) {
+    pid_t pid = 0;
+    at = std::from_chars(at, end, pid).ptr + 1;
+    // 0 is a process of a pid namespace that we cannot see into.
+    if (pid > 0) {
+      pids.push_back(pid);
+    }
+  }
+  for (const std::string& name : children(directory)) {
+    const Fd child(openat(directory, name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (child) {
+      list_processes(child.get(), pids);
+    }
+  }
+}
+
+/// cgroup.events: poll(2) reports POLLPRI when it has changed since it was read.
+class Events {
+ public:
+  explicit Events(int directory) : fd_(openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC)) {
+    if (!fd_ && errno != ENOENT && errno != ENODEV) {
+      throw_errno("open", "cgroup.events");
+    }
+  }
+
+  int fd() const noexcept { return fd_.get(); }
+
+  /// The value of a key; false too where the cgroup is gone.
+  bool read(std::string_view key) const {
+    std::array<char, 256> text;
+    const ssize_t size = fd_ ? pread(fd_.get(), text.data(), text.size(), 0) : 0;
+    if (size < 0 && errno != ENODEV) {
+      throw_errno("read", "cgroup.events");
+    }
+    const std::string_view all(text.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    const std::size_t at = all.find(key);
+    return at != std::string_view::npos && all.substr(at + key.size()).starts_with(" 1");
+  }
+
+ private:
+  Fd fd_;
+};
+
+/// poll(2) until `deadline`; false when that has passed.
+bool poll_until(std::vector<pollfd>& fds, Clock::time_point deadline) {
+  for (;;) {
+    int timeout = -1;
+    if (deadline != no_limit) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+      timeout = static_cast<int>(std::max<std::int64_t>(left, 0));
+    }
+    const int ready = poll(fds.data(), fds.size(), timeout);
+    if (ready >= 0) {
+      return ready > 0;
+    }
+    if (errno != EINTR) {
+      throw_errno("poll", "cgroup.events");
+    }
+  }
+}
+
+/// Waits until no process is in the cgroup or below it; false when `deadline` has passed.
+///
+/// The kernel lets 10 ms pass between two notifications of cgroup.events, so a container that lived
+/// shorter than that would be noticed late. The ends of the processes themselves, by pidfd, come at
+/// once; by then they have left the cgroup (do_exit calls cgroup_exit before exit_notify; where a
+/// newer kernel does it later, cgroup.events tells). A process whose end was seen is not looked at
+/// again: it would make poll return at once until the kernel has taken it off the list.
+bool wait_empty(int directory, Clock::time_point deadline) {
+  constexpr std::size_t most_watched = 64;
+  const Events events(directory);
+  std::vector<pid_t> ended;
+  while (events.read("populated")) {
+    std::vector<pid_t> pids;
+    list_processes(directory, pids);
+    std::vector<std::pair<pid_t, Fd>> watched;
+    std::vector<pollfd> fds{{.fd = events.fd(), .events = POLLPRI, .revents = 0}};
+    for (const pid_t pid : pids) {
+      if (watched.size() == most_watched) {
+        break;
+      }
+      if (std::find(ended.begin(), ended.end(), pid) == ended.end()) {
+        Fd pidfd = open_pidfd(pid);
+        if (pidfd) {
+          fds.push_back({.fd = pidfd.get(), .events = POLLIN, .revents = 0});
+          watched.emplace_back(pid, std::move(pidfd));
+        }
+      }
+    }
+    if (!poll_until(fds, deadline)) {
+      return false;
+    }
+    ended.clear();
+    for (std::size_t index = 0; index < watched.size(); ++index) {
+      if (fds[index + 1].revents != 0) {
+        ended.push_back(watched[index].first);
+      }
+    }
+  }
+  return true;
+}
+
+[[noreturn]] void fail_busy(int directory, const std::string& place) {
+  std::vector<pid_t> left;
+  list_processes(directory, left);
+  Error error(ErrorKind::system,
+              place + ": rmdir: EBUSY: " + std::to_string(left.size()) +
+                  " process(es) in it did not end within 10 s" +
+                  (left.empty() ? "" : ", one is " + std::to_string(left.front())));
+  error.with_errno(EBUSY, "rmdir").with_path(place);
+  throw error;
+}
+
+/// Removes the cgroup `name` in `parent`, open as `directory`, and all below it. The kernel's two
+/// reasons for EBUSY are children and processes; both are gone when it is tried again.
+void remove_tree(int parent, const std::string& name, int directory, const std::string& place,
+                 Clock::time_point deadline) {
+  while (unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+    if (errno != EBUSY) {
+      throw_errno("rmdir", place);
+    }
+    for (const std::string& each : children(directory)) {
+      const Fd child(openat(directory, each.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+      if (child) {
+        remove_tree(directory, each, child.get(), place + "/" + each, deadline);
+      }
+    }
+    if (!wait_empty(directory, deadline) || Clock::now() > deadline) {
+      fail_busy(directory, place);
+    }
+  }
+}
+
+/// Signals a process only if it is still in `pids` once it cannot be mistaken for another: its
+/// number may have been given to a stranger since the list was read.
+void signal_those(const std::vector<std::pair<pid_t, Fd>>& candidates,
+                  const std::vector<pid_t>& pids, int signal, const std::string& place) {
+  for (const auto& [pid, pidfd] : candidates) {
+    if (std::find(pids.begin(), pids.end(), pid) == pids.end()) {
+      continue;
+    }
+    if (syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) != 0 && errno != ESRCH) {
+      throw_errno("pidfd_send_signal", place);
+    }
+  }
+}
+
+}  // namespace
+
+int Cgroup::required_fd() const {
+  if (!dir_) {
+    throw Error(ErrorKind::unsupported,
+                "the container has no cgroup (cgroup v2 is not there, or not for this user)");
+  }
+  return dir_.get();
+}
+
+void Cgroup::refuse_in_use() const {
+  const std::vector<pid_t> pids = processes();
+  std::string message;
+  if (!pids.empty()) {
+    message = "container's cgroup is not empty: " + std::to_string(pids.size()) +
+              " process(es) found in " + place() + ", one is " + std::to_string(pids.front()) +
+              "; end them, or set linux.cgroupsPath to another place";
+  } else if (Events(dir_.get()).read("frozen")) {
+    message = "container's cgroup unexpectedly frozen: write 0 to " + place("cgroup.freeze") +
+              ", or set linux.cgroupsPath to another place";
+  } else {
+    return;
+  }
+  Error error(ErrorKind::already_exists, message);
+  error.with_path(place());
+  throw error;
+}
+
+std::vector<pid_t> Cgroup::processes() const {
+  std::vector<pid_t> pids;
+  if (dir_) {
+    list_processes(dir_.get(), pids);
+  }
+  return pids;
+}
+
+void Cgroup::kill_all() {
+  const int errnum = write_kernel_file(required_fd(), "cgroup.kill", "1");
+  if (errnum == 0 || errnum == ENODEV) {
+    return;
+  }
+  if (errnum != ENOENT) {
+    throw_errno(errnum, "write", place("cgroup.kill"));
+  }
+  // Before Linux 5.14. Frozen processes fork no more, and SIGKILL ends them all the same.
+  freeze(true);
+  signal_all(SIGKILL);
+  freeze(false);
+}
+
+void Cgroup::signal_all(int signal) {
+  required_fd();
+  std::vector<std::pair<pid_t, Fd>> candidates;
+  for (const pid_t pid : processes()) {
+    Fd pidfd = open_pidfd(pid);
+    if (pidfd) {
+      candidates.emplace_back(pid, std::move(pidfd));
+    } else if (errno != ESRCH && errno != EINVAL) {
+      throw_errno("pidfd_open", std::to_string(pid));
+    }
+  }
+  signal_those(candidates, processes(), signal, place());
+}
+
+void Cgroup::freeze(bool frozen) {
+  const int directory = required_fd();
+  const Events events(directory);
+  if (const int errnum = write_kernel_file(directory, "cgroup.freeze", frozen ? "1" : "0")) {
+    throw_errno(errnum, "write", place("cgroup.freeze"));
+  }
+  if (!frozen) {
+    // They run as soon as they get a processor; a frozen cgroup above is not ours to wait for.
+    return;
+  }
+  const Clock::time_point deadline = Clock::now() + patience;
+  std::vector<pollfd> fds{{.fd = events.fd(), .events = POLLPRI, .revents = 0}};
+  while (!events.read("frozen")) {
+    if (!poll_until(fds, deadline)) {
+      write_kernel_file(directory, "cgroup.freeze", "0");
+      Error error(ErrorKind::system,
+                  place() +
+                      ": not frozen after 10 s, a process does not stop (state D of ps?); "
+                      "they go on as before");
+      error.with_errno(ETIMEDOUT, "poll").with_path(place());
+      throw error;
+    }
+  }
+}
+
+bool Cgroup::frozen() const {
+  return dir_ && read_if_alive(dir_.get(), "cgroup.freeze").starts_with('1') &&
+         Events(dir_.get()).read("frozen");
+}
+
+void Cgroup::wait_until_empty() const {
+  if (dir_) {
+    wait_empty(dir_.get(), no_limit);
+  }
+}
+
+void Cgroup::remove() {
+  if (!dir_) {
+    return;
+  }
+  const Fd parent(openat(dir_.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (parent) {
+    remove_tree(parent.get(), path_.substr(path_.rfind('/') + 1), dir_.get(), place(),
+                Clock::now() + patience);
+  } else if (errno != ENOENT) {
+    throw_errno("open", place(".."));
+  }
+  dir_.reset();
+  path_.clear();
+}
+
+}  // namespace tare

@@ -1,0 +1,214 @@
+// The limits of a cgroup: written, or refused with the reason.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cgroup_words.h"
+#include "tare/cgroup.h"
+#include "tare/error.h"
+
+namespace tare {
+
+namespace {
+
+/// The line of /proc/cgroups about a controller: name, hierarchy, cgroups, enabled.
+struct ControllerLine {
+  bool known = false;
+  bool in_v1 = false;  ///< bound to a hierarchy of cgroup v1
+  bool enabled = false;
+};
+
+ControllerLine find_controller(std::string_view controller) {
+  // v1's name of "io" is the one that this file has kept.
+  const std::string name = "\n" + std::string(controller == "io" ? "blkio" : controller) + "\t";
+  const std::string file = read_file_if_exists(AT_FDCWD, "/proc/cgroups").value_or("");
+  const std::size_t at = file.find(name);
+  if (at == std::string::npos) {
+    return {};
+  }
+  const std::size_t hierarchy = at + name.size();
+  const std::size_t end = std::min(file.find('\n', hierarchy), file.size());
+  return {.known = true, .in_v1 = file[hierarchy] != '0', .enabled = file[end - 1] != '0'};
+}
+
+/// Why no v2 tree of this host has the controller, and what helps.
+std::string explain_missing(const std::string& controller) {
+  const ControllerLine line = find_controller(controller);
+  if (line.in_v1) {
+    return "(this host binds it to cgroup v1); boot with cgroup_no_v1=all or "
+           "systemd.unified_cgroup_hierarchy=1, or remove the limit";
+  }
+  if (line.known && !line.enabled) {
+    return "(it is disabled); boot with cgroup_enable=" + controller + ", or remove the limit";
+  }
+  if (line.known) {
+    return "(a cgroup above it does not hand it on); have it delegated (systemd: Delegate=yes), or "
+           "remove the limit";
+  }
+  return "(this kernel does not have it); boot one that has, or remove the limit";
+}
+
+std::optional<std::uint64_t> number_in(int directory, const char* file) {
+  const std::string text = read_file_if_exists(directory, file).value_or("");
+  std::uint64_t number = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
+  return result.ec == std::errc() ? std::optional(number) : std::nullopt;
+}
+
+bool has_controller(int directory, const std::string& controller) {
+  return has_word(read_file(directory, "cgroup.controllers"), controller);
+}
+
+/// Enables a controller for the cgroup `directory`, `depth` levels below the root: not all are from
+/// the start. Returns whether it has it now.
+bool enable_controller(int directory, std::ptrdiff_t depth, const std::string& controller) {
+  std::vector<Fd> above;
+  for (int below = directory; depth > 0; --depth) {
+    above.push_back(open_file(below, "..", O_PATH | O_DIRECTORY));
+    below = above.back().get();
+  }
+  for (; !above.empty(); above.pop_back()) {
+    enable_controllers(above.back().get(), controller);
+  }
+  return has_controller(directory, controller);
+}
+
+/// Writes the setting and returns an errno. It then says what was written where.
+int write_setting(int directory, CgroupSetting& setting) noexcept {
+  const int errnum = write_kernel_file(directory, setting.file.c_str(), setting.value);
+  if (errnum != ENOENT || setting.fallback_file.empty()) {
+    return errnum;
+  }
+  const int fallback_errnum =
+      write_kernel_file(directory, setting.fallback_file.c_str(), setting.fallback_value);
+  if (fallback_errnum != ENOENT) {
+    setting.file.swap(setting.fallback_file);
+    setting.value.swap(setting.fallback_value);
+  }
+  return fallback_errnum;
+}
+
+std::string path_of(std::string_view where, std::string_view field) {
+  // Without the name of the file.
+  const std::size_t colon = where.rfind(": ");
+  return std::string(where.substr(colon == std::string_view::npos ? 0 : colon + 2))
+      .append(".")
+      .append(field);
+}
+
+/// memory.checkBeforeUpdate: v1 refused a limit below what is in use, v2 kills.
+void check_usage(int directory, const MemoryResources& memory, std::string_view where) {
+  if (!memory.check_before_update.value_or(false)) {
+    return;
+  }
+  const std::uint64_t used = number_in(directory, "memory.current").value_or(0);
+  const std::uint64_t swapped = number_in(directory, "memory.swap.current").value_or(0);
+  const auto check = [&](std::int64_t limit, std::uint64_t usage, std::string_view field) {
+    if (limit > 0 && static_cast<std::uint64_t>(limit) <= usage) {
+      Error error(ErrorKind::invalid_config,
+                  std::string(where).append(".").append(field) + ": " + std::to_string(limit) +
+                      " is not more than what is in use (" + std::to_string(usage) +
+                      " bytes), and memory.checkBeforeUpdate forbids to kill for it");
+      error.with_path(path_of(where, field));
+      throw error;
+    }
+  };
+  check(memory.limit.value_or(0), used, "memory.limit");
+  check(memory.swap.value_or(0), used + swapped, "memory.swap");
+}
+
+/// "max 50000" as "20000 50000" where the quota is 20000 now.
+std::string with_present_quota(int directory, const CgroupSetting& setting) {
+  const std::string present = read_file_if_exists(directory, setting.file).value_or("max");
+  return present.substr(0, present.find_first_of(" \n")) +
+         setting.value.substr(setting.value.find(' '));
+}
+
+}  // namespace
+
+void Cgroup::refuse_missing(const CgroupSetting& setting, std::string_view where) const {
+  const std::string field = std::string(where).append(".").append(setting.field);
+  std::string message = field + " needs ";
+  if (setting.controller.empty()) {
+    message += place(setting.file) + ", which does not exist; remove it";
+  } else if (dir_ && has_controller(dir_.get(), setting.controller)) {
+    message += place(setting.file) + ", which this kernel's " + setting.controller +
+               " controller does not have; remove it";
+  } else {
+    message += "the " + setting.controller + " controller, which cgroup v2 ";
+    message += mount_point_.empty() ? std::string("(mounted nowhere here)") : "at " + place();
+    message += " does not offer " + explain_missing(setting.controller);
+  }
+  Error error(ErrorKind::unsupported, message);
+  error.with_path(path_of(where, setting.field));
+  throw error;
+}
+
+void Cgroup::apply(const Resources& resources, std::string_view where) {
+  std::vector<CgroupSetting> settings = cgroup_settings(resources, where);
+  if (settings.empty()) {
+    return;
+  }
+  if (dir_) {
+    check_usage(dir_.get(), resources.memory, where);
+  }
+  for (CgroupSetting& setting : settings) {
+    int errnum = ENOENT;
+    if (dir_) {
+      if (setting.keep_quota) {
+        setting.value = with_present_quota(dir_.get(), setting);
+      }
+      errnum = write_setting(dir_.get(), setting);
+      if (errnum == ENOENT && setting.required && !setting.controller.empty() &&
+          !has_controller(dir_.get(), setting.controller) &&
+          enable_controller(dir_.get(), std::count(path_.begin(), path_.end(), '/'),
+                            setting.controller)) {
+        errnum = write_setting(dir_.get(), setting);
+      }
+    }
+    if (errnum == 0 || (errnum == ENOENT && !setting.required) ||
+        (errnum == EINVAL && setting.tentative)) {
+      continue;
+    }
+    if (errnum == ENOENT) {
+      refuse_missing(setting, where);
+    }
+    const std::string file = place(setting.file);
+    Error error(ErrorKind::system, std::string(where).append(".").append(setting.field) +
+                                       ": write \"" + setting.value + "\" to " + file + ": " +
+                                       errno_text(errnum));
+    error.with_errno(errnum, "write").with_path(file);
+    throw error;
+  }
+}
+
+void Cgroup::delegate(uid_t uid, gid_t gid) {
+  if (!dir_) {
+    return;
+  }
+  if (fchownat(dir_.get(), "", uid, gid, AT_EMPTY_PATH) != 0) {
+    throw_errno("chown", place());
+  }
+  // Which files are the delegatee's to write is the kernel's to say; some belong to controllers
+  // that are not enabled here.
+  const std::string files = read_file_if_exists(AT_FDCWD, "/sys/kernel/cgroup/delegate")
+                                .value_or("cgroup.procs\ncgroup.threads\ncgroup.subtree_control\n");
+  for_each_part(files, '\n', [&](std::string_view part) {
+    const std::string name(part);
+    if (fchownat(dir_.get(), name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT) {
+      throw_errno("chown", place(name));
+    }
+    return true;
+  });
+}
+
+}  // namespace tare

@@ -1,0 +1,386 @@
+// A container's life after create: state, start, kill, delete.
+#include "tare/container.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+
+#include "container_impl.h"
+#include "tare/error.h"
+#include "tare/features.h"
+#include "tare/hooks.h"
+#include "tare/json.h"
+#include "tare/validate.h"
+
+namespace tare {
+
+std::string default_root() {
+  const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
+  if (geteuid() != 0 && runtime_dir != nullptr && runtime_dir[0] != '\0') {
+    return std::string(runtime_dir) + "/tare";
+  }
+  return "/run/tare";
+}
+
+const char* status_name(Status status) noexcept {
+  switch (status) {
+    case Status::creating:
+      return "creating";
+    case Status::created:
+      return "created";
+    case Status::running:
+      return "running";
+    case Status::paused:
+      return "paused";
+    case Status::stopped:
+      break;
+  }
+  return "stopped";
+}
+
+std::string state_json(const ContainerState& state, bool full, int indent) {
+  json::Writer writer(indent);
+  writer.begin_object();
+  writer.key("ociVersion").string(state.oci_version);
+  writer.key("id").string(state.id);
+  if (full || state.status != Status::stopped) {
+    writer.key("pid").number(state.pid);
+  }
+  writer.key("status").string(status_name(state.status));
+  writer.key("bundle").string(state.bundle);
+  if (full) {
+    writer.key("rootfs").string(state.rootfs);
+    writer.key("created").string(state.created);
+  }
+  if (!state.annotations.empty()) {
+    writer.key("annotations").begin_object();
+    for (const auto& [key, value] : state.annotations) {
+      writer.key(key).string(value);
+    }
+    writer.end_object();
+  }
+  if (full) {
+    writer.key("owner").string(state.owner == 0 ? "root" : std::to_string(state.owner));
+  }
+  writer.end_object();
+  return writer.take();
+}
+
+Runtime resolve_runtime(const Runtime& runtime) {
+  if (runtime.systemd_cgroup) {
+    throw Error(ErrorKind::unsupported,
+                "--systemd-cgroup is not implemented yet; run without it (containerd: SystemdCgroup = false; "
+                "docker: native.cgroupdriver=cgroupfs; podman: --cgroup-manager=cgroupfs)");
+  }
+  Runtime resolved = runtime;
+  resolved.root = absolute_path(runtime.root.empty() ? default_root() : runtime.root);
+  return resolved;
+}
+
+std::string seccomp_cache_dir(const Runtime& runtime) { return runtime.root + "/.seccomp"; }
+
+std::string hook_state(const StateRecord& record, Status status, pid_t pid) {
+  ContainerState state;
+  state.oci_version = record.oci_version;
+  state.id = record.id;
+  state.status = status;
+  state.pid = pid;
+  state.bundle = record.bundle;
+  state.annotations = record.annotations;
+  return state_json(state, false, 0);
+}
+
+Fd open_process(pid_t pid, std::uint64_t start_time) {
+  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) {
+    return pidfd;
+  }
+  // Looked at after the pidfd was opened: from then on the number cannot come to mean another process unnoticed.
+  const auto stat = process_stat(pid);
+  if (!stat.has_value() || stat->start_time != start_time || stat->state == 'Z' || stat->state == 'X') {
+    pidfd.reset();
+  }
+  return pidfd;
+}
+
+void wait_for_end(int pidfd) {
+  pollfd polled{pidfd, POLLIN, 0};
+  while (poll(&polled, 1, -1) < 0) {
+    if (errno != EINTR) {
+      throw_errno("poll");
+    }
+  }
+}
+
+Status Container::Impl::status() const {
+  const auto stat = process_stat(record.pid);
+  if (!stat.has_value() || stat->start_time != record.start_time || stat->state == 'Z' ||
+      stat->state == 'X') {
+    return Status::stopped;
+  }
+  if (dir.start_gate_held()) {
+    return Status::created;
+  }
+  return cgroup().frozen() ? Status::paused : Status::running;
+}
+
+ContainerState Container::Impl::state() const {
+  ContainerState state;
+  state.oci_version = record.oci_version;
+  state.id = record.id;
+  state.status = status();
+  state.pid = state.status == Status::stopped ? 0 : record.pid;
+  state.bundle = record.bundle;
+  state.rootfs = record.rootfs;
+  state.created = record.created;
+  state.owner = record.owner;
+  state.annotations = record.annotations;
+  return state;
+}
+
+Cgroup Container::Impl::cgroup() const {
+  if (record.cgroup_path.empty()) {
+    return {};
+  }
+  return Cgroup::open(find_cgroup_host(), record.cgroup_path);
+}
+
+void Container::Impl::warn(const std::string& text) const {
+  if (runtime.warn) {
+    runtime.warn(text);
+  }
+}
+
+Container::Container(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Container::Container(Container&&) noexcept = default;
+Container& Container::operator=(Container&&) noexcept = default;
+Container::~Container() = default;
+
+Container Container::open(const Runtime& runtime, const std::string& id) {
+  auto impl = std::make_unique<Impl>();
+  impl->runtime = resolve_runtime(runtime);
+  auto dir = StateDir::open(impl->runtime.root, id);
+  auto record = dir.has_value() ? dir->read() : std::nullopt;
+  if (!record.has_value()) {
+    throw Error(ErrorKind::not_found,
+                "container " + id + " does not exist (in " + impl->runtime.root + ")")
+        .with_path(impl->runtime.root + "/" + id);
+  }
+  impl->dir = std::move(*dir);
+  impl->record = std::move(*record);
+  return Container(std::move(impl));
+}
+
+std::vector<ContainerState> Container::list(const Runtime& runtime) {
+  const Runtime resolved = resolve_runtime(runtime);
+  std::vector<ContainerState> states;
+  for (const std::string& id : StateDir::list(resolved.root)) {
+    auto dir = StateDir::open(resolved.root, id);
+    auto record = dir.has_value() ? dir->read() : std::nullopt;
+    if (record.has_value()) {
+      Impl impl;
+      impl.runtime = resolved;
+      impl.dir = std::move(*dir);
+      impl.record = std::move(*record);
+      states.push_back(impl.state());
+    }
+  }
+  return states;
+}
+
+const std::string& Container::id() const noexcept { return impl_->record.id; }
+
+ContainerState Container::state() const { return impl_->state(); }
+
+Spec Container::spec() const {
+  return parse_spec(impl_->dir.read_config(), impl_->dir.path() + "/config.json");
+}
+
+std::vector<pid_t> Container::processes() const {
+  const Cgroup cgroup = impl_->cgroup();
+  if (cgroup) {
+    return cgroup.processes();
+  }
+  return impl_->status() == Status::stopped ? std::vector<pid_t>{}
+                                            : std::vector<pid_t>{impl_->record.pid};
+}
+
+StartedProcess Container::take_init() {
+  if (!impl_->init.has_value()) {
+    throw Error(ErrorKind::bad_status, "container " + id() + " was not created by this process");
+  }
+  StartedProcess process = std::move(*impl_->init);
+  impl_->init.reset();
+  return process;
+}
+
+std::string Container::notify_directory() const {
+  return open_if_exists(impl_->dir.fd(), "notify", O_PATH | O_DIRECTORY).has_value()
+             ? impl_->dir.path() + "/notify"
+             : std::string();
+}
+
+Fd Container::pidfd() const {
+  Fd pidfd = open_process(impl_->record.pid, impl_->record.start_time);
+  if (!pidfd) {
+    throw Error(ErrorKind::bad_status, "container " + id() + " is not running");
+  }
+  return pidfd;
+}
+
+namespace {
+
+/// Hooks in the container need its config; most containers have none.
+void run_start_hooks(const Spec& spec, const StateRecord& record, int pidfd, int cgroup) {
+  if (spec.hooks.start_container.empty()) {
+    return;
+  }
+  Host host = find_host(record.bundle, find_cgroup_host());
+  complete_host(host, spec, *spec.process);
+  const pid_t pid = spec.has_namespace(NamespaceType::pid) ? 1 : record.pid;
+  run_container_hooks("startContainer", spec.hooks.start_container,
+                      hook_state(record, Status::created, pid), spec, host, pidfd, cgroup);
+}
+
+/// What init reported after the gate. The end of a plan does not depend on how the container was created.
+Error start_error(const wire::StartFailure& failure, const Spec& spec) {
+  Host host;
+  if (spec.linux_.seccomp.has_value()) {
+    host.seccomp = compile_seccomp(*spec.linux_.seccomp, {});
+  }
+  const Plan plan = make_plan(spec, host, {});
+  const auto op = static_cast<std::uint32_t>(plan.ops().size()) - failure.from_end;
+  return init_error(plan, op, static_cast<int>(failure.value),
+                    static_cast<wire::Step>(failure.step), "");
+}
+
+}  // namespace
+
+void Container::start() {
+  const Doing doing("start", id());
+  impl_->dir.lock();
+  switch (impl_->status()) {
+    case Status::stopped:
+      throw Error(ErrorKind::bad_status, "cannot start a container that has stopped");
+    case Status::running:
+    case Status::paused:
+      throw Error(ErrorKind::bad_status, "cannot start an already running container");
+    default:
+      break;
+  }
+  const bool has_hooks = impl_->record.has_hooks;
+  const Spec config = has_hooks ? spec() : Spec{};
+  const Fd init = pidfd();
+  const auto stop = [this, &init] {
+    syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
+    wait_for_end(init.get());
+    impl_->dir.close_start_gate();
+  };
+  try {
+    if (has_hooks) {
+      const Cgroup cgroup = impl_->cgroup();
+      run_start_hooks(config, impl_->record, init.get(), cgroup.fd());
+    }
+    const StartAnswer answer = impl_->dir.pass_start_gate();
+    if (answer.failed) {
+      throw start_error(answer.failure, has_hooks ? config : spec());
+    }
+    if (has_hooks) {
+      run_host_hooks("poststart", config.hooks.poststart,
+                     hook_state(impl_->record, Status::running, impl_->record.pid),
+                     impl_->record.bundle);
+    }
+  } catch (...) {
+    stop();
+    throw;
+  }
+  impl_->dir.close_start_gate();
+}
+
+void Container::kill(int signal, bool all) {
+  const Doing doing("kill", id());
+  const Fd init = open_process(impl_->record.pid, impl_->record.start_time);
+  if (!init) {
+    Cgroup cgroup = all ? impl_->cgroup() : Cgroup();
+    if (!all) {
+      throw Error(ErrorKind::bad_status, "container not running");
+    }
+    if (cgroup) {
+      cgroup.signal_all(signal);
+    }
+    return;
+  }
+  // Without a pid namespace of its own, what it has started does not end with its init.
+  if (signal == SIGKILL && (all || !impl_->record.own_pid_namespace)) {
+    Cgroup cgroup = impl_->cgroup();
+    if (cgroup) {
+      cgroup.kill_all();
+      return;
+    }
+  }
+  if (syscall(SYS_pidfd_send_signal, init.get(), signal, nullptr, 0) < 0) {
+    if (errno == ESRCH) {
+      throw Error(ErrorKind::bad_status, "container not running");
+    }
+    throw_errno("pidfd_send_signal");
+  }
+}
+
+void Container::remove(bool force) {
+  const Doing doing("delete", id());
+  impl_->dir.lock();
+  const Status status = impl_->status();
+  if (!force && (status == Status::running || status == Status::paused)) {
+    throw Error(ErrorKind::bad_status,
+                "cannot delete container " + id() + " that is not stopped: " + status_name(status) +
+                    "; kill it first, or use --force");
+  }
+  Cgroup cgroup = impl_->cgroup();
+  if (status != Status::stopped) {
+    const Fd init = open_process(impl_->record.pid, impl_->record.start_time);
+    if (init) {
+      syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
+      wait_for_end(init.get());
+    }
+  }
+  if (cgroup) {
+    if (!impl_->record.own_pid_namespace) {
+      cgroup.kill_all();
+    }
+    cgroup.remove();
+  }
+  const std::vector<Hook> poststop =
+      impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
+  const std::string state = hook_state(impl_->record, Status::stopped, 0);
+  impl_->dir.remove();
+  for (const Hook& hook : poststop) {
+    try {
+      run_host_hooks("poststop", {hook}, state, impl_->record.bundle);
+    } catch (const Error& error) {
+      impl_->warn(error.what());
+    }
+  }
+}
+
+bool remove_leftovers(const Runtime& runtime, const std::string& id) {
+  const Runtime resolved = resolve_runtime(runtime);
+  auto dir = StateDir::open(resolved.root, id);
+  if (!dir.has_value()) {
+    return false;
+  }
+  dir->lock();
+  dir->remove();
+  return true;
+}
+
+int wait_exit_code(int pidfd) { return wait_child(pidfd).code; }
+
+std::string features() { return features_json(); }
+
+}  // namespace tare

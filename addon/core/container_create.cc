@@ -1,0 +1,468 @@
+// create: from a bundle to a container that holds at its start gate, or runs.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include "container_impl.h"
+#include "fd_socket.h"
+#include "tare/error.h"
+#include "tare/hooks.h"
+#include "tare/validate.h"
+
+namespace tare {
+namespace {
+
+constexpr const char* config_name = "config.json";
+
+std::string current_directory() { return absolute_path("."); }
+
+std::string timestamp() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  tm parts{};
+  gmtime_r(&now.tv_sec, &parts);
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", parts.tm_year + 1900,
+                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                now.tv_nsec);
+  return text.data();
+}
+
+/// A bundle as it was given: its directory, its config as text and as structs.
+struct Bundle {
+  std::string path;
+  std::string config;
+  Spec spec;
+};
+
+Bundle read_bundle(const CreateOptions& options) {
+  Bundle bundle;
+  bundle.path = options.bundle.empty() ? current_directory() : absolute_path(options.bundle);
+  if (options.config.has_value()) {
+    bundle.config = *options.config;
+  } else {
+    auto text = read_file_if_exists(AT_FDCWD, bundle.path + "/" + config_name);
+    if (!text.has_value()) {
+      throw Error(ErrorKind::invalid_argument,
+                  "JSON specification file config.json not found in " + bundle.path +
+                      "; name the bundle with --bundle, or make one with `tare spec`")
+          .with_path(bundle.path + "/" + config_name);
+    }
+    bundle.config = std::move(*text);
+  }
+  bundle.spec = parse_spec(bundle.config, config_name);
+  validate(bundle.spec, config_name);
+  return bundle;
+}
+
+std::string rootfs_path(const Bundle& bundle) {
+  const std::string& path = bundle.spec.root.path;
+  return path.starts_with('/') ? absolute_path(path) : absolute_path(bundle.path + "/" + path);
+}
+
+void check_rootfs(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) < 0) {
+    const int error = errno;
+    throw Error(ErrorKind::invalid_config,
+                "config.json: root.path: " + path + ": " + errno_text(error) +
+                    "; it must be the directory with the container's files")
+        .with_errno(error, "stat")
+        .with_path("root.path");
+  }
+  if (!S_ISDIR(status.st_mode)) {
+    throw Error(ErrorKind::invalid_config, "config.json: root.path: " + path + ": is not a directory")
+        .with_path("root.path");
+  }
+}
+
+void add_notify_mount(Bundle& bundle, const std::string& directory) {
+  Mount mount;
+  mount.destination = "/run/notify";
+  mount.type = "bind";
+  mount.source = directory;
+  mount.options = {"bind", "ro", "nosuid", "nodev", "noexec"};
+  bundle.spec.mounts.push_back(mount);
+  bundle.spec.process->env.emplace_back("NOTIFY_SOCKET=/run/notify/notify.sock");
+}
+
+/// Undoes what was made so far unless `keep()` is called. Members end in reverse order: init first.
+class HalfMade {
+ public:
+  explicit HalfMade(StateDir& dir) : dir_(dir) {}
+  ~HalfMade() {
+    if (kept_) {
+      return;
+    }
+    process_.reset();
+    try {
+      if (cgroup_.made()) {
+        cgroup_.kill_all();
+        cgroup_.remove();
+      }
+    } catch (const Error&) {
+      // The first failure is the one to tell.
+    }
+    try {
+      dir_.remove();
+    } catch (const Error&) {
+    }
+  }
+  HalfMade(const HalfMade&) = delete;
+  HalfMade& operator=(const HalfMade&) = delete;
+
+  Cgroup& cgroup() { return cgroup_; }
+  InitProcess& process(InitProcess&& process) { return process_.emplace(std::move(process)); }
+  void keep() { kept_ = true; }
+
+ private:
+  StateDir& dir_;
+  Cgroup cgroup_;
+  std::optional<InitProcess> process_;
+  bool kept_ = false;
+};
+
+StateRecord make_record(const Bundle& bundle, const std::string& id) {
+  StateRecord record;
+  record.id = id;
+  record.bundle = bundle.path;
+  record.rootfs = rootfs_path(bundle);
+  record.created = timestamp();
+  record.owner = geteuid();
+  record.oci_version = bundle.spec.oci_version;
+  record.annotations.assign(bundle.spec.annotations.begin(), bundle.spec.annotations.end());
+  const Hooks& hooks = bundle.spec.hooks;
+  record.has_hooks =
+      !hooks.start_container.empty() || !hooks.poststart.empty() || !hooks.poststop.empty();
+  record.own_pid_namespace = bundle.spec.makes_namespace(NamespaceType::pid);
+  return record;
+}
+
+/// prestart, createRuntime and createContainer: the mounts are there, the old root is too.
+void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& host,
+                      const InitProcess& init, int cgroup) {
+  const std::string state = hook_state(record, Status::creating, init.pid());
+  run_host_hooks("prestart", spec.hooks.prestart, state, record.bundle);
+  run_host_hooks("createRuntime", spec.hooks.create_runtime, state, record.bundle);
+  if (!spec.hooks.create_container.empty()) {
+    const pid_t pid = spec.has_namespace(NamespaceType::pid) ? 1 : init.pid();
+    run_container_hooks("createContainer", spec.hooks.create_container,
+                        hook_state(record, Status::creating, pid), spec, host, init.pidfd(), cgroup);
+  }
+}
+
+PlanOptions plan_options(const std::string& id, const CreateOptions& options, const Spec& spec) {
+  PlanOptions result;
+  result.id = id;
+  result.no_pivot = options.no_pivot;
+  result.no_new_keyring = options.no_new_keyring;
+  // startContainer hooks run between the gate and the program.
+  result.start_gate = options.start_gate || !spec.hooks.start_container.empty();
+  result.preserve_fds = static_cast<std::uint32_t>(options.stdio.preserved.size());
+  result.extra_env = options.extra_env;
+  return result;
+}
+
+bool has_wait(const Plan& plan, wire::WaitTag tag) {
+  for (const wire::Op& op : plan.ops()) {
+    if (op.code == wire::OpCode::wait && op.a == static_cast<std::uint64_t>(tag)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void set_oom_score_adj(pid_t pid, int value) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/oom_score_adj";
+  const int error = write_kernel_file(AT_FDCWD, path.c_str(), std::to_string(value));
+  if (error != 0) {
+    throw Error(ErrorKind::system,
+                "config.json: process.oomScoreAdj: write " + std::to_string(value) + ": " +
+                    errno_text(error) +
+                    (error == EACCES || error == EPERM ? "; a value below the caller's own needs CAP_SYS_RESOURCE" : ""))
+        .with_errno(error, "write")
+        .with_path("process.oomScoreAdj");
+  }
+}
+
+void set_rlimits(pid_t pid, const std::vector<Rlimit>& limits) {
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    const rlimit limit{limits[i].soft, limits[i].hard};
+    if (prlimit(pid, static_cast<__rlimit_resource>(limits[i].resource), &limit, nullptr) < 0) {
+      throw_errno("prlimit", "config.json: process.rlimits[" + std::to_string(i) + "]");
+    }
+  }
+}
+
+/// A clone of the mount tree at a host path, attached nowhere yet; see open_tree(2).
+Fd open_detached_mount(const Passed& passed, const std::string& where) {
+  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+  if ((passed.flags & wire::op_recursive) != 0) {
+    flags |= AT_RECURSIVE;
+  }
+  if ((passed.flags & wire::op_no_follow) != 0) {
+    flags |= AT_SYMLINK_NOFOLLOW;
+  }
+  Fd fd(open_tree(AT_FDCWD, passed.path.c_str(), flags));
+  if (!fd) {
+    throw_errno("open_tree", where);
+  }
+  return fd;
+}
+
+/// A user namespace's root owns the container's cgroup where it sees it, alone and writable, at a cgroup mount.
+void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host) {
+  const bool sees_it = spec.has_namespace(NamespaceType::user) &&
+                       spec.makes_namespace(NamespaceType::cgroup) && !host.rootless &&
+                       std::ranges::any_of(spec.mounts, [](const Mount& mount) {
+                         return mount.type.starts_with("cgroup") &&
+                                std::ranges::find(mount.options, "ro") == mount.options.end();
+                       });
+  if (!sees_it) {
+    return;
+  }
+  const auto root_of = [](const std::vector<IdMapping>& mappings) -> std::optional<std::uint32_t> {
+    for (const IdMapping& mapping : mappings) {
+      if (mapping.container_id == 0) {
+        return mapping.host_id;
+      }
+    }
+    return std::nullopt;
+  };
+  const auto uid = root_of(spec.linux_.uid_mappings);
+  const auto gid = root_of(spec.linux_.gid_mappings);
+  if (uid.has_value() && gid.has_value()) {
+    cgroup.delegate(*uid, *gid);
+  }
+}
+
+}  // namespace
+
+void check_console(const Process& process, const Stdio& stdio, bool caller_takes_console) {
+  if (process.terminal && stdio.console_socket.empty() && !caller_takes_console) {
+    throw Error(ErrorKind::invalid_argument,
+                "cannot allocate tty if tare will detach without setting console socket; give "
+                "--console-socket, or set process.terminal to false");
+  }
+  if (!process.terminal && !stdio.console_socket.empty()) {
+    throw Error(ErrorKind::invalid_argument,
+                "cannot use console socket if tare will not detach or allocate tty; set "
+                "process.terminal to true, or leave --console-socket out");
+  }
+}
+
+void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec, const Process& process,
+                       const Host& host) {
+  const bool user_namespace = spec.has_namespace(NamespaceType::user);
+  if ((plan.clone_flags() & CLONE_NEWUSER) != 0) {
+    write_id_maps(init.pid(), spec.linux_.uid_mappings, spec.linux_.gid_mappings, host);
+  }
+  if (user_namespace) {
+    set_rlimits(init.pid(), process.rlimits);
+  }
+  if (process.oom_score_adj.has_value()) {
+    set_oom_score_adj(init.pid(), *process.oom_score_adj);
+  }
+  if (has_wait(plan, wire::WaitTag::host_rights)) {
+    init.answer(wire::WaitTag::host_rights);
+  }
+}
+
+std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int container_pidfd,
+                             std::vector<Fd>& owned) {
+  std::vector<int> fds;
+  for (const Passed& passed : plan.passed()) {
+    const std::string where =
+        passed.origin.empty() ? passed.path : "config.json: " + passed.origin + ": " + passed.path;
+    switch (passed.kind) {
+      case PassedKind::namespace_file: {
+        const int fd = ::open(passed.path.c_str(), O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+          throw_errno("open", where);
+        }
+        owned.emplace_back(fd);
+        break;
+      }
+      case PassedKind::detached_mount:
+        owned.push_back(open_detached_mount(passed, where));
+        break;
+      case PassedKind::start_request:
+        owned.push_back(dir->open_start_request());
+        break;
+      case PassedKind::start_answer:
+        owned.push_back(dir->open_start_answer());
+        break;
+      case PassedKind::container_pidfd:
+        fds.push_back(container_pidfd);
+        continue;
+    }
+    fds.push_back(owned.back().get());
+  }
+  return fds;
+}
+
+StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket) {
+  StartedProcess process;
+  process.console = init.take_console();
+  if (console_socket >= 0 && process.console) {
+    send_fd(console_socket, process.console.get(), "/dev/ptmx");
+    process.console.reset();
+  }
+  if (pidfd_socket >= 0) {
+    send_fd(pidfd_socket, init.pidfd(), "pidfd");
+  }
+  process.pid = init.pid();
+  return process;
+}
+
+void write_pid_file(const std::string& path, pid_t pid) {
+  if (!path.empty()) {
+    write_file_atomically(AT_FDCWD, path, std::to_string(pid), 0644);
+  }
+}
+
+std::string Container::plan_text(const Runtime& runtime, const CreateOptions& options, bool json) {
+  const Bundle bundle = read_bundle(options);
+  // What a caller with the needed privilege would do, whoever asks: a plan does not depend on who reads it.
+  Host host;
+  host.bundle = bundle.path;
+  host.rootless = runtime.rootless.value_or(false);
+  host.in_user_namespace = host.rootless;
+  host.cgroup_dir = "/sys/fs/cgroup" + (bundle.spec.linux_.cgroups_path.starts_with('/')
+                                            ? bundle.spec.linux_.cgroups_path
+                                            : std::string("/ID"));
+  host.has_apparmor = true;
+  host.has_selinux = !bundle.spec.linux_.mount_label.empty();
+  if (bundle.spec.linux_.seccomp.has_value()) {
+    host.seccomp = compile_seccomp(*bundle.spec.linux_.seccomp, {});
+  }
+  const Plan plan = make_plan(bundle.spec, host, plan_options("ID", options, bundle.spec));
+  return json ? plan.to_json() : plan.to_text();
+}
+
+namespace {
+
+/// The rest of `run`: what start() does after the program was let go. A container whose run fails does not stay.
+void finish_run(Container& container, const Bundle& bundle, bool holds_gate) {
+  const std::vector<Hook>& poststart = bundle.spec.hooks.poststart;
+  if (!holds_gate && poststart.empty()) {
+    return;
+  }
+  try {
+    if (holds_gate) {
+      container.start();
+    } else {
+      run_host_hooks("poststart", poststart, state_json(container.state(), false, 0), bundle.path);
+    }
+  } catch (...) {
+    const StartedProcess process = container.take_init();
+    container.remove(true);
+    wait_child(process.pidfd.get());
+    throw;
+  }
+}
+
+}  // namespace
+
+Container Container::create(const Runtime& given, const std::string& id,
+                            const CreateOptions& options) {
+  const Doing doing("create", id);
+  validate_id(id);
+
+  // Every refusal comes before the first side effect.
+  auto impl = std::make_unique<Impl>();
+  impl->runtime = resolve_runtime(given);
+  const Runtime& runtime = impl->runtime;
+  Bundle bundle = read_bundle(options);
+  check_console(*bundle.spec.process, options.stdio, options.allow_terminal_without_socket);
+  check_rootfs(rootfs_path(bundle));
+  const Fd console_socket = options.stdio.console_socket.empty()
+                                ? Fd()
+                                : connect_fd_socket(options.stdio.console_socket, "--console-socket");
+  const Fd pidfd_socket = options.stdio.pidfd_socket.empty()
+                              ? Fd()
+                              : connect_fd_socket(options.stdio.pidfd_socket, "--pidfd-socket");
+  const CgroupHost cgroups = find_cgroup_host();
+  Host host = find_host(bundle.path, cgroups);
+  complete_host(host, bundle.spec, *bundle.spec.process);
+  const bool tolerate = tolerates_permission_errors(runtime, host);
+  const std::string cgroup_path = cgroup_path_for(bundle.spec, id, cgroups);
+
+  impl->dir = StateDir::create(runtime.root, id);
+  HalfMade half_made(impl->dir);
+  if (options.notify) {
+    add_notify_mount(bundle, impl->dir.make_notify_directory());
+  }
+  if (bundle.spec.linux_.seccomp.has_value()) {
+    host.seccomp = compile_seccomp(*bundle.spec.linux_.seccomp, seccomp_cache_dir(runtime));
+  }
+  const Resources& resources = bundle.spec.linux_.resources;
+  half_made.cgroup() = Cgroup::create(cgroups, cgroup_path, resources, tolerate);
+  Cgroup& cgroup = half_made.cgroup();
+  if (cgroup) {
+    host.cgroup_dir = cgroups.mount_point.empty() ? "" : cgroups.mount_point + cgroup.path();
+  }
+
+  const PlanOptions planned = plan_options(id, options, bundle.spec);
+  const Plan plan = make_plan(bundle.spec, host, planned);
+  if (planned.start_gate) {
+    impl->dir.make_start_gate();
+  }
+  std::vector<Fd> owned;
+  SpawnOptions spawn_options;
+  std::copy(std::begin(options.stdio.fds), std::end(options.stdio.fds), spawn_options.stdio);
+  spawn_options.preserved = options.stdio.preserved;
+  spawn_options.cgroup = cgroup.fd();
+  spawn_options.passed = open_passed(plan, &impl->dir, -1, owned);
+  InitProcess& init = half_made.process(spawn(plan, spawn_options));
+  owned.clear();
+
+  // From here on init works off its plan; what the host still has to do runs beside it.
+  impl->record = make_record(bundle, id);
+  impl->record.pid = init.pid();
+  impl->record.cgroup_path = cgroup.path();
+  grant_host_rights(init, plan, bundle.spec, *bundle.spec.process, host);
+  if (cgroup) {
+    cgroup.apply(resources);
+    cgroup.attach_device_filter(resources.devices, tolerate);
+    delegate_cgroup(cgroup, bundle.spec, host);
+  }
+  impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
+  if (has_wait(plan, wire::WaitTag::hooks)) {
+    while (init.next_wait() != wire::WaitTag::hooks) {
+    }
+    run_create_hooks(bundle.spec, impl->record, host, init, cgroup.fd());
+    init.answer(wire::WaitTag::hooks);
+  }
+  impl->dir.write_config(bundle.config);
+  impl->dir.write(impl->record);
+  init.answer(wire::WaitTag::go);
+  while (init.next_wait().has_value()) {
+  }
+
+  StartedProcess process = deliver(init, console_socket.get(), pidfd_socket.get());
+  write_pid_file(options.pid_file, process.pid);
+  for (const std::string& warning : bundle.spec.warnings) {
+    impl->warn(warning);
+  }
+  process.pidfd = init.release();
+  impl->init = std::move(process);
+  half_made.keep();
+  impl->dir.unlock();
+  Container container(std::move(impl));
+  if (!options.start_gate) {
+    finish_run(container, bundle, planned.start_gate);
+  }
+  return container;
+}
+
+}  // namespace tare

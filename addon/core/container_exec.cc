@@ -1,0 +1,156 @@
+// exec: a further process in a container.
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "container_impl.h"
+#include "fd_socket.h"
+#include "tare/error.h"
+#include "tare/validate.h"
+
+namespace tare {
+namespace {
+
+/// What the process object leaves open is as in the container's own.
+void inherit_defaults(Process& process, const Process& own) {
+  if (!process.capabilities.has_value()) {
+    process.capabilities = own.capabilities;
+  }
+  if (process.apparmor_profile.empty()) {
+    process.apparmor_profile = own.apparmor_profile;
+  }
+  if (process.selinux_label.empty()) {
+    process.selinux_label = own.selinux_label;
+  }
+  if (process.rlimits.empty()) {
+    process.rlimits = own.rlimits;
+  }
+  if (!process.user.umask.has_value()) {
+    process.user.umask = own.user.umask;
+  }
+}
+
+void check_status(Status status, bool ignore_paused) {
+  if (status == Status::stopped) {
+    throw Error(ErrorKind::bad_status, "cannot exec in a stopped container");
+  }
+  if (status == Status::paused && !ignore_paused) {
+    throw Error(ErrorKind::bad_status,
+                "cannot exec in a paused container (use --ignore-paused to override)");
+  }
+}
+
+/// The sub-cgroup of `--cgroup`: "[CONTROLLERS:]PATH", where v2 knows no controllers. "/" is the container's own.
+std::optional<std::string> requested_cgroup(const std::vector<std::string>& given) {
+  if (given.empty()) {
+    return std::nullopt;
+  }
+  const std::string& value = given.back();
+  if (given.size() > 1 || value.find(':') != std::string::npos) {
+    throw Error(ErrorKind::invalid_argument,
+                "--cgroup: " + value + ": cgroup v2 has one hierarchy; give one path without controllers");
+  }
+  std::string path = absolute_path("/" + value);
+  if (value.find("..") != std::string::npos) {
+    throw Error(ErrorKind::invalid_argument,
+                "--cgroup: " + value + ": must not leave the container's cgroup");
+  }
+  return path == "/" ? std::string() : path;
+}
+
+/// The cgroup that the container's init is in now, which may lie below the container's.
+std::string cgroup_of(pid_t pid) {
+  const auto text = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/cgroup");
+  const std::size_t at = text.has_value() ? text->find("0::") : std::string::npos;
+  if (at == std::string::npos) {
+    return {};
+  }
+  return text->substr(at + 3, text->find('\n', at) - at - 3);
+}
+
+Cgroup open_exec_cgroup(const StateRecord& record, const std::optional<std::string>& requested) {
+  if (record.cgroup_path.empty()) {
+    if (requested.has_value() && !requested->empty()) {
+      throw Error(ErrorKind::unsupported, "--cgroup: the container has no cgroup");
+    }
+    return {};
+  }
+  const std::string path = record.cgroup_path + requested.value_or("");
+  Cgroup cgroup = Cgroup::open(find_cgroup_host(), path);
+  if (!cgroup && requested.has_value()) {
+    throw Error(ErrorKind::invalid_argument,
+                "--cgroup: " + *requested + ": the container has no such cgroup; make it first")
+        .with_path(path);
+  }
+  return cgroup;
+}
+
+/// A cgroup that hands controllers to children takes no processes (EBUSY): the process then goes where init is.
+InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const StateRecord& record,
+                            bool may_fall_back, Cgroup& cgroup) {
+  try {
+    return spawn(plan, options);
+  } catch (const Error& error) {
+    if (error.errnum() != EBUSY || !may_fall_back) {
+      throw;
+    }
+  }
+  cgroup = Cgroup::open(find_cgroup_host(), cgroup_of(record.pid));
+  options.cgroup = cgroup.fd();
+  return spawn(plan, options);
+}
+
+}  // namespace
+
+StartedProcess Container::exec(const ExecOptions& given) {
+  const Doing doing("exec in", id());
+  check_status(impl_->status(), given.ignore_paused);
+  const Spec config = spec();
+  Process process = given.process;
+  inherit_defaults(process, *config.process);
+  validate_process(process, config, "process");
+  check_console(process, given.stdio, given.allow_terminal_without_socket);
+  const Fd console_socket = given.stdio.console_socket.empty()
+                                ? Fd()
+                                : connect_fd_socket(given.stdio.console_socket, "--console-socket");
+  const Fd pidfd_socket = given.stdio.pidfd_socket.empty()
+                              ? Fd()
+                              : connect_fd_socket(given.stdio.pidfd_socket, "--pidfd-socket");
+
+  Host host = find_host(impl_->record.bundle, find_cgroup_host());
+  complete_host(host, Spec{}, process);
+  if (config.linux_.seccomp.has_value()) {
+    host.seccomp = compile_seccomp(*config.linux_.seccomp, seccomp_cache_dir(impl_->runtime));
+  }
+  ExecPlanOptions options;
+  options.id = id();
+  options.no_new_keyring = given.no_new_keyring;
+  options.preserve_fds = static_cast<std::uint32_t>(given.stdio.preserved.size());
+  options.extra_env = given.extra_env;
+  const Plan plan = make_exec_plan(process, config, host, options);
+
+  const Fd container = pidfd();
+  const auto requested = requested_cgroup(given.sub_cgroup);
+  Cgroup cgroup = open_exec_cgroup(impl_->record, requested);
+  std::vector<Fd> owned;
+  SpawnOptions spawn_options;
+  std::copy(std::begin(given.stdio.fds), std::end(given.stdio.fds), spawn_options.stdio);
+  spawn_options.preserved = given.stdio.preserved;
+  spawn_options.cgroup = cgroup.fd();
+  spawn_options.passed = open_passed(plan, nullptr, container.get(), owned);
+  InitProcess init =
+      spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), cgroup);
+  grant_host_rights(init, plan, config, process, host);
+  init.answer(wire::WaitTag::go);
+  while (init.next_wait().has_value()) {
+  }
+  StartedProcess started = deliver(init, console_socket.get(), pidfd_socket.get());
+  write_pid_file(given.pid_file, started.pid);
+  started.pidfd = init.release();
+  return started;
+}
+
+}  // namespace tare

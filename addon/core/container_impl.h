@@ -1,0 +1,51 @@
+// What the container*.cc files share.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host_facts.h"
+#include "tare/cgroup.h"
+#include "tare/container.h"
+#include "tare/spawn.h"
+#include "tare/state.h"
+
+namespace tare {
+
+struct Container::Impl {
+  Runtime runtime;  ///< root resolved
+  StateDir dir;
+  StateRecord record;
+  std::optional<StartedProcess> init;  ///< until take_init()
+
+  Status status() const;
+  ContainerState state() const;
+  Cgroup cgroup() const;
+  void warn(const std::string& text) const;
+};
+
+/// A runtime with its root filled in; refuses what is not implemented.
+Runtime resolve_runtime(const Runtime& runtime);
+std::string seccomp_cache_dir(const Runtime& runtime);
+/// The state for a hook's standard input.
+std::string hook_state(const StateRecord& record, Status status, pid_t pid);
+
+/// Opens what `plan` wants passed. `owned` keeps the fds; the result is in the plan's order.
+std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int container_pidfd,
+                             std::vector<Fd>& owned);
+/// Does for a just spawned init what needs the host's own rights: id maps, limits, oom_score_adj. Answers the wait for
+/// it if `plan` has one.
+void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec, const Process& process,
+                       const Host& host);
+/// Refuses terminal and console socket that do not fit together.
+void check_console(const Process& process, const Stdio& stdio, bool caller_takes_console);
+/// Hands the pty master and the pidfd to who asked for them; what is left is for the caller.
+StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket);
+void write_pid_file(const std::string& path, pid_t pid);
+/// A pidfd of `pid` if that is still the process that started at `start_time`; else none.
+Fd open_process(pid_t pid, std::uint64_t start_time);
+/// Waits until the process has ended.
+void wait_for_end(int pidfd);
+
+}  // namespace tare

@@ -1,0 +1,108 @@
+#include "tare/error.h"
+
+#include <string.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+
+namespace tare {
+
+namespace {
+
+thread_local const Doing* innermost = nullptr;
+
+}  // namespace
+
+const char* error_code(ErrorKind kind) noexcept {
+  switch (kind) {
+    case ErrorKind::invalid_argument:
+      return "ERR_TARE_INVALID_ARGUMENT";
+    case ErrorKind::invalid_config:
+      return "ERR_TARE_INVALID_CONFIG";
+    case ErrorKind::unsupported:
+      return "ERR_TARE_UNSUPPORTED";
+    case ErrorKind::not_found:
+      return "ERR_TARE_NOT_FOUND";
+    case ErrorKind::already_exists:
+      return "ERR_TARE_ALREADY_EXISTS";
+    case ErrorKind::bad_status:
+      return "ERR_TARE_BAD_STATUS";
+    case ErrorKind::command_not_found:
+      return "ERR_TARE_COMMAND_NOT_FOUND";
+    case ErrorKind::command_not_executable:
+      return "ERR_TARE_COMMAND_NOT_EXECUTABLE";
+    case ErrorKind::hook_failed:
+      return "ERR_TARE_HOOK_FAILED";
+    case ErrorKind::system:
+      break;
+  }
+  return "ERR_TARE_SYSTEM";
+}
+
+Doing::Doing(std::string_view what, std::string_view object) noexcept
+    : what_(what), object_(object), outer_(innermost) {
+  innermost = this;
+}
+
+Doing::~Doing() { innermost = outer_; }
+
+Error::Error(ErrorKind kind, std::string_view message) : kind_(kind) {
+  for (const Doing* frame = innermost; frame != nullptr; frame = frame->outer_) {
+    std::string words(frame->what_);
+    if (!frame->object_.empty()) {
+      words.append(" ").append(frame->object_);
+    }
+    message_.insert(0, words + ": ");
+    if (frame == innermost) {
+      stage_ = std::move(words);
+    }
+  }
+  message_.append(message);
+}
+
+Error& Error::with_errno(int errnum, std::string_view syscall) {
+  errnum_ = errnum;
+  syscall_ = syscall;
+  return *this;
+}
+
+Error& Error::with_path(std::string_view path) {
+  path_ = path;
+  return *this;
+}
+
+std::string errno_name(int errnum) {
+  if (const char* name = strerrorname_np(errnum); name != nullptr) {
+    return name;
+  }
+  std::array<char, 16> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), errnum).ptr;
+  return "errno " + std::string(digits.data(), end);
+}
+
+std::string errno_text(int errnum) {
+  std::string text = errno_name(errnum);
+  // Untranslated: engines and tests compare these words, whatever the locale.
+  if (const char* description = strerrordesc_np(errnum); description != nullptr) {
+    text.append(" (").append(description).append(")");
+  }
+  return text;
+}
+
+void throw_errno(int errnum, std::string_view syscall, std::string_view path) {
+  std::string message;
+  if (!path.empty()) {
+    message.append(path).append(": ");
+  }
+  message.append(syscall).append(": ").append(errno_text(errnum));
+  Error error(ErrorKind::system, message);
+  error.with_errno(errnum, syscall).with_path(path);
+  throw error;
+}
+
+void throw_errno(std::string_view syscall, std::string_view path) {
+  throw_errno(errno, syscall, path);
+}
+
+}  // namespace tare

@@ -1,0 +1,241 @@
+#include "tare/fd.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+
+#include "tare/error.h"
+
+// Flags of memfd_create(2) since Linux 6.3; glibc's headers may be older than the kernel.
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+namespace tare {
+
+namespace {
+
+int open_retrying(int dirfd, const char* path, int flags, mode_t mode) noexcept {
+  int raw;
+  do {
+    raw = openat(dirfd, path, flags | O_CLOEXEC, mode);
+  } while (raw < 0 && errno == EINTR);
+  return raw;
+}
+
+/// A name beside `path` that nobody else has: ".NAME.0123456789abcdef".
+std::string temporary_beside(const std::string& path) {
+  std::uint64_t random = 0;
+  if (getrandom(&random, sizeof random, 0) != sizeof random) {
+    throw_errno("getrandom");
+  }
+  std::array<char, 20> suffix;
+  std::snprintf(suffix.data(), suffix.size(), ".%016llx", static_cast<unsigned long long>(random));
+  const std::size_t slash = path.rfind('/');
+  const std::size_t name = slash == std::string::npos ? 0 : slash + 1;
+  return path.substr(0, name) + "." + path.substr(name) + suffix.data();
+}
+
+/// Removes a file again unless `keep` is called.
+class Temporary {
+ public:
+  Temporary(int dirfd, const std::string& path) noexcept : dirfd_(dirfd), path_(path) {}
+  ~Temporary() {
+    if (!kept_) {
+      unlinkat(dirfd_, path_.c_str(), 0);
+    }
+  }
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  void keep() noexcept { kept_ = true; }
+
+ private:
+  int dirfd_;
+  const std::string& path_;
+  bool kept_ = false;
+};
+
+}  // namespace
+
+void Fd::reset() noexcept {
+  if (raw_ >= 0) {
+    // close(2) frees the number even where it reports an error; errno belongs to what went before.
+    const int saved = errno;
+    close(raw_);
+    errno = saved;
+    raw_ = -1;
+  }
+}
+
+Fd open_file(int dirfd, const std::string& path, int flags, mode_t mode) {
+  Fd fd(open_retrying(dirfd, path.c_str(), flags, mode));
+  if (!fd) {
+    throw_errno("open", path);
+  }
+  return fd;
+}
+
+std::optional<Fd> open_if_exists(int dirfd, const std::string& path, int flags) {
+  Fd fd(open_retrying(dirfd, path.c_str(), flags, 0));
+  if (fd) {
+    return fd;
+  }
+  if (errno == ENOENT || errno == ENOTDIR) {
+    return std::nullopt;
+  }
+  throw_errno("open", path);
+}
+
+std::string read_all(int fd, std::string_view name, std::size_t limit) {
+  struct stat status = {};
+  if (fstat(fd, &status) != 0) {
+    throw_errno("fstat", name);
+  }
+  // Files of procfs and pipes say 0. One byte more than the size lets the first read find the end.
+  const auto expected = static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
+  std::string data(std::min(std::max<std::size_t>(expected, 4095), limit) + 1, '\0');
+  std::size_t used = 0;
+  for (;;) {
+    const ssize_t got = read(fd, data.data() + used, data.size() - used);
+    if (got < 0) {
+      if (errno == EINTR) {
+        continue;
+      }
+      throw_errno("read", name);
+    }
+    if (got == 0) {
+      break;
+    }
+    used += static_cast<std::size_t>(got);
+    if (used > limit) {
+      Error error(ErrorKind::invalid_config, std::string(name) + ": larger than " +
+                                                 std::to_string(limit) + " bytes; make it smaller");
+      error.with_path(name);
+      throw error;
+    }
+    if (used == data.size()) {
+      data.resize(std::min(data.size() * 2, limit + 1));
+    }
+  }
+  data.resize(used);
+  return data;
+}
+
+std::string read_file(int dirfd, const std::string& path) {
+  return read_all(open_file(dirfd, path, O_RDONLY).get(), path);
+}
+
+std::optional<std::string> read_file_if_exists(int dirfd, const std::string& path) {
+  const std::optional<Fd> fd = open_if_exists(dirfd, path, O_RDONLY);
+  if (!fd) {
+    return std::nullopt;
+  }
+  return read_all(fd->get(), path);
+}
+
+void write_all(int fd, std::string_view data, std::string_view name) {
+  while (!data.empty()) {
+    const ssize_t put = write(fd, data.data(), data.size());
+    if (put >= 0) {
+      data.remove_prefix(static_cast<std::size_t>(put));
+    } else if (errno != EINTR) {
+      throw_errno("write", name);
+    }
+  }
+}
+
+int write_kernel_file(int dirfd, const char* path, std::string_view data) noexcept {
+  const Fd fd(open_retrying(dirfd, path, O_WRONLY, 0));
+  if (!fd) {
+    return errno;
+  }
+  ssize_t put;
+  do {
+    put = write(fd.get(), data.data(), data.size());
+  } while (put < 0 && errno == EINTR);
+  if (put < 0) {
+    return errno;
+  }
+  // A kernel file takes a value whole or not at all; half a value would be another value.
+  return static_cast<std::size_t>(put) == data.size() ? 0 : EIO;
+}
+
+void write_file_atomically(int dirfd, const std::string& path, std::string_view data, mode_t mode) {
+  const std::string temporary = temporary_beside(path);
+  Fd fd = open_file(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  Temporary cleanup(dirfd, temporary);
+  write_all(fd.get(), data, path);
+  fd.reset();
+  if (renameat(dirfd, temporary.c_str(), dirfd, path.c_str()) != 0) {
+    throw_errno("rename", path);
+  }
+  cleanup.keep();
+}
+
+Fd sealed_memfd(const char* name, std::string_view data, bool executable) {
+  const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  Fd fd(memfd_create(name, flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL)));
+  if (!fd && errno == EINVAL) {
+    fd = Fd(memfd_create(name, flags));
+  }
+  if (!fd) {
+    if (errno == EACCES && executable) {
+      Error error(ErrorKind::system,
+                  "memfd_create: EACCES: the sysctl vm.memfd_noexec is 2, which forbids executable "
+                  "memfds; set it to 0 or 1");
+      error.with_errno(EACCES, "memfd_create");
+      throw error;
+    }
+    throw_errno("memfd_create", name);
+  }
+  // pwrite leaves the offset at 0 for whoever reads the descriptor.
+  for (std::size_t done = 0; done < data.size();) {
+    const ssize_t put =
+        pwrite(fd.get(), data.data() + done, data.size() - done, static_cast<off_t>(done));
+    if (put >= 0) {
+      done += static_cast<std::size_t>(put);
+    } else if (errno != EINTR) {
+      throw_errno("write", name);
+    }
+  }
+  if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
+    throw_errno("fcntl(F_ADD_SEALS)", name);
+  }
+  return fd;
+}
+
+std::string absolute_path(const std::string& path) {
+  std::string whole = path;
+  if (path.empty() || path.front() != '/') {
+    std::array<char, 4096> directory;
+    if (getcwd(directory.data(), directory.size()) == nullptr) {
+      throw_errno("getcwd");
+    }
+    whole = std::string(directory.data()) + "/" + path;
+  }
+  std::string clean;
+  for (std::size_t at = 0; at < whole.size();) {
+    const std::size_t end = std::min(whole.find('/', at), whole.size());
+    const std::string_view part(whole.data() + at, end - at);
+    if (part == "..") {
+      clean.resize(clean.empty() ? 0 : clean.rfind('/'));
+    } else if (!part.empty() && part != ".") {
+      clean.append("/").append(part);
+    }
+    at = end + 1;
+  }
+  return clean.empty() ? "/" : clean;
+}
+
+}  // namespace tare

@@ -1,0 +1,100 @@
+#include "host_facts.h"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "tare/error.h"
+#include "tare/fd.h"
+
+namespace tare {
+namespace {
+
+constexpr ino_t initial_user_namespace_inode = 0xEFFFFFFD;  // PROC_USER_INIT_INO of the kernel
+
+bool in_user_namespace() {
+  struct stat status {};
+  return stat("/proc/self/ns/user", &status) == 0 && status.st_ino != initial_user_namespace_inode;
+}
+
+bool has_apparmor() {
+  const auto enabled = read_file_if_exists(AT_FDCWD, "/sys/module/apparmor/parameters/enabled");
+  return enabled.has_value() && enabled->starts_with('Y');
+}
+
+bool has_selinux() { return access("/sys/fs/selinux/enforce", F_OK) == 0; }
+
+ino_t inode(int fd) {
+  struct stat status {};
+  if (fstat(fd, &status) < 0) {
+    throw_errno("fstat");
+  }
+  return status.st_ino;
+}
+
+/// Which of the namespaces to be joined belong to the user namespace to be joined (see ioctl_ns(2)).
+std::uint64_t find_inner_namespaces(const Spec& spec) {
+  const Namespace* user = spec.find_namespace(NamespaceType::user);
+  if (user == nullptr || user->path.empty()) {
+    return 0;
+  }
+  const ino_t joined = inode(open_file(AT_FDCWD, user->path, O_RDONLY).get());
+  std::uint64_t inner = 0;
+  for (const Namespace& entry : spec.linux_.namespaces) {
+    if (entry.path.empty() || entry.type == NamespaceType::user) {
+      continue;
+    }
+    const Fd file = open_file(AT_FDCWD, entry.path, O_RDONLY);
+    const Fd owner(ioctl(file.get(), NS_GET_USERNS));
+    if (owner && inode(owner.get()) == joined) {
+      inner |= namespace_clone_flag(entry.type);
+    }
+  }
+  return inner;
+}
+
+[[noreturn]] void refuse(const std::string& path, const std::string& message) {
+  throw Error(ErrorKind::unsupported, "config.json: " + path + ": " + message).with_path(path);
+}
+
+}  // namespace
+
+Host find_host(const std::string& bundle, const CgroupHost& cgroups) {
+  Host host;
+  host.bundle = bundle;
+  host.euid = geteuid();
+  host.egid = getegid();
+  host.rootless = host.euid != 0;
+  host.in_user_namespace = host.rootless || in_user_namespace();
+  host.cgroup_unified = cgroups.mode == CgroupMode::unified;
+  return host;
+}
+
+void complete_host(Host& host, const Spec& spec, const Process& process) {
+  if (!process.apparmor_profile.empty()) {
+    host.has_apparmor = has_apparmor();
+    if (!host.has_apparmor) {
+      refuse("process.apparmorProfile",
+             "AppArmor is not enabled in this kernel; remove the profile, or boot with apparmor=1 security=apparmor");
+    }
+  }
+  if (!process.selinux_label.empty() || !spec.linux_.mount_label.empty()) {
+    host.has_selinux = has_selinux();
+    if (!host.has_selinux) {
+      refuse(process.selinux_label.empty() ? "linux.mountLabel" : "process.selinuxLabel",
+             "SELinux is not enabled in this kernel; remove the label, or boot with selinux=1");
+    }
+  }
+  host.inner_namespaces = find_inner_namespaces(spec);
+}
+
+bool tolerates_permission_errors(const Runtime& runtime, const Host& host) {
+  return runtime.rootless.value_or(host.in_user_namespace);
+}
+
+}  // namespace tare

@@ -1,0 +1,79 @@
+// The id maps of a new user namespace; see user_namespaces(7).
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "program.h"
+#include "tare/spawn.h"
+
+namespace tare {
+namespace {
+
+std::string map_text(const std::vector<IdMapping>& mappings) {
+  std::string text;
+  for (const IdMapping& mapping : mappings) {
+    text += std::to_string(mapping.container_id) + " " + std::to_string(mapping.host_id) + " " +
+            std::to_string(mapping.size) + "\n";
+  }
+  return text;
+}
+
+void write_proc_file(int process, const char* name, const std::string& text) {
+  const int error = write_kernel_file(process, name, text);
+  if (error != 0) {
+    throw_errno(error, "write", name);
+  }
+}
+
+/// newuidmap(1), newgidmap(1): they check /etc/subuid and /etc/subgid and have the privilege.
+void run_helper(const char* program, pid_t pid, const std::vector<IdMapping>& mappings) {
+  std::vector<std::string> args = {program, std::to_string(pid)};
+  for (const IdMapping& mapping : mappings) {
+    args.push_back(std::to_string(mapping.container_id));
+    args.push_back(std::to_string(mapping.host_id));
+    args.push_back(std::to_string(mapping.size));
+  }
+  const ProgramResult result = run_program(args);
+  if (!result.found) {
+    throw Error(ErrorKind::unsupported,
+                std::string(program) + " is not installed, and without it an ordinary user may map only "
+                                       "its own id; install the package uidmap (Debian) or shadow-utils")
+        .with_path(program);
+  }
+  if (result.status != 0) {
+    throw Error(ErrorKind::system,
+                std::string(program) + " failed: " + result.output +
+                    "; is the range listed for this user in /etc/subuid and /etc/subgid?")
+        .with_path(program);
+  }
+}
+
+bool maps_only_self(const std::vector<IdMapping>& mappings, std::uint32_t self) {
+  return mappings.size() == 1 && mappings.front().size == 1 && mappings.front().host_id == self;
+}
+
+}  // namespace
+
+void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids,
+                   const Host& host) {
+  const Doing doing("write the id maps of the user namespace");
+  const Fd process = open_file(AT_FDCWD, "/proc/" + std::to_string(pid), O_PATH | O_DIRECTORY);
+  if (host.rootless && !maps_only_self(uids, host.euid)) {
+    run_helper("newuidmap", pid, uids);
+  } else {
+    write_proc_file(process.get(), "uid_map", map_text(uids));
+  }
+  if (host.rootless && !maps_only_self(gids, host.egid)) {
+    run_helper("newgidmap", pid, gids);
+    return;
+  }
+  if (host.rootless) {
+    // Who may drop groups could escape a directory that a group is denied; so the kernel wants this first.
+    write_proc_file(process.get(), "setgroups", "deny");
+  }
+  write_proc_file(process.get(), "gid_map", map_text(gids));
+}
+
+}  // namespace tare

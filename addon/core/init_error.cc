@@ -1,0 +1,139 @@
+// The sentence for what init could not do. init reports an op and an errno; the words are made here.
+#include <cerrno>
+
+#include "tare/spawn.h"
+
+namespace tare {
+namespace {
+
+using wire::OpCode;
+using wire::Step;
+
+/// The words that engines look for to tell exit status 127 from 126; see exec.LookPath of Go for their form.
+Error program_error(const std::string& program, int errnum, Step step) {
+  const std::string quoted = "exec: \"" + program + "\": ";
+  if (step == Step::access) {
+    return Error(ErrorKind::command_not_found, quoted + "executable file not found in $PATH")
+        .with_errno(errnum, "faccessat2")
+        .with_path(program);
+  }
+  if (errnum == ENOENT || errnum == ENOTDIR) {
+    return Error(ErrorKind::command_not_found,
+                 quoted + "stat " + program + ": " +
+                     (errnum == ENOENT ? "no such file or directory" : "not a directory"))
+        .with_errno(errnum, "statx")
+        .with_path(program);
+  }
+  if (errnum == EISDIR) {
+    return Error(ErrorKind::command_not_executable, quoted + "is a directory: permission denied")
+        .with_errno(errnum, "statx")
+        .with_path(program);
+  }
+  if (errnum == EACCES || errnum == EPERM) {
+    return Error(ErrorKind::command_not_executable,
+                 quoted + "permission denied: the file is not executable for the container's user, or its "
+                          "mount is noexec")
+        .with_errno(errnum, step_name(step))
+        .with_path(program);
+  }
+  return Error(ErrorKind::command_not_executable, quoted + errno_text(errnum))
+      .with_errno(errnum, step_name(step))
+      .with_path(program);
+}
+
+Error exec_error(const std::string& program, int errnum) {
+  const std::string quoted = "exec: \"" + program + "\": ";
+  if (errnum == ENOEXEC) {
+    return Error(ErrorKind::command_not_executable,
+                 quoted + "exec format error: it is neither a program for this machine nor a script with a #! line")
+        .with_errno(errnum, "execve")
+        .with_path(program);
+  }
+  if (errnum == ENOENT) {
+    return Error(ErrorKind::command_not_found,
+                 quoted + "no such file or directory: its interpreter (#! line or dynamic linker) does not exist in the "
+                          "container")
+        .with_errno(errnum, "execve")
+        .with_path(program);
+  }
+  return program_error(program, errnum, Step::execve);
+}
+
+std::string reason(int errnum, Step step) {
+  switch (step) {
+    case Step::path_escapes:
+      return "the path leads out of the container's root";
+    case Step::not_a_device:
+      return "what is there is not the device that it must be";
+    case Step::not_procfs:
+      return "/proc is not a procfs";
+    case Step::not_a_directory:
+      return "the mount point must be a real directory, not a symlink or a file";
+    case Step::too_long:
+      return "path too long";
+    case Step::bad_plan:
+      return "init and host do not understand each other; this is a defect of tare";
+    default:
+      return std::string(step_name(step)) + ": " + errno_text(errnum);
+  }
+}
+
+/// What a person can do about it, where that is known.
+std::string remedy(const wire::Op& op, int errnum, Step step) {
+  if (op.code == OpCode::root && errnum == ENOENT) {
+    return "; root.path in config.json must name a directory";
+  }
+  if (op.code == OpCode::bind && step == Step::open_tree && errnum == ENOENT) {
+    return "; the source of the mount does not exist";
+  }
+  if (step == Step::fsopen && errnum == ENODEV) {
+    return "; the kernel has no such file system: check the mount's type, or load its module";
+  }
+  if (op.code == OpCode::working_directory && errnum == ENOENT) {
+    return "; process.cwd does not exist in the container";
+  }
+  if (op.code == OpCode::proc_write && errnum == ENOENT) {
+    return "; is the security module enabled in this kernel, and the profile loaded?";
+  }
+  if (op.code == OpCode::rlimit && errnum == EPERM) {
+    return "; raising a hard limit needs CAP_SYS_RESOURCE";
+  }
+  if (op.code == OpCode::identity && errnum == EINVAL) {
+    return "; the id has no mapping in the container's user namespace";
+  }
+  return {};
+}
+
+}  // namespace
+
+Error init_error(const Plan& plan, std::uint32_t index, int errnum, Step step, const char* detail) {
+  if (index >= plan.ops().size()) {
+    return Error(ErrorKind::system, "init: " + reason(errnum, step));
+  }
+  const wire::Op& op = plan.ops()[index];
+  if (op.code == OpCode::find_program) {
+    return program_error(plan.text(op.str[0]), errnum, step);
+  }
+  if (op.code == OpCode::exec && step == Step::execve) {
+    return exec_error(plan.text(op.str[0]), errnum);
+  }
+  const std::string what = plan.describe(index);
+  const std::string_view origin = plan.text(op.origin);
+  const Doing doing(what);
+  std::string message;
+  if (!origin.empty() && origin.find(' ') == std::string_view::npos) {
+    message = "config.json: " + std::string(origin) + ": ";
+  }
+  message += reason(errnum, step);
+  if (detail != nullptr && detail[0] != '\0') {
+    std::string more = detail;
+    while (!more.empty() && more.back() == '\n') {
+      more.pop_back();
+    }
+    message += " (" + more + ")";
+  }
+  message += remedy(op, errnum, step);
+  return Error(ErrorKind::system, message).with_errno(errnum, step_name(step)).with_path(origin);
+}
+
+}  // namespace tare

@@ -1,0 +1,50 @@
+#include "json_fields.h"
+
+namespace tare::json {
+
+std::string_view c_string(const Value& value) {
+  const std::string_view text = value.as_string();
+  if (text.find('\0') != std::string_view::npos) {
+    value.fail("contains a NUL character; remove it");
+  }
+  return text;
+}
+
+void check_key(std::string_view key, const Value& value) {
+  if (key.find('\0') != std::string_view::npos) {
+    value.fail("the name contains a NUL character; remove it");
+  }
+}
+
+bool is_empty(const Value& value) {
+  return value.is_string() ? value.as_string().empty()
+                           : (value.is_array() || value.is_object()) && value.size() == 0;
+}
+
+void fail_unknown(const Value& value, std::string_view what,
+                  const std::vector<std::string_view>& known) {
+  Writer quoted;
+  quoted.string(value.as_string());
+  std::string message = "unknown " + std::string(what) + " " + quoted.take() + "; use one of ";
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    message.append(i == 0 ? "" : ", ").append(known[i]);
+  }
+  value.fail(message);
+}
+
+void read(std::vector<std::pair<std::string, std::string>>& target, const Value& value) {
+  target.reserve(value.size());
+  value.for_each_member([&target](std::string_view key, const Value& member) {
+    check_key(key, member);
+    target.emplace_back(key, c_string(member));
+  });
+}
+
+void read(std::map<std::string, std::string>& target, const Value& value) {
+  value.for_each_member([&target](std::string_view key, const Value& member) {
+    check_key(key, member);
+    target.emplace(key, c_string(member));
+  });
+}
+
+}  // namespace tare::json

@@ -1,0 +1,102 @@
+/// \file
+/// JSON objects into structs, by tables: one row a field, with the function that reads it. A table
+/// is also the list of the fields that are known; members that are not in it are ignored, as the
+/// spec's "Extensibility" demands. A member that is null counts as absent.
+///
+/// `read(target, value)` is overloaded for each type that a field can have. A struct gets its own
+/// overload, a (static) function of its namespace, which calls `read_fields` with the struct's
+/// table.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tare/json.h"
+
+namespace tare::json {
+
+template <typename Object>
+struct Field {
+  std::string_view name;
+  void (*read)(Object& object, const Value& value);
+  bool required = false;
+};
+
+inline constexpr bool required = true;
+
+/// The string of `value`; refuses one that holds a NUL, where every system call would see another
+/// string.
+std::string_view c_string(const Value& value);
+/// The same for a member's key.
+void check_key(std::string_view key, const Value& value);
+/// True for "", [] and {}: set, but to nothing.
+bool is_empty(const Value& value);
+/// Throws: `unknown WHAT "text"; use one of A, B, C`.
+[[noreturn]] void fail_unknown(const Value& value, std::string_view what,
+                               const std::vector<std::string_view>& known);
+
+inline void read(bool& target, const Value& value) { target = value.as_bool(); }
+inline void read(std::int32_t& target, const Value& value) { target = value.as_int32(); }
+inline void read(std::int64_t& target, const Value& value) { target = value.as_int64(); }
+inline void read(std::uint16_t& target, const Value& value) { target = value.as_uint16(); }
+inline void read(std::uint32_t& target, const Value& value) { target = value.as_uint32(); }
+inline void read(std::uint64_t& target, const Value& value) { target = value.as_uint64(); }
+inline void read(std::string& target, const Value& value) { target = c_string(value); }
+
+void read(std::vector<std::pair<std::string, std::string>>& target, const Value& value);
+void read(std::map<std::string, std::string>& target, const Value& value);
+
+template <typename T>
+void read(std::optional<T>& target, const Value& value) {
+  read(target.emplace(), value);
+}
+
+template <typename T>
+void read(std::vector<T>& target, const Value& value) {
+  target.reserve(value.size());
+  value.for_each_element([&target](const Value& element) { read(target.emplace_back(), element); });
+}
+
+/// The reader of a plain member, for a table's row: `{"cwd", read_member<&Process::cwd>}`.
+template <auto Member, typename Object>
+void read_member(Object& object, const Value& value) {
+  read(object.*Member, value);
+}
+
+/// The reader of a field of the spec that is not implemented: refuses everything but "nothing".
+template <typename Object>
+void not_implemented(Object&, const Value& value) {
+  if (!is_empty(value)) {
+    value.fail_unsupported("not implemented yet; remove it");
+  }
+}
+
+template <typename Object, std::size_t count>
+void read_fields(Object& object, const Value& value, const Field<Object> (&fields)[count]) {
+  static_assert(count <= 32);
+  std::uint32_t seen = 0;
+  value.for_each_member([&](std::string_view key, const Value& member) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (fields[i].name == key) {
+        if (!member.is_null()) {
+          seen |= 1U << i;
+          fields[i].read(object, member);
+        }
+        return;
+      }
+    }
+  });
+  for (std::size_t i = 0; i < count; ++i) {
+    if (fields[i].required && (seen & 1U << i) == 0) {
+      value.fail_missing(fields[i].name);
+    }
+  }
+}
+
+}  // namespace tare::json

@@ -1,0 +1,144 @@
+#include <array>
+#include <charconv>
+
+#include "json_utf8.h"
+#include "tare/json.h"
+
+namespace tare::json {
+
+namespace {
+
+template <typename Integer>
+void append_number(std::string& text, Integer value) {
+  std::array<char, 24> digits;
+  text.append(digits.data(),
+              std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
+}
+
+}  // namespace
+
+Writer::Writer(int indent) : indent_(indent) {}
+
+void Writer::break_line() {
+  if (indent_ == 0) {
+    return;
+  }
+  text_ += '\n';
+  if (indent_ < 0) {
+    text_.append(depth_, '\t');
+  } else {
+    text_.append(depth_ * static_cast<std::size_t>(indent_), ' ');
+  }
+}
+
+void Writer::separate() {
+  if (after_key_) {
+    after_key_ = false;
+    return;
+  }
+  if (!empty_) {
+    text_ += ',';
+  }
+  if (depth_ > 0) {
+    break_line();
+  }
+  empty_ = false;
+}
+
+Writer& Writer::open(char bracket) {
+  separate();
+  text_ += bracket;
+  ++depth_;
+  empty_ = true;
+  return *this;
+}
+
+Writer& Writer::close(char bracket) {
+  --depth_;
+  if (!empty_) {
+    break_line();
+  }
+  text_ += bracket;
+  empty_ = false;
+  return *this;
+}
+
+Writer& Writer::begin_object() { return open('{'); }
+Writer& Writer::end_object() { return close('}'); }
+Writer& Writer::begin_array() { return open('['); }
+Writer& Writer::end_array() { return close(']'); }
+
+Writer& Writer::key(std::string_view name) {
+  separate();
+  quote(name);
+  text_ += indent_ == 0 ? ":" : ": ";
+  after_key_ = true;
+  return *this;
+}
+
+Writer& Writer::string(std::string_view value) {
+  separate();
+  quote(value);
+  return *this;
+}
+
+Writer& Writer::number(std::int64_t value) {
+  separate();
+  append_number(text_, value);
+  return *this;
+}
+
+Writer& Writer::number_unsigned(std::uint64_t value) {
+  separate();
+  append_number(text_, value);
+  return *this;
+}
+
+Writer& Writer::boolean(bool value) {
+  separate();
+  text_ += value ? "true" : "false";
+  return *this;
+}
+
+Writer& Writer::null() {
+  separate();
+  text_ += "null";
+  return *this;
+}
+
+std::string Writer::take() {
+  std::string text = std::move(text_);
+  *this = Writer(indent_);
+  return text;
+}
+
+void Writer::quote(std::string_view value) {
+  static constexpr std::string_view hex = "0123456789abcdef";
+  text_ += '"';
+  while (!value.empty()) {
+    const auto byte = static_cast<unsigned char>(value.front());
+    const std::size_t length = utf8_length(value);
+    if (byte == '"' || byte == '\\') {
+      text_ += '\\';
+      text_ += value.front();
+    } else if (byte == '\n') {
+      text_ += "\\n";
+    } else if (byte == '\t') {
+      text_ += "\\t";
+    } else if (byte == '\r') {
+      text_ += "\\r";
+    } else if (byte < 0x20) {
+      text_ += "\\u00";
+      text_ += hex[byte >> 4];
+      text_ += hex[byte & 0xF];
+    } else if (length == 0) {
+      text_ += "\xEF\xBF\xBD";
+    } else {
+      text_ += value.substr(0, length);
+    }
+    value.remove_prefix(length == 0 ? 1 : length);
+  }
+  text_ += '"';
+}
+
+}  // namespace tare::json

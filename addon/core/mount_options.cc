@@ -1,0 +1,249 @@
+// Mount options: one table for the parser, for `tare features` and for printing.
+#include <linux/mount.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <array>
+
+#include "plan_builder.h"
+#include "tare/error.h"
+
+namespace tare {
+namespace {
+
+enum class Kind : std::uint8_t {
+  attribute_set,
+  attribute_clear,
+  propagation,
+  bind,
+  recursive_bind,
+  remount,
+  source_no_follow,
+  file_system,  // a flag of the superblock, handed to fsconfig(2) under the same name
+  nothing,
+  refused,
+};
+
+struct Option {
+  std::string_view name;
+  Kind kind;
+  std::uint64_t flags = 0;
+  bool recursive = false;
+};
+
+#ifndef MOUNT_ATTR_NOSYMFOLLOW
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+
+constexpr std::uint64_t atime = MOUNT_ATTR__ATIME;
+// relatime is the absence of the other two, but must be told from "not asked for".
+constexpr std::uint64_t relatime_mark = 1ULL << 63;
+
+constexpr auto options = std::to_array<Option>({
+    {"acl", Kind::file_system},
+    {"async", Kind::file_system},
+    {"atime", Kind::attribute_clear, MOUNT_ATTR_NOATIME},
+    {"bind", Kind::bind},
+    {"defaults", Kind::nothing},
+    {"dev", Kind::attribute_clear, MOUNT_ATTR_NODEV},
+    {"diratime", Kind::attribute_clear, MOUNT_ATTR_NODIRATIME},
+    {"dirsync", Kind::file_system},
+    {"exec", Kind::attribute_clear, MOUNT_ATTR_NOEXEC},
+    {"idmap", Kind::refused},
+    {"iversion", Kind::file_system},
+    {"lazytime", Kind::file_system},
+    {"loud", Kind::nothing},
+    {"mand", Kind::file_system},
+    {"noacl", Kind::file_system},
+    {"noatime", Kind::attribute_set, MOUNT_ATTR_NOATIME},
+    {"nodev", Kind::attribute_set, MOUNT_ATTR_NODEV},
+    {"nodiratime", Kind::attribute_set, MOUNT_ATTR_NODIRATIME},
+    {"noexec", Kind::attribute_set, MOUNT_ATTR_NOEXEC},
+    {"noiversion", Kind::nothing},
+    {"nolazytime", Kind::file_system},
+    {"nomand", Kind::file_system},
+    {"norelatime", Kind::attribute_clear, relatime_mark},
+    {"nostrictatime", Kind::attribute_clear, MOUNT_ATTR_STRICTATIME},
+    {"nosuid", Kind::attribute_set, MOUNT_ATTR_NOSUID},
+    {"nosymfollow", Kind::attribute_set, MOUNT_ATTR_NOSYMFOLLOW},
+    {"private", Kind::propagation, MS_PRIVATE},
+    {"ratime", Kind::attribute_clear, MOUNT_ATTR_NOATIME, true},
+    {"rbind", Kind::recursive_bind},
+    {"rdev", Kind::attribute_clear, MOUNT_ATTR_NODEV, true},
+    {"rdiratime", Kind::attribute_clear, MOUNT_ATTR_NODIRATIME, true},
+    {"relatime", Kind::attribute_set, relatime_mark},
+    {"remount", Kind::remount},
+    {"rexec", Kind::attribute_clear, MOUNT_ATTR_NOEXEC, true},
+    {"ridmap", Kind::refused},
+    {"rnoatime", Kind::attribute_set, MOUNT_ATTR_NOATIME, true},
+    {"rnodev", Kind::attribute_set, MOUNT_ATTR_NODEV, true},
+    {"rnodiratime", Kind::attribute_set, MOUNT_ATTR_NODIRATIME, true},
+    {"rnoexec", Kind::attribute_set, MOUNT_ATTR_NOEXEC, true},
+    {"rnorelatime", Kind::attribute_clear, relatime_mark, true},
+    {"rnostrictatime", Kind::attribute_clear, MOUNT_ATTR_STRICTATIME, true},
+    {"rnosuid", Kind::attribute_set, MOUNT_ATTR_NOSUID, true},
+    {"rnosymfollow", Kind::attribute_set, MOUNT_ATTR_NOSYMFOLLOW, true},
+    {"ro", Kind::attribute_set, MOUNT_ATTR_RDONLY},
+    {"rprivate", Kind::propagation, MS_PRIVATE | MS_REC},
+    {"rrelatime", Kind::attribute_set, relatime_mark, true},
+    {"rro", Kind::attribute_set, MOUNT_ATTR_RDONLY, true},
+    {"rrw", Kind::attribute_clear, MOUNT_ATTR_RDONLY, true},
+    {"rshared", Kind::propagation, MS_SHARED | MS_REC},
+    {"rslave", Kind::propagation, MS_SLAVE | MS_REC},
+    {"rstrictatime", Kind::attribute_set, MOUNT_ATTR_STRICTATIME, true},
+    {"rsuid", Kind::attribute_clear, MOUNT_ATTR_NOSUID, true},
+    {"rsymfollow", Kind::attribute_clear, MOUNT_ATTR_NOSYMFOLLOW, true},
+    {"runbindable", Kind::propagation, MS_UNBINDABLE | MS_REC},
+    {"rw", Kind::attribute_clear, MOUNT_ATTR_RDONLY},
+    {"shared", Kind::propagation, MS_SHARED},
+    {"silent", Kind::nothing},
+    {"slave", Kind::propagation, MS_SLAVE},
+    {"src-nofollow", Kind::source_no_follow},
+    {"strictatime", Kind::attribute_set, MOUNT_ATTR_STRICTATIME},
+    {"suid", Kind::attribute_clear, MOUNT_ATTR_NOSUID},
+    {"symfollow", Kind::attribute_clear, MOUNT_ATTR_NOSYMFOLLOW},
+    {"sync", Kind::file_system},
+    {"tmpcopyup", Kind::refused},
+    {"unbindable", Kind::propagation, MS_UNBINDABLE},
+});
+static_assert(std::ranges::is_sorted(options, {}, &Option::name));
+
+const Option* find_option(std::string_view name) {
+  const auto* found = std::ranges::lower_bound(options, name, {}, &Option::name);
+  return found != options.end() && found->name == name ? found : nullptr;
+}
+
+// The atime words exclude each other, so each clears the whole field (see mount_setattr(2)).
+void set_attribute(const Option& option, std::uint64_t& set, std::uint64_t& clear) {
+  const bool is_atime = (option.flags & (atime | relatime_mark)) != 0;
+  const std::uint64_t flags = option.flags & ~relatime_mark;
+  if (option.kind == Kind::attribute_set) {
+    if (is_atime) {
+      set &= ~atime;
+      clear |= atime;
+    } else {
+      clear &= ~flags;
+    }
+    set |= flags;
+  } else {
+    set &= ~flags;
+    clear |= is_atime ? atime : flags;
+  }
+}
+
+void add_data(MountOptions& result, std::string_view text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos) {
+    result.data.emplace_back(text, "");
+  } else {
+    result.data.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+}
+
+}  // namespace
+
+MountOptions read_mount_options(const Mount& mount, const std::string& origin) {
+  MountOptions result;
+  result.bind = mount.type == "bind";
+  for (std::size_t i = 0; i < mount.options.size(); ++i) {
+    const std::string& word = mount.options[i];
+    const Option* option = find_option(word);
+    if (option == nullptr) {
+      if (!word.empty()) {
+        add_data(result, word);
+      }
+      continue;
+    }
+    switch (option->kind) {
+      case Kind::attribute_set:
+      case Kind::attribute_clear:
+        set_attribute(*option, option->recursive ? result.recursive_set : result.set,
+                      option->recursive ? result.recursive_clear : result.clear);
+        break;
+      case Kind::propagation:
+        result.propagation = option->flags;
+        break;
+      case Kind::bind:
+        result.bind = true;
+        break;
+      case Kind::recursive_bind:
+        result.bind = true;
+        result.recursive = true;
+        break;
+      case Kind::remount:
+        result.remount = true;
+        break;
+      case Kind::source_no_follow:
+        result.source_no_follow = true;
+        break;
+      case Kind::file_system:
+        result.data.emplace_back(word, "");
+        break;
+      case Kind::nothing:
+        break;
+      case Kind::refused: {
+        const std::string path = origin + ".options[" + std::to_string(i) + "]";
+        throw Error(ErrorKind::unsupported,
+                    "config.json: " + path + ": " + word + " is not implemented yet; remove it")
+            .with_path(path);
+      }
+    }
+  }
+  return result;
+}
+
+std::vector<std::string> mount_option_names() {
+  std::vector<std::string> names;
+  for (const Option& option : options) {
+    if (option.kind != Kind::refused) {
+      names.emplace_back(option.name);
+    }
+  }
+  return names;
+}
+
+std::optional<std::uint64_t> propagation_flags(std::string_view word) {
+  const Option* option = find_option(word);
+  if (option == nullptr || option->kind != Kind::propagation) {
+    return std::nullopt;
+  }
+  return option->flags;
+}
+
+std::string propagation_name(std::uint64_t flags) {
+  for (const Option& option : options) {
+    if (option.kind == Kind::propagation && option.flags == flags) {
+      return std::string(option.name);
+    }
+  }
+  return "propagation " + std::to_string(flags);
+}
+
+std::string attribute_names(std::uint64_t set, std::uint64_t clear, bool recursive) {
+  std::string names;
+  const auto append = [&names](std::string_view name) {
+    if (!names.empty()) {
+      names += ',';
+    }
+    names += name;
+  };
+  for (const Option& option : options) {
+    if (option.recursive != recursive || (option.flags & relatime_mark) != 0 ||
+        option.flags == 0) {
+      continue;
+    }
+    const bool is_atime = (option.flags & atime) != 0;
+    if (option.kind == Kind::attribute_set && (set & option.flags) == option.flags) {
+      append(option.name);
+    } else if (option.kind == Kind::attribute_clear && !is_atime &&
+               (clear & option.flags) == option.flags && (set & option.flags) == 0) {
+      append(option.name);
+    }
+  }
+  if ((clear & atime) != 0 && (set & atime) == 0) {
+    append(recursive ? "rrelatime" : "relatime");
+  }
+  return names;
+}
+
+}  // namespace tare

@@ -1,0 +1,166 @@
+// The order of operations, and nothing else. What each step adds stands in plan_*.cc.
+#include "tare/plan.h"
+
+#include <linux/sched.h>
+
+#include <cstring>
+
+#include "plan_builder.h"
+
+namespace tare {
+
+PlanBuilder::PlanBuilder(const Spec& spec, const Host& host) : spec_(spec), host_(host) {
+  plan_.strings_.push_back('\0');
+  plan_.ops_.reserve(64);
+}
+
+wire::Op& PlanBuilder::add(wire::OpCode code, std::string_view origin) {
+  wire::Op op;
+  op.code = code;
+  op.origin = text(origin);
+  plan_.ops_.push_back(op);
+  return plan_.ops_.back();
+}
+
+std::uint32_t PlanBuilder::text(std::string_view value) {
+  if (value.empty()) {
+    return 0;
+  }
+  const auto [found, inserted] =
+      offsets_.try_emplace(std::string(value), static_cast<std::uint32_t>(plan_.strings_.size()));
+  if (inserted) {
+    plan_.strings_ += value;
+    plan_.strings_ += '\0';
+  }
+  return found->second;
+}
+
+std::uint32_t PlanBuilder::blob(std::string_view bytes) {
+  plan_.strings_.resize((plan_.strings_.size() + 7) & ~std::size_t{7});
+  const auto offset = static_cast<std::uint32_t>(plan_.strings_.size());
+  plan_.strings_.append(bytes).push_back('\0');
+  return offset;
+}
+
+std::uint32_t PlanBuilder::list(const std::vector<std::string>& values) {
+  const auto offset = static_cast<std::uint32_t>(plan_.strings_.size());
+  for (const std::string& value : values) {
+    plan_.strings_.append(value).push_back('\0');
+  }
+  return offset;
+}
+
+int PlanBuilder::pass(Passed passed) {
+  plan_.passed_.push_back(std::move(passed));
+  return static_cast<int>(plan_.passed_.size()) - 1;
+}
+
+void PlanBuilder::join(int passed, std::uint64_t type) { plan_.joins_.push_back({passed, type}); }
+
+std::string Plan::bytes() const {
+  wire::PlanHeader header;
+  header.op_count = static_cast<std::uint32_t>(ops_.size());
+  header.ops_offset = sizeof header;
+  header.strings_offset = static_cast<std::uint32_t>(sizeof header + ops_.size() * sizeof(wire::Op));
+  header.strings_size = static_cast<std::uint32_t>(strings_.size());
+  header.passed_fds = static_cast<std::uint32_t>(passed_.size());
+  header.preserved_fds = preserved_fds_;
+  header.size = header.strings_offset + header.strings_size;
+  std::string bytes(header.size, '\0');
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + header.ops_offset, ops_.data(), ops_.size() * sizeof(wire::Op));
+  std::memcpy(bytes.data() + header.strings_offset, strings_.data(), strings_.size());
+  return bytes;
+}
+
+Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
+  PlanBuilder builder(spec, host);
+  const Process& process = *spec.process;
+  builder.preserved_fds(options.preserve_fds);
+
+  add_namespaces(builder);
+  add_session(builder, !options.no_new_keyring, options.id);
+  if (proc_handle_needed(spec, process)) {
+    builder.add(wire::OpCode::open_proc);
+  }
+
+  add_root(builder);
+  if (has_mounts_of_its_own(spec)) {
+    add_mounts(builder);
+    add_devices(builder);
+  }
+  if (process.terminal) {
+    add_console(builder, process, has_mounts_of_its_own(spec));
+  }
+  add_working_directory_itself(builder, process);
+  if (has_create_hooks(spec)) {
+    builder.add(wire::OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::hooks);
+  }
+
+  add_enter_root(builder, options.no_pivot);
+  add_root_finish(builder);
+  add_names_and_sysctls(builder);
+  add_hidden_paths(builder);
+
+  add_credentials(builder, process, "process.");
+  add_program(builder, process, options.extra_env, options.start_gate, "process.");
+  return builder.take();
+}
+
+Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
+                    const ExecPlanOptions& options) {
+  PlanBuilder builder(spec, host);
+  builder.preserved_fds(options.preserve_fds);
+
+  const bool in_user_namespace = spec.has_namespace(NamespaceType::user);
+  add_user_namespace_entry(builder, in_user_namespace && (!process.rlimits.empty() ||
+                                                          process.oom_score_adj.has_value()));
+  add_joined_namespaces(builder, namespace_flags(spec));
+  add_session(builder, !options.no_new_keyring, options.id);
+  if (!has_mounts_of_its_own(spec)) {
+    add_root(builder);
+    add_enter_root(builder, false);
+  }
+  if (proc_handle_needed(Spec{}, process)) {
+    builder.add(wire::OpCode::open_proc);
+  }
+  if (process.terminal) {
+    builder.add(wire::OpCode::root_here);
+    add_console(builder, process, false);
+  }
+
+  add_credentials(builder, process, "process.");
+  add_program(builder, process, options.extra_env, false, "process.");
+  return builder.take();
+}
+
+Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot) {
+  PlanBuilder builder(spec, host);
+  // A hook of createContainer is the host's program, run with init's own credentials; one of startContainer is the
+  // container's program, and gets no more rights than the container's process.
+  Process process = *spec.process;
+  process.args = hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args;
+  process.env = hook.env;
+  process.cwd = "/";
+  process.terminal = false;
+  process.no_new_privileges = process.no_new_privileges && !before_pivot;
+
+  add_user_namespace_entry(builder, false);
+  add_joined_namespaces(builder, namespace_flags(spec));
+  builder.add(wire::OpCode::new_session);
+  if (!before_pivot) {
+    if (!has_mounts_of_its_own(spec)) {
+      add_root(builder);
+      add_enter_root(builder, false);
+    }
+    if (proc_handle_needed(Spec{}, process)) {
+      builder.add(wire::OpCode::open_proc);
+    }
+    process.rlimits.clear();
+    add_credentials(builder, process, "process.");
+  }
+  add_hook_program(builder, process, hook);
+  return builder.take();
+}
+
+}  // namespace tare

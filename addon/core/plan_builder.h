@@ -1,0 +1,106 @@
+// Collects a plan: ops, their strings, what is passed to init. Used by the plan*.cc files alone.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "tare/plan.h"
+
+namespace tare {
+
+class PlanBuilder {
+ public:
+  PlanBuilder(const Spec& spec, const Host& host);
+
+  const Spec& spec() const { return spec_; }
+  const Host& host() const { return host_; }
+
+  /// Appends an op. The reference is good until the next one is added.
+  wire::Op& add(wire::OpCode code, std::string_view origin = {});
+  /// Puts a NUL-terminated string into the pool and gives its offset; equal strings share one.
+  std::uint32_t text(std::string_view value);
+  /// Puts bytes into the pool, aligned to 8.
+  std::uint32_t blob(std::string_view bytes);
+  /// Puts strings one behind the other, each NUL-terminated.
+  std::uint32_t list(const std::vector<std::string>& values);
+  /// Has the host pass something; its index.
+  int pass(Passed passed);
+  void join(int passed, std::uint64_t type);
+
+  void clone_flags(std::uint64_t flags) { plan_.clone_flags_ |= flags; }
+  void preserved_fds(std::uint32_t count) { plan_.preserved_fds_ = count; }
+  void has_console() { plan_.has_console_ = true; }
+  Plan take() { return std::move(plan_); }
+
+ private:
+  const Spec& spec_;
+  const Host& host_;
+  Plan plan_;
+  std::unordered_map<std::string, std::uint32_t> offsets_;
+};
+
+/// What mount options come to: attributes and propagation for the mount, the rest for the file system.
+struct MountOptions {
+  bool bind = false;
+  bool recursive = false;
+  bool remount = false;
+  bool source_no_follow = false;
+  std::uint64_t set = 0;  ///< MOUNT_ATTR_*
+  std::uint64_t clear = 0;
+  std::uint64_t recursive_set = 0;
+  std::uint64_t recursive_clear = 0;
+  std::uint64_t propagation = 0;  ///< MS_*, with MS_REC
+  std::vector<std::pair<std::string, std::string>> data;  ///< for fsconfig(2); an empty value is a flag
+};
+
+/// Reads `mount.options`; `origin` ("mounts[3]") names the place in errors.
+MountOptions read_mount_options(const Mount& mount, const std::string& origin);
+/// MS_* with MS_REC of "rslave" and the like; none for other words.
+std::optional<std::uint64_t> propagation_flags(std::string_view word);
+/// "rslave" for MS_SLAVE | MS_REC.
+std::string propagation_name(std::uint64_t flags);
+/// "ro,nosuid" for MOUNT_ATTR_* to set (and, as "rw", to clear).
+std::string attribute_names(std::uint64_t set, std::uint64_t clear, bool recursive);
+
+// plan_namespaces.cc
+void add_namespaces(PlanBuilder& builder);
+void add_user_namespace_entry(PlanBuilder& builder, bool ask_host);
+void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces);
+void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
+
+// plan_mounts.cc
+void add_root(PlanBuilder& builder);
+void add_mounts(PlanBuilder& builder);
+void add_enter_root(PlanBuilder& builder, bool no_pivot);
+void add_root_finish(PlanBuilder& builder);
+void add_hidden_paths(PlanBuilder& builder);
+
+// plan_devices.cc
+void add_devices(PlanBuilder& builder);
+void add_console(PlanBuilder& builder, const Process& process, bool bind);
+
+// plan_process.cc
+void add_names_and_sysctls(PlanBuilder& builder);
+void add_labels(PlanBuilder& builder, const Process& process);
+void add_credentials(PlanBuilder& builder, const Process& process, const std::string& origin);
+void add_working_directory_itself(PlanBuilder& builder, const Process& process);
+void add_program(PlanBuilder& builder, const Process& process,
+                 const std::vector<std::string>& extra_env, bool start_gate,
+                 const std::string& origin);
+/// The program of a hook: hook.path with the arguments and environment of `process`.
+void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook);
+/// True where sysctls or labels are to be written below /proc.
+bool proc_handle_needed(const Spec& spec, const Process& process);
+/// True where prestart, createRuntime or createContainer hooks exist.
+bool has_create_hooks(const Spec& spec);
+
+/// True where the config gives the container a mount namespace (new or joined).
+bool has_mounts_of_its_own(const Spec& spec);
+/// CLONE_NEW* of every namespace that the config gives the container.
+std::uint64_t namespace_flags(const Spec& spec);
+
+}  // namespace tare

@@ -1,0 +1,243 @@
+// The mount table: the root, the config's mounts, read-only and masked paths.
+#include <linux/mount.h>
+#include <linux/sched.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+
+#include "plan_builder.h"
+#include "tare/error.h"
+#include "tare/fd.h"
+
+namespace tare {
+
+using wire::OpCode;
+
+namespace {
+
+std::string absolute_in_bundle(const Host& host, const std::string& path) {
+  return path.starts_with('/') ? path : absolute_path(host.bundle + "/" + path);
+}
+
+std::string mount_origin(std::size_t index) { return "mounts[" + std::to_string(index) + "]"; }
+
+// A rootful container with a user namespace: its root may not walk to, or clone, what only the host's root reaches.
+bool host_opens_sources(const PlanBuilder& builder) {
+  return builder.spec().has_namespace(NamespaceType::user) && !builder.host().rootless;
+}
+
+void set_attributes(wire::Op& op, const MountOptions& options) {
+  op.a = options.set;
+  op.b = options.clear;
+  op.c = options.propagation;
+  op.d = options.recursive_set;
+  op.e = options.recursive_clear;
+}
+
+void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
+              const std::string& origin) {
+  const std::string source = absolute_in_bundle(builder.host(), mount.source);
+  const std::uint32_t source_text = builder.text(source);
+  const std::uint32_t destination = builder.text(mount.destination);
+  std::uint16_t flags = wire::op_make_target;
+  if (options.recursive) {
+    flags |= wire::op_recursive;
+  }
+  if (options.source_no_follow) {
+    flags |= wire::op_no_follow;
+  }
+  int passed = -1;
+  if (host_opens_sources(builder)) {
+    passed = builder.pass({PassedKind::detached_mount, source, flags, origin + ".source"});
+    flags |= wire::op_source_is_fd;
+  }
+  wire::Op& op = builder.add(OpCode::bind, origin);
+  op.flags = flags;
+  op.str[0] = source_text;
+  op.str[1] = destination;
+  op.fd = passed;
+  set_attributes(op, options);
+  if (passed >= 0 && op.c == 0) {
+    op.c = MS_SLAVE | MS_REC;  // cloned on the host, it would still be a peer of the host's mount
+  }
+}
+
+bool is_kernel_interface(const std::string& type) {
+  return type == "proc" || type == "sysfs" || type == "mqueue";
+}
+
+bool takes_context(const std::string& type) {
+  return !is_kernel_interface(type) && type != "cgroup2";
+}
+
+std::uint32_t add_options(PlanBuilder& builder, const Mount& mount, const std::string& type,
+                          const MountOptions& options, std::uint32_t& count) {
+  std::string pairs;
+  const auto append = [&pairs, &count](std::string_view key, std::string_view value) {
+    pairs.append(key).push_back('\0');
+    pairs.append(value).push_back('\0');
+    ++count;
+  };
+  if (!mount.source.empty() && !is_kernel_interface(type)) {
+    append("source", mount.source);
+  }
+  for (const auto& [key, value] : options.data) {
+    append(key, value);
+  }
+  const Linux& config = builder.spec().linux_;
+  if (!config.mount_label.empty() && builder.host().has_selinux && takes_context(type)) {
+    append("context", config.mount_label);
+  }
+  return builder.blob(mount.destination + std::string(1, '\0') + pairs);
+}
+
+void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
+                     const std::string& origin) {
+  const bool cgroup = mount.type == "cgroup" || mount.type == "cgroup2";
+  const std::string type = cgroup ? "cgroup2" : mount.type;
+  std::uint32_t count = 0;
+  const std::uint32_t destination = add_options(builder, mount, type, options, count);
+  const std::uint32_t type_text = builder.text(type);
+  const bool falls_back = cgroup && !builder.host().cgroup_dir.empty();
+  // /dev is filled before it becomes read-only; see add_root_finish.
+  const bool later = mount.destination == "/dev";
+  {
+    wire::Op& op = builder.add(OpCode::mount_fs, origin);
+    op.flags = wire::op_make_target;
+    if (is_kernel_interface(type)) {
+      op.flags |= wire::op_no_symlink;
+    }
+    if (falls_back) {
+      op.flags |= wire::op_fall_back;
+    }
+    op.str[0] = type_text;
+    op.str[1] = destination;
+    op.n = count;
+    op.a = options.set | options.recursive_set;
+    if (later) {
+      op.a &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
+    }
+    op.c = options.propagation;
+  }
+  if (falls_back) {
+    // Without a cgroup namespace, a user namespace's root may not mount cgroup2: it gets its own cgroup's directory.
+    const std::uint32_t directory = builder.text(builder.host().cgroup_dir);
+    const std::uint32_t target = builder.text(mount.destination);
+    wire::Op& op = builder.add(OpCode::bind, origin);
+    op.flags = wire::op_make_target | wire::op_on_fall_back;
+    op.str[0] = directory;
+    op.str[1] = target;
+    set_attributes(op, options);
+  }
+}
+
+void add_attributes(PlanBuilder& builder, const std::string& path, const MountOptions& options,
+                    const std::string& origin) {
+  const std::uint32_t target = builder.text(path);
+  wire::Op& op = builder.add(OpCode::attributes, origin);
+  op.str[1] = target;
+  set_attributes(op, options);
+}
+
+}  // namespace
+
+bool has_mounts_of_its_own(const Spec& spec) { return spec.has_namespace(NamespaceType::mount); }
+
+void add_root(PlanBuilder& builder) {
+  const Spec& spec = builder.spec();
+  const std::string path = absolute_in_bundle(builder.host(), spec.root.path);
+  const std::uint64_t wanted =
+      propagation_flags(spec.linux_.rootfs_propagation).value_or(MS_SLAVE | MS_REC) &
+      ~std::uint64_t{MS_REC};
+  const bool own = has_mounts_of_its_own(spec);
+  if (spec.makes_namespace(NamespaceType::mount)) {
+    // An unbindable tree could not be cloned from; the container's root gets that flag at the end.
+    builder.add(OpCode::propagation, "linux.rootfsPropagation").a =
+        wanted == MS_UNBINDABLE ? std::uint64_t{MS_SLAVE} : wanted;
+  }
+  const std::uint32_t text = builder.text(path);
+  int passed = -1;
+  if (own && host_opens_sources(builder)) {
+    passed = builder.pass({PassedKind::detached_mount, path, wire::op_recursive, "root.path"});
+  }
+  wire::Op& op = builder.add(OpCode::root, "root.path");
+  op.str[0] = text;
+  op.fd = passed;
+  if (!own) {
+    op.flags = wire::op_open_only;
+  } else if (passed >= 0) {
+    op.c = MS_SLAVE | MS_REC;
+  } else if (wanted == MS_SHARED) {
+    op.flags = wire::op_private_parent;
+  }
+}
+
+void add_mounts(PlanBuilder& builder) {
+  const Spec& spec = builder.spec();
+  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+    const Mount& mount = spec.mounts[i];
+    const std::string origin = mount_origin(i);
+    const MountOptions options = read_mount_options(mount, origin);
+    if (options.remount) {
+      add_attributes(builder, mount.destination, options, origin);
+    } else if (options.bind) {
+      add_bind(builder, mount, options, origin);
+    } else {
+      add_file_system(builder, mount, options, origin);
+    }
+  }
+}
+
+void add_enter_root(PlanBuilder& builder, bool no_pivot) {
+  const Spec& spec = builder.spec();
+  if (!spec.makes_namespace(NamespaceType::mount)) {
+    builder.add(OpCode::chroot);
+  } else if (no_pivot) {
+    builder.add(OpCode::move_root);
+  } else {
+    const std::uint64_t wanted = propagation_flags(spec.linux_.rootfs_propagation).value_or(0);
+    wire::Op& op = builder.add(OpCode::pivot_root);
+    if ((wanted & MS_SHARED) != 0) {
+      op.flags = wire::op_old_root_is_shared;
+    }
+  }
+}
+
+void add_root_finish(PlanBuilder& builder) {
+  const Spec& spec = builder.spec();
+  if (const auto wanted = propagation_flags(spec.linux_.rootfs_propagation); wanted.has_value()) {
+    MountOptions options;
+    options.propagation = *wanted;
+    add_attributes(builder, "/", options, "linux.rootfsPropagation");
+  }
+  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+    const Mount& mount = spec.mounts[i];
+    const MountOptions given = read_mount_options(mount, mount_origin(i));
+    if (mount.destination == "/dev" && !given.bind &&
+        ((given.set | given.recursive_set) & MOUNT_ATTR_RDONLY) != 0) {
+      MountOptions options;
+      options.set = MOUNT_ATTR_RDONLY;
+      add_attributes(builder, "/dev", options, mount_origin(i));
+    }
+  }
+  if (spec.root.readonly) {
+    MountOptions options;
+    options.set = MOUNT_ATTR_RDONLY;
+    add_attributes(builder, "/", options, "root.readonly");
+  }
+}
+
+void add_hidden_paths(PlanBuilder& builder) {
+  const Linux& config = builder.spec().linux_;
+  const auto add = [&builder](OpCode code, const std::vector<std::string>& paths,
+                              const std::string& name) {
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      const std::uint32_t path = builder.text(paths[i]);
+      builder.add(code, name + "[" + std::to_string(i) + "]").str[1] = path;
+    }
+  };
+  add(OpCode::read_only, config.readonly_paths, "linux.readonlyPaths");
+  add(OpCode::mask, config.masked_paths, "linux.maskedPaths");
+}
+
+}  // namespace tare

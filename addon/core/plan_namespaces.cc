@@ -1,0 +1,127 @@
+// Namespaces: which are made by the clone, which are joined before it, and which init enters itself.
+#include <linux/sched.h>
+
+#include "plan_builder.h"
+
+namespace tare {
+
+using wire::OpCode;
+
+namespace {
+
+std::string namespace_origin(const Spec& spec, const Namespace& entry) {
+  return "linux.namespaces[" + std::to_string(&entry - spec.linux_.namespaces.data()) + "]";
+}
+
+int pass_namespace(PlanBuilder& builder, const Namespace& entry) {
+  return builder.pass({PassedKind::namespace_file, entry.path, 0,
+                       namespace_origin(builder.spec(), entry) + ".path"});
+}
+
+void add_setns(PlanBuilder& builder, const Namespace& entry) {
+  const int passed = pass_namespace(builder, entry);
+  wire::Op& op = builder.add(OpCode::setns, namespace_origin(builder.spec(), entry));
+  op.fd = passed;
+  op.a = namespace_clone_flag(entry.type);
+}
+
+// A time namespace cannot be made together with CLONE_VM, and would take in only children; see
+// time_namespaces(7). (A new cgroup namespace is rooted at the cgroup that CLONE_INTO_CGROUP names.)
+constexpr std::uint64_t made_by_init = CLONE_NEWTIME;
+
+}  // namespace
+
+std::uint64_t namespace_flags(const Spec& spec) {
+  std::uint64_t flags = 0;
+  for (const Namespace& entry : spec.linux_.namespaces) {
+    flags |= namespace_clone_flag(entry.type);
+  }
+  return flags;
+}
+
+void add_namespaces(PlanBuilder& builder) {
+  const Spec& spec = builder.spec();
+  const Namespace* user = spec.find_namespace(NamespaceType::user);
+  std::vector<const Namespace*> inner;
+  for (const Namespace& entry : spec.linux_.namespaces) {
+    const std::uint64_t flag = namespace_clone_flag(entry.type);
+    if (entry.path.empty()) {
+      if ((flag & made_by_init) == 0) {
+        builder.clone_flags(flag);
+      }
+    } else if (&entry == user) {
+      continue;
+    } else if (entry.type != NamespaceType::pid &&
+               (user == nullptr || (builder.host().inner_namespaces & flag) != 0)) {
+      inner.push_back(&entry);
+    } else if ((builder.host().inner_namespaces & flag) == 0) {
+      builder.join(pass_namespace(builder, entry), flag);
+    }
+  }
+  if (user != nullptr && !user->path.empty()) {
+    builder.join(pass_namespace(builder, *user), CLONE_NEWUSER);
+    const Namespace* pid = spec.find_namespace(NamespaceType::pid);
+    if (pid != nullptr && !pid->path.empty() &&
+        (builder.host().inner_namespaces & CLONE_NEWPID) != 0) {
+      builder.join(pass_namespace(builder, *pid), CLONE_NEWPID);
+    }
+  }
+  const bool wants_host = (user != nullptr) &&
+                          (user->path.empty() || !spec.process->rlimits.empty() ||
+                           spec.process->oom_score_adj.has_value());
+  add_user_namespace_entry(builder, wants_host);
+  for (const Namespace* entry : inner) {
+    add_setns(builder, *entry);
+  }
+  std::uint64_t late = 0;
+  for (const Namespace& entry : spec.linux_.namespaces) {
+    if (entry.path.empty()) {
+      late |= namespace_clone_flag(entry.type) & made_by_init;
+    }
+  }
+  if (late != 0) {
+    builder.add(OpCode::unshare).a = late;
+  }
+  if (spec.makes_namespace(NamespaceType::network)) {
+    builder.add(OpCode::loopback_up, "linux.namespaces");
+  }
+}
+
+void add_user_namespace_entry(PlanBuilder& builder, bool ask_host) {
+  const Spec& spec = builder.spec();
+  if (ask_host) {
+    builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::host_rights);
+  }
+  if (spec.has_namespace(NamespaceType::user)) {
+    wire::Op& op = builder.add(OpCode::become_root);
+    // An ordinary user's single mapping needs setgroups(2) denied; see user_namespaces(7).
+    op.flags = builder.host().rootless ? wire::op_no_setgroups : 0;
+  }
+  builder.add(OpCode::undumpable);
+}
+
+void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
+  const int container = builder.pass({PassedKind::container_pidfd, {}, 0, {}});
+  // A pid namespace takes in the children of whoever joins it, and entering the user namespace first gives the
+  // rights over the others that belong to it.
+  const std::uint64_t before = namespaces & (CLONE_NEWPID | CLONE_NEWUSER);
+  if (before != 0) {
+    builder.join(container, before);
+  }
+  const std::uint64_t inside = namespaces & ~before;
+  if (inside != 0) {
+    wire::Op& op = builder.add(OpCode::setns);
+    op.fd = container;
+    op.a = inside;
+  }
+}
+
+void add_session(PlanBuilder& builder, bool keyring, std::string_view id) {
+  builder.add(OpCode::new_session);
+  if (keyring) {
+    const std::uint32_t name = builder.text("_ses." + std::string(id));
+    builder.add(OpCode::keyring).str[0] = name;
+  }
+}
+
+}  // namespace tare

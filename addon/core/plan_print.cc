@@ -1,0 +1,430 @@
+// Plans in words: for `tare plan`, for goldens, and for the sentence of a failed op.
+#include <linux/capability.h>
+#include <linux/mount.h>
+#include <linux/sched.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <array>
+#include <cstring>
+
+#include "plan_builder.h"
+#include "tare/json.h"
+
+namespace tare {
+namespace {
+
+using wire::Op;
+using wire::OpCode;
+
+constexpr auto op_names = std::to_array<const char*>({
+    "end",
+    "setns",
+    "unshare",
+    "wait",
+    "become_root",
+    "loopback_up",
+    "new_session",
+    "keyring",
+    "propagation",
+    "root",
+    "root_here",
+    "mount_fs",
+    "bind",
+    "attributes",
+    "mask",
+    "read_only",
+    "make_device",
+    "make_directory",
+    "make_symlink",
+    "make_ptmx",
+    "pivot_root",
+    "move_root",
+    "chroot",
+    "open_proc",
+    "console",
+    "hostname",
+    "domainname",
+    "sysctl",
+    "proc_write",
+    "time_offsets",
+    "rlimit",
+    "umask",
+    "working_directory",
+    "undumpable",
+    "no_new_privileges",
+    "bounding_set",
+    "keep_caps",
+    "identity",
+    "capabilities",
+    "seccomp",
+    "find_program",
+    "close_fds",
+    "announce",
+    "start_gate",
+    "exec",
+});
+static_assert(op_names.size() == static_cast<std::size_t>(OpCode::exec) + 1);
+
+constexpr auto step_names = std::to_array<const char*>({
+    "",          "open",       "open_tree",   "openat2",       "fsopen",        "fsconfig",
+    "fsmount",   "move_mount", "mount_setattr", "mkdirat",     "mknodat",       "symlinkat",
+    "fchownat",  "fchmodat",   "statx",       "setns",         "unshare",       "pivot_root",
+    "mount",     "umount2",    "chroot",      "chdir",         "fchdir",        "getcwd",
+    "read",      "write",      "ioctl",       "setsid",        "keyctl",        "sethostname",
+    "setdomainname", "prlimit64", "prctl",    "setgroups",     "setresgid",     "setresuid",
+    "capset",    "seccomp",    "execve",      "sendmsg",       "recv",          "mmap",
+    "close_range", "dup3",     "faccessat2",  "unlinkat",      "readlinkat",    "socket", "",
+    "",          "",           "",            "",              "",
+});
+static_assert(step_names.size() == static_cast<std::size_t>(wire::Step::bad_plan) + 1);
+
+std::string octal(std::uint64_t value) {
+  std::string digits;
+  do {
+    digits.insert(digits.begin(), static_cast<char>('0' + (value & 7)));
+    value >>= 3;
+  } while (value != 0);
+  return "0" + digits;
+}
+
+std::string namespace_names(std::uint64_t flags) {
+  std::string names;
+  for (int i = 0; i < namespace_type_count; ++i) {
+    const auto type = static_cast<NamespaceType>(i);
+    if ((flags & namespace_clone_flag(type)) != 0) {
+      names += names.empty() ? "" : ",";
+      names += namespace_name(type);
+    }
+  }
+  return names;
+}
+
+std::string capability_list(std::uint64_t mask) {
+  std::string names;
+  for (int i = 0; i < 64; ++i) {
+    const char* name = (mask >> i & 1) != 0 ? capability_name(i) : nullptr;
+    if (name != nullptr) {
+      names += names.empty() ? "" : ",";
+      names += name;
+    }
+  }
+  return names.empty() ? "none" : names;
+}
+
+std::string mount_words(const Op& op) {
+  std::string words = attribute_names(op.a, op.b, false);
+  const std::string recursive = attribute_names(op.d, op.e, true);
+  for (const std::string& more :
+       {recursive, op.c != 0 ? propagation_name(op.c) : std::string()}) {
+    if (!more.empty()) {
+      words += words.empty() ? "" : ",";
+      words += more;
+    }
+  }
+  return words;
+}
+
+std::string with_options(std::string text, const std::string& options) {
+  if (!options.empty()) {
+    text += " -o " + options;
+  }
+  return text;
+}
+
+const char* wait_name(std::uint64_t tag) {
+  switch (static_cast<wire::WaitTag>(tag)) {
+    case wire::WaitTag::host_rights:
+      return "wait for the host: id maps, and limits that a user namespace's root may not set";
+    case wire::WaitTag::hooks:
+      return "wait for the host: createRuntime and createContainer hooks";
+    case wire::WaitTag::go:
+      return "wait for the host: device filter, state";
+  }
+  return "wait for the host";
+}
+
+}  // namespace
+
+const char* step_name(wire::Step step) noexcept {
+  const auto index = static_cast<std::size_t>(step);
+  return index < step_names.size() ? step_names[index] : "";
+}
+
+namespace {
+
+class Printer {
+ public:
+  explicit Printer(const Plan& plan) : plan_(plan) {}
+
+  std::string describe(const Op& op) const {
+    if (op.code <= OpCode::keyring) {
+      return describe_namespaces(op);
+    }
+    if (op.code <= OpCode::console) {
+      return describe_mounts(op);
+    }
+    return describe_process(op);
+  }
+
+ private:
+  std::string first(const Op& op) const { return plan_.text(op.str[0]); }
+  std::string second(const Op& op) const { return plan_.text(op.str[1]); }
+  std::string passed(const Op& op) const {
+    return plan_.passed()[static_cast<std::size_t>(op.fd)].path;
+  }
+
+  std::string describe_namespaces(const Op& op) const {
+    switch (op.code) {
+      case OpCode::setns: {
+        const std::string path = passed(op);
+        return "nsenter " + namespace_names(op.a) + (path.empty() ? "" : " " + path);
+      }
+      case OpCode::unshare:
+        return "unshare " + namespace_names(op.a);
+      case OpCode::wait:
+        return wait_name(op.a);
+      case OpCode::become_root:
+        return "become root of the user namespace";
+      case OpCode::loopback_up:
+        return "ip link set lo up";
+      case OpCode::new_session:
+        return "setsid";
+      default:
+        return "join session keyring " + first(op);
+    }
+  }
+
+  std::string describe_mount_fs(const Op& op) const {
+    const char* at = plan_.text(op.str[1]);
+    const std::string path = at;
+    at += path.size() + 1;
+    std::string options = mount_words(op);
+    std::string source = first(op);
+    for (std::uint32_t i = 0; i < op.n; ++i) {
+      const std::string key = at;
+      at += key.size() + 1;
+      const std::string value = at;
+      at += value.size() + 1;
+      if (key == "source") {
+        source = value;
+        continue;
+      }
+      options += options.empty() ? "" : ",";
+      options += value.empty() ? key : key + "=" + value;
+    }
+    return with_options("mount -t " + first(op) + " " + source + " " + path, options);
+  }
+
+  std::string describe_bind(const Op& op) const {
+    std::string text = (op.flags & wire::op_on_fall_back) != 0 ? "if that is refused: " : "";
+    text += (op.flags & wire::op_recursive) != 0 ? "mount --rbind " : "mount --bind ";
+    return with_options(text + first(op) + " " + second(op), mount_words(op));
+  }
+
+  std::string describe_device(const Op& op) const {
+    const std::uint64_t kind = op.a & S_IFMT;
+    std::string text = "mknod -m " + octal(op.a & 07777) + " " + second(op);
+    text += kind == S_IFBLK ? " b" : kind == S_IFIFO ? " p" : " c";
+    if (kind != S_IFIFO) {
+      text += " " + std::to_string(major(op.b)) + " " + std::to_string(minor(op.b));
+    }
+    if (op.c != 0) {
+      text += ", chown " + std::to_string(op.c >> 32) + ":" + std::to_string(op.c & 0xffffffff);
+    }
+    return text;
+  }
+
+  std::string describe_mounts(const Op& op) const {
+    switch (op.code) {
+      case OpCode::propagation:
+        return "mount --make-r" + propagation_name(op.a) + " /";
+      case OpCode::root:
+        return (op.flags & wire::op_open_only) != 0
+                   ? "use " + first(op) + " as the root"
+                   : with_options("mount --rbind " + first(op) + " as the root", mount_words(op));
+      case OpCode::root_here:
+        return "use / as the root";
+      case OpCode::mount_fs:
+        return describe_mount_fs(op);
+      case OpCode::bind:
+        return describe_bind(op);
+      case OpCode::attributes:
+        return with_options("mount " + second(op), "remount,bind," + mount_words(op));
+      case OpCode::mask:
+        return "mask " + second(op);
+      case OpCode::read_only:
+        return "mount --rbind " + second(op) + " " + second(op) + " -o rro";
+      case OpCode::make_device:
+        return describe_device(op);
+      case OpCode::make_directory:
+        return "mkdir -p " + second(op);
+      case OpCode::make_symlink:
+        return "ln -s " + first(op) + " " + second(op);
+      case OpCode::make_ptmx:
+        return "ln -sf pts/ptmx " + second(op);
+      case OpCode::pivot_root:
+        return "pivot_root . . && umount -l .";
+      case OpCode::move_root:
+        return "mount --move . / && chroot .";
+      case OpCode::chroot:
+        return "chroot .";
+      case OpCode::open_proc:
+        return "open a private procfs";
+      default:
+        return "open a terminal in " + second(op) +
+               ((op.flags & wire::op_bind_console) != 0 ? ", bind it on /dev/console" : "");
+    }
+  }
+
+  std::string describe_identity(const Op& op) const {
+    std::string text = "setuid " + std::to_string(op.a) + ", setgid " + std::to_string(op.b);
+    for (std::uint32_t i = 0; i < op.n; ++i) {
+      std::uint32_t gid = 0;
+      std::memcpy(&gid, plan_.text(op.str[0]) + i * sizeof gid, sizeof gid);
+      text += (i == 0 ? ", groups " : ",") + std::to_string(gid);
+    }
+    return text;
+  }
+
+  std::string describe_capabilities(const Op& op) const {
+    std::string text = "capabilities: effective " + capability_list(op.a);
+    if (op.b != op.a) {
+      text += "; permitted " + capability_list(op.b);
+    }
+    if (op.c != 0) {
+      text += "; inheritable " + capability_list(op.c);
+    }
+    if (op.d != 0) {
+      text += "; ambient " + capability_list(op.d);
+    }
+    return text;
+  }
+
+  std::string describe_exec(const Op& op) const {
+    std::string text = "exec";
+    const char* at = plan_.text(op.str[0]);
+    for (std::uint32_t i = 0; i < op.n; ++i) {
+      text += std::string(" ") + at;
+      at += std::strlen(at) + 1;
+    }
+    return text;
+  }
+
+  std::string describe_process(const Op& op) const {
+    switch (op.code) {
+      case OpCode::hostname:
+        return "hostname " + first(op);
+      case OpCode::domainname:
+        return "domainname " + first(op);
+      case OpCode::sysctl:
+        return "sysctl -w " + first(op) + "=" + second(op);
+      case OpCode::proc_write:
+        return "write " + second(op) + " to /proc/" + first(op);
+      case OpCode::time_offsets:
+        return "write time offsets";
+      case OpCode::rlimit:
+        return "prlimit " + std::to_string(op.a) + " " + std::to_string(op.b) + ":" +
+               std::to_string(op.c);
+      case OpCode::umask:
+        return "umask " + octal(op.a);
+      case OpCode::working_directory:
+        return "cd " + first(op) +
+               ((op.flags & wire::op_optional) != 0 ? " (if root may)" : "");
+      case OpCode::undumpable:
+        return "set undumpable";
+      case OpCode::no_new_privileges:
+        return "set no_new_privs";
+      case OpCode::bounding_set:
+        return "bounding set: " + capability_list(op.a);
+      case OpCode::keep_caps:
+        return "keep capabilities across setuid";
+      case OpCode::identity:
+        return describe_identity(op);
+      case OpCode::capabilities:
+        return describe_capabilities(op);
+      case OpCode::seccomp:
+        return "seccomp filter of " + std::to_string(op.n / 8) + " instructions";
+      case OpCode::find_program:
+        return "find " + first(op) + " in PATH";
+      case OpCode::close_fds:
+        return "close all other file descriptors at exec";
+      case OpCode::announce:
+        return "tell the host that exec follows";
+      case OpCode::start_gate:
+        return "hold until start";
+      default:
+        return describe_exec(op);
+    }
+  }
+
+  const Plan& plan_;
+};
+
+}  // namespace
+
+std::string Plan::describe(std::size_t op) const { return Printer(*this).describe(ops_[op]); }
+
+std::string Plan::to_text() const {
+  const Printer printer(*this);
+  std::string text = "clone " + namespace_names(clone_flags_) + "\n";
+  for (const Join& join : joins_) {
+    const std::string& path = passed_[static_cast<std::size_t>(join.passed)].path;
+    text.insert(0, "nsenter " + namespace_names(join.type) + " " + path + "\n");
+  }
+  std::size_t width = 0;
+  for (std::size_t i = 0; i < ops_.size(); ++i) {
+    width = std::to_string(i).size();
+  }
+  for (std::size_t i = 0; i < ops_.size(); ++i) {
+    const std::string number = std::to_string(i);
+    std::string line = std::string(width - number.size(), ' ') + number + "  ";
+    line += printer.describe(ops_[i]);
+    const std::string_view origin = this->text(ops_[i].origin);
+    if (!origin.empty()) {
+      if (line.size() < 72) {
+        line.append(72 - line.size(), ' ');
+      }
+      line.append("  # ").append(origin);
+    }
+    text += line + "\n";
+  }
+  return text;
+}
+
+std::string Plan::to_json() const {
+  const Printer printer(*this);
+  json::Writer writer(2);
+  writer.begin_object();
+  writer.key("clone").string(namespace_names(clone_flags_));
+  writer.key("joins").begin_array();
+  for (const Join& join : joins_) {
+    writer.begin_object();
+    writer.key("type").string(namespace_names(join.type));
+    writer.key("path").string(passed_[static_cast<std::size_t>(join.passed)].path);
+    writer.end_object();
+  }
+  writer.end_array();
+  writer.key("ops").begin_array();
+  for (const Op& op : ops_) {
+    writer.begin_object();
+    writer.key("op").string(op_names[static_cast<std::size_t>(op.code)]);
+    writer.key("text").string(printer.describe(op));
+    const std::string_view origin = text(op.origin);
+    if (!origin.empty()) {
+      writer.key("origin").string(origin);
+    }
+    writer.key("flags").number(op.flags);
+    writer.key("values").begin_array();
+    for (const std::uint64_t value : {op.a, op.b, op.c, op.d, op.e}) {
+      writer.number_unsigned(value);
+    }
+    writer.end_array();
+    writer.end_object();
+  }
+  writer.end_array();
+  writer.end_object();
+  return writer.take() + "\n";
+}
+
+}  // namespace tare

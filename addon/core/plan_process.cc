@@ -1,0 +1,224 @@
+// The process: names, sysctls, labels, credentials, and the program.
+#include <algorithm>
+
+#include "plan_builder.h"
+
+namespace tare {
+
+using wire::OpCode;
+
+namespace {
+
+void add_value(PlanBuilder& builder, OpCode code, std::string_view path, std::string_view value,
+               std::string_view origin) {
+  const std::uint32_t path_text = builder.text(path);
+  const std::uint32_t value_text = builder.text(value);
+  wire::Op& op = builder.add(code, origin);
+  op.str[0] = path_text;
+  op.str[1] = value_text;
+  op.n = static_cast<std::uint32_t>(value.size());
+}
+
+void add_name(PlanBuilder& builder, OpCode code, const std::string& name, std::string_view origin) {
+  const std::uint32_t text = builder.text(name);
+  wire::Op& op = builder.add(code, origin);
+  op.str[0] = text;
+  op.n = static_cast<std::uint32_t>(name.size());
+}
+
+// sysctl(8): dots separate, a slash stands for a dot in a name; the other way round where a slash comes first.
+std::string sysctl_path(const std::string& key) {
+  std::string path = key;
+  const std::size_t first = key.find_first_of("./");
+  if (first != std::string::npos && key[first] == '/') {
+    return path;
+  }
+  for (char& c : path) {
+    if (c == '.') {
+      c = '/';
+    } else if (c == '/') {
+      c = '.';
+    }
+  }
+  return path;
+}
+
+std::string search_path(const Process& process) {
+  std::string path;
+  for (const std::string& entry : process.env) {
+    if (entry.starts_with("PATH=")) {
+      path = entry.substr(5);  // the last one counts, as execvp(3)'s callers see it
+    }
+  }
+  return path;
+}
+
+}  // namespace
+
+void add_names_and_sysctls(PlanBuilder& builder) {
+  const Spec& spec = builder.spec();
+  if (!spec.hostname.empty()) {
+    add_name(builder, OpCode::hostname, spec.hostname, "hostname");
+  }
+  if (!spec.domainname.empty()) {
+    add_name(builder, OpCode::domainname, spec.domainname, "domainname");
+  }
+  for (const auto& [key, value] : spec.linux_.sysctl) {
+    add_value(builder, OpCode::sysctl, sysctl_path(key), value, "linux.sysctl." + key);
+  }
+}
+
+bool proc_handle_needed(const Spec& spec, const Process& process) {
+  return !spec.linux_.sysctl.empty() || !process.apparmor_profile.empty() ||
+         !process.selinux_label.empty();
+}
+
+void add_labels(PlanBuilder& builder, const Process& process) {
+  if (!process.apparmor_profile.empty()) {
+    add_value(builder, OpCode::proc_write, "self/attr/apparmor/exec",
+              "exec " + process.apparmor_profile, "process.apparmorProfile");
+  }
+  if (!process.selinux_label.empty()) {
+    add_value(builder, OpCode::proc_write, "self/attr/exec", process.selinux_label,
+              "process.selinuxLabel");
+  }
+}
+
+namespace {
+
+void add_seccomp(PlanBuilder& builder) {
+  const SeccompFilter& filter = builder.host().seccomp;
+  if (filter.program.empty()) {
+    return;
+  }
+  const std::uint32_t program = builder.blob(filter.program);
+  wire::Op& op = builder.add(OpCode::seccomp, "linux.seccomp");
+  op.str[0] = program;
+  op.n = static_cast<std::uint32_t>(filter.program.size());
+  op.a = filter.flags;
+}
+
+void add_rlimits(PlanBuilder& builder, const Process& process, const std::string& origin) {
+  // In a user namespace the host sets them (WaitTag::host_rights): raising a hard limit is not its root's right.
+  if (builder.spec().has_namespace(NamespaceType::user)) {
+    return;
+  }
+  for (std::size_t i = 0; i < process.rlimits.size(); ++i) {
+    wire::Op& op =
+        builder.add(OpCode::rlimit, origin + "rlimits[" + std::to_string(i) + "]");
+    op.a = static_cast<std::uint64_t>(process.rlimits[i].resource);
+    op.b = process.rlimits[i].soft;
+    op.c = process.rlimits[i].hard;
+  }
+}
+
+void add_working_directory(PlanBuilder& builder, const Process& process, const std::string& origin,
+                           bool may_be_refused) {
+  const std::uint32_t path = builder.text(process.cwd);
+  wire::Op& op = builder.add(OpCode::working_directory, origin + "cwd");
+  op.str[0] = path;
+  op.flags = may_be_refused ? wire::op_optional : 0;
+}
+
+void add_identity(PlanBuilder& builder, const Process& process, const std::string& origin) {
+  const User& user = process.user;
+  std::string gids(reinterpret_cast<const char*>(user.additional_gids.data()),
+                   user.additional_gids.size() * sizeof(std::uint32_t));
+  const std::uint32_t text = builder.blob(gids);
+  wire::Op& op = builder.add(OpCode::identity, origin + "user");
+  op.a = user.uid;
+  op.b = user.gid;
+  op.str[0] = text;
+  op.n = static_cast<std::uint32_t>(user.additional_gids.size());
+  op.flags = builder.host().rootless ? wire::op_no_setgroups : 0;
+}
+
+void add_exec(PlanBuilder& builder, const std::vector<std::string>& args,
+              const std::vector<std::string>& env, const std::string& origin) {
+  const std::uint32_t arguments = builder.list(args);
+  const std::uint32_t variables = builder.list(env);
+  wire::Op& op = builder.add(OpCode::exec, origin);
+  op.str[0] = arguments;
+  op.n = static_cast<std::uint32_t>(args.size());
+  op.str[1] = variables;
+  op.a = env.size();
+}
+
+}  // namespace
+
+void add_credentials(PlanBuilder& builder, const Process& process, const std::string& origin) {
+  add_labels(builder, process);
+  if (process.no_new_privileges) {
+    builder.add(OpCode::no_new_privileges, origin + "noNewPrivileges");
+  } else {
+    // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it comes before the capabilities go.
+    add_seccomp(builder);
+  }
+  add_rlimits(builder, process, origin);
+  const Capabilities capabilities = process.capabilities.value_or(Capabilities{});
+  builder.add(OpCode::bounding_set, origin + "capabilities.bounding").a = capabilities.bounding;
+  // The directory may be one that only root, or only the user, can enter: both are tried.
+  add_working_directory(builder, process, origin, true);
+  builder.add(OpCode::keep_caps);
+  add_identity(builder, process, origin);
+  wire::Op& op = builder.add(OpCode::capabilities, origin + "capabilities");
+  op.a = capabilities.effective;
+  op.b = capabilities.permitted;
+  op.c = capabilities.inheritable;
+  op.d = capabilities.ambient;
+  builder.add(OpCode::umask, origin + "user.umask").a = process.user.umask.value_or(0022);
+  add_working_directory(builder, process, origin, false);
+}
+
+void add_program(PlanBuilder& builder, const Process& process,
+                 const std::vector<std::string>& extra_env, bool start_gate,
+                 const std::string& origin) {
+  const std::uint32_t name = builder.text(process.args.front());
+  const std::uint32_t search = builder.text(search_path(process));
+  {
+    wire::Op& op = builder.add(OpCode::find_program, origin + "args");
+    op.str[0] = name;
+    op.str[1] = search;
+  }
+  builder.add(OpCode::close_fds);
+  builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::go);
+  if (start_gate) {
+    const int request = builder.pass({PassedKind::start_request, {}, 0, {}});
+    const int answer = builder.pass({PassedKind::start_answer, {}, 0, {}});
+    wire::Op& op = builder.add(OpCode::start_gate);
+    op.fd = request;
+    op.a = static_cast<std::uint64_t>(answer);
+  } else {
+    builder.add(OpCode::announce);
+  }
+  if (process.no_new_privileges) {
+    add_seccomp(builder);
+  }
+  std::vector<std::string> env = process.env;
+  env.insert(env.end(), extra_env.begin(), extra_env.end());
+  add_exec(builder, process.args, env, origin + "args");
+}
+
+void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook) {
+  const std::uint32_t path = builder.text(hook.path);
+  builder.add(OpCode::find_program, "hook").str[0] = path;
+  builder.add(OpCode::close_fds);
+  builder.add(OpCode::announce);
+  if (process.no_new_privileges) {
+    add_seccomp(builder);
+  }
+  add_exec(builder, process.args, process.env, "hook");
+}
+
+// runc's users rely on a missing working directory being made; the spec leaves it open.
+void add_working_directory_itself(PlanBuilder& builder, const Process& process) {
+  const std::uint32_t path = builder.text(process.cwd);
+  builder.add(OpCode::make_directory, "process.cwd").str[1] = path;
+}
+
+bool has_create_hooks(const Spec& spec) {
+  return !spec.hooks.prestart.empty() || !spec.hooks.create_runtime.empty() ||
+         !spec.hooks.create_container.empty();
+}
+
+}  // namespace tare

@@ -1,0 +1,288 @@
+#include "tare/spawn.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "stub.h"
+
+extern "C" const char tare_init_image_start[] __attribute__((visibility("hidden")));
+extern "C" const char tare_init_image_end[] __attribute__((visibility("hidden")));
+
+namespace tare {
+namespace {
+
+constexpr std::size_t stub_stack_size = std::size_t{32} << 10;
+
+/// No signal handler of the process may run in the child while it borrows the memory.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+/// setns(2) into a pid namespace holds for this thread's next children, and is taken back afterwards.
+class PidNamespaceForChildren {
+ public:
+  PidNamespaceForChildren(int fd, std::uint64_t type) {
+    own_ = open_file(AT_FDCWD, "/proc/thread-self/ns/pid", O_RDONLY);
+    if (setns(fd, static_cast<int>(type)) < 0) {
+      throw_errno("setns", "the container's pid namespace");
+    }
+  }
+  ~PidNamespaceForChildren() { setns(own_.get(), CLONE_NEWPID); }
+  PidNamespaceForChildren(const PidNamespaceForChildren&) = delete;
+  PidNamespaceForChildren& operator=(const PidNamespaceForChildren&) = delete;
+
+ private:
+  Fd own_;
+};
+
+/// Joining a user namespace makes the shared memory undumpable; the process gets back what it had.
+class KeptDumpable {
+ public:
+  KeptDumpable() : before_(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)) {}
+  ~KeptDumpable() {
+    if (before_ == 1) {
+      prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    }
+  }
+  KeptDumpable(const KeptDumpable&) = delete;
+  KeptDumpable& operator=(const KeptDumpable&) = delete;
+
+ private:
+  int before_;
+};
+
+Fd init_image() {
+  static const std::string_view image(tare_init_image_start,
+                                      static_cast<std::size_t>(tare_init_image_end - tare_init_image_start));
+  return sealed_memfd("tare-init", image, true);
+}
+
+Fd dev_null() { return open_file(AT_FDCWD, "/dev/null", O_RDWR); }
+
+/// Where each fd of the child comes from: stdio, preserved, the plan, the channel, what is passed.
+std::vector<int> fd_sources(const SpawnOptions& options, int null, int plan, int channel) {
+  std::vector<int> sources;
+  for (const int fd : options.stdio) {
+    sources.push_back(fd >= 0 ? fd : null);
+  }
+  sources.insert(sources.end(), options.preserved.begin(), options.preserved.end());
+  sources.push_back(plan);
+  sources.push_back(channel);
+  sources.insert(sources.end(), options.passed.begin(), options.passed.end());
+  return sources;
+}
+
+void run_blocked(StubTask& task, void* stack) {
+  const BlockedSignals blocked;
+  run_stub(task, stack, stub_stack_size);
+}
+
+void run_with_joins(const Plan& plan, const SpawnOptions& options, StubTask& task, void* stack) {
+  std::vector<StubJoin> joins;
+  for (const Join& join : plan.joins()) {
+    joins.push_back({options.passed[static_cast<std::size_t>(join.passed)], join.type});
+  }
+  if (joins.size() == 1 && joins.front().type == CLONE_NEWPID) {
+    const PidNamespaceForChildren inside(joins.front().fd, joins.front().type);
+    run_blocked(task, stack);
+    return;
+  }
+  task.joins = joins.data();
+  task.join_count = joins.size();
+  const KeptDumpable kept;
+  run_blocked(task, stack);
+}
+
+}  // namespace
+
+InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
+  const Doing doing("start init");
+  if (options.preserved.size() != plan.preserved_fds() ||
+      options.passed.size() != plan.passed().size()) {
+    throw Error(ErrorKind::invalid_argument, "the fds given do not match the plan");
+  }
+  std::array<int, 2> channel{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel.data()) < 0) {
+    throw_errno("socketpair");
+  }
+  InitProcess init;
+  init.plan_ = &plan;
+  init.channel_ = Fd(channel[0]);
+  const Fd theirs(channel[1]);
+  const Fd image = init_image();
+  const Fd plan_file = sealed_memfd("tare-plan", plan.bytes(), false);
+  // The seal leaves the offset at the end, and init reads from it.
+  lseek(plan_file.get(), 0, SEEK_SET);
+  Fd null;
+  for (const int fd : options.stdio) {
+    if (fd < 0 && !null) {
+      null = dev_null();
+    }
+  }
+  std::vector<int> sources = fd_sources(options, null.get(), plan_file.get(), theirs.get());
+
+  std::string base = std::to_string(3 + plan.preserved_fds());
+  std::string name = "tare-init";
+  std::array<char*, 3> argv = {name.data(), base.data(), nullptr};
+  alignas(16) std::array<unsigned char, stub_stack_size> stack;
+
+  StubTask task;
+  task.clone_flags = plan.clone_flags();
+  task.cgroup = options.cgroup;
+  task.image = image.get();
+  task.sources = sources.data();
+  task.source_count = sources.size();
+  task.argv = argv.data();
+  task.raise_ambient = (plan.clone_flags() & CLONE_NEWUSER) != 0;
+  for (const Join& join : plan.joins()) {
+    task.raise_ambient = task.raise_ambient || (join.type & CLONE_NEWUSER) != 0;
+  }
+  if (plan.joins().empty()) {
+    run_blocked(task, stack.data());
+  } else {
+    run_with_joins(plan, options, task, stack.data());
+  }
+  init.pid_ = task.pid;
+  init.pidfd_ = Fd(task.pidfd);
+  if (task.errnum != 0) {
+    throw_errno(task.errnum, task.step);
+  }
+  return init;
+}
+
+InitProcess::~InitProcess() {
+  if (!pidfd_) {
+    return;
+  }
+  syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  siginfo_t info;
+  while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL) < 0 &&
+         errno == EINTR) {
+  }
+}
+
+Fd InitProcess::release() {
+  channel_.reset();
+  return std::move(pidfd_);
+}
+
+void InitProcess::answer(wire::WaitTag tag) {
+  const wire::Answer answer{static_cast<std::uint32_t>(tag)};
+  // EPIPE: init has ended, and next_wait() knows why.
+  if (send(channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL) < 0 && errno != EPIPE &&
+      errno != ECONNRESET) {
+    throw_errno("send", "init's channel");
+  }
+}
+
+namespace {
+
+/// One message and the fd that came with it. False at the end of the channel.
+bool receive(int channel, wire::Report& report, Fd& fd) {
+  iovec vector{&report, sizeof report};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr header{};
+  header.msg_iov = &vector;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  ssize_t got = 0;
+  do {
+    got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0 && errno != ECONNRESET) {
+    throw_errno("recvmsg", "init's channel");
+  }
+  const cmsghdr* message = CMSG_FIRSTHDR(&header);
+  if (message != nullptr && message->cmsg_level == SOL_SOCKET && message->cmsg_type == SCM_RIGHTS) {
+    int raw = -1;
+    std::memcpy(&raw, CMSG_DATA(message), sizeof raw);
+    fd = Fd(raw);
+  }
+  return got == static_cast<ssize_t>(sizeof report);
+}
+
+/// What became of an init that closed its channel without a word. It is ending, so this waits for it.
+std::string early_end(int pidfd) {
+  siginfo_t info{};
+  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOWAIT | __WALL) < 0) {
+    if (errno != EINTR) {
+      throw_errno("waitid", "init");
+    }
+  }
+  if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
+    std::string text = "init was killed by signal " + std::to_string(info.si_status);
+    if (info.si_status == SIGKILL) {
+      text += "; is linux.resources.memory.limit too small for the container to start?";
+    }
+    return text;
+  }
+  return "init ended early with status " + std::to_string(info.si_status);
+}
+
+}  // namespace
+
+std::optional<wire::WaitTag> InitProcess::next_wait() {
+  for (;;) {
+    wire::Report report;
+    Fd fd;
+    if (!receive(channel_.get(), report, fd)) {
+      if (!executing_) {
+        throw Error(ErrorKind::system, early_end(pidfd_.get()));
+      }
+      return std::nullopt;
+    }
+    switch (report.kind) {
+      case wire::ReportKind::waiting:
+        return static_cast<wire::WaitTag>(report.value);
+      case wire::ReportKind::console:
+        console_ = std::move(fd);
+        break;
+      case wire::ReportKind::executing:
+        executing_ = true;
+        break;
+      case wire::ReportKind::failed:
+        report.detail[sizeof report.detail - 1] = '\0';
+        throw init_error(*plan_, report.op, static_cast<int>(report.value),
+                         static_cast<wire::Step>(report.step), report.detail);
+    }
+  }
+}
+
+ExitStatus wait_child(int pidfd) {
+  siginfo_t info{};
+  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | __WALL) < 0) {
+    if (errno != EINTR) {
+      throw_errno("waitid");
+    }
+  }
+  if (info.si_code == CLD_EXITED) {
+    return {info.si_status, 0};
+  }
+  return {128 + info.si_status, info.si_status};
+}
+
+}  // namespace tare

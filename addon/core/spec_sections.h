@@ -1,0 +1,24 @@
+/// \file
+/// What the sources of spec.h share: the readers of the big sections, each in its own file.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tare/json.h"
+#include "tare/spec.h"
+
+namespace tare {
+
+void read(Linux& target, const json::Value& value);
+void read(Resources& resources, const json::Value& value);
+void read(Seccomp& seccomp, const json::Value& value);
+
+/// Every "RLIMIT_…" name that the parser knows.
+std::vector<std::string_view> rlimit_names();
+
+/// Throws `invalid_config` for a text of more than 16 MiB.
+void check_text_size(const std::string& text, const std::string& name);
+
+}  // namespace tare

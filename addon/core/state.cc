@@ -1,0 +1,282 @@
+#include "tare/state.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+#include "tare/error.h"
+#include "tare/json.h"
+#include "tare/validate.h"
+
+namespace tare {
+namespace {
+
+constexpr const char* state_file = "state.json";
+constexpr const char* config_file = "config.json";
+constexpr const char* request_fifo = "exec.fifo";
+constexpr const char* answer_fifo = "started.fifo";
+
+/// Every directory of `path` that is missing, 0700.
+void make_directories(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
+    return;
+  }
+  if (errno != ENOENT) {
+    throw_errno("mkdir", path);
+  }
+  const std::size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos || slash == 0) {
+    throw_errno("mkdir", path);
+  }
+  make_directories(path.substr(0, slash));
+  if (mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) {
+    throw_errno("mkdir", path);
+  }
+}
+
+void remove_tree(int parent, const std::string& name, const std::string& shown) {
+  const auto dir = open_if_exists(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!dir.has_value()) {
+    return;
+  }
+  DIR* stream = fdopendir(fcntl(dir->get(), F_DUPFD_CLOEXEC, 0));
+  if (stream == nullptr) {
+    throw_errno("opendir", shown);
+  }
+  std::vector<std::pair<std::string, bool>> entries;
+  while (const dirent* entry = readdir(stream)) {
+    const std::string child = entry->d_name;
+    if (child != "." && child != "..") {
+      entries.emplace_back(child, entry->d_type == DT_DIR);
+    }
+  }
+  closedir(stream);
+  for (const auto& [child, directory] : entries) {
+    if (directory) {
+      remove_tree(dir->get(), child, shown);
+    } else if (unlinkat(dir->get(), child.c_str(), 0) < 0 && errno != ENOENT) {
+      throw_errno("unlink", shown + "/" + child);
+    }
+  }
+  if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) {
+    throw_errno("rmdir", shown);
+  }
+}
+
+}  // namespace
+
+StateDir StateDir::create(const std::string& root, const std::string& id) {
+  validate_id(id);
+  StateDir state;
+  state.root_ = root;
+  state.id_ = id;
+  const std::string path = state.path();
+  if (mkdir(path.c_str(), 0700) < 0) {
+    if (errno == ENOENT) {
+      make_directories(root);
+    }
+    if (errno == EEXIST || mkdir(path.c_str(), 0700) < 0) {
+      if (errno == EEXIST) {
+        throw Error(ErrorKind::already_exists,
+                    "container with given ID already exists: " + id + " (in " + root + ")")
+            .with_path(path);
+      }
+      throw_errno("mkdir", path);
+    }
+  }
+  state.dir_ = open_file(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  state.lock();
+  return state;
+}
+
+std::optional<StateDir> StateDir::open(const std::string& root, const std::string& id) {
+  validate_id(id);
+  StateDir state;
+  state.root_ = root;
+  state.id_ = id;
+  auto dir = open_if_exists(AT_FDCWD, state.path(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!dir.has_value()) {
+    return std::nullopt;
+  }
+  state.dir_ = std::move(*dir);
+  return state;
+}
+
+std::vector<std::string> StateDir::list(const std::string& root) {
+  std::vector<std::string> ids;
+  DIR* stream = opendir(root.c_str());
+  if (stream == nullptr) {
+    if (errno == ENOENT) {
+      return ids;
+    }
+    throw_errno("opendir", root);
+  }
+  while (const dirent* entry = readdir(stream)) {
+    const std::string name = entry->d_name;
+    // Names with a dot in front are the root's own (the seccomp cache).
+    if (!name.starts_with('.') && entry->d_type == DT_DIR) {
+      ids.push_back(name);
+    }
+  }
+  closedir(stream);
+  std::ranges::sort(ids);
+  return ids;
+}
+
+void StateDir::lock() {
+  while (flock(dir_.get(), LOCK_EX) < 0) {
+    if (errno != EINTR) {
+      throw_errno("flock", path());
+    }
+  }
+}
+
+void StateDir::unlock() noexcept { flock(dir_.get(), LOCK_UN); }
+
+std::string StateDir::make_notify_directory() {
+  // The container's user, whoever that is, must reach the socket in it.
+  if (mkdirat(dir_.get(), "notify", 0755) < 0) {
+    throw_errno("mkdir", path() + "/notify");
+  }
+  return path() + "/notify";
+}
+
+void StateDir::write(const StateRecord& record) {
+  json::Writer writer;
+  writer.begin_object();
+  writer.key("ociVersion").string(record.oci_version);
+  writer.key("id").string(record.id);
+  writer.key("pid").number(record.pid);
+  writer.key("startTime").number_unsigned(record.start_time);
+  writer.key("bundle").string(record.bundle);
+  writer.key("rootfs").string(record.rootfs);
+  writer.key("created").string(record.created);
+  writer.key("cgroupPath").string(record.cgroup_path);
+  writer.key("owner").number_unsigned(record.owner);
+  writer.key("hooks").boolean(record.has_hooks);
+  writer.key("ownPidNamespace").boolean(record.own_pid_namespace);
+  writer.key("annotations").begin_object();
+  for (const auto& [key, value] : record.annotations) {
+    writer.key(key).string(value);
+  }
+  writer.end_object();
+  writer.end_object();
+  write_file_atomically(dir_.get(), state_file, writer.take());
+}
+
+std::optional<StateRecord> StateDir::read() const {
+  auto text = read_file_if_exists(dir_.get(), state_file);
+  if (!text.has_value()) {
+    return std::nullopt;
+  }
+  const json::Document document(std::move(*text), path() + "/" + state_file);
+  const json::Value& root = document.root();
+  StateRecord record;
+  record.oci_version = root.at("ociVersion").as_string();
+  record.id = root.at("id").as_string();
+  record.pid = root.at("pid").as_int32();
+  record.start_time = root.at("startTime").as_uint64();
+  record.bundle = root.at("bundle").as_string();
+  record.rootfs = root.at("rootfs").as_string();
+  record.created = root.at("created").as_string();
+  record.cgroup_path = root.at("cgroupPath").as_string();
+  record.owner = root.at("owner").as_uint32();
+  record.has_hooks = root.at("hooks").as_bool();
+  record.own_pid_namespace = root.at("ownPidNamespace").as_bool();
+  root.at("annotations").for_each_member([&record](std::string_view key, const json::Value& value) {
+    record.annotations.emplace_back(key, value.as_string());
+  });
+  if (record.id != id_ || record.pid < 0) {
+    root.fail("is not this container's record; remove it with `delete --force`");
+  }
+  return record;
+}
+
+void StateDir::write_config(std::string_view config) {
+  const Fd file = open_file(dir_.get(), config_file, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  write_all(file.get(), config, config_file);
+}
+
+std::string StateDir::read_config() const { return read_file(dir_.get(), config_file); }
+
+void StateDir::make_start_gate() {
+  for (const char* name : {request_fifo, answer_fifo}) {
+    if (mkfifoat(dir_.get(), name, 0600) < 0) {
+      throw_errno("mkfifo", path() + "/" + name);
+    }
+  }
+}
+
+Fd StateDir::open_start_request() const { return open_file(dir_.get(), request_fifo, O_RDWR); }
+
+Fd StateDir::open_start_answer() const {
+  // Opening for writing alone would wait for a reader.
+  const Fd both = open_file(dir_.get(), answer_fifo, O_RDWR);
+  return open_file(dir_.get(), answer_fifo, O_WRONLY);
+}
+
+bool StateDir::start_gate_held() const {
+  const Fd request(openat(dir_.get(), request_fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  return static_cast<bool>(request);
+}
+
+StartAnswer StateDir::pass_start_gate() {
+  // The answer is opened first: from then on init's end, whatever it is, is seen as the end of the FIFO.
+  const Fd answer = open_file(dir_.get(), answer_fifo, O_RDONLY | O_NONBLOCK);
+  {
+    const Fd request(openat(dir_.get(), request_fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    if (!request) {
+      throw Error(ErrorKind::bad_status, "init has left the start gate").with_path(path());
+    }
+    write_all(request.get(), "s", request_fifo);
+  }
+  fcntl(answer.get(), F_SETFL, 0);
+  StartAnswer result;
+  const std::string bytes = read_all(answer.get(), answer_fifo);
+  if (bytes.size() == sizeof result.failure) {
+    result.failed = true;
+    bytes.copy(reinterpret_cast<char*>(&result.failure), sizeof result.failure);
+  }
+  return result;
+}
+
+void StateDir::close_start_gate() {
+  for (const char* name : {request_fifo, answer_fifo}) {
+    unlinkat(dir_.get(), name, 0);
+  }
+}
+
+void StateDir::remove() { remove_tree(AT_FDCWD, path(), path()); }
+
+std::optional<ProcessStat> process_stat(pid_t pid) {
+  const auto text = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/stat");
+  if (!text.has_value()) {
+    return std::nullopt;
+  }
+  // The name in parentheses may hold anything; fields are counted from the last one. See proc_pid_stat(5).
+  const std::size_t close = text->rfind(')');
+  if (close == std::string::npos || close + 2 >= text->size()) {
+    return std::nullopt;
+  }
+  ProcessStat stat;
+  stat.state = (*text)[close + 2];
+  std::size_t at = close + 2;
+  for (int field = 3; field < 22 && at != std::string::npos; ++field) {
+    at = text->find(' ', at);
+    at = at == std::string::npos ? at : at + 1;
+  }
+  if (at == std::string::npos ||
+      std::from_chars(text->data() + at, text->data() + text->size(), stat.start_time).ec !=
+          std::errc()) {
+    return std::nullopt;
+  }
+  return stat;
+}
+
+}  // namespace tare

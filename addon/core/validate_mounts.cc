@@ -1,0 +1,103 @@
+#include <algorithm>
+
+#include "tare/fd.h"
+#include "validate_sections.h"
+
+namespace tare {
+
+namespace {
+
+bool has_option(const Mount& mount, std::string_view option) {
+  return std::find(mount.options.begin(), mount.options.end(), option) != mount.options.end();
+}
+
+/// Files below /proc that may be covered: lxcfs gives them a container's view. Everything else
+/// there is read or written on the container's behalf, or masked, and has to be the kernel's own.
+constexpr std::string_view coverable_proc_files[] = {
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+};
+
+void check_below_proc(const Mount& mount, bool bind, std::size_t index, Problems& problems) {
+  const std::string destination = absolute_path(mount.destination);
+  if (destination == "/proc") {
+    // Whether a bind mount's source is a procfs is seen when it is opened.
+    if (!bind && mount.type != "proc") {
+      problems.add(element("mounts", index, ".type"),
+                   "\"/proc\" cannot be mounted because it is not of type proc; make it so");
+    }
+  } else if (destination.starts_with("/proc/") &&
+             std::find(std::begin(coverable_proc_files), std::end(coverable_proc_files),
+                       destination) == std::end(coverable_proc_files)) {
+    problems.add(element("mounts", index, ".destination"),
+                 quoted(destination) + " cannot be mounted because it is inside /proc; remove it");
+  }
+}
+
+void check_mount(const Mount& mount, std::size_t index, Problems& problems) {
+  const bool bind = has_option(mount, "bind") || has_option(mount, "rbind");
+  if (mount.destination.empty()) {
+    problems.add(element("mounts", index, ".destination"),
+                 "must not be empty; give an absolute path");
+    return;
+  }
+  if (absolute_path(mount.destination) == "/") {
+    problems.add(element("mounts", index, ".destination"),
+                 "is the root itself; the root filesystem is root.path's");
+  }
+  if (bind && mount.source.empty()) {
+    problems.add(element("mounts", index, ".source"),
+                 "is missing; name the file or directory to bind");
+  }
+  if (!bind && mount.type.empty() && !has_option(mount, "remount")) {
+    problems.add(element("mounts", index, ".type"),
+                 "is missing; name the filesystem, or add the option \"bind\"");
+  }
+  for (std::size_t i = 0; i < mount.options.size(); ++i) {
+    const std::string& option = mount.options[i];
+    if (option == "idmap" || option == "ridmap") {
+      problems.add_unsupported(element(element("mounts", index, ".options"), i),
+                               quoted(option) + ": not implemented yet; remove it");
+    }
+  }
+  check_below_proc(mount, bind, index, problems);
+}
+
+}  // namespace
+
+void check_mounts(const Spec& spec, Problems& problems) {
+  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+    check_mount(spec.mounts[i], i, problems);
+  }
+  if (spec.has_namespace(NamespaceType::mount)) {
+    return;
+  }
+  constexpr const char* advice =
+      " without a private MNT namespace; add {\"type\": \"mount\"} to linux.namespaces";
+  if (!spec.mounts.empty()) {
+    problems.add("mounts", std::string("unable to mount") + advice);
+  }
+  if (spec.root.readonly) {
+    problems.add("root.readonly", std::string("unable to make the root read-only") + advice);
+  }
+  if (!spec.linux_.rootfs_propagation.empty()) {
+    problems.add("linux.rootfsPropagation",
+                 std::string("unable to change the root's propagation") + advice);
+  }
+  if (!spec.linux_.masked_paths.empty()) {
+    problems.add("linux.maskedPaths", std::string("unable to restrict sys entries") + advice);
+  }
+  if (!spec.linux_.readonly_paths.empty()) {
+    problems.add("linux.readonlyPaths", std::string("unable to restrict sys entries") + advice);
+  }
+}
+
+}  // namespace tare

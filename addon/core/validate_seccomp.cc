@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <optional>
+
+#include "tare/seccomp.h"
+#include "validate_sections.h"
+
+namespace tare {
+
+namespace {
+
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    text.append(text.empty() ? "" : ", ").append(name);
+  }
+  return text;
+}
+
+void check_name(const std::string& name, const std::vector<std::string>& known, const char* what,
+                const std::string& place, Problems& problems) {
+  if (!contains(known, name)) {
+    problems.add(place, std::string("unknown ") + what + " " + quoted(name) + "; use one of " +
+                            joined(known));
+  }
+}
+
+void check_action(const std::string& action, std::optional<std::uint32_t> errno_ret,
+                  const std::string& place, const std::string& errno_place, Problems& problems) {
+  static const std::vector<std::string> known = seccomp_actions();
+  if (action == "SCMP_ACT_NOTIFY" && !contains(known, action)) {
+    problems.add_unsupported(place, "SCMP_ACT_NOTIFY: not implemented yet; use another action");
+    return;
+  }
+  check_name(action, known, "action", place, problems);
+  if (!errno_ret) {
+    return;
+  }
+  // seccomp(2): the low 16 bits of a filter's result, of which the kernel takes an errno only up to
+  // MAX_ERRNO.
+  const std::uint32_t largest = action == "SCMP_ACT_ERRNO" ? 4095 : 65535;
+  if (action != "SCMP_ACT_ERRNO" && action != "SCMP_ACT_TRACE") {
+    problems.add(errno_place, action + " returns no errno; remove it");
+  } else if (*errno_ret > largest) {
+    problems.add(errno_place,
+                 std::to_string(*errno_ret) + " is not within 0 to " + std::to_string(largest));
+  }
+}
+
+void check_args(const std::vector<SeccompArg>& args, const std::string& list, Problems& problems) {
+  // struct seccomp_data has the six argument registers of a system call.
+  constexpr std::uint32_t last_index = 5;
+  static const std::vector<std::string> known = seccomp_operators();
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    if (args[i].index > last_index) {
+      problems.add(element(list, i, ".index"),
+                   std::to_string(args[i].index) + " is not within 0 to 5");
+    }
+    if (!contains(known, args[i].op)) {
+      check_name(args[i].op, known, "operator", element(list, i, ".op"), problems);
+    }
+  }
+}
+
+void check_rule(const SeccompSyscall& rule, std::size_t index, Problems& problems) {
+  const std::string place = element("linux.seccomp.syscalls", index);
+  if (rule.names.empty()) {
+    problems.add(place + ".names", "must not be empty; name a system call");
+  }
+  for (std::size_t i = 0; i < rule.names.size(); ++i) {
+    if (rule.names[i].empty()) {
+      problems.add(element(place + ".names", i), "must not be empty; name a system call");
+    }
+  }
+  check_action(rule.action, rule.errno_ret, place + ".action", place + ".errnoRet", problems);
+  check_args(rule.args, place + ".args", problems);
+}
+
+}  // namespace
+
+void check_seccomp(const Seccomp& seccomp, Problems& problems) {
+  check_action(seccomp.default_action, seccomp.default_errno_ret, "linux.seccomp.defaultAction",
+               "linux.seccomp.defaultErrnoRet", problems);
+  static const std::vector<std::string> architectures = seccomp_architectures();
+  for (std::size_t i = 0; i < seccomp.architectures.size(); ++i) {
+    check_name(seccomp.architectures[i], architectures, "architecture",
+               element("linux.seccomp.architectures", i), problems);
+  }
+  static const std::vector<std::string> flags = seccomp_known_flags();
+  for (std::size_t i = 0; seccomp.flags && i < seccomp.flags->size(); ++i) {
+    const std::string& flag = (*seccomp.flags)[i];
+    const std::string place = element("linux.seccomp.flags", i);
+    if (flag == "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" && !contains(flags, flag)) {
+      problems.add_unsupported(place,
+                               "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: not implemented yet; "
+                               "remove it");
+    } else {
+      check_name(flag, flags, "flag", place, problems);
+    }
+  }
+  if (seccomp.listener_path.empty() && !seccomp.listener_metadata.empty()) {
+    problems.add("linux.seccomp.listenerMetadata",
+                 "is set without listenerPath; set that too, or remove this");
+  }
+  for (std::size_t i = 0; i < seccomp.syscalls.size(); ++i) {
+    check_rule(seccomp.syscalls[i], i, problems);
+  }
+}
+
+}  // namespace tare

@@ -1,0 +1,54 @@
+/// \file
+/// What the sources of validate.h share. Paths and messages are put together only for what is
+/// wrong.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tare/spec.h"
+#include "tare/validate.h"
+
+namespace tare {
+
+class Problems {
+ public:
+  void add(std::string path, std::string message) {
+    found_.push_back({std::move(path), std::move(message), false});
+  }
+  void add_unsupported(std::string path, std::string message) {
+    found_.push_back({std::move(path), std::move(message), true});
+  }
+  std::vector<Problem> take() { return std::move(found_); }
+
+ private:
+  std::vector<Problem> found_;
+};
+
+/// "LIST[INDEX]MEMBER".
+std::string element(std::string_view list, std::size_t index, std::string_view member = {});
+/// "LIST["KEY"]", or "LIST.KEY" where that is a plain word.
+std::string member(std::string_view object, std::string_view key);
+/// The text in double quotes, escaped as in JSON.
+std::string quoted(std::string_view text);
+
+inline bool is_absolute(std::string_view path) { return path.starts_with('/'); }
+/// Adds a problem unless `path` is absolute.
+void check_absolute(const std::string& path, std::string_view place, Problems& problems);
+
+/// Whether a user namespace with these mappings has `id`.
+bool is_mapped(const std::vector<IdMapping>& mappings, std::uint32_t id);
+
+void check_process(const Process& process, const Spec& spec, const std::string& prefix,
+                   Problems& problems);
+void check_mounts(const Spec& spec, Problems& problems);
+void check_linux(const Spec& spec, Problems& problems);
+void check_sysctl(const Spec& spec, Problems& problems);
+void check_resources(const Resources& resources, Problems& problems);
+void check_seccomp(const Seccomp& seccomp, Problems& problems);
+
+}  // namespace tare

@@ -1,0 +1,96 @@
+// What init tells the host, and how it waits for the answer.
+#include <linux/socket.h>
+#include <linux/uio.h>
+
+#include "init.h"
+
+namespace init {
+namespace {
+
+// linux/socket.h of the kernel's user API has no msghdr; its layout is part of the system call's ABI.
+struct MessageHeader {
+  void* name = nullptr;
+  int name_size = 0;
+  iovec* vectors = nullptr;
+  std::size_t vector_count = 0;
+  void* control = nullptr;
+  std::size_t control_size = 0;
+  unsigned flags = 0;
+};
+
+struct FdControl {
+  std::size_t size = sizeof(std::size_t) + 2 * sizeof(int) + sizeof(int);
+  int level = 1;  // SOL_SOCKET
+  int type = 1;   // SCM_RIGHTS
+  int fd = -1;
+  int padding = 0;
+};
+
+tare::wire::Report make_report(tare::wire::ReportKind kind, std::uint32_t op, std::uint32_t value) {
+  tare::wire::Report message;
+  message.kind = kind;
+  message.op = op;
+  message.value = value;
+  return message;
+}
+
+long send(const Context& context, const tare::wire::Report& message) {
+  return sys::run(__NR_write, context.channel, &message, sizeof message);
+}
+
+}  // namespace
+
+void report(Context& context, std::uint32_t op, Outcome outcome) {
+  if (context.channel >= 0) {
+    tare::wire::Report message = make_report(tare::wire::ReportKind::failed, op,
+                                             static_cast<std::uint32_t>(outcome.errnum));
+    message.step = static_cast<std::uint32_t>(outcome.step);
+    memcpy(message.detail, context.detail, sizeof message.detail);
+    send(context, message);
+  } else if (context.answer >= 0) {
+    tare::wire::StartFailure message;
+    message.from_end = context.plan->op_count - op;
+    message.value = static_cast<std::uint32_t>(outcome.errnum);
+    message.step = static_cast<std::uint32_t>(outcome.step);
+    sys::run(__NR_write, context.answer, &message, sizeof message);
+  }
+}
+
+Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
+  long result =
+      send(context, make_report(tare::wire::ReportKind::waiting, op, static_cast<std::uint32_t>(tag)));
+  if (result < 0) {
+    return failure(result, Step::sendmsg);
+  }
+  tare::wire::Answer answer;
+  do {
+    result = sys::run(__NR_read, context.channel, &answer, sizeof answer);
+  } while (result == -EINTR);
+  if (result < 0) {
+    return failure(result, Step::recv);
+  }
+  if (result != sizeof answer || answer.go != tag) {
+    // The host has given up or died; there is nobody to tell.
+    sys::exit(1);
+  }
+  return ok;
+}
+
+Outcome announce(Context& context, std::uint32_t op) {
+  return check(send(context, make_report(tare::wire::ReportKind::executing, op, 0)), Step::sendmsg);
+}
+
+Outcome send_console(Context& context, std::uint32_t op, int master) {
+  tare::wire::Report message = make_report(tare::wire::ReportKind::console, op, 0);
+  iovec vector{&message, sizeof message};
+  FdControl control;
+  control.fd = master;
+  MessageHeader header;
+  header.vectors = &vector;
+  header.vector_count = 1;
+  header.control = &control;
+  header.control_size = sizeof control;
+  return check(sys::run(__NR_sendmsg, context.channel, &header, 0), Step::sendmsg);
+}
+
+}  // namespace init

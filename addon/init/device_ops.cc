@@ -1,0 +1,204 @@
+// Ops that fill /dev: nodes, links, the pty. All relative to fds below the root, without following what lies there.
+#include <linux/magic.h>
+#include <linux/mount.h>
+
+#include "file_status.h"
+#include "init.h"
+
+#include <asm/ioctls.h>
+#include <asm/termios.h>
+
+namespace init {
+namespace {
+
+using namespace tare::wire;
+
+constexpr unsigned tty_major = 5;
+constexpr unsigned ptmx_minor = 2;
+constexpr std::uint64_t devpts_ptmx_inode = 2;
+
+char name_buffer[256];
+
+// Where a node is to be made: its directory, and its name in it.
+Outcome parent_of(Context& context, const Op& op, Handle& parent) {
+  parent.reset(open_parent(context, context.text(op, 1), name_buffer, sizeof name_buffer));
+  return parent.valid() ? ok : failure(parent.get(), Step::openat2);
+}
+
+bool is_null_device(const FileStatus& status) {
+  return (status.mode & S_IFMT) == S_IFCHR && status.major == 1 && status.minor == 3;
+}
+
+}  // namespace
+
+Outcome do_make_directory(Context& context, const Op& op) {
+  Handle made(make_below(context, context.text(op, 1), true));
+  return made.valid() ? ok : failure(made.get(), Step::mkdir);
+}
+
+Outcome do_make_device(Context& context, const Op& op) {
+  Handle parent;
+  if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
+    return outcome;
+  }
+  long result = sys::run(__NR_mknodat, parent.get(), name_buffer, op.a, op.b);
+  if (result == -EEXIST) {
+    // One that the image or a mount brought: only the same device will do.
+    Handle there(sys::run(__NR_openat, parent.get(), name_buffer, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    FileStatus status;
+    result = there.valid() ? stat_fd(there.get(), status) : there.get();
+    if (result < 0) {
+      return failure(result, Step::stat);
+    }
+    const std::uint64_t device = (status.minor & 0xff) | (std::uint64_t{status.major} << 8) |
+                                 (std::uint64_t{status.minor & ~0xffU} << 12);
+    if ((status.mode & S_IFMT) != (op.a & S_IFMT) || ((op.a & S_IFMT) != S_IFIFO && device != op.b)) {
+      return {EEXIST, Step::not_a_device};
+    }
+  } else if (result < 0) {
+    return failure(result, Step::mknod);
+  }
+  if (op.c != 0) {
+    result = sys::run(__NR_fchownat, parent.get(), name_buffer, op.c >> 32, op.c & 0xffffffff,
+                      AT_SYMLINK_NOFOLLOW);
+  }
+  return check(result, Step::chown);
+}
+
+Outcome do_make_symlink(Context& context, const Op& op) {
+  Handle parent;
+  if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
+    return outcome;
+  }
+  const long result = sys::run(__NR_symlinkat, context.text(op, 0), parent.get(), name_buffer);
+  return result == -EEXIST ? ok : check(result, Step::symlink);
+}
+
+Outcome do_make_ptmx(Context& context, const Op& op) {
+  Handle parent;
+  if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
+    return outcome;
+  }
+  const long result = sys::run(__NR_unlinkat, parent.get(), name_buffer, 0);
+  if (result < 0 && result != -ENOENT) {
+    return failure(result, Step::unlink);
+  }
+  return check(sys::run(__NR_symlinkat, "pts/ptmx", parent.get(), name_buffer), Step::symlink);
+}
+
+// A masked file gets the container's /dev/null: it must be the null device itself, or the mask would show
+// whatever the image put there.
+Outcome open_null(Context& context) {
+  if (context.null >= 0) {
+    return ok;
+  }
+  Handle dev(open_below(context, "/dev", O_PATH | O_DIRECTORY));
+  if (!dev.valid()) {
+    return failure(dev.get(), Step::openat2);
+  }
+  Handle null(sys::run(__NR_openat, dev.get(), "null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!null.valid()) {
+    return failure(null.get(), Step::open);
+  }
+  FileStatus status;
+  if (const long result = stat_fd(null.get(), status); result < 0) {
+    return failure(result, Step::stat);
+  }
+  if (!is_null_device(status)) {
+    return {ENODEV, Step::not_a_device};
+  }
+  context.null = null.release();
+  return ok;
+}
+
+namespace {
+
+Outcome open_pty(Context& context, const Op& op, Handle& master, Handle& slave) {
+  master.reset(open_below(context, context.text(op, 1), O_RDWR | O_NOCTTY));
+  if (!master.valid()) {
+    return failure(master.get(), Step::openat2);
+  }
+  FileStatus status;
+  if (const long result = stat_fd(master.get(), status); result < 0) {
+    return failure(result, Step::stat);
+  }
+  if (file_system_magic(master.get()) != DEVPTS_SUPER_MAGIC || status.inode != devpts_ptmx_inode ||
+      status.major != tty_major || status.minor != ptmx_minor) {
+    return {ENODEV, Step::not_a_device};
+  }
+  int unlock = 0;
+  if (const long result = sys::run(__NR_ioctl, master.get(), TIOCSPTLCK, &unlock); result < 0) {
+    return failure(result, Step::ioctl);
+  }
+  slave.reset(
+      sys::run(__NR_ioctl, master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  return slave.valid() ? ok : failure(slave.get(), Step::ioctl);
+}
+
+Outcome bind_console(Context& context, int slave) {
+  Handle dev(make_below(context, "/dev", true));
+  if (!dev.valid()) {
+    return failure(dev.get(), Step::openat2);
+  }
+  const long made = sys::run(__NR_mknodat, dev.get(), "console", S_IFREG | 0600, 0);
+  if (made < 0 && made != -EEXIST) {
+    return failure(made, Step::mknod);
+  }
+  Handle target(sys::run(__NR_openat, dev.get(), "console", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  FileStatus status;
+  if (const long result = target.valid() ? stat_fd(target.get(), status) : target.get();
+      result < 0) {
+    return failure(result, Step::stat);
+  }
+  if ((status.mode & S_IFMT) != S_IFREG && (status.mode & S_IFMT) != S_IFCHR) {
+    return {ENODEV, Step::not_a_device};
+  }
+  Handle tree(sys::run(__NR_open_tree, slave, "",
+                       static_cast<unsigned>(AT_EMPTY_PATH) | OPEN_TREE_CLONE |
+                           static_cast<unsigned>(OPEN_TREE_CLOEXEC)));
+  if (!tree.valid()) {
+    return failure(tree.get(), Step::open_tree);
+  }
+  return check(sys::run(__NR_move_mount, tree.get(), "", target.get(), "",
+                        MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
+               Step::move_mount);
+}
+
+}  // namespace
+
+Outcome do_console(Context& context, std::uint32_t index, const Op& op) {
+  Handle master;
+  Handle slave;
+  if (const Outcome outcome = open_pty(context, op, master, slave); outcome.failed()) {
+    return outcome;
+  }
+  if ((op.a | op.b) != 0) {
+    winsize size{};
+    size.ws_row = static_cast<unsigned short>(op.a);
+    size.ws_col = static_cast<unsigned short>(op.b);
+    if (const long result = sys::run(__NR_ioctl, master.get(), TIOCSWINSZ, &size); result < 0) {
+      return failure(result, Step::ioctl);
+    }
+  }
+  if (const Outcome outcome = send_console(context, index, master.get()); outcome.failed()) {
+    return outcome;
+  }
+  if ((op.flags & op_bind_console) != 0) {
+    if (const Outcome outcome = bind_console(context, slave.get()); outcome.failed()) {
+      return outcome;
+    }
+  }
+  // Only the owner changes; devpts has set the group that its gid= option asks for.
+  if (const long result = sys::run(__NR_fchownat, slave.get(), "", op.c, -1, AT_EMPTY_PATH);
+      result < 0 && result != -EINVAL && result != -EPERM) {
+    return failure(result, Step::chown);
+  }
+  for (int fd = 0; fd < 3; ++fd) {
+    if (const long result = sys::run(__NR_dup3, slave.get(), fd, 0); result < 0) {
+      return failure(result, Step::dup);
+    }
+  }
+  return check(sys::run(__NR_ioctl, 0, TIOCSCTTY, 0), Step::ioctl);
+}
+
+}  // namespace init

@@ -1,0 +1,40 @@
+// What init needs to know of an open file.
+#pragma once
+
+#include <linux/stat.h>
+
+#include "init.h"
+
+namespace init {
+
+struct FileStatus {
+  std::uint32_t mode = 0;
+  std::uint32_t major = 0;  // of the device that a device node stands for
+  std::uint32_t minor = 0;
+  std::uint32_t uid = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t mount_id = 0;
+};
+
+inline long stat_fd(int fd, FileStatus& status) {
+  struct statx buffer {};
+  const long result = sys::run(__NR_statx, fd, "", AT_EMPTY_PATH,
+                               STATX_BASIC_STATS | STATX_MNT_ID, &buffer);
+  if (result >= 0) {
+    status.mode = buffer.stx_mode;
+    status.major = buffer.stx_rdev_major;
+    status.minor = buffer.stx_rdev_minor;
+    status.uid = buffer.stx_uid;
+    status.inode = buffer.stx_ino;
+    status.mount_id = buffer.stx_mnt_id;
+  }
+  return result;
+}
+
+/// statfs(2)'s f_type; 0 where it cannot be told.
+inline long file_system_magic(int fd) {
+  long buffer[16] = {};  // struct statfs: f_type is its first word on 64-bit kernels
+  return sys::run(__NR_fstatfs, fd, buffer) < 0 ? 0 : buffer[0];
+}
+
+}  // namespace init

@@ -1,0 +1,131 @@
+// What init's ops share: the plan, the fds, and the way a failure is told. No policy and no formatting here.
+#pragma once
+
+#include <asm/errno.h>
+#include <linux/fcntl.h>
+
+#include "sys.h"
+#include "tare/wire.h"
+
+namespace init {
+
+using tare::wire::Op;
+using tare::wire::Step;
+
+/// What an op came to: an errno (0: fine) and the system call that gave it.
+struct [[nodiscard]] Outcome {
+  int errnum = 0;
+  Step step = Step::none;
+
+  bool failed() const { return errnum != 0 || step != Step::none; }
+};
+
+inline constexpr Outcome ok{};
+
+inline Outcome failure(long result, Step step) { return {static_cast<int>(-result), step}; }
+
+/// Fine where `result` is not negative.
+inline Outcome check(long result, Step step) { return result < 0 ? failure(result, step) : ok; }
+
+/// A file descriptor that is closed at the end of its scope.
+class Handle {
+ public:
+  explicit Handle(long fd = -1) : fd_(static_cast<int>(fd)) {}
+  ~Handle() { close(); }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  void close() {
+    if (fd_ >= 0) {
+      sys::run(__NR_close, fd_);
+    }
+    fd_ = -1;
+  }
+  void reset(long fd) {
+    close();
+    fd_ = static_cast<int>(fd);
+  }
+  int release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+
+ private:
+  int fd_;
+};
+
+inline constexpr std::size_t path_max = 4096;
+
+struct Context {
+  const tare::wire::PlanHeader* plan = nullptr;
+  const Op* ops = nullptr;
+  const char* strings = nullptr;
+  int base = 3;          // the first internal fd
+  int channel = -1;      // to the host; -1 once the start gate is reached
+  int answer = -1;       // FIFO that tells `start` what failed
+  int root = -1;         // O_PATH fd of the container's root
+  int proc = -1;         // private procfs
+  int null = -1;         // the container's /dev/null, checked to be one
+  int empty_dir = -1;    // an attached, empty, read-only tmpfs to clone
+  bool gave_up = false;  // the last mount_fs fell back
+  bool in_working_directory = false;
+  char program[path_max] = {};  // what find_program found
+  char detail[sizeof(tare::wire::Report::detail)] = {};
+
+  const char* text(const Op& op, int i) const { return strings + op.str[i]; }
+  int passed(int index) const { return base + tare::wire::passed_fds_offset + index; }
+};
+
+// path.cc: paths below the root, resolved by the kernel (RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS).
+long open_below(const Context& context, const char* path, std::uint64_t flags);
+/// An O_PATH fd of `path`, made (as a directory or an empty file) with what is missing above it if absent.
+long make_below(Context& context, const char* path, bool directory);
+/// An O_PATH fd of the directory that holds `path`'s last component (made if absent), which is put into `name`.
+long open_parent(Context& context, const char* path, char* name, std::size_t size);
+
+// channel.cc
+void report(Context& context, std::uint32_t op, Outcome outcome);
+Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag);
+Outcome send_console(Context& context, std::uint32_t op, int master);
+Outcome announce(Context& context, std::uint32_t op);
+
+// One function an op; see wire.h.
+Outcome do_setns(const Context& context, const Op& op);
+Outcome do_unshare(const Op& op);
+Outcome do_become_root(const Op& op);
+Outcome do_loopback_up();
+Outcome do_keyring(Context& context, const Op& op);
+Outcome do_propagation(const Op& op);
+Outcome do_root(Context& context, const Op& op);
+Outcome do_root_here(Context& context);
+Outcome do_mount_fs(Context& context, const Op& op);
+Outcome do_bind(Context& context, const Op& op);
+Outcome do_attributes(Context& context, const Op& op);
+Outcome do_mask(Context& context, const Op& op);
+Outcome do_read_only(Context& context, const Op& op);
+Outcome do_make_directory(Context& context, const Op& op);
+Outcome do_make_device(Context& context, const Op& op);
+Outcome do_make_symlink(Context& context, const Op& op);
+Outcome do_make_ptmx(Context& context, const Op& op);
+/// The container's /dev/null as context.null; a failure where it is anything else.
+Outcome open_null(Context& context);
+Outcome do_pivot_root(Context& context, const Op& op);
+Outcome do_move_root(Context& context);
+Outcome do_chroot(Context& context);
+Outcome do_open_proc(Context& context);
+Outcome do_console(Context& context, std::uint32_t index, const Op& op);
+Outcome do_sysctl(Context& context, const Op& op);
+Outcome do_proc_write(Context& context, const Op& op);
+Outcome do_rlimit(const Op& op);
+Outcome do_working_directory(Context& context, const Op& op);
+Outcome do_bounding_set(const Op& op);
+Outcome do_identity(Context& context, const Op& op);
+Outcome do_capabilities(const Op& op);
+Outcome do_seccomp(Context& context, const Op& op);
+Outcome do_find_program(Context& context, const Op& op);
+Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op);
+Outcome do_exec(Context& context, const Op& op);
+
+}  // namespace init

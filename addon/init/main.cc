@@ -1,0 +1,260 @@
+// init: maps the plan and executes it, op by op. It knows no policy and formats nothing.
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/signal.h>
+
+#include "init.h"
+
+namespace init {
+namespace {
+
+using tare::wire::OpCode;
+
+constexpr int map_private = 2;
+constexpr int prot_read = 1;
+
+Context context;
+
+int parse_number(const char* text) {
+  int number = 0;
+  for (; *text >= '0' && *text <= '9'; ++text) {
+    number = number * 10 + (*text - '0');
+  }
+  return number;
+}
+
+// Dispositions that the caller ignores would outlive execve(2), and so would its mask.
+void reset_signals() {
+  std::uint64_t none = 0;
+  sys::run(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0L, sizeof none);
+  struct {
+    void* handler = nullptr;
+    unsigned long flags = 0;
+    void* restorer = nullptr;
+    std::uint64_t mask = 0;
+  } action;
+  for (int number = 1; number <= 64; ++number) {
+    if (number != SIGKILL && number != SIGSTOP) {
+      sys::run(__NR_rt_sigaction, number, &action, 0L, sizeof none);
+    }
+  }
+  // Writing to a channel whose host has died must not kill init before it can end in order.
+  action.handler = reinterpret_cast<void*>(1);
+  sys::run(__NR_rt_sigaction, SIGPIPE, &action, 0L, sizeof none);
+}
+
+Outcome map_plan() {
+  const int fd = context.base + tare::wire::plan_fd_offset;
+  tare::wire::PlanHeader header;
+  const long got = sys::run(__NR_read, fd, &header, sizeof header);
+  if (got < 0) {
+    return failure(got, Step::read);
+  }
+  if (got != sizeof header || header.magic_number != tare::wire::magic) {
+    return {0, Step::bad_plan};
+  }
+  const long at = sys::run(__NR_mmap, 0L, static_cast<unsigned long>(header.size), prot_read,
+                           map_private, fd, 0L);
+  if (at < 0 && at > -4096) {
+    return failure(at, Step::mmap);
+  }
+  const char* begin = reinterpret_cast<const char*>(at);
+  context.plan = reinterpret_cast<const tare::wire::PlanHeader*>(begin);
+  context.ops = reinterpret_cast<const Op*>(begin + header.ops_offset);
+  context.strings = begin + header.strings_offset;
+  return ok;
+}
+
+Outcome execute_namespace_op(std::uint32_t index, const Op& op) {
+  switch (op.code) {
+    case OpCode::setns:
+      return do_setns(context, op);
+    case OpCode::unshare:
+      return do_unshare(op);
+    case OpCode::wait:
+      return wait_for_host(context, index, op.a);
+    case OpCode::become_root:
+      return do_become_root(op);
+    case OpCode::loopback_up:
+      return do_loopback_up();
+    case OpCode::new_session:
+      return check(sys::run(__NR_setsid), Step::setsid);
+    case OpCode::keyring:
+      return do_keyring(context, op);
+    default:
+      return {0, Step::bad_plan};
+  }
+}
+
+Outcome execute_mount_op(std::uint32_t index, const Op& op) {
+  switch (op.code) {
+    case OpCode::propagation:
+      return do_propagation(op);
+    case OpCode::root:
+      return do_root(context, op);
+    case OpCode::root_here:
+      return do_root_here(context);
+    case OpCode::mount_fs:
+      return do_mount_fs(context, op);
+    case OpCode::bind:
+      return do_bind(context, op);
+    case OpCode::attributes:
+      return do_attributes(context, op);
+    case OpCode::mask:
+      return do_mask(context, op);
+    case OpCode::read_only:
+      return do_read_only(context, op);
+    case OpCode::make_device:
+      return do_make_device(context, op);
+    case OpCode::make_directory:
+      return do_make_directory(context, op);
+    case OpCode::make_symlink:
+      return do_make_symlink(context, op);
+    case OpCode::make_ptmx:
+      return do_make_ptmx(context, op);
+    case OpCode::pivot_root:
+      return do_pivot_root(context, op);
+    case OpCode::move_root:
+      return do_move_root(context);
+    case OpCode::chroot:
+      return do_chroot(context);
+    case OpCode::open_proc:
+      return do_open_proc(context);
+    case OpCode::console:
+      return do_console(context, index, op);
+    default:
+      return {0, Step::bad_plan};
+  }
+}
+
+Outcome execute_process_op(std::uint32_t index, const Op& op) {
+  switch (op.code) {
+    case OpCode::hostname:
+      return check(sys::run(__NR_sethostname, context.text(op, 0), op.n), Step::sethostname);
+    case OpCode::domainname:
+      return check(sys::run(__NR_setdomainname, context.text(op, 0), op.n), Step::setdomainname);
+    case OpCode::sysctl:
+      return do_sysctl(context, op);
+    case OpCode::proc_write:
+      return do_proc_write(context, op);
+    case OpCode::rlimit:
+      return do_rlimit(op);
+    case OpCode::umask:
+      sys::run(__NR_umask, op.a);
+      return ok;
+    case OpCode::working_directory:
+      return do_working_directory(context, op);
+    case OpCode::undumpable:
+      return check(sys::run(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0), Step::prctl);
+    case OpCode::no_new_privileges:
+      return check(sys::run(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), Step::prctl);
+    case OpCode::bounding_set:
+      return do_bounding_set(op);
+    case OpCode::keep_caps:
+      return check(sys::run(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0), Step::prctl);
+    case OpCode::identity:
+      return do_identity(context, op);
+    case OpCode::capabilities:
+      return do_capabilities(op);
+    case OpCode::seccomp:
+      return do_seccomp(context, op);
+    case OpCode::find_program:
+      return do_find_program(context, op);
+    case OpCode::announce:
+      return announce(context, index);
+    case OpCode::close_fds:
+      return check(sys::run(__NR_close_range, context.base, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */),
+                   Step::close_range);
+    case OpCode::start_gate:
+      return do_start_gate(context, index, op);
+    case OpCode::exec:
+      return do_exec(context, op);
+    default:
+      return {0, Step::bad_plan};
+  }
+}
+
+Outcome execute(std::uint32_t index, const Op& op) {
+  if (op.code <= OpCode::keyring) {
+    return execute_namespace_op(index, op);
+  }
+  if (op.code <= OpCode::console) {
+    return execute_mount_op(index, op);
+  }
+  return execute_process_op(index, op);
+}
+
+}  // namespace
+
+extern "C" [[noreturn]] void init_main(long* stack);
+
+extern "C" [[noreturn]] void init_main(long* stack) {
+  const long argc = stack[0];
+  char** argv = reinterpret_cast<char**>(stack + 1);
+  if (argc < 2) {
+    sys::exit(1);
+  }
+  context.base = parse_number(argv[1]);
+  context.channel = context.base + tare::wire::channel_fd_offset;
+  reset_signals();
+  sys::run(__NR_prctl, PR_SET_NAME, "tare:init", 0, 0, 0);
+  sys::run(__NR_umask, 0);
+  Outcome outcome = map_plan();
+  if (outcome.failed()) {
+    report(context, 0, outcome);
+    sys::exit(1);
+  }
+  for (std::uint32_t index = 0; index < context.plan->op_count; ++index) {
+    outcome = execute(index, context.ops[index]);
+    if (outcome.failed()) {
+      report(context, index, outcome);
+      break;
+    }
+  }
+  sys::exit(1);
+}
+
+}  // namespace init
+
+// The compiler turns loops and copies into calls of these.
+extern "C" {
+void* memcpy(void* to, const void* from, std::size_t size) {
+  auto* out = static_cast<unsigned char*>(to);
+  const auto* in = static_cast<const unsigned char*>(from);
+  for (std::size_t i = 0; i < size; ++i) {
+    out[i] = in[i];
+  }
+  return to;
+}
+
+void* memset(void* to, int byte, std::size_t size) {
+  auto* out = static_cast<unsigned char*>(to);
+  for (std::size_t i = 0; i < size; ++i) {
+    out[i] = static_cast<unsigned char>(byte);
+  }
+  return to;
+}
+
+void* memmove(void* to, const void* from, std::size_t size) {
+  auto* out = static_cast<unsigned char*>(to);
+  const auto* in = static_cast<const unsigned char*>(from);
+  if (out <= in) {
+    return memcpy(to, from, size);
+  }
+  for (std::size_t i = size; i > 0; --i) {
+    out[i - 1] = in[i - 1];
+  }
+  return to;
+}
+
+int memcmp(const void* a, const void* b, std::size_t size) {
+  const auto* x = static_cast<const unsigned char*>(a);
+  const auto* y = static_cast<const unsigned char*>(b);
+  for (std::size_t i = 0; i < size; ++i) {
+    if (x[i] != y[i]) {
+      return x[i] < y[i] ? -1 : 1;
+    }
+  }
+  return 0;
+}
+}

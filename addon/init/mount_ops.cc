@@ -1,0 +1,417 @@
+// Ops that build the container's mount table with the new mount API, on fds below the root.
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <linux/stat.h>
+
+#include "file_status.h"
+#include "init.h"
+
+namespace init {
+namespace {
+
+using namespace tare::wire;
+
+constexpr unsigned long ms_rec = 0x4000;
+constexpr unsigned long ms_private = 1UL << 18;
+constexpr unsigned long ms_slave = 1UL << 19;
+
+long set_attributes(int fd, bool recursive, std::uint64_t set, std::uint64_t clear,
+                    std::uint64_t propagation) {
+  mount_attr attributes{};
+  attributes.attr_set = set;
+  attributes.attr_clr = clear;
+  attributes.propagation = propagation;
+  return sys::run(__NR_mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0),
+                  &attributes, sizeof attributes);
+}
+
+// Everything that an op asks of one mount: attributes of it, of the whole tree, propagation.
+Outcome set_all_attributes(int fd, const Op& op) {
+  if ((op.a | op.b) != 0) {
+    if (const long result = set_attributes(fd, false, op.a, op.b, 0); result < 0) {
+      return failure(result, Step::mount_setattr);
+    }
+  }
+  if ((op.d | op.e) != 0) {
+    if (const long result = set_attributes(fd, true, op.d, op.e, 0); result < 0) {
+      return failure(result, Step::mount_setattr);
+    }
+  }
+  if (op.c != 0) {
+    const long result = set_attributes(fd, (op.c & ms_rec) != 0, 0, 0, op.c & ~ms_rec);
+    return check(result, Step::mount_setattr);
+  }
+  return ok;
+}
+
+long attach(int mount, int target) {
+  return sys::run(__NR_move_mount, mount, "", target, "",
+                  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+long clone_tree(int fd, bool recursive) {
+  return sys::run(__NR_open_tree, fd, "",
+                  static_cast<unsigned>(AT_EMPTY_PATH) | OPEN_TREE_CLONE |
+                      static_cast<unsigned>(OPEN_TREE_CLOEXEC) |
+                      (recursive ? static_cast<unsigned>(AT_RECURSIVE) : 0U));
+}
+
+// fsopen(2)'s fd gives the file system's own complaint ("e tmpfs: Bad value for 'size'").
+void read_complaint(Context& context, int fs) {
+  const long got = sys::run(__NR_read, fs, context.detail, sizeof context.detail - 1);
+  context.detail[got > 0 ? got : 0] = '\0';
+}
+
+Outcome configure(Context& context, int fs, const Op& op) {
+  const char* at = context.text(op, 1) + sys::length(context.text(op, 1)) + 1;
+  for (std::uint32_t i = 0; i < op.n; ++i) {
+    const char* key = at;
+    const char* value = key + sys::length(key) + 1;
+    at = value + sys::length(value) + 1;
+    const bool flag = value[0] == '\0';
+    const long result =
+        sys::run(__NR_fsconfig, fs, flag ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, key,
+                 flag ? nullptr : value, 0);
+    if (result < 0) {
+      read_complaint(context, fs);
+      return failure(result, Step::fsconfig);
+    }
+  }
+  const long result = sys::run(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0L, 0L, 0);
+  if (result < 0) {
+    read_complaint(context, fs);
+  }
+  return check(result, Step::fsconfig);
+}
+
+// A detached mount of a new file system.
+Outcome make_mount(Context& context, const Op& op, Handle& mount) {
+  Handle fs(sys::run(__NR_fsopen, context.text(op, 0), FSOPEN_CLOEXEC));
+  if (!fs.valid()) {
+    return failure(fs.get(), Step::fsopen);
+  }
+  if (const Outcome outcome = configure(context, fs.get(), op); outcome.failed()) {
+    return outcome;
+  }
+  mount.reset(sys::run(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC, op.a));
+  if (!mount.valid()) {
+    const int result = mount.get();
+    read_complaint(context, fs.get());
+    return failure(result, Step::fsmount);
+  }
+  return ok;
+}
+
+// Where a mount goes. proc and sysfs must not be led elsewhere by a symlink of the image: what is then written
+// "below /proc" would be written somewhere else.
+Outcome open_target(Context& context, const Op& op, bool directory, Handle& target) {
+  const char* path = context.text(op, 1);
+  if ((op.flags & op_no_symlink) != 0) {
+    static char name[256];
+    Handle parent(open_parent(context, path, name, sizeof name));
+    if (!parent.valid()) {
+      return failure(parent.get(), Step::mkdir);
+    }
+    sys::run(__NR_mkdirat, parent.get(), name, 0755);
+    target.reset(
+        sys::run(__NR_openat, parent.get(), name, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC));
+    if (target.get() == -ENOTDIR || target.get() == -ELOOP) {
+      return {ENOTDIR, Step::not_a_directory};
+    }
+    return target.valid() ? ok : failure(target.get(), Step::open);
+  }
+  target.reset((op.flags & op_make_target) != 0 ? make_below(context, path, directory)
+                                                : open_below(context, path, O_PATH));
+  return target.valid() ? ok : failure(target.get(), Step::openat2);
+}
+
+}  // namespace
+
+Outcome do_propagation(const Op& op) {
+  mount_attr attributes{};
+  attributes.propagation = op.a;
+  return check(sys::run(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes,
+                        sizeof attributes),
+               Step::mount_setattr);
+}
+
+namespace {
+
+// pivot_root(2) refuses a new root whose parent mount is shared. The parent's own root is found by walking up
+// until the mount changes.
+Outcome make_parent_private(int inside) {
+  Handle at(sys::run(__NR_openat, inside, ".", O_PATH | O_CLOEXEC));
+  FileStatus status;
+  if (const long result = stat_fd(at.get(), status); result < 0) {
+    return failure(result, Step::stat);
+  }
+  for (;;) {
+    Handle above(sys::run(__NR_openat, at.get(), "..", O_PATH | O_CLOEXEC));
+    FileStatus upper;
+    if (const long result = stat_fd(above.get(), upper); result < 0) {
+      return failure(result, Step::stat);
+    }
+    if (upper.mount_id != status.mount_id || upper.inode == status.inode) {
+      break;
+    }
+    status = upper;
+    at.reset(above.release());
+  }
+  return check(set_attributes(at.get(), false, 0, 0, ms_private), Step::mount_setattr);
+}
+
+}  // namespace
+
+Outcome do_root(Context& context, const Op& op) {
+  // A root that the host opened lies beyond what the user namespace may walk to: it is put over "/" instead.
+  const bool passed = op.fd >= 0;
+  const char* path = passed ? "/" : context.text(op, 0);
+  Handle target(sys::run(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!target.valid()) {
+    return failure(target.get(), Step::open);
+  }
+  if ((op.flags & op_open_only) != 0) {
+    context.root = target.release();
+    return ok;
+  }
+  Handle tree(passed ? sys::run(__NR_dup, context.passed(op.fd)) : clone_tree(target.get(), true));
+  if (!tree.valid()) {
+    return failure(tree.get(), Step::open_tree);
+  }
+  if (const Outcome outcome = set_all_attributes(tree.get(), op); outcome.failed()) {
+    return outcome;
+  }
+  if ((op.flags & op_private_parent) != 0) {
+    if (const Outcome outcome = make_parent_private(target.get()); outcome.failed()) {
+      return outcome;
+    }
+  }
+  if (const long result = attach(tree.get(), target.get()); result < 0) {
+    return failure(result, Step::move_mount);
+  }
+  context.root = tree.release();
+  return ok;
+}
+
+Outcome do_root_here(Context& context) {
+  const long fd = sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) {
+    return failure(fd, Step::open);
+  }
+  context.root = static_cast<int>(fd);
+  return ok;
+}
+
+Outcome do_mount_fs(Context& context, const Op& op) {
+  context.gave_up = false;
+  Handle mount;
+  const Outcome made = make_mount(context, op, mount);
+  if (made.failed()) {
+    if ((op.flags & op_fall_back) != 0 && (made.errnum == EPERM || made.errnum == EBUSY)) {
+      context.gave_up = true;
+      context.detail[0] = '\0';
+      return ok;
+    }
+    return made;
+  }
+  Handle target;
+  if (const Outcome outcome = open_target(context, op, true, target); outcome.failed()) {
+    return outcome;
+  }
+  if (op.c != 0) {
+    const long result =
+        set_attributes(mount.get(), (op.c & ms_rec) != 0, 0, 0, op.c & ~ms_rec);
+    if (result < 0) {
+      return failure(result, Step::mount_setattr);
+    }
+  }
+  return check(attach(mount.get(), target.get()), Step::move_mount);
+}
+
+Outcome do_bind(Context& context, const Op& op) {
+  if ((op.flags & op_on_fall_back) != 0 && !context.gave_up) {
+    return ok;
+  }
+  Handle tree;
+  if ((op.flags & op_source_is_fd) != 0) {
+    tree.reset(sys::run(__NR_dup, context.passed(op.fd)));
+  } else {
+    tree.reset(sys::run(
+        __NR_open_tree, AT_FDCWD, context.text(op, 0),
+        OPEN_TREE_CLONE | static_cast<unsigned>(OPEN_TREE_CLOEXEC) |
+            ((op.flags & op_recursive) != 0 ? static_cast<unsigned>(AT_RECURSIVE) : 0U) |
+            ((op.flags & op_no_follow) != 0 ? static_cast<unsigned>(AT_SYMLINK_NOFOLLOW) : 0U)));
+  }
+  if (!tree.valid()) {
+    return failure(tree.get(), Step::open_tree);
+  }
+  FileStatus status;
+  if (const long result = stat_fd(tree.get(), status); result < 0) {
+    return failure(result, Step::stat);
+  }
+  Handle target;
+  const Outcome opened = open_target(context, op, (status.mode & S_IFMT) == S_IFDIR, target);
+  if (opened.failed()) {
+    return opened;
+  }
+  if (const Outcome outcome = set_all_attributes(tree.get(), op); outcome.failed()) {
+    return outcome;
+  }
+  return check(attach(tree.get(), target.get()), Step::move_mount);
+}
+
+Outcome do_attributes(Context& context, const Op& op) {
+  Handle target(open_below(context, context.text(op, 1), O_PATH));
+  if (!target.valid()) {
+    return failure(target.get(), Step::openat2);
+  }
+  return set_all_attributes(target.get(), op);
+}
+
+namespace {
+
+Outcome mask_directory(Context& context, int target) {
+  if (context.empty_dir >= 0) {
+    Handle again(clone_tree(context.empty_dir, false));
+    if (!again.valid()) {
+      return failure(again.get(), Step::open_tree);
+    }
+    return check(attach(again.get(), target), Step::move_mount);
+  }
+  Handle fs(sys::run(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC));
+  if (!fs.valid()) {
+    return failure(fs.get(), Step::fsopen);
+  }
+  // Nothing is ever written to it: one inode, one page at most.
+  sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
+  sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_inodes", "1", 0);
+  if (const long result = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0);
+      result < 0) {
+    return failure(result, Step::fsconfig);
+  }
+  Handle mount(sys::run(
+      __NR_fsmount, fs.get(), FSMOUNT_CLOEXEC,
+      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  if (!mount.valid()) {
+    return failure(mount.get(), Step::fsmount);
+  }
+  if (const long result = attach(mount.get(), target); result < 0) {
+    return failure(result, Step::move_mount);
+  }
+  context.empty_dir = mount.release();
+  return ok;
+}
+
+Outcome mask_file(Context& context, int target) {
+  if (const Outcome outcome = open_null(context); outcome.failed()) {
+    return outcome;
+  }
+  Handle null(clone_tree(context.null, false));
+  if (!null.valid()) {
+    return failure(null.get(), Step::open_tree);
+  }
+  return check(attach(null.get(), target), Step::move_mount);
+}
+
+}  // namespace
+
+Outcome do_mask(Context& context, const Op& op) {
+  Handle target(open_below(context, context.text(op, 1), O_PATH));
+  if (target.get() == -ENOENT) {
+    return ok;
+  }
+  if (!target.valid()) {
+    return failure(target.get(), Step::openat2);
+  }
+  FileStatus status;
+  if (const long result = stat_fd(target.get(), status); result < 0) {
+    return failure(result, Step::stat);
+  }
+  return (status.mode & S_IFMT) == S_IFDIR ? mask_directory(context, target.get())
+                                           : mask_file(context, target.get());
+}
+
+Outcome do_read_only(Context& context, const Op& op) {
+  Handle target(open_below(context, context.text(op, 1), O_PATH));
+  if (target.get() == -ENOENT) {
+    return ok;
+  }
+  if (!target.valid()) {
+    return failure(target.get(), Step::openat2);
+  }
+  Handle tree(clone_tree(target.get(), true));
+  if (!tree.valid()) {
+    return failure(tree.get(), Step::open_tree);
+  }
+  if (const long result = set_attributes(tree.get(), true, MOUNT_ATTR_RDONLY, 0, 0); result < 0) {
+    return failure(result, Step::mount_setattr);
+  }
+  return check(attach(tree.get(), target.get()), Step::move_mount);
+}
+
+Outcome do_pivot_root(Context& context, const Op& op) {
+  Handle old(sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
+    return failure(result, Step::fchdir);
+  }
+  if (const long result = sys::run(__NR_pivot_root, ".", "."); result < 0) {
+    return failure(result, Step::pivot_root);
+  }
+  if ((op.flags & op_old_root_is_shared) != 0) {
+    if (const long result = set_attributes(old.get(), true, 0, 0, ms_slave); result < 0) {
+      return failure(result, Step::mount_setattr);
+    }
+  }
+  old.close();
+  // The old root lies on top of the new one now, and "." leads up to it; see pivot_root(2).
+  if (const long result = sys::run(__NR_umount2, ".", 2 /* MNT_DETACH */); result < 0) {
+    return failure(result, Step::umount);
+  }
+  return check(sys::run(__NR_chdir, "/"), Step::chdir);
+}
+
+Outcome do_move_root(Context& context) {
+  if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
+    return failure(result, Step::fchdir);
+  }
+  constexpr unsigned long ms_move = 8192;
+  if (const long result = sys::run(__NR_mount, ".", "/", 0L, ms_move, 0L); result < 0) {
+    return failure(result, Step::mount);
+  }
+  return do_chroot(context);
+}
+
+Outcome do_chroot(Context& context) {
+  if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
+    return failure(result, Step::fchdir);
+  }
+  if (const long result = sys::run(__NR_chroot, "."); result < 0) {
+    return failure(result, Step::chroot);
+  }
+  return check(sys::run(__NR_chdir, "/"), Step::chdir);
+}
+
+Outcome do_open_proc(Context& context) {
+  Handle fs(sys::run(__NR_fsopen, "proc", FSOPEN_CLOEXEC));
+  if (fs.valid() &&
+      sys::run(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0) >= 0) {
+    const long mount = sys::run(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC, 0);
+    if (mount >= 0) {
+      context.proc = static_cast<int>(mount);
+      return ok;
+    }
+  }
+  // In a user namespace without a pid namespace of its own there is no right to a new one: the host's, if it is
+  // one, is as good, since nothing of the container has been mounted over it in this mount namespace yet.
+  Handle host(sys::run(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!host.valid()) {
+    return failure(host.get(), Step::open);
+  }
+  if (file_system_magic(host.get()) != PROC_SUPER_MAGIC) {
+    return {ENODEV, Step::not_procfs};
+  }
+  context.proc = host.release();
+  return ok;
+}
+
+}  // namespace init

@@ -1,0 +1,76 @@
+// Ops that enter or make namespaces, and what belongs to a new user namespace and session.
+#include <linux/if.h>
+#include <linux/keyctl.h>
+#include <linux/prctl.h>
+#include <linux/sockios.h>
+
+#include "init.h"
+
+namespace init {
+
+Outcome do_setns(const Context& context, const Op& op) {
+  return check(sys::run(__NR_setns, context.passed(op.fd), op.a), Step::setns);
+}
+
+Outcome do_unshare(const Op& op) { return check(sys::run(__NR_unshare, op.a), Step::unshare); }
+
+Outcome do_become_root(const Op& op) {
+  if ((op.flags & tare::wire::op_no_setgroups) == 0) {
+    if (const long result = sys::run(__NR_setgroups, 0, 0L); result < 0) {
+      return failure(result, Step::setgroups);
+    }
+  }
+  if (const long result = sys::run(__NR_setresgid, 0, 0, 0); result < 0) {
+    return failure(result, Step::setgid);
+  }
+  if (const long result = sys::run(__NR_setresuid, 0, 0, 0); result < 0) {
+    return failure(result, Step::setuid);
+  }
+  // The stub raised them so that the capabilities lived through the execve(2) of an unmapped user.
+  return check(sys::run(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), Step::prctl);
+}
+
+Outcome do_loopback_up() {
+  constexpr int af_unix = 1;
+  constexpr int sock_dgram_cloexec = 2 | 02000000;
+  // Any socket will do for interface ioctls (netdevice(7)); a unix one loads no protocol.
+  Handle socket(sys::run(__NR_socket, af_unix, sock_dgram_cloexec, 0));
+  if (!socket.valid()) {
+    return failure(socket.get(), Step::socket);
+  }
+  ifreq request{};
+  memcpy(request.ifr_name, "lo", 3);
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  return check(sys::run(__NR_ioctl, socket.get(), SIOCSIFFLAGS, &request), Step::ioctl);
+}
+
+Outcome do_keyring(Context& context, const Op& op) {
+  const long ring = sys::run(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, context.text(op, 0));
+  if (ring == -ENOSYS) {
+    return ok;  // a kernel without CONFIG_KEYS: there is no keyring to keep apart
+  }
+  if (ring < 0) {
+    return failure(ring, Step::keyctl);
+  }
+  // "type;uid;gid;perm;description": the possessor's rights are kept, the user may search it too, so that a
+  // process that changes its uid still finds its keyring.
+  static char description[512];
+  const long got =
+      sys::run(__NR_keyctl, KEYCTL_DESCRIBE, ring, description, sizeof description - 1);
+  if (got < 0 || got >= static_cast<long>(sizeof description)) {
+    return failure(got < 0 ? got : -EINVAL, Step::keyctl);
+  }
+  const char* at = description;
+  for (int fields = 0; fields < 3 && *at != '\0'; ++at) {
+    fields += *at == ';';
+  }
+  std::uint32_t permissions = 0;
+  for (; *at != '\0' && *at != ';'; ++at) {
+    const char c = *at;
+    permissions = permissions * 16 + static_cast<std::uint32_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+  }
+  constexpr std::uint32_t user_search = 0x00080000;
+  return check(sys::run(__NR_keyctl, KEYCTL_SETPERM, ring, permissions | user_search), Step::keyctl);
+}
+
+}  // namespace init

@@ -1,0 +1,172 @@
+// Paths below the container's root. The kernel resolves them (openat2(2)), so nothing that a hostile image or a
+// racing container puts in the way leads outside; what is missing is made one component at a time, on fds.
+#include <linux/openat2.h>
+#include <linux/stat.h>
+
+#include "init.h"
+
+namespace init {
+namespace {
+
+constexpr int max_links = 40;      // as the kernel's own limit
+constexpr int max_attempts = 1000;  // EAGAIN: a rename elsewhere disturbed a resolution with ".."
+
+long openat2(int at, const char* path, std::uint64_t flags, std::uint64_t resolve) {
+  open_how how{};
+  how.flags = flags | O_CLOEXEC;
+  how.resolve = resolve;
+  long fd = -EAGAIN;
+  for (int i = 0; i < max_attempts && fd == -EAGAIN; ++i) {
+    fd = sys::run(__NR_openat2, at, path, &how, sizeof how);
+  }
+  return fd;
+}
+
+// A path under construction: components that exist lie before `at`.
+struct Walk {
+  char path[path_max] = {};
+  std::size_t size = 0;
+
+  bool assign(const char* text) {
+    size = 0;
+    return append(text);
+  }
+  bool append(const char* text) {
+    const std::size_t more = sys::length(text);
+    if (size + more + 1 > sizeof path) {
+      return false;
+    }
+    memcpy(path + size, text, more + 1);
+    size += more;
+    return true;
+  }
+};
+
+std::size_t component_end(const char* path, std::size_t begin) {
+  while (path[begin] == '/') {
+    ++begin;
+  }
+  while (path[begin] != '\0' && path[begin] != '/') {
+    ++begin;
+  }
+  return begin;
+}
+
+bool only_slashes(const char* text) {
+  while (*text == '/') {
+    ++text;
+  }
+  return *text == '\0';
+}
+
+// `walk.path[begin, end)` is a symlink to nothing in directory `parent`: puts its target in its place.
+long follow_dangling(Walk& walk, int parent, const char* name, std::size_t begin, std::size_t end) {
+  static char target[path_max];
+  static char rest[path_max];
+  const long got = sys::run(__NR_readlinkat, parent, name, target, sizeof target - 1);
+  if (got < 0) {
+    return got;
+  }
+  target[got] = '\0';
+  memcpy(rest, walk.path + end, walk.size - end + 1);
+  walk.size = target[0] == '/' ? 0 : begin;
+  walk.path[walk.size] = '\0';
+  if ((walk.size > 0 && !walk.append("/")) || !walk.append(target) || !walk.append(rest)) {
+    return -ENAMETOOLONG;
+  }
+  return 0;
+}
+
+long make_component(int parent, const char* name, bool directory) {
+  const long made = directory ? sys::run(__NR_mkdirat, parent, name, 0755)
+                              : sys::run(__NR_mknodat, parent, name, S_IFREG | 0644, 0);
+  if (made < 0) {
+    return made;
+  }
+  return openat2(parent, name, O_PATH | O_NOFOLLOW | (directory ? std::uint64_t{O_DIRECTORY} : 0),
+                 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
+}  // namespace
+
+long open_below(const Context& context, const char* path, std::uint64_t flags) {
+  return openat2(context.root, path[0] == '\0' ? "/" : path, flags,
+                 RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+long make_below(Context& context, const char* path, bool directory) {
+  long found = open_below(context, path, O_PATH);
+  if (found != -ENOENT) {
+    return found;
+  }
+  static Walk walk;
+  static char name[256];
+  if (!walk.assign(path)) {
+    return -ENAMETOOLONG;
+  }
+  for (int links = 0; links <= max_links; ++links) {
+    Handle parent(open_below(context, "/", O_PATH | O_DIRECTORY));
+    std::size_t begin = 0;
+    bool restart = false;
+    while (!restart) {
+      const std::size_t end = component_end(walk.path, begin);
+      const bool last = only_slashes(walk.path + end);
+      const char keep = walk.path[end];
+      walk.path[end] = '\0';
+      long next = open_below(context, walk.path, O_PATH | (last ? 0 : O_DIRECTORY));
+      walk.path[end] = keep;
+      if (next == -ENOENT) {
+        std::size_t from = begin;
+        while (walk.path[from] == '/') {
+          ++from;
+        }
+        if (end - from >= sizeof name) {
+          return -ENAMETOOLONG;
+        }
+        memcpy(name, walk.path + from, end - from);
+        name[end - from] = '\0';
+        next = make_component(parent.get(), name, directory || !last);
+        if (next == -EEXIST) {
+          next = follow_dangling(walk, parent.get(), name, begin, end);
+          // EINVAL: no symlink after all, so somebody else made it in between; look again.
+          if (next < 0 && next != -EINVAL) {
+            return next;
+          }
+          restart = true;
+          continue;
+        }
+      }
+      if (next < 0 || last) {
+        return next;
+      }
+      parent.reset(next);
+      begin = end;
+    }
+  }
+  return -ELOOP;
+}
+
+long open_parent(Context& context, const char* path, char* name, std::size_t size) {
+  std::size_t end = sys::length(path);
+  while (end > 0 && path[end - 1] == '/') {
+    --end;
+  }
+  std::size_t begin = end;
+  while (begin > 0 && path[begin - 1] != '/') {
+    --begin;
+  }
+  if (end == begin || end - begin >= size || begin >= path_max) {
+    return -ENAMETOOLONG;
+  }
+  memcpy(name, path + begin, end - begin);
+  name[end - begin] = '\0';
+  if (sys::equal(name, ".") || sys::equal(name, "..")) {
+    return -EINVAL;
+  }
+  static char directory[path_max];
+  memcpy(directory, path, begin);
+  directory[begin] = '\0';
+  return make_below(context, begin == 0 ? "/" : directory, true);
+}
+
+}  // namespace init

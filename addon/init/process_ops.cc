@@ -1,0 +1,267 @@
+// Ops that shape the process itself: identity, capabilities, limits, filters, and the program at the end.
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+
+#include "file_status.h"
+#include "init.h"
+
+namespace init {
+namespace {
+
+using namespace tare::wire;
+
+constexpr int prot_read_write = 3;
+constexpr int map_private_anonymous = 0x22;
+constexpr int x_ok = 1;
+constexpr int at_eaccess = 0x200;
+
+// Opens a file of the private procfs for writing: no symlinks but procfs's own "self", no other mounts.
+long open_proc_file(const Context& context, const char* path) {
+  open_how how{};
+  how.flags = O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+  const long fd = sys::run(__NR_openat2, context.proc, path, &how, sizeof how);
+  if (fd >= 0 && file_system_magic(static_cast<int>(fd)) != PROC_SUPER_MAGIC) {
+    sys::run(__NR_close, fd);
+    return -ENODEV;
+  }
+  return fd;
+}
+
+Outcome write_proc_file(Context& context, const char* path, const char* value, std::uint32_t size,
+                        bool optional) {
+  Handle file(open_proc_file(context, path));
+  if (!file.valid()) {
+    if (optional && file.get() == -ENOENT) {
+      return ok;
+    }
+    return failure(file.get(), Step::open);
+  }
+  return check(sys::run(__NR_write, file.get(), value, size), Step::write);
+}
+
+}  // namespace
+
+Outcome do_sysctl(Context& context, const Op& op) {
+  static char path[path_max];
+  const char* name = context.text(op, 0);
+  constexpr char prefix[] = "sys/";
+  const std::size_t size = sys::length(name);
+  if (size + sizeof prefix > sizeof path) {
+    return {0, Step::too_long};
+  }
+  memcpy(path, prefix, sizeof prefix - 1);
+  memcpy(path + sizeof prefix - 1, name, size + 1);
+  return write_proc_file(context, path, context.text(op, 1), op.n, false);
+}
+
+Outcome do_proc_write(Context& context, const Op& op) {
+  return write_proc_file(context, context.text(op, 0), context.text(op, 1), op.n,
+                         (op.flags & op_optional) != 0);
+}
+
+Outcome do_rlimit(const Op& op) {
+  const std::uint64_t limit[2] = {op.b, op.c};
+  return check(sys::run(__NR_prlimit64, 0, op.a, limit, 0L), Step::prlimit);
+}
+
+Outcome do_working_directory(Context& context, const Op& op) {
+  if (context.in_working_directory) {
+    return ok;
+  }
+  const long entered = sys::run(__NR_chdir, context.text(op, 0));
+  if (entered == -EACCES && (op.flags & op_optional) != 0) {
+    return ok;
+  }
+  if (entered < 0) {
+    return failure(entered, Step::chdir);
+  }
+  // A directory outside the root is told as "(unreachable)…" by getcwd(2).
+  static char path[path_max];
+  const long result = sys::run(__NR_getcwd, path, sizeof path);
+  if (result < 0) {
+    return failure(result, Step::getcwd);
+  }
+  context.in_working_directory = true;
+  return path[0] == '/' ? ok : Outcome{0, Step::path_escapes};
+}
+
+Outcome do_bounding_set(const Op& op) {
+  for (int capability = 0; capability < 64; ++capability) {
+    if ((op.a >> capability & 1) != 0) {
+      continue;
+    }
+    const long result = sys::run(__NR_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0);
+    if (result == -EINVAL) {
+      break;  // beyond the last one that this kernel knows
+    }
+    if (result < 0) {
+      return failure(result, Step::prctl);
+    }
+  }
+  return ok;
+}
+
+Outcome do_identity(Context& context, const Op& op) {
+  if ((op.flags & op_no_setgroups) == 0) {
+    const long result = sys::run(__NR_setgroups, op.n, context.text(op, 0));
+    if (result < 0) {
+      return failure(result, Step::setgroups);
+    }
+  }
+  if (const long result = sys::run(__NR_setresgid, op.b, op.b, op.b); result < 0) {
+    return failure(result, Step::setgid);
+  }
+  return check(sys::run(__NR_setresuid, op.a, op.a, op.a), Step::setuid);
+}
+
+Outcome do_capabilities(const Op& op) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  for (int half = 0; half < 2; ++half) {
+    data[half].effective = static_cast<std::uint32_t>(op.a >> (32 * half));
+    data[half].permitted = static_cast<std::uint32_t>(op.b >> (32 * half));
+    data[half].inheritable = static_cast<std::uint32_t>(op.c >> (32 * half));
+  }
+  if (const long result = sys::run(__NR_capset, &header, data); result < 0) {
+    return failure(result, Step::capset);
+  }
+  sys::run(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  for (int capability = 0; capability < 64 && (op.d >> capability) != 0; ++capability) {
+    if ((op.d >> capability & 1) == 0) {
+      continue;
+    }
+    const long result = sys::run(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+    if (result < 0) {
+      return failure(result, Step::prctl);
+    }
+  }
+  return ok;
+}
+
+Outcome do_seccomp(Context& context, const Op& op) {
+  sock_fprog program{};
+  program.len = static_cast<unsigned short>(op.n / sizeof(sock_filter));
+  program.filter =
+      const_cast<sock_filter*>(reinterpret_cast<const sock_filter*>(context.text(op, 0)));
+  return check(sys::run(__NR_seccomp, SECCOMP_SET_MODE_FILTER, op.a, &program), Step::seccomp);
+}
+
+namespace {
+
+// 0: a file that may be executed; else -errno.
+long check_program(const char* path) {
+  struct statx status {};
+  const long result =
+      sys::run(__NR_statx, AT_FDCWD, path, 0, STATX_TYPE | STATX_MODE, &status);
+  if (result < 0) {
+    return result;
+  }
+  if ((status.stx_mode & S_IFMT) == S_IFDIR) {
+    return -EISDIR;
+  }
+  const long access = sys::run(__NR_faccessat2, AT_FDCWD, path, x_ok, at_eaccess);
+  return access == -ENOSYS ? 0 : access;
+}
+
+bool join(char* out, const char* directory, std::size_t directory_size, const char* name) {
+  const std::size_t name_size = sys::length(name);
+  if (directory_size + name_size + 2 > path_max) {
+    return false;
+  }
+  memcpy(out, directory, directory_size);
+  out[directory_size] = '/';
+  memcpy(out + directory_size + 1, name, name_size + 1);
+  return true;
+}
+
+}  // namespace
+
+Outcome do_find_program(Context& context, const Op& op) {
+  const char* name = context.text(op, 0);
+  bool has_slash = false;
+  for (const char* at = name; *at != '\0'; ++at) {
+    has_slash = has_slash || *at == '/';
+  }
+  if (has_slash) {
+    if (sys::length(name) + 1 > sizeof context.program) {
+      return {ENAMETOOLONG, Step::stat};
+    }
+    memcpy(context.program, name, sys::length(name) + 1);
+    return check(check_program(name), Step::stat);
+  }
+  const char* at = context.text(op, 1);
+  while (*at != '\0') {
+    const char* end = at;
+    while (*end != '\0' && *end != ':') {
+      ++end;
+    }
+    // An empty element would mean the working directory; it is not searched.
+    if (end != at &&
+        join(context.program, at, static_cast<std::size_t>(end - at), name) &&
+        check_program(context.program) == 0) {
+      return ok;
+    }
+    at = *end == ':' ? end + 1 : end;
+  }
+  return {ENOENT, Step::access};
+}
+
+Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
+  if (const Outcome outcome = announce(context, index); outcome.failed()) {
+    return outcome;
+  }
+  // From here on only the two FIFOs are left of all that came from the host.
+  if (const long result = sys::run(__NR_dup3, context.passed(op.fd), context.base, O_CLOEXEC);
+      result < 0) {
+    return failure(result, Step::dup);
+  }
+  const int answer = context.passed(static_cast<int>(op.a));
+  if (answer != context.base + 2) {
+    if (const long result = sys::run(__NR_dup3, answer, context.base + 2, O_CLOEXEC); result < 0) {
+      return failure(result, Step::dup);
+    }
+  }
+  context.answer = context.base + 2;
+  const int channel = context.channel;
+  context.channel = -1;
+  sys::run(__NR_close_range, context.base + 3, ~0U, 0);
+  // The host takes the channel's end for "the container is created".
+  sys::run(__NR_close, channel);
+  char byte = 0;
+  long result = 0;
+  do {
+    result = sys::run(__NR_read, context.base, &byte, 1);
+  } while (result == -EINTR);
+  if (result != 1) {
+    return failure(result < 0 ? result : -EPIPE, Step::read);
+  }
+  return ok;
+}
+
+Outcome do_exec(Context& context, const Op& op) {
+  const std::size_t count = std::size_t{op.n} + op.a + 2;
+  const long at = sys::run(__NR_mmap, 0L, count * sizeof(char*), prot_read_write,
+                           map_private_anonymous, -1, 0L);
+  if (at < 0 && at > -4096) {
+    return failure(at, Step::mmap);
+  }
+  const char** vector = reinterpret_cast<const char**>(at);
+  const char** argv = vector;
+  for (int list = 0; list < 2; ++list) {
+    const char* text = context.text(op, list);
+    const std::uint64_t entries = list == 0 ? op.n : op.a;
+    for (std::uint64_t i = 0; i < entries; ++i) {
+      *vector++ = text;
+      text += sys::length(text) + 1;
+    }
+    *vector++ = nullptr;
+  }
+  return check(sys::run(__NR_execve, context.program, argv, argv + op.n + 1), Step::execve);
+}
+
+}  // namespace init

@@ -1,0 +1,194 @@
+#include "container.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "convert.h"
+#include "handle.h"
+#include "process.h"
+#include "tare/spec.h"
+#include "worker.h"
+
+namespace tare::node {
+
+namespace {
+
+using Shared = std::shared_ptr<Handle>;
+
+/// promise_for() something to be done with a container.
+template <class Work, class Convert>
+Napi::Promise promise_in_order(Napi::Env env, const Shared& handle, Work work, Convert convert) {
+  return promise_for(
+      env, [handle](std::function<void()> task) { handle->submit(std::move(task)); },
+      std::move(work), std::move(convert));
+}
+
+void submit_to_pool(std::function<void()> task) { Pool::instance().submit(std::move(task)); }
+
+std::string json_of(const ContainerState& state) { return state_json(state, true, 0); }
+
+Napi::Value string_value(Napi::Env env, const std::string& text) {
+  return Napi::String::New(env, text);
+}
+
+/// The process that is asked for: what is not given is as in the container's own.
+Process complete(const ExecRequest& request, const Spec& spec) {
+  Process process = parse_process(request.process, "process");
+  const auto is_given = [&](std::string_view name) {
+    return std::ranges::find(request.given, name) != request.given.end();
+  };
+  if (!spec.process) return process;
+  if (!is_given("cwd")) process.cwd = spec.process->cwd;
+  if (!is_given("env")) process.env = spec.process->env;
+  if (!is_given("user")) process.user = spec.process->user;
+  if (!is_given("noNewPrivileges")) process.no_new_privileges = spec.process->no_new_privileges;
+  return process;
+}
+
+StartedProcess exec_in(Handle& handle, ExecRequest& request) {
+  Handle::Use container(handle);
+  request.options.process = complete(request, container->spec());
+  return container->exec(request.options);
+}
+
+}  // namespace
+
+Napi::Function ContainerObject::define(Napi::Env env) {
+  return DefineClass(env, "Container",
+                     {InstanceMethod<&ContainerObject::start>("start"),
+                      InstanceMethod<&ContainerObject::state>("state"),
+                      InstanceMethod<&ContainerObject::kill>("kill"),
+                      InstanceMethod<&ContainerObject::remove>("remove"),
+                      InstanceMethod<&ContainerObject::exec>("exec"),
+                      InstanceMethod<&ContainerObject::processes>("processes"),
+                      InstanceMethod<&ContainerObject::wait>("wait")});
+}
+
+void ContainerObject::export_functions(Napi::Env env, Napi::Object exports) {
+  exports.Set("create", Napi::Function::New<&ContainerObject::create>(env, "create"));
+  exports.Set("open", Napi::Function::New<&ContainerObject::open>(env, "open"));
+  exports.Set("list", Napi::Function::New<&ContainerObject::list>(env, "list"));
+}
+
+Napi::Object ContainerObject::make(Napi::Env env, Shared handle) {
+  return AddonData::of(env).container_class.New({Napi::External<Shared>::New(env, &handle)});
+}
+
+ContainerObject::ContainerObject(const Napi::CallbackInfo& info)
+    : ObjectWrap(info), handle_(*info[0].As<Napi::External<Shared>>().Data()) {}
+
+Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
+  auto handle = std::make_shared<Handle>(runtime_from(info[0]),
+                                         info[1].As<Napi::String>().Utf8Value());
+  return promise_in_order(
+      info.Env(), handle,
+      [handle, options = create_options_from(info[2])] {
+        handle->create(options);
+        return handle;
+      },
+      make);
+}
+
+Napi::Value ContainerObject::open(const Napi::CallbackInfo& info) {
+  auto handle = std::make_shared<Handle>(runtime_from(info[0]),
+                                         info[1].As<Napi::String>().Utf8Value());
+  return promise_in_order(
+      info.Env(), handle,
+      [handle] {
+        Handle::Use use(*handle);
+        return handle;
+      },
+      make);
+}
+
+Napi::Value ContainerObject::list(const Napi::CallbackInfo& info) {
+  return promise_for(
+      info.Env(), submit_to_pool,
+      [runtime = runtime_from(info[0])] {
+        std::vector<std::string> states;
+        for (const ContainerState& state : Container::list(runtime)) {
+          states.push_back(json_of(state));
+        }
+        return states;
+      },
+      string_array);
+}
+
+Napi::Value ContainerObject::start(const Napi::CallbackInfo& info) {
+  return promise_in_order(
+      info.Env(), handle_,
+      [handle = handle_] {
+        Handle::Use(*handle)->start();
+        return Nothing();
+      },
+      undefined);
+}
+
+Napi::Value ContainerObject::state(const Napi::CallbackInfo& info) {
+  return promise_in_order(
+      info.Env(), handle_, [handle = handle_] { return json_of(Handle::Use(*handle)->state()); },
+      string_value);
+}
+
+Napi::Value ContainerObject::kill(const Napi::CallbackInfo& info) {
+  const int signal = info[0].As<Napi::Number>().Int32Value();
+  const bool all = info[1].As<Napi::Boolean>().Value();
+  return promise_in_order(
+      info.Env(), handle_,
+      [handle = handle_, signal, all] {
+        Handle::Use(*handle)->kill(signal, all);
+        return Nothing();
+      },
+      undefined);
+}
+
+Napi::Value ContainerObject::remove(const Napi::CallbackInfo& info) {
+  const bool force = info[0].As<Napi::Boolean>().Value();
+  return promise_in_order(
+      info.Env(), handle_,
+      [handle = handle_, force] {
+        handle->remove(force);
+        return Nothing();
+      },
+      undefined);
+}
+
+Napi::Value ContainerObject::exec(const Napi::CallbackInfo& info) {
+  struct Started {
+    pid_t pid;
+    std::shared_ptr<Watched> watched;
+  };
+  return promise_in_order(
+      info.Env(), handle_,
+      [handle = handle_, request = exec_request_from(info[0])]() mutable {
+        StartedProcess started = exec_in(*handle, request);
+        return Started{started.pid, Reaper::instance().watch(std::move(started.pidfd), true)};
+      },
+      [](Napi::Env env, const Started& started) {
+        return ProcessObject::make(env, started.pid, started.watched);
+      });
+}
+
+Napi::Value ContainerObject::processes(const Napi::CallbackInfo& info) {
+  return promise_in_order(
+      info.Env(), handle_, [handle = handle_] { return Handle::Use(*handle)->processes(); },
+      number_array);
+}
+
+/// Unless the process is watched already, a pool thread finds it first.
+Napi::Value ContainerObject::wait(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (const std::shared_ptr<Watched> init = handle_->watched_init()) {
+    return promise_of_end(env, *init);
+  }
+  return promise_in_order(
+      env, handle_, [handle = handle_] { return handle->watch_init(); },
+      [](Napi::Env there, const std::shared_ptr<Watched>& init) -> Napi::Value {
+        return init ? promise_of_end(there, *init) : exit_value(there, Exit{});
+      });
+}
+
+}  // namespace tare::node

@@ -1,0 +1,38 @@
+/// \file
+/// A container as JavaScript sees it, and the functions that make or find one.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+namespace tare::node {
+
+class Handle;
+
+class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  /// create(), open() and list().
+  static void export_functions(Napi::Env env, Napi::Object exports);
+
+  explicit ContainerObject(const Napi::CallbackInfo& info);
+
+ private:
+  static Napi::Object make(Napi::Env env, std::shared_ptr<Handle> handle);
+  static Napi::Value create(const Napi::CallbackInfo& info);
+  static Napi::Value open(const Napi::CallbackInfo& info);
+  static Napi::Value list(const Napi::CallbackInfo& info);
+
+  Napi::Value start(const Napi::CallbackInfo& info);
+  Napi::Value state(const Napi::CallbackInfo& info);
+  Napi::Value kill(const Napi::CallbackInfo& info);
+  Napi::Value remove(const Napi::CallbackInfo& info);
+  Napi::Value exec(const Napi::CallbackInfo& info);
+  Napi::Value processes(const Napi::CallbackInfo& info);
+  Napi::Value wait(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<Handle> handle_;
+};
+
+}  // namespace tare::node

@@ -1,0 +1,130 @@
+#include "convert.h"
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tare/error.h"
+
+namespace tare::node {
+
+namespace {
+
+std::string string_of(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  return value.IsUndefined() ? std::string() : value.As<Napi::String>().Utf8Value();
+}
+
+bool flag_of(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  return !value.IsUndefined() && value.As<Napi::Boolean>().Value();
+}
+
+std::vector<std::string> strings_of(const Napi::Object& object, const char* name) {
+  std::vector<std::string> strings;
+  const auto array = object.Get(name).As<Napi::Array>();
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    strings.push_back(array.Get(i).As<Napi::String>().Utf8Value());
+  }
+  return strings;
+}
+
+Stdio stdio_from(const Napi::Object& options) {
+  Stdio stdio;
+  const auto fds = options.Get("stdio").As<Napi::Array>();
+  for (std::uint32_t i = 0; i < fds.Length(); ++i) {
+    const int fd = fds.Get(i).As<Napi::Number>().Int32Value();
+    if (i < 3) {
+      stdio.fds[i] = fd;
+    } else {
+      stdio.preserved.push_back(fd);
+    }
+  }
+  stdio.console_socket = string_of(options, "consoleSocket");
+  return stdio;
+}
+
+void set_if_known(Napi::Object& object, const char* name, const std::string& value) {
+  if (!value.empty()) object.Set(name, value);
+}
+
+}  // namespace
+
+Runtime runtime_from(const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  Runtime runtime;
+  runtime.root = string_of(object, "root");
+  const Napi::Value rootless = object.Get("rootless");
+  if (!rootless.IsUndefined()) runtime.rootless = rootless.As<Napi::Boolean>().Value();
+  return runtime;
+}
+
+CreateOptions create_options_from(const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  CreateOptions options;
+  options.bundle = string_of(object, "bundle");
+  const Napi::Value config = object.Get("config");
+  if (!config.IsUndefined()) options.config = config.As<Napi::String>().Utf8Value();
+  options.pid_file = string_of(object, "pidFile");
+  options.no_pivot = flag_of(object, "noPivot");
+  options.no_new_keyring = flag_of(object, "noNewKeyring");
+  options.stdio = stdio_from(object);
+  return options;
+}
+
+ExecRequest exec_request_from(const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  ExecRequest request;
+  request.process = string_of(object, "process");
+  request.given = strings_of(object, "given");
+  request.options.ignore_paused = flag_of(object, "ignorePaused");
+  request.options.pid_file = string_of(object, "pidFile");
+  request.options.stdio = stdio_from(object);
+  return request;
+}
+
+Napi::Value error_value(Napi::Env env, const std::exception_ptr& failure) {
+  Napi::Object object = Napi::Object::New(env);
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    object.Set("code", error_code(error.kind()));
+    object.Set("message", error.what());
+    // Negative, as Node's own errors have it.
+    if (error.errnum() != 0) object.Set("errno", -error.errnum());
+    set_if_known(object, "syscall", error.syscall());
+    set_if_known(object, "path", error.path());
+    set_if_known(object, "stage", error.stage());
+  } catch (const std::exception& error) {
+    object.Set("code", error_code(ErrorKind::system));
+    object.Set("message", error.what());
+  }
+  return object;
+}
+
+Napi::Value exit_value(Napi::Env env, const Exit& exit) {
+  const auto number_or_null = [env](const std::optional<int>& number) {
+    return number ? Napi::Value(Napi::Number::New(env, *number)) : env.Null();
+  };
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("exitCode", number_or_null(exit.code));
+  object.Set("signal", number_or_null(exit.signal));
+  return object;
+}
+
+Napi::Value string_array(Napi::Env env, const std::vector<std::string>& strings) {
+  Napi::Array array = Napi::Array::New(env, strings.size());
+  for (std::size_t i = 0; i < strings.size(); ++i) {
+    array.Set(static_cast<std::uint32_t>(i), strings[i]);
+  }
+  return array;
+}
+
+Napi::Value number_array(Napi::Env env, const std::vector<pid_t>& numbers) {
+  Napi::Array array = Napi::Array::New(env, numbers.size());
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    array.Set(static_cast<std::uint32_t>(i), Napi::Number::New(env, numbers[i]));
+  }
+  return array;
+}
+
+}  // namespace tare::node

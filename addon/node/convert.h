@@ -1,0 +1,34 @@
+/// \file
+/// Between JavaScript values and the core's structures. lib/binding.ts has the types of the former.
+#pragma once
+
+#include <napi.h>
+
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "reaper.h"
+#include "tare/container.h"
+
+namespace tare::node {
+
+Runtime runtime_from(const Napi::Value& value);
+CreateOptions create_options_from(const Napi::Value& value);
+
+/// What exec() is asked for.
+struct ExecRequest {
+  std::string process;             ///< JSON of a process object
+  std::vector<std::string> given;  ///< those of its properties that do not come from the container
+  ExecOptions options;
+};
+ExecRequest exec_request_from(const Napi::Value& value);
+
+/// `{code, message, errno?, syscall?, path?, stage?}`, of which lib makes a TareError.
+Napi::Value error_value(Napi::Env env, const std::exception_ptr& failure);
+/// `{exitCode, signal}`, numbers or null.
+Napi::Value exit_value(Napi::Env env, const Exit& exit);
+Napi::Value string_array(Napi::Env env, const std::vector<std::string>& strings);
+Napi::Value number_array(Napi::Env env, const std::vector<pid_t>& numbers);
+
+}  // namespace tare::node

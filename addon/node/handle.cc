@@ -1,0 +1,67 @@
+#include "handle.h"
+
+#include <utility>
+
+#include "pool.h"
+#include "tare/error.h"
+
+namespace tare::node {
+
+void Handle::submit(std::function<void()> task) {
+  const std::lock_guard lock(mutex_);
+  tasks_.push_back(std::move(task));
+  if (tasks_.size() > 1) return;
+  try {
+    Pool::instance().submit([self = shared_from_this()] { self->run_tasks(); });
+  } catch (...) {
+    tasks_.pop_back();
+    throw;
+  }
+}
+
+void Handle::run_tasks() {
+  std::unique_lock lock(mutex_);
+  do {
+    const std::function<void()> task = std::move(tasks_.front());
+    lock.unlock();
+    task();
+    lock.lock();
+    tasks_.pop_front();
+  } while (!tasks_.empty());
+}
+
+std::shared_ptr<Watched> Handle::watched_init() {
+  const std::lock_guard lock(mutex_);
+  return init_;
+}
+
+void Handle::set_init(std::shared_ptr<Watched> init) {
+  const std::lock_guard lock(mutex_);
+  init_ = std::move(init);
+}
+
+Handle::Use::Use(Handle& handle) : held_(handle.created_ ? &*handle.created_ : nullptr) {
+  if (held_ == nullptr) opened_.emplace(Container::open(handle.runtime_, handle.id_));
+}
+
+void Handle::create(const CreateOptions& options) {
+  created_.emplace(Container::create(runtime_, id_, options));
+  set_init(Reaper::instance().watch(created_->take_init().pidfd, true));
+}
+
+std::shared_ptr<Watched> Handle::watch_init() {
+  Use container(*this);
+  try {
+    set_init(Reaper::instance().watch(container->pidfd(), false));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::bad_status) throw;
+  }
+  return watched_init();
+}
+
+void Handle::remove(bool force) {
+  Use(*this)->remove(force);
+  created_.reset();
+}
+
+}  // namespace tare::node

@@ -1,0 +1,58 @@
+/// \file
+/// What a container object of JavaScript stands for, as pool threads use it.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "reaper.h"
+#include "tare/container.h"
+
+namespace tare::node {
+
+class Handle : public std::enable_shared_from_this<Handle> {
+ public:
+  Handle(Runtime runtime, std::string id) : runtime_(std::move(runtime)), id_(std::move(id)) {}
+
+  /// Has a pool thread call `task` when all earlier ones of this container have ended, so that the
+  /// calls of one object are carried out in their order, and none holds a thread by waiting.
+  void submit(std::function<void()> task);
+
+  /// The container's own process, where it is watched already. From any thread.
+  std::shared_ptr<Watched> watched_init();
+
+  // Within a task:
+  void create(const CreateOptions& options);
+  /// The container. One that this process created stays open until it is removed; another is opened
+  /// for each call, so that objects that nobody uses any more hold no file descriptors.
+  class Use {
+   public:
+    explicit Use(Handle& handle);
+    Container* operator->() { return opened_ ? &*opened_ : held_; }
+
+   private:
+    std::optional<Container> opened_;
+    Container* held_;
+  };
+  /// Watches the container's own process; empty where that has ended and was not watched before.
+  std::shared_ptr<Watched> watch_init();
+  void remove(bool force);
+
+ private:
+  void run_tasks();
+  void set_init(std::shared_ptr<Watched> init);
+
+  const Runtime runtime_;
+  const std::string id_;
+  std::optional<Container> created_;
+
+  std::mutex mutex_;
+  std::shared_ptr<Watched> init_;
+  std::deque<std::function<void()>> tasks_;  // the first one is running
+};
+
+}  // namespace tare::node

@@ -1,0 +1,27 @@
+#include "module.h"
+
+#include "container.h"
+#include "process.h"
+
+namespace tare::node {
+
+namespace {
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  auto* const data = new AddonData{
+      .loop = std::make_shared<EventLoop>(env),
+      .container_class = Napi::Persistent(ContainerObject::define(env)),
+      .process_class = Napi::Persistent(ProcessObject::define(env)),
+  };
+  env.SetInstanceData(data);
+  // Hooks are called in reverse order, so this one comes before that of the thread-safe function.
+  env.AddCleanupHook([loop = data->loop] { loop->close(); });
+  ContainerObject::export_functions(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(tare, initialize)
+
+}  // namespace
+
+}  // namespace tare::node

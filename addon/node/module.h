@@ -1,0 +1,21 @@
+/// \file
+/// What the addon keeps for each environment (the main thread, each worker thread).
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "event_loop.h"
+
+namespace tare::node {
+
+struct AddonData {
+  std::shared_ptr<EventLoop> loop;
+  Napi::FunctionReference container_class;
+  Napi::FunctionReference process_class;
+
+  static AddonData& of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
+};
+
+}  // namespace tare::node

@@ -1,0 +1,57 @@
+#include "process.h"
+
+#include <exception>
+#include <utility>
+
+#include "convert.h"
+#include "module.h"
+#include "tare/error.h"
+
+namespace tare::node {
+
+Napi::Promise promise_of_end(Napi::Env env, Watched& watched) {
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  const std::shared_ptr<EventLoop> loop = AddonData::of(env).loop;
+  loop->expect();
+  watched.when_ended([deferred, loop](const Exit& exit) {
+    loop->post([deferred, exit](Napi::Env there) { deferred.Resolve(exit_value(there, exit)); });
+  });
+  return deferred.Promise();
+}
+
+Napi::Function ProcessObject::define(Napi::Env env) {
+  return DefineClass(env, "Process",
+                     {InstanceAccessor<&ProcessObject::pid>("pid"),
+                      InstanceMethod<&ProcessObject::wait>("wait"),
+                      InstanceMethod<&ProcessObject::kill>("kill")});
+}
+
+Napi::Object ProcessObject::make(Napi::Env env, pid_t pid, std::shared_ptr<Watched> watched) {
+  Made made = {.pid = pid, .watched = std::move(watched)};
+  return AddonData::of(env).process_class.New({Napi::External<Made>::New(env, &made)});
+}
+
+ProcessObject::ProcessObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const Made& made = *info[0].As<Napi::External<Made>>().Data();
+  pid_ = made.pid;
+  watched_ = made.watched;
+}
+
+Napi::Value ProcessObject::pid(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), pid_);
+}
+
+Napi::Value ProcessObject::wait(const Napi::CallbackInfo& info) {
+  return promise_of_end(info.Env(), *watched_);
+}
+
+Napi::Value ProcessObject::kill(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  try {
+    return Napi::Boolean::New(env, watched_->signal(info[0].As<Napi::Number>().Int32Value()));
+  } catch (const Error&) {
+    throw Napi::Error(env, error_value(env, std::current_exception()));
+  }
+}
+
+}  // namespace tare::node

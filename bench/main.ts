@@ -1,0 +1,21 @@
+/**
+ * npm run bench -- NAME [ARGUMENT...]: answers one question with figures. bench/README.md lists them.
+ */
+const questions: Record<string, () => Promise<{ main: (args: string[]) => Promise<number> }>> = {
+  lifecycle: () => import('./lifecycle.js'),
+};
+
+const [name, ...args] = process.argv.slice(2);
+const question = name === undefined ? undefined : questions[name];
+if (question === undefined) {
+  console.error(`usage: npm run bench -- NAME [ARGUMENT...]`);
+  console.error(`NAME is one of: ${Object.keys(questions).join(', ')}`);
+  process.exitCode = 2;
+} else {
+  try {
+    process.exitCode = await (await question()).main(args);
+  } catch (error) {
+    console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,34 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+
+/** A process that times one cycle and prints {"ns":...} for each byte it gets on its stdin. */
+export class Paced {
+  readonly #child: ChildProcess;
+  readonly #stdin: Writable;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(command: string, args: string[]) {
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#child = child;
+    this.#stdin = child.stdin;
+    const stdout: Readable = child.stdout;
+    this.#lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
+  }
+
+  /** Nanoseconds of one cycle. */
+  async cycle(): Promise<number> {
+    this.#stdin.write('.');
+    const line = await this.#lines.next();
+    if (line.done === true) throw new Error(`${this.#child.spawnargs.join(' ')}: ended early`);
+    return (JSON.parse(line.value) as { ns: number }).ns;
+  }
+
+  /** Ends the process, and waits until it has. */
+  async close(): Promise<void> {
+    const gone = once(this.#child, 'exit');
+    this.#stdin.end();
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await gone;
+  }
+}

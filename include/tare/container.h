@@ -1,0 +1,149 @@
+/// \file
+/// Start here. A container as both front ends see it: create, start, state, kill, delete, exec.
+///
+/// Every function blocks its calling thread until the work is done and may be called from any thread; calls on one
+/// container exclude each other by its lock, between processes too. Errors are `tare::Error` (error.h).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tare/fd.h"
+#include "tare/spec.h"
+
+namespace tare {
+
+/// Where containers are kept and how the host is to be treated.
+struct Runtime {
+  std::string root;              ///< state directory; empty: default_root()
+  bool systemd_cgroup = false;   ///< refused: not implemented yet
+  std::optional<bool> rootless;  ///< tolerate cgroup permission errors; none: where euid is not 0 or in a user namespace
+  /// Takes what must be told but is no failure (a poststop hook that failed, an unknown capability); may be empty.
+  std::function<void(const std::string&)> warn;
+};
+
+/// /run/tare, or $XDG_RUNTIME_DIR/tare for a caller without privilege.
+std::string default_root();
+
+/// Standard streams and further fds of a process. All stay the caller's.
+struct Stdio {
+  int fds[3] = {0, 1, 2};      ///< -1: /dev/null
+  std::vector<int> preserved;  ///< become 3, 4, … in the container
+  std::string console_socket;  ///< AF_UNIX socket that gets the pty master (process.terminal); may be empty
+  std::string pidfd_socket;    ///< AF_UNIX socket that gets the pidfd; may be empty
+};
+
+struct CreateOptions {
+  std::string bundle;  ///< directory with config.json; empty: the working directory
+  /// config.json's text; none: it is read from the bundle.
+  std::optional<std::string> config;
+  std::string pid_file;  ///< gets the host pid, written atomically; may be empty
+  bool no_pivot = false;
+  bool no_new_keyring = false;
+  bool start_gate = true;  ///< hold before the user's program until start(); false: `run`
+  bool allow_terminal_without_socket = false;  ///< the caller takes the pty master itself (attached run)
+  std::vector<std::string> extra_env;
+  /// sd_notify(3): give the container a socket directory at /run/notify (and NOTIFY_SOCKET) that is
+  /// notify_directory() on the host.
+  bool notify = false;
+  Stdio stdio;
+};
+
+enum class Status : std::uint8_t { creating, created, running, paused, stopped };
+const char* status_name(Status status) noexcept;
+
+/// The state of runtime.md "State", and what runc's users expect beside it.
+struct ContainerState {
+  std::string oci_version;
+  std::string id;
+  Status status = Status::stopped;
+  pid_t pid = 0;  ///< 0 when stopped
+  std::string bundle;
+  std::string rootfs;
+  std::string created;  ///< RFC 3339
+  uid_t owner = 0;
+  std::vector<std::pair<std::string, std::string>> annotations;
+};
+/// The state as JSON. `full` adds rootfs, created and owner to the spec's fields.
+std::string state_json(const ContainerState& state, bool full, int indent = 2);
+
+/// A started process that is a child of the caller.
+struct StartedProcess {
+  pid_t pid = -1;
+  Fd pidfd;
+  Fd console;  ///< the pty master, if the caller takes it itself
+};
+
+struct ExecOptions {
+  /// The process to run; its capabilities, label and so on default to the container's where empty.
+  Process process;
+  std::vector<std::string> sub_cgroup;  ///< `--cgroup` as given
+  bool ignore_paused = false;
+  std::string pid_file;
+  bool no_new_keyring = true;
+  bool allow_terminal_without_socket = false;
+  std::vector<std::string> extra_env;
+  Stdio stdio;
+};
+
+class Container {
+ public:
+  /// Creates a container; its program is held until start() unless `start_gate` is false. On failure nothing stays.
+  static Container create(const Runtime& runtime, const std::string& id, const CreateOptions& options);
+  /// Opens an existing container. Throws `not_found`.
+  static Container open(const Runtime& runtime, const std::string& id);
+  /// The states of all containers of `runtime`, by id.
+  static std::vector<ContainerState> list(const Runtime& runtime);
+  /// What create() would do, printed: no privilege, no side effect.
+  static std::string plan_text(const Runtime& runtime, const CreateOptions& options, bool json);
+
+  Container(Container&&) noexcept;
+  Container& operator=(Container&&) noexcept;
+  ~Container();
+
+  const std::string& id() const noexcept;
+  ContainerState state() const;
+  /// Runs startContainer hooks, lets the program go, waits until it is executed, runs poststart hooks.
+  void start();
+  /// Sends a signal to the container's init. Throws `bad_status` where it is not running, unless `all` (see runc's
+  /// `kill --all`: then a stopped container is fine).
+  void kill(int signal, bool all);
+  /// Removes a stopped container and runs poststop hooks; with `force` kills a running one first.
+  void remove(bool force);
+  /// Starts a further process in the container, as a child of the caller.
+  StartedProcess exec(const ExecOptions& options);
+  /// Host pids of all processes in the container.
+  std::vector<pid_t> processes() const;
+  /// The config that the container was created from.
+  Spec spec() const;
+  /// The container's own process, after create() with `start_gate` false or after create() in this process: its pidfd
+  /// and pty master. May be taken once.
+  StartedProcess take_init();
+  /// The host directory that is the container's /run/notify; empty where it was created without `notify`.
+  std::string notify_directory() const;
+  /// A pidfd of the container's init, whoever is its parent; throws `bad_status` where it has ended.
+  Fd pidfd() const;
+
+ private:
+  struct Impl;
+  explicit Container(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Removes what is left of a container whose state cannot be read (`delete --force`); false: there was nothing.
+bool remove_leftovers(const Runtime& runtime, const std::string& id);
+
+/// Waits for a child by its pidfd and reaps it: exit status, or 128 + signal.
+int wait_exit_code(int pidfd);
+
+/// The JSON that `features` prints (features.md).
+std::string features();
+
+}  // namespace tare

@@ -1,0 +1,71 @@
+/// \file
+/// File descriptors with an owner, and the few whole-file operations that the core needs.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace tare {
+
+/// Owns one file descriptor and closes it. Move-only. Everything opened through this header is O_CLOEXEC.
+class Fd {
+ public:
+  Fd() noexcept = default;
+  /// Takes ownership of `raw`; -1 means none.
+  explicit Fd(int raw) noexcept : raw_(raw) {}
+  Fd(Fd&& other) noexcept : raw_(std::exchange(other.raw_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    if (this != &other) {
+      reset();
+      raw_ = std::exchange(other.raw_, -1);
+    }
+    return *this;
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  ~Fd() { reset(); }
+
+  int get() const noexcept { return raw_; }
+  explicit operator bool() const noexcept { return raw_ >= 0; }
+  /// Gives ownership to the caller.
+  int release() noexcept { return std::exchange(raw_, -1); }
+  void reset() noexcept;
+
+ private:
+  int raw_ = -1;
+};
+
+/// openat(2) with O_CLOEXEC added; throws `system` on failure.
+Fd open_file(int dirfd, const std::string& path, int flags, mode_t mode = 0);
+/// The same; none where the path does not exist (ENOENT, ENOTDIR).
+std::optional<Fd> open_if_exists(int dirfd, const std::string& path, int flags);
+
+/// Reads to the end. Throws `system`, or `invalid_config` past `limit` bytes.
+std::string read_all(int fd, std::string_view name, std::size_t limit = std::size_t{64} << 20);
+std::string read_file(int dirfd, const std::string& path);
+std::optional<std::string> read_file_if_exists(int dirfd, const std::string& path);
+
+/// Writes all of `data`; retries EINTR and short writes.
+void write_all(int fd, std::string_view data, std::string_view name);
+/// One write(2) of `data` to an existing file, as kernel files (cgroup, procfs) want it.
+/// Returns 0 or the errno of open or write.
+int write_kernel_file(int dirfd, const char* path, std::string_view data) noexcept;
+/// Makes or replaces `path` atomically: a temporary file beside it, then renameat(2). Mode 0600 by default.
+void write_file_atomically(int dirfd, const std::string& path, std::string_view data,
+                           mode_t mode = 0600);
+
+/// A sealed memfd (no more writes, growth, shrinking or seals) that holds `data`; see memfd_create(2).
+/// `executable` asks for MFD_EXEC where the kernel knows it.
+Fd sealed_memfd(const char* name, std::string_view data, bool executable);
+
+/// `path` made absolute against the working directory and freed of `.`, `..` and doubled slashes,
+/// without looking at symlinks.
+std::string absolute_path(const std::string& path);
+
+}  // namespace tare

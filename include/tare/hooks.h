@@ -1,0 +1,25 @@
+/// \file
+/// Hooks of runtime-spec config.md "POSIX-platform Hooks": run on the host or in the container's namespaces, with the
+/// state on their standard input, within their timeout.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tare/plan.h"
+#include "tare/spec.h"
+
+namespace tare {
+
+/// Runs each hook in turn on the host, as the caller. `kind` is the name in config.json ("createRuntime"); `state` is
+/// the JSON for their standard input. Throws `hook_failed` at the first that exits non-zero, dies or outlasts its
+/// timeout (it is killed), with the last of what it wrote to standard error.
+void run_host_hooks(std::string_view kind, const std::vector<Hook>& hooks, std::string_view state,
+                    const std::string& working_directory);
+
+/// The same in the namespaces of the container whose init is `pidfd` (see make_hook_plan).
+void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks, std::string_view state,
+                         const Spec& spec, const Host& host, int pidfd, int cgroup);
+
+}  // namespace tare

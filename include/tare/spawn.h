@@ -1,0 +1,80 @@
+/// \file
+/// From a plan to a running init: sealed memfds, clone3(2), the channel. One way for the CLI and for a multithreaded
+/// process alike: the child shares the memory of its parent (CLONE_VM | CLONE_VFORK) until it executes init.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tare/fd.h"
+#include "tare/error.h"
+#include "tare/plan.h"
+
+namespace tare {
+
+/// What a child is to be made with. All fds stay the caller's.
+struct SpawnOptions {
+  int stdio[3] = {0, 1, 2};  ///< become 0, 1 and 2 of the child; -1: /dev/null
+  std::vector<int> preserved;  ///< become 3, 4, … of the user's process; as many as Plan::preserved_fds()
+  int cgroup = -1;           ///< directory fd for CLONE_INTO_CGROUP; -1: the caller's cgroup
+  std::vector<int> passed;   ///< one for each Plan::passed()
+};
+
+/// A spawned init that works off its plan. Kills and reaps it when destroyed, unless released.
+class InitProcess {
+ public:
+  InitProcess(const InitProcess&) = delete;
+  InitProcess& operator=(const InitProcess&) = delete;
+  InitProcess(InitProcess&& other) noexcept = default;
+  InitProcess& operator=(InitProcess&& other) = delete;
+  ~InitProcess();
+
+  pid_t pid() const noexcept { return pid_; }
+  /// Owned by this object.
+  int pidfd() const noexcept { return pidfd_.get(); }
+
+  /// Reads messages until init waits. None: there is no further wait, init executes the user's program or holds at the
+  /// start gate. Throws the error that init reports, as a sentence made from the plan, or that init ended early.
+  std::optional<wire::WaitTag> next_wait();
+  /// Lets init go on. May be called before init comes to that wait: it then finds the answer there.
+  void answer(wire::WaitTag tag);
+  /// The pty master that init sent; empty where it sent none.
+  Fd take_console() { return std::move(console_); }
+  /// Gives the process away: its pidfd, which is the caller's from now on.
+  Fd release();
+
+ private:
+  friend InitProcess spawn(const Plan& plan, const SpawnOptions& options);
+  InitProcess() = default;
+  const Plan* plan_ = nullptr;
+  pid_t pid_ = -1;
+  Fd pidfd_;
+  Fd channel_;
+  Fd console_;
+  bool executing_ = false;
+};
+
+/// Starts init on `plan`, which must outlive the result. Throws `system` with the failed step.
+InitProcess spawn(const Plan& plan, const SpawnOptions& options);
+
+/// The error for a failure that init reported: kind, sentence, errno, syscall, path, stage.
+Error init_error(const Plan& plan, std::uint32_t op, int errnum, wire::Step step, const char* detail);
+
+/// Writes uid_map, gid_map and setgroups of `pid`, by newuidmap(1) and newgidmap(1) where the caller may not.
+void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids,
+                   const Host& host);
+
+/// How a process ended.
+struct ExitStatus {
+  int code = 0;    ///< exit status; 128 + signal where a signal ended it
+  int signal = 0;  ///< 0: it exited
+};
+/// Waits for a child by its pidfd and reaps it. Throws `system` (ECHILD: not a child of this process).
+ExitStatus wait_child(int pidfd);
+
+}  // namespace tare

@@ -1,0 +1,307 @@
+/// \file
+/// config.json as plain structs: the OCI runtime-spec's own words in snake_case, same nesting, same
+/// meaning. A field that is absent or null is an empty optional, string or vector. Parsing checks
+/// types, required members and enum values (but seccomp's names, whose tables are above this in the
+/// order of includes); what must hold between fields is validate.h's.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace tare {
+
+namespace json {
+class Value;
+}
+
+struct IdMapping {
+  std::uint32_t container_id = 0;
+  std::uint32_t host_id = 0;
+  std::uint32_t size = 0;
+};
+
+struct Box {
+  std::uint32_t height = 0;  ///< rows
+  std::uint32_t width = 0;   ///< columns
+};
+
+struct User {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::optional<std::uint32_t> umask;
+  std::vector<std::uint32_t> additional_gids;
+};
+
+/// Capability sets as bit masks: bit N is capability N of capabilities(7). What the parser lets
+/// through can be granted to a process that has all capabilities: effective and ambient are within
+/// permitted, ambient and inheritable within what the kernel allows them to be.
+struct Capabilities {
+  std::uint64_t bounding = 0;
+  std::uint64_t effective = 0;
+  std::uint64_t inheritable = 0;
+  std::uint64_t permitted = 0;
+  std::uint64_t ambient = 0;
+};
+
+struct Rlimit {
+  int resource = 0;  ///< RLIMIT_* of getrlimit(2)
+  std::uint64_t soft = 0;
+  std::uint64_t hard = 0;
+};
+
+struct Process {
+  bool terminal = false;
+  std::optional<Box> console_size;
+  User user;
+  std::vector<std::string> args;
+  std::vector<std::string> env;
+  std::string cwd;
+  std::optional<Capabilities> capabilities;
+  std::vector<Rlimit> rlimits;
+  bool no_new_privileges = false;
+  std::string apparmor_profile;
+  std::optional<int> oom_score_adj;
+  std::string selinux_label;
+  /// What `parse_process` left out and the caller must log, each as "PATH: sentence" (the spec's
+  /// "Warnings").
+  std::vector<std::string> warnings;
+};
+
+struct Root {
+  std::string path;
+  bool readonly = false;
+};
+
+struct Mount {
+  std::string destination;  ///< absolute; the parser takes a relative one as relative to "/"
+  std::string type;
+  std::string source;
+  std::vector<std::string> options;
+};
+
+struct Hook {
+  std::string path;
+  std::vector<std::string> args;
+  std::vector<std::string> env;
+  std::optional<int> timeout;  ///< seconds, > 0
+};
+
+struct Hooks {
+  std::vector<Hook> prestart;
+  std::vector<Hook> create_runtime;
+  std::vector<Hook> create_container;
+  std::vector<Hook> start_container;
+  std::vector<Hook> poststart;
+  std::vector<Hook> poststop;
+};
+
+enum class NamespaceType : std::uint8_t { pid, network, mount, ipc, uts, user, cgroup, time };
+inline constexpr int namespace_type_count = 8;
+/// The spec's word: "pid", "network", …
+const char* namespace_name(NamespaceType type) noexcept;
+/// The CLONE_NEW* flag of clone(2).
+std::uint64_t namespace_clone_flag(NamespaceType type) noexcept;
+/// The file under /proc/PID/ns/: "pid", "net", "mnt", …
+const char* namespace_proc_name(NamespaceType type) noexcept;
+
+struct Namespace {
+  NamespaceType type = NamespaceType::pid;
+  std::string path;  ///< empty: a new namespace; else the one to join
+};
+
+struct Device {
+  std::string path;
+  char type = 'c';  ///< 'c' (and 'u'), 'b' or 'p' (FIFO)
+  std::int64_t major = 0;
+  std::int64_t minor = 0;
+  std::optional<std::uint32_t> file_mode;  ///< permission bits only
+  std::optional<std::uint32_t> uid;
+  std::optional<std::uint32_t> gid;
+};
+
+/// A rule of the device filter; absent major or minor (or -1 in the file) is a wildcard.
+struct DeviceRule {
+  bool allow = false;
+  char type = 'a';  ///< 'a' (all), 'c' or 'b'
+  std::optional<std::int64_t> major;
+  std::optional<std::int64_t> minor;
+  std::string access;  ///< of "rwm"; empty means all three
+};
+
+struct MemoryResources {
+  std::optional<std::int64_t> limit;
+  std::optional<std::int64_t> reservation;
+  std::optional<std::int64_t> swap;  ///< memory + swap, bytes
+  std::optional<std::int64_t> kernel;
+  std::optional<std::int64_t> kernel_tcp;
+  std::optional<std::uint64_t> swappiness;
+  std::optional<bool> disable_oom_killer;
+  std::optional<bool> use_hierarchy;
+  std::optional<bool> check_before_update;
+};
+
+struct CpuResources {
+  std::optional<std::uint64_t> shares;
+  std::optional<std::int64_t> quota;   ///< microseconds
+  std::optional<std::uint64_t> burst;  ///< microseconds
+  std::optional<std::uint64_t> period;
+  std::optional<std::int64_t> realtime_runtime;
+  std::optional<std::uint64_t> realtime_period;
+  std::string cpus;
+  std::string mems;
+  std::optional<std::int64_t> idle;
+};
+
+struct WeightDevice {
+  std::int64_t major = 0;
+  std::int64_t minor = 0;
+  std::optional<std::uint16_t> weight;
+  std::optional<std::uint16_t> leaf_weight;
+};
+
+struct ThrottleDevice {
+  std::int64_t major = 0;
+  std::int64_t minor = 0;
+  std::uint64_t rate = 0;
+};
+
+struct BlockIoResources {
+  std::optional<std::uint16_t> weight;
+  std::optional<std::uint16_t> leaf_weight;
+  std::vector<WeightDevice> weight_device;
+  std::vector<ThrottleDevice> throttle_read_bps_device;
+  std::vector<ThrottleDevice> throttle_write_bps_device;
+  std::vector<ThrottleDevice> throttle_read_iops_device;
+  std::vector<ThrottleDevice> throttle_write_iops_device;
+};
+
+struct HugepageLimit {
+  std::string page_size;
+  std::uint64_t limit = 0;  ///< bytes
+};
+
+struct RdmaLimit {
+  std::string device;
+  std::optional<std::uint32_t> hca_handles;
+  std::optional<std::uint32_t> hca_objects;
+};
+
+struct NetworkPriority {
+  std::string name;
+  std::uint32_t priority = 0;
+};
+
+/// linux.resources. `network` (net_cls, net_prio) exists in cgroup v1 only.
+struct Resources {
+  std::vector<DeviceRule> devices;
+  MemoryResources memory;
+  CpuResources cpu;
+  std::optional<std::int64_t> pids_limit;
+  BlockIoResources block_io;
+  std::vector<HugepageLimit> hugepage_limits;
+  std::optional<std::uint32_t> network_class_id;
+  std::vector<NetworkPriority> network_priorities;
+  std::vector<RdmaLimit> rdma;
+  std::vector<std::pair<std::string, std::string>> unified;
+};
+
+struct SeccompArg {
+  std::uint32_t index = 0;
+  std::uint64_t value = 0;
+  std::uint64_t value_two = 0;
+  std::string op;  ///< SCMP_CMP_*
+};
+
+struct SeccompSyscall {
+  std::vector<std::string> names;
+  std::string action;  ///< SCMP_ACT_*
+  std::optional<std::uint32_t> errno_ret;
+  std::vector<SeccompArg> args;
+};
+
+struct Seccomp {
+  std::string default_action;
+  std::optional<std::uint32_t> default_errno_ret;
+  std::vector<std::string> architectures;  ///< SCMP_ARCH_*
+  /// SECCOMP_FILTER_FLAG_*. Absent means the default, SECCOMP_FILTER_FLAG_SPEC_ALLOW; empty means none.
+  std::optional<std::vector<std::string>> flags;
+  std::string listener_path;
+  std::string listener_metadata;
+  std::vector<SeccompSyscall> syscalls;
+};
+
+struct Linux {
+  std::vector<IdMapping> uid_mappings;
+  std::vector<IdMapping> gid_mappings;
+  std::vector<std::pair<std::string, std::string>> sysctl;
+  Resources resources;
+  std::string cgroups_path;
+  std::vector<Namespace> namespaces;
+  std::vector<Device> devices;
+  std::optional<Seccomp> seccomp;
+  std::string rootfs_propagation;
+  std::vector<std::string> masked_paths;
+  std::vector<std::string> readonly_paths;
+  std::string mount_label;
+};
+
+struct Spec {
+  std::string oci_version;
+  std::optional<Process> process;
+  Root root;
+  std::string hostname;
+  std::string domainname;
+  std::vector<Mount> mounts;
+  Hooks hooks;
+  std::map<std::string, std::string> annotations;
+  Linux linux_;  ///< `linux` itself is a macro of GNU compilers
+  /// What was changed or left out and the caller must log, the process's included.
+  std::vector<std::string> warnings;
+
+  /// The namespace of that type in linux.namespaces, or null.
+  const Namespace* find_namespace(NamespaceType type) const noexcept;
+  /// True where the container gets a namespace of that type (new or joined).
+  bool has_namespace(NamespaceType type) const noexcept { return find_namespace(type) != nullptr; }
+  /// True where that namespace is made anew.
+  bool makes_namespace(NamespaceType type) const noexcept {
+    const Namespace* found = find_namespace(type);
+    return found != nullptr && found->path.empty();
+  }
+};
+
+/// Reads a whole config.json. `name` is how errors call it. Throws `invalid_config` for bad JSON,
+/// wrong types and unknown enum values, `unsupported` for a field of the spec that this version
+/// does not implement. Properties that the spec does not know are ignored, as it demands
+/// ("Extensibility").
+Spec parse_spec(std::string text, const std::string& name);
+/// Reads a process object alone (`exec --process`), with the same errors.
+Process parse_process(std::string text, const std::string& name);
+/// Reads a linux.resources object alone (`update --resources`), with the same errors.
+Resources parse_resources(std::string text, const std::string& name);
+
+/// The number of a capability by its name with or without "CAP_", any case; none where unknown.
+std::optional<int> capability_number(std::string_view name);
+/// "CAP_SYS_ADMIN"; null for a number without a name.
+const char* capability_name(int number) noexcept;
+/// Every capability name that the parser knows, by number.
+std::vector<std::string> capability_names();
+/// The keys of `hooks` that the parser knows, in the order of their time.
+std::vector<std::string> hook_names();
+/// The RLIMIT_* constant of a "RLIMIT_…" name; none where unknown.
+std::optional<int> rlimit_number(std::string_view name);
+/// "RLIMIT_NOFILE"; null for a number without a name.
+const char* rlimit_name(int resource) noexcept;
+
+/// The config.json that `spec` writes: a shell in new namespaces on ./rootfs. With `rootless`, one
+/// for an ordinary user: a user namespace that maps the caller's own uid and gid to root, and no
+/// network namespace, cgroup or gid options that such a user could not have.
+std::string default_spec_json(bool rootless, uid_t uid, gid_t gid);
+
+}  // namespace tare

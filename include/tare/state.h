@@ -1,0 +1,98 @@
+/// \file
+/// What is kept of a container between calls: ROOT/ID/ with state.json (written atomically), config.json as it was at
+/// create, a lock, and the FIFOs of the start gate. Directories 0700, files 0600.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tare/fd.h"
+#include "tare/wire.h"
+
+namespace tare {
+
+/// The record of one container.
+struct StateRecord {
+  std::string id;
+  std::string bundle;       ///< absolute
+  std::string rootfs;       ///< absolute
+  std::string created;      ///< RFC 3339, UTC, nanoseconds
+  std::string cgroup_path;  ///< relative to the cgroup2 mount; empty: none
+  pid_t pid = 0;            ///< in the caller's pid namespace; 0 while it is being created
+  std::uint64_t start_time = 0;  ///< field 22 of /proc/PID/stat, so that a reused pid is not taken for ours
+  uid_t owner = 0;
+  std::string oci_version;
+  std::vector<std::pair<std::string, std::string>> annotations;
+  bool has_hooks = false;          ///< startContainer, poststart or poststop: start and delete need the config
+  bool own_pid_namespace = false;  ///< its processes end with its init
+};
+
+/// What init answered at the start gate.
+struct StartAnswer {
+  bool failed = false;
+  wire::StartFailure failure;
+};
+
+/// The directory of one container, open.
+class StateDir {
+ public:
+  StateDir() = default;
+
+  /// Makes ROOT (0700) if absent, and ROOT/ID; throws `already_exists` if that is there. Locked exclusively.
+  static StateDir create(const std::string& root, const std::string& id);
+  /// Opens ROOT/ID; none where there is no such container. Throws `invalid_argument` for a bad id.
+  static std::optional<StateDir> open(const std::string& root, const std::string& id);
+  /// Ids below ROOT, sorted; empty where ROOT is absent.
+  static std::vector<std::string> list(const std::string& root);
+
+  int fd() const noexcept { return dir_.get(); }
+  const std::string& id() const noexcept { return id_; }
+  /// ROOT/ID, for messages.
+  std::string path() const { return root_ + "/" + id_; }
+
+  /// flock(2) on the directory, waits for others; held until this object ends.
+  void lock();
+  void unlock() noexcept;
+  void write(const StateRecord& record);
+  /// None where state.json is absent (a create that has not come so far, or died).
+  std::optional<StateRecord> read() const;
+  void write_config(std::string_view config);
+  std::string read_config() const;
+
+  /// Makes the directory that becomes the container's /run/notify; its path.
+  std::string make_notify_directory();
+  /// Makes both FIFOs of the start gate.
+  void make_start_gate();
+  /// Opens the FIFOs for init: request O_RDWR (so that init's read blocks), answer O_WRONLY.
+  Fd open_start_request() const;
+  Fd open_start_answer() const;
+  /// Whether init holds the gate: asked of the kernel (a FIFO with a reader), not remembered.
+  bool start_gate_held() const;
+  /// Lets init pass the gate and waits until it has executed the user's program, or failed, or ended. Throws
+  /// `bad_status` where init does not hold it.
+  StartAnswer pass_start_gate();
+  /// Removes the FIFOs: nobody can start this container any more.
+  void close_start_gate();
+  /// Removes the directory and all in it; gone already is no error.
+  void remove();
+
+ private:
+  Fd dir_;
+  std::string root_;
+  std::string id_;
+};
+
+/// Field 22 of /proc/PID/stat (clock ticks since boot) and whether the process is a zombie; none: no such process.
+struct ProcessStat {
+  std::uint64_t start_time = 0;
+  char state = 'R';
+};
+std::optional<ProcessStat> process_stat(pid_t pid);
+
+}  // namespace tare

@@ -1,0 +1,31 @@
+/// \file
+/// Every refusal of a config, before any side effect. Pure: no system calls.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tare/spec.h"
+
+namespace tare {
+
+/// One thing that is wrong with a config.
+struct Problem {
+  std::string path;     ///< JSON path, e.g. `linux.namespaces[2].type`
+  std::string message;  ///< what is wrong, and what to do
+  bool unsupported = false;  ///< valid by the spec but not implemented
+};
+
+/// Every problem of `spec`, in document order; empty where it can be run.
+std::vector<Problem> find_problems(const Spec& spec);
+/// Problems of a process object that is to be executed in a container of `spec`.
+std::vector<Problem> find_process_problems(const Process& process, const Spec& spec);
+
+/// Throws `invalid_config` (or `unsupported`) for the first problem: "NAME: PATH: message".
+void validate(const Spec& spec, const std::string& name);
+void validate_process(const Process& process, const Spec& spec, const std::string& name);
+
+/// Throws `invalid_argument` unless `id` is 1 to 1024 bytes of [A-Za-z0-9_+.-], and not "." or "..".
+void validate_id(const std::string& id);
+
+}  // namespace tare

@@ -1,0 +1,222 @@
+/// \file
+/// The format that host and init share: the plan that init executes, and the messages between the two.
+///
+/// A plan is one contiguous, relocatable block: PlanHeader, then `op_count` Ops of fixed size, then a pool of
+/// NUL-terminated strings and blobs. Offsets count from the beginning of the pool; offset 0 is the empty string.
+/// Host and init are always of one build, so there is no version to negotiate; `magic` catches mistakes.
+/// This header is all that init includes: no standard library beyond <cstdint>.
+#pragma once
+
+#include <cstdint>
+
+namespace tare::wire {
+
+inline constexpr std::uint32_t magic = 0x45524154;  // "TARE"
+
+/// What an Op does. Which fields it uses stands beside it; `path` always lies below the container's root.
+enum class OpCode : std::uint16_t {
+  end = 0,  ///< never executed; the last op is always exec
+
+  // Namespaces and the host's part.
+  setns,        ///< fd = passed namespace file or pidfd, a = CLONE_NEW* (a mask with a pidfd)
+  unshare,      ///< a = CLONE_NEW*
+  wait,         ///< a = WaitTag: report it, go on when the host answers
+  become_root,  ///< set every uid and gid to 0 of a new user namespace, without supplementary groups
+  loopback_up,  ///< bring up "lo" of a new network namespace, as every runtime does
+  new_session,  ///< setsid(2)
+  keyring,      ///< join a new session keyring named str[0]; see keyctl(2)
+
+  // Mounts. Sources are host paths, destinations are paths below the root.
+  propagation,   ///< mount_setattr(2) of "/" and all below: a = MS_SHARED, MS_SLAVE or MS_PRIVATE
+  root,          ///< clone the tree at host path str[0] (or take detached fd), attach it and use it as the root;
+                 ///< flags op_private_parent
+  root_here,     ///< the root is the process's own "/" (joined mount namespace)
+  mount_fs,      ///< str[0] type, str[1] path, str[2] n option pairs "key\0value\0", a = MOUNT_ATTR_*; flags mount_*
+  bind,          ///< str[0] host source (or fd), str[1] path, a, b = MOUNT_ATTR_* to set and clear on it, d, e = the
+                 ///< same for the whole tree, c = propagation (MS_*, with MS_REC); flags op_recursive, …
+  attributes,    ///< str[1] path, a, b, c, d, e as in bind
+  mask,          ///< str[1] path: an empty read-only directory or /dev/null over it; absent is fine
+  read_only,     ///< str[1] path: bind it over itself, read-only; absent is fine
+  make_device,   ///< str[1] path, a = S_IF* | mode, b = dev_t, c = uid << 32 | gid
+  make_directory,  ///< str[1] path, and what is missing above it; existing is fine
+  make_symlink,  ///< str[0] target, str[1] path; existing is fine
+  make_ptmx,     ///< str[1] path of ptmx: replaced by a symlink to pts/ptmx
+  pivot_root,    ///< make the root "/" and let go of the old one; flags op_old_root_is_shared
+  move_root,     ///< the same by MS_MOVE and chroot(2) (--no-pivot)
+  chroot,        ///< the same by chroot(2) alone (no mount namespace)
+  open_proc,     ///< a private procfs, never visible in the container, for what is written below /proc
+  console,       ///< make a pty in devpts path str[1], send its master to the host, use it as stdio;
+                 ///< a = rows, b = columns, c = uid << 32 | gid of its owner; flags console_*
+
+  // The process.
+  hostname,       ///< str[0], n bytes
+  domainname,     ///< str[0], n bytes
+  sysctl,         ///< str[0] path below /proc/sys, str[1] value of n bytes
+  proc_write,     ///< str[0] path below /proc/thread-self or /proc/self, str[1] value of n bytes; flags proc_optional
+  time_offsets,   ///< str[1], n bytes, to /proc/self/timens_offsets
+  rlimit,         ///< a = RLIMIT_*, b = soft, c = hard
+  umask,          ///< a
+  working_directory,  ///< str[0]; must lie below the root
+  undumpable,      ///< PR_SET_DUMPABLE 0: nobody in the container may look into this process until execve(2)
+  no_new_privileges,
+  bounding_set,  ///< a = mask of capabilities to keep
+  keep_caps,     ///< keep the permitted set across the change of uid
+  identity,      ///< a = uid, b = gid, str[0] = n supplementary gids (uint32_t); flags identity_no_setgroups
+  capabilities,  ///< a = effective, b = permitted, c = inheritable, d = ambient
+  seccomp,       ///< str[0] = n bytes of struct sock_filter, a = flags
+  find_program,  ///< str[0] as in argv[0], str[1] search path: look it up, keep its path for exec
+  close_fds,     ///< mark every fd beyond stdio and the preserved ones close-on-exec
+  announce,      ///< tell the host that only the last, silent steps remain (Report executing)
+  start_gate,    ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
+  exec,          ///< str[0] = argv, n strings; str[1] = envp, a strings: execve(2) of what find_program found
+};
+
+/// Op::flags, by op.
+enum : std::uint16_t {
+  op_recursive = 1 << 0,        // bind, attributes: the whole tree (AT_RECURSIVE)
+  op_source_is_fd = 1 << 1,     // bind: Op::fd is a detached mount that the host opened
+  op_make_target = 1 << 2,      // mount_fs, bind: make the destination if it is absent
+  op_no_symlink = 1 << 3,       // mount_fs: the destination must be a real directory (proc, sysfs)
+  op_private_parent = 1 << 4,   // root: make the mount that it is attached to private, as pivot_root(2) wants it
+  op_old_root_is_shared = 1 << 5,   // pivot_root: make the old root a slave first, so that its end stays here
+  op_optional = 1 << 6,         // proc_write: absence of the file is fine; working_directory: so is EACCES, for a
+                                // later op tries again
+  op_open_only = 1 << 7,        // root: no mount namespace of its own, so nothing is attached
+  op_no_setgroups = 1 << 9,     // identity, become_root: setgroups(2) is denied in this user namespace
+  op_bind_console = 1 << 11,    // console: also bind the pty over /dev/console
+  op_fall_back = 1 << 12,       // mount_fs: if EPERM or EBUSY, go on with the next op (a fall-back), else skip it
+  op_on_fall_back = 1 << 13,    // bind: only if the mount_fs before it was given up
+  op_no_follow = 1 << 14,       // bind: the source itself, not what it links to (src-nofollow)
+};
+
+/// One step.
+struct Op {
+  OpCode code = OpCode::end;
+  std::uint16_t flags = 0;
+  std::uint32_t origin = 0;  ///< string: the place in config.json that asks for this ("mounts[3]"); may be empty
+  std::uint32_t str[2] = {};
+  std::uint32_t n = 0;
+  std::int32_t fd = -1;  ///< index into the passed fds, -1: none
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+  std::uint64_t c = 0;
+  std::uint64_t d = 0;
+  std::uint64_t e = 0;
+};
+static_assert(sizeof(Op) == 64);
+
+struct PlanHeader {
+  std::uint32_t magic_number = magic;
+  std::uint32_t size = 0;  ///< of the whole plan, bytes
+  std::uint32_t op_count = 0;
+  std::uint32_t ops_offset = 0;      ///< from the beginning of the header
+  std::uint32_t strings_offset = 0;  ///< likewise
+  std::uint32_t strings_size = 0;
+  std::uint32_t passed_fds = 0;  ///< how many fds the host passes besides the plan and the channel
+  std::uint32_t preserved_fds = 0;  ///< fds 3 … 3+N-1 belong to the user's process
+};
+static_assert(sizeof(PlanHeader) == 32);
+
+/// init finds its fds at BASE = 3 + preserved: BASE the plan, BASE+1 the channel, BASE+2… the passed fds in order.
+/// BASE is argv[1], in decimal.
+inline constexpr int plan_fd_offset = 0;
+inline constexpr int channel_fd_offset = 1;
+inline constexpr int passed_fds_offset = 2;
+
+/// What the host does while init waits.
+enum class WaitTag : std::uint32_t {
+  host_rights = 1,  ///< write uid_map, gid_map, setgroups; set what a user namespace's root may not (rlimits)
+  hooks = 2,        ///< prestart, createRuntime and createContainer hooks: mounts are done, the old root is still there
+  go = 3,           ///< all is set up but the last steps; the host finishes its part (device filter, limits, state)
+};
+
+/// From init to the host over the channel (SOCK_SEQPACKET), one message each.
+enum class ReportKind : std::uint32_t {
+  waiting = 1,  ///< value = WaitTag
+  failed = 2,   ///< value = errno
+  console = 3,  ///< carries the pty master as SCM_RIGHTS
+  executing = 4,  ///< the start gate or execve(2) follows; then the channel closes
+};
+
+struct Report {
+  ReportKind kind = ReportKind::failed;
+  std::uint32_t op = 0;     ///< index of the op
+  std::uint32_t value = 0;  ///< by kind
+  std::uint32_t step = 0;   ///< Step: which system call of the op
+  char detail[240] = {};    ///< what the kernel says more (fsopen's log), or the path; NUL-terminated
+};
+static_assert(sizeof(Report) == 256);
+
+/// From the host to init: the answer to `waiting`. Anything else, or the end of the channel, ends init.
+struct Answer {
+  std::uint32_t go = 0;  ///< the WaitTag that is answered
+};
+
+/// What init writes to the answer FIFO of start_gate if what follows it fails; it writes nothing on success, and
+/// the FIFO closes by execve(2).
+struct StartFailure {
+  std::uint32_t from_end = 0;  ///< how many ops before the end of the plan the failed one stands; 1: the last
+  std::uint32_t value = 0;  ///< errno
+  std::uint32_t step = 0;
+  std::uint32_t reserved = 0;
+};
+
+/// The system call within an op that failed.
+enum class Step : std::uint32_t {
+  none,
+  open,
+  open_tree,
+  openat2,
+  fsopen,
+  fsconfig,
+  fsmount,
+  move_mount,
+  mount_setattr,
+  mkdir,
+  mknod,
+  symlink,
+  chown,
+  chmod,
+  stat,
+  setns,
+  unshare,
+  pivot_root,
+  mount,
+  umount,
+  chroot,
+  chdir,
+  fchdir,
+  getcwd,
+  read,
+  write,
+  ioctl,
+  setsid,
+  keyctl,
+  sethostname,
+  setdomainname,
+  prlimit,
+  prctl,
+  setgroups,
+  setgid,
+  setuid,
+  capset,
+  seccomp,
+  execve,
+  sendmsg,
+  recv,
+  mmap,
+  close_range,
+  dup,
+  access,
+  unlink,
+  readlink,
+  socket,
+  path_escapes,     ///< no system call: the path leaves the root
+  not_a_device,     ///< no system call: not the device that it must be
+  not_procfs,       ///< no system call: not on a procfs
+  not_a_directory,  ///< no system call: a symlink or no directory where only a directory may be
+  too_long,         ///< no system call: a path or a list is longer than init's buffers
+  bad_plan,         ///< no system call: the plan makes no sense
+};
+
+}  // namespace tare::wire

@@ -1,0 +1,73 @@
+/** The addon. Nothing else loads it. */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+export interface NativeRuntime {
+  root?: string;
+  rootless?: boolean;
+}
+
+export interface NativeStdio {
+  /** The process's fds 0, 1, 2, …; -1, for the first three: /dev/null. */
+  stdio: number[];
+  consoleSocket?: string;
+}
+
+export interface NativeCreateOptions extends NativeStdio {
+  bundle: string;
+  /** config.json's text; absent: the bundle's. */
+  config?: string;
+  pidFile?: string;
+  noPivot?: boolean;
+  noNewKeyring?: boolean;
+}
+
+export interface NativeExecOptions extends NativeStdio {
+  /** JSON of the process object. */
+  process: string;
+  /** Names of its properties that are given; others come from the container's own process. */
+  given: string[];
+  pidFile?: string;
+  ignorePaused?: boolean;
+}
+
+export interface NativeExit {
+  exitCode: number | null;
+  signal: number | null;
+}
+
+export interface NativeProcess {
+  readonly pid: number;
+  wait(): Promise<NativeExit>;
+  /** False: the process has ended. */
+  kill(signal: number): boolean;
+}
+
+/** Promises reject with the fields of a TareError (see `settled` in errors.ts). */
+export interface NativeContainer {
+  start(): Promise<void>;
+  /** As JSON. */
+  state(): Promise<string>;
+  kill(signal: number, all: boolean): Promise<void>;
+  remove(force: boolean): Promise<void>;
+  exec(options: NativeExecOptions): Promise<NativeProcess>;
+  processes(): Promise<number[]>;
+  wait(): Promise<NativeExit>;
+}
+
+export interface Binding {
+  create(
+    runtime: NativeRuntime,
+    id: string,
+    options: NativeCreateOptions,
+  ): Promise<NativeContainer>;
+  open(runtime: NativeRuntime, id: string): Promise<NativeContainer>;
+  /** States as JSON. */
+  list(runtime: NativeRuntime): Promise<string[]>;
+}
+
+const require = createRequire(import.meta.url);
+const load = require('node-gyp-build') as (root: string) => Binding;
+
+/** From build/Release or prebuilds of the package, whose root is above lib/ and dist/ alike. */
+export const binding = load(fileURLToPath(new URL('..', import.meta.url)));

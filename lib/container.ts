@@ -1,0 +1,182 @@
+import { resolve } from 'node:path';
+import { binding, type NativeContainer, type NativeRuntime } from './binding.js';
+import { invalidArgument, settled, TareError } from './errors.js';
+import { stringify } from './json.js';
+import { ContainerProcess, exitStatus, type ExitStatus } from './process.js';
+import { signalNumber } from './signals.js';
+import type { Process, Spec } from './spec.js';
+import type { ContainerState } from './state.js';
+import { stdioFds, type Stdio } from './stdio.js';
+
+/** Where containers are kept, and how the host is to be treated. */
+export interface RuntimeOptions {
+  /**
+   * The directory that holds the states, as `--root` of the command line: /run/tare by default,
+   * `$XDG_RUNTIME_DIR/tare` without privilege.
+   */
+  root?: string;
+  /**
+   * Whether to go on without what only a privileged caller can do to cgroups. By default that is
+   * so where the caller is not root of the host.
+   */
+  rootless?: boolean;
+}
+
+export interface StdioOptions {
+  /**
+   * The process's standard streams and further file descriptors; `ignore` by default. None is
+   * closed here, and each must stay open until the call has succeeded.
+   */
+  stdio?: Stdio;
+  /**
+   * A listening AF_UNIX socket that gets the master of the process's pseudo-terminal. Needed where
+   * `process.terminal` is set, and only there.
+   */
+  consoleSocket?: string;
+}
+
+export interface CreateOptions extends RuntimeOptions, StdioOptions {
+  /** The bundle's directory; the working directory by default. */
+  bundle?: string;
+  /** The configuration; by default that is config.json of the bundle. */
+  spec?: Spec;
+  /** A file that gets the host's id of the container's process. */
+  pidFile?: string;
+  /** Changes the root without pivot_root(2), for a root on the initial ramdisk. Less safe. */
+  noPivot?: boolean;
+  /** Lets the container use the caller's session keyring. */
+  noNewKeyring?: boolean;
+}
+
+export interface ExecOptions extends StdioOptions {
+  /** A file that gets the host's id of the process. */
+  pidFile?: string;
+  /** Starts the process even if the container is paused; it then runs when that is resumed. */
+  ignorePaused?: boolean;
+}
+
+/** A process for {@link Container.exec}: what is absent is as in the container's own process. */
+export type ExecProcess = Pick<Process, 'args'> & Partial<Process>;
+
+/**
+ * A container. It is not bound to this program or this object: the command line and other programs
+ * see it, and it lives on when they end, until it is deleted.
+ *
+ * The methods of one object take effect in the order of their calls. They reject with a
+ * {@link TareError}.
+ */
+export class Container {
+  readonly id: string;
+  readonly #native: NativeContainer;
+
+  private constructor(id: string, native: NativeContainer) {
+    this.id = id;
+    this.#native = native;
+  }
+
+  /**
+   * Makes a container with all that its configuration asks for; its program is held until
+   * {@link start}. If it fails, nothing stays behind.
+   *
+   * @param id 1 to 1024 of the characters `A-Z a-z 0-9 _ + . -`
+   */
+  static async create(id: string, options: CreateOptions = {}): Promise<Container> {
+    const { bundle, spec, pidFile, noPivot, noNewKeyring, stdio, consoleSocket } = options;
+    const native = await settled(
+      binding.create(runtimeOf(options), requireString('id', id), {
+        bundle: resolve(requireString('bundle', bundle ?? '.')),
+        config: spec && stringify(spec),
+        pidFile: pidFile && resolve(pidFile),
+        noPivot,
+        noNewKeyring,
+        stdio: stdioFds(stdio),
+        consoleSocket,
+      }),
+    );
+    return new Container(id, native);
+  }
+
+  /** Finds a container, whoever created it. */
+  static async open(id: string, options: RuntimeOptions = {}): Promise<Container> {
+    const native = await settled(binding.open(runtimeOf(options), requireString('id', id)));
+    return new Container(id, native);
+  }
+
+  /** The states of all containers, by id. */
+  static async list(options: RuntimeOptions = {}): Promise<ContainerState[]> {
+    const states = await settled(binding.list(runtimeOf(options)));
+    return states.map((state) => JSON.parse(state) as ContainerState);
+  }
+
+  async state(): Promise<ContainerState> {
+    return JSON.parse(await settled(this.#native.state())) as ContainerState;
+  }
+
+  /** Lets the container's program go. Resolves when it is executed. */
+  async start(): Promise<void> {
+    await settled(this.#native.start());
+  }
+
+  /**
+   * Sends a signal to the container's process, or with `all` to each process in the container.
+   * Resolves when it is sent; {@link wait} for the end.
+   */
+  async kill(
+    signal: NodeJS.Signals | number = 'SIGTERM',
+    { all = false }: { all?: boolean } = {},
+  ): Promise<void> {
+    await settled(this.#native.kill(signalNumber(signal), all));
+  }
+
+  /** Removes a container that has stopped; with `force` it is killed first. */
+  async delete({ force = false }: { force?: boolean } = {}): Promise<void> {
+    await settled(this.#native.remove(force));
+  }
+
+  /**
+   * Resolves when the container's process has ended, also if it has ended before. Until then it
+   * keeps this program running. How the process ended is known where this object created it.
+   */
+  async wait(): Promise<ExitStatus> {
+    return exitStatus(await settled(this.#native.wait()));
+  }
+
+  /** Starts a further process in the container. Resolves when it is executed. */
+  async exec(process: ExecProcess, options: ExecOptions = {}): Promise<ContainerProcess> {
+    const { stdio, consoleSocket, pidFile, ignorePaused } = options;
+    const native = await settled(
+      this.#native.exec({
+        process: stringify(process),
+        given: Object.keys(process),
+        stdio: stdioFds(stdio),
+        consoleSocket,
+        pidFile: pidFile && resolve(pidFile),
+        ignorePaused,
+      }),
+    );
+    return new ContainerProcess(native);
+  }
+
+  /** The host's ids of all processes in the container. */
+  async processes(): Promise<number[]> {
+    return settled(this.#native.processes());
+  }
+
+  /** For `await using`: kills and deletes the container, if it is still there. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.delete({ force: true });
+    } catch (error) {
+      if (!(error instanceof TareError && error.code === 'ERR_TARE_NOT_FOUND')) throw error;
+    }
+  }
+}
+
+function runtimeOf({ root, rootless }: RuntimeOptions): NativeRuntime {
+  return { root: root === undefined ? undefined : resolve(requireString('root', root)), rootless };
+}
+
+function requireString(name: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw invalidArgument(`${name}: must be a string, not ${value === null ? 'null' : typeof value}`);
+}

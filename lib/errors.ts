@@ -1,0 +1,84 @@
+/** What kind of thing went wrong. */
+export type TareErrorCode =
+  /** An id, an option or a signal that cannot be. */
+  | 'ERR_TARE_INVALID_ARGUMENT'
+  /** The configuration says something impossible; `path` is the place, e.g. `mounts[3].source`. */
+  | 'ERR_TARE_INVALID_CONFIG'
+  /** Valid by the OCI spec, but not implemented here or not offered by this host. */
+  | 'ERR_TARE_UNSUPPORTED'
+  /** There is no such container. */
+  | 'ERR_TARE_NOT_FOUND'
+  /** There is a container of that id. */
+  | 'ERR_TARE_ALREADY_EXISTS'
+  /** The container's status does not allow it, e.g. a second start. */
+  | 'ERR_TARE_BAD_STATUS'
+  /** The program to be run in the container is not there. */
+  | 'ERR_TARE_COMMAND_NOT_FOUND'
+  /** The program to be run in the container cannot be executed. */
+  | 'ERR_TARE_COMMAND_NOT_EXECUTABLE'
+  /** A hook exited with an error or ran into its timeout. */
+  | 'ERR_TARE_HOOK_FAILED'
+  /** A system call failed; `errno` and `syscall` say how. */
+  | 'ERR_TARE_SYSTEM';
+
+/** What is known of a failure beside its message. */
+export interface TareErrorFields {
+  code: TareErrorCode;
+  errno?: number;
+  syscall?: string;
+  path?: string;
+  stage?: string;
+}
+
+/**
+ * Every failure of a container operation. The message is the whole sentence: what was being done,
+ * to what, and why it failed.
+ */
+export class TareError extends Error implements TareErrorFields {
+  /** What kind of thing went wrong. */
+  readonly code: TareErrorCode;
+  /**
+   * The error number of the system call that failed. Negative, as in Node's own errors, so
+   * `util.getSystemErrorName(error.errno)` gives its name. Absent where no system call failed.
+   */
+  declare readonly errno?: number;
+  /** The system call that failed, e.g. `mount_setattr`. */
+  declare readonly syscall?: string;
+  /** The file, or the place in the configuration, that it is about. */
+  declare readonly path?: string;
+  /** The step that failed, e.g. `mount proc on /proc`. */
+  declare readonly stage?: string;
+
+  constructor(message: string, fields: TareErrorFields) {
+    super(message);
+    this.code = fields.code;
+    if (fields.errno !== undefined) this.errno = fields.errno;
+    if (fields.syscall !== undefined) this.syscall = fields.syscall;
+    if (fields.path !== undefined) this.path = fields.path;
+    if (fields.stage !== undefined) this.stage = fields.stage;
+  }
+}
+// Not an own property of each error, as with Node's classes.
+Object.defineProperty(TareError.prototype, 'name', { value: 'TareError' });
+
+export function invalidArgument(message: string): TareError {
+  return new TareError(message, { code: 'ERR_TARE_INVALID_ARGUMENT' });
+}
+
+/** The error for what the addon throws or rejects with: plain objects, which have no stack. */
+export function errorFrom(failure: unknown): unknown {
+  if (failure instanceof Error) return failure;
+  const fields = failure as TareErrorFields & { message: string };
+  return new TareError(fields.message, fields);
+}
+
+/** Awaits what the addon does; its failures get the stack of whoever awaits. */
+export async function settled<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (failure) {
+    const error = errorFrom(failure);
+    if (error instanceof TareError) Error.captureStackTrace(error, settled);
+    throw error;
+  }
+}

@@ -1,0 +1,52 @@
+import type { NativeExit, NativeProcess } from './binding.js';
+import { errorFrom, settled } from './errors.js';
+import { signalName, signalNumber } from './signals.js';
+
+/**
+ * How a process ended: one of the two is not null. Both are where it was no child of this program,
+ * since then the kernel tells only that it has ended.
+ */
+export interface ExitStatus {
+  /** What it passed to exit(2). */
+  exitCode: number | null;
+  /** The signal that ended it, e.g. `SIGKILL`. */
+  signal: string | null;
+}
+
+export function exitStatus(native: NativeExit): ExitStatus {
+  const { exitCode, signal } = native;
+  return { exitCode, signal: signal === null ? null : signalName(signal) };
+}
+
+/** A process that was started in a container by {@link Container.exec}. */
+export class ContainerProcess {
+  readonly #native: NativeProcess;
+
+  /** Comes from {@link Container.exec}. */
+  constructor(native: NativeProcess) {
+    this.#native = native;
+  }
+
+  /** The host's id of the process. */
+  get pid(): number {
+    return this.#native.pid;
+  }
+
+  /**
+   * Resolves when the process has ended, also if it has ended before. Until then it keeps this
+   * program running.
+   */
+  async wait(): Promise<ExitStatus> {
+    return exitStatus(await settled(this.#native.wait()));
+  }
+
+  /** Sends a signal. False: the process has ended. */
+  kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
+    const number = signalNumber(signal);
+    try {
+      return this.#native.kill(number);
+    } catch (failure) {
+      throw errorFrom(failure);
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * npm test [-- FILE ...]: runs the test files with tap, prints a line for each file, everything
+ * about what fails and why something is skipped, and as its last line
+ * `N passed, N failed, N skipped` (assertions).
+ *
+ * Exits non-zero if anything failed, and under CI=true also if anything was skipped: there a
+ * machine that cannot run a test is a fault of the machine.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Parser, type Result } from 'tap-parser';
+import { stringify } from 'yaml';
+
+const counts = { pass: 0, fail: 0, skip: 0 };
+const skipped: string[] = [];
+const failed: string[] = [];
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function nameOf(result: Result): string {
+  return result.fullname || result.name;
+}
+
+/** The lines between two lines of assertions: what failed, with tap's diagnostics. */
+function printFailure(result: Result): void {
+  print(`not ok ${nameOf(result)}`);
+  if (result.diag) print(stringify(result.diag).replace(/^/gm, '    ').trimEnd());
+}
+
+const parser = new Parser();
+let inFile = { ...counts };
+parser.on('pass', () => counts.pass++);
+parser.on('skip', (result: Result) => {
+  counts.skip++;
+  const reason = typeof result.skip === 'string' ? result.skip : 'no reason given';
+  skipped.push(`${nameOf(result)}: ${reason}`);
+});
+// A todo is work that is not done.
+for (const event of ['fail', 'todo']) {
+  parser.on(event, (result: Result) => {
+    counts.fail++;
+    failed.push(nameOf(result));
+    printFailure(result);
+  });
+}
+// A test file is an assertion of the outermost level. It arrives before the leaf events that it
+// causes itself (a file that crashed, or was skipped as a whole), hence the microtask.
+parser.on('assert', (result: Result) => {
+  queueMicrotask(() => {
+    const [pass, fail, skip] = (['pass', 'fail', 'skip'] as const).map(
+      (k) => counts[k] - inFile[k],
+    );
+    inFile = { ...counts };
+    const seconds = ((result.time ?? 0) / 1000).toFixed(1);
+    const rest = (fail ? `, ${fail} failed` : '') + (skip ? `, ${skip} skipped` : '');
+    print(`${result.ok ? 'ok' : 'NOT OK'}  ${result.name}: ${pass} passed${rest} (${seconds} s)`);
+  });
+});
+parser.on('bailout', (reason: string) => print(`Bail out! ${reason}`));
+
+const tap = spawn('node_modules/.bin/tap', ['--reporter=tap', ...process.argv.slice(2)], {
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
+tap.stdout.pipe(parser);
+const [[status]] = (await Promise.all([once(tap, 'close'), once(parser, 'complete')])) as [
+  [number | null],
+  unknown,
+];
+
+if (failed.length > 0) print(`\nFailed:\n${failed.map((name) => `  ${name}`).join('\n')}`);
+if (skipped.length > 0) {
+  print('\nSKIPPED, so this run says nothing about:');
+  for (const line of skipped) print(`  ${line}`);
+}
+// tap's own verdict covers what no assertion shows, such as a file that left early.
+if (status !== 0 && counts.fail === 0) {
+  counts.fail++;
+  print(`\ntap exited with status ${status} although no assertion failed`);
+}
+if (counts.pass + counts.fail + counts.skip === 0) {
+  counts.fail++;
+  print('\nno test was found');
+}
+print(`\n${counts.pass} passed, ${counts.fail} failed, ${counts.skip} skipped`);
+const skipFails = process.env['CI'] === 'true' && counts.skip > 0;
+process.exitCode = counts.fail > 0 || skipFails ? 1 : 0;

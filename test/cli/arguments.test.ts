@@ -1,0 +1,280 @@
+/** The parser, help and the log: what needs no container and no privilege. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { errorIn, tare } from './tare.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'tare-test-arguments-'));
+t.teardown(() => rmSync(directory, { recursive: true }));
+
+const verbs = [
+  ...['create', 'delete', 'exec', 'features', 'kill', 'list'],
+  ...['plan', 'ps', 'run', 'spec', 'start', 'state'],
+];
+
+/** Names of the entries below a heading of a help text. */
+function entriesOf(help: string, heading: string): string[] {
+  const section = help.split(`${heading}:\n`)[1]?.split('\n\n')[0] ?? '';
+  return section
+    .split('\n')
+    .filter((line) => /^ {3}\S/.test(line))
+    .map((line) => line.trim().split(/ {2,}/)[0] ?? '');
+}
+
+t.test('help lists the commands and global options that exist', async (t) => {
+  const { stdout, status } = tare(['--help']);
+  t.equal(status, 0);
+  t.strictSame(entriesOf(stdout, 'COMMANDS'), [...verbs, 'help, h']);
+  t.strictSame(entriesOf(stdout, 'OPTIONS'), [
+    '--debug',
+    '--log FILE',
+    '--log-format text|json',
+    '--root DIR',
+    '--systemd-cgroup',
+    '--rootless true|false|auto',
+    '--version, -v',
+    '--help, -h',
+  ]);
+  for (const args of [[], ['-h'], ['help'], ['h']]) t.equal(tare(args).stdout, stdout);
+});
+
+const options: Record<string, string[]> = {
+  create: [
+    ...['--bundle DIR, -b DIR', '--console-socket PATH', '--pidfd-socket PATH'],
+    ...['--pid-file FILE', '--no-pivot', '--no-new-keyring', '--preserve-fds N'],
+  ],
+  delete: ['--force, -f'],
+  exec: [
+    ...['--console-socket PATH', '--pidfd-socket PATH', '--cwd DIR'],
+    ...['--env NAME=VALUE, -e NAME=VALUE', '--tty, -t', '--user UID[:GID], -u UID[:GID]'],
+    ...['--additional-gids GID, -g GID', '--process FILE, -p FILE', '--detach, -d'],
+    ...['--pid-file FILE', '--process-label LABEL', '--apparmor PROFILE', '--no-new-privs'],
+    ...['--cap CAP, -c CAP', '--preserve-fds N', '--cgroup [CONTROLLER[,...]:]PATH'],
+    '--ignore-paused',
+  ],
+  features: [],
+  kill: [],
+  list: ['--format table|json, -f table|json', '--quiet, -q'],
+  plan: [
+    '--bundle DIR, -b DIR',
+    '--format text|json, -f text|json',
+    '--no-pivot',
+    '--no-new-keyring',
+  ],
+  ps: ['--format table|json, -f table|json'],
+  run: [
+    ...['--bundle DIR, -b DIR', '--console-socket PATH', '--pidfd-socket PATH'],
+    ...['--pid-file FILE', '--detach, -d', '--keep', '--no-subreaper', '--no-pivot'],
+    ...['--no-new-keyring', '--preserve-fds N'],
+  ],
+  spec: ['--bundle DIR, -b DIR', '--rootless'],
+  start: [],
+  state: [],
+};
+
+for (const verb of verbs) {
+  t.test(`help of ${verb}`, async (t) => {
+    const { stdout, stderr, status } = tare([verb, '--help']);
+    t.equal(status, 0);
+    t.equal(stderr, '');
+    t.match(stdout, new RegExp(`^NAME:\n {3}tare ${verb} - `));
+    t.strictSame(entriesOf(stdout, 'OPTIONS'), [...(options[verb] ?? []), '--help, -h']);
+    t.equal(tare(['help', verb]).stdout, stdout);
+    t.equal(tare([verb, '-h']).stdout, stdout);
+  });
+}
+
+t.test('version', async (t) => {
+  const { version } = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  for (const flag of ['--version', '-v']) {
+    const { stdout, status } = tare([flag]);
+    t.match(stdout, new RegExp(`^tare version ${version.replaceAll('.', '\\.')}\n`));
+    t.equal(status, 0);
+  }
+});
+
+const incorrect: [string, string[], string][] = [
+  ['no id', ['state'], 'tare: "state" requires exactly 1 argument(s)'],
+  ['two ids', ['run', 'a', 'b'], 'tare: "run" requires exactly 1 argument(s)'],
+  ['an argument for list', ['list', 'a'], 'tare: "list" requires exactly 0 argument(s)'],
+  [
+    'an argument for features',
+    ['features', 'a'],
+    'tare: "features" requires exactly 0 argument(s)',
+  ],
+  ['no id for kill', ['kill'], 'tare: "kill" requires a minimum of 1 argument(s)'],
+  ['two signals', ['kill', 'a', '1', '2'], 'tare: "kill" requires a maximum of 2 argument(s)'],
+  ['no id for exec', ['exec'], 'tare: "exec" requires a minimum of 1 argument(s)'],
+  ['no id for ps', ['ps'], 'tare: "ps" requires a minimum of 1 argument(s)'],
+  ['an unknown flag', ['run', '--bogus', 'a'], 'flag provided but not defined: -bogus'],
+  ['an unknown letter', ['run', '-x', 'a'], 'flag provided but not defined: -x'],
+  ['letters in one word', ['exec', '-td', 'a', 'b'], 'flag provided but not defined: -td'],
+  ['a flag of another verb', ['create', '--detach', 'a'], 'flag provided but not defined: -detach'],
+  ['a flag without value', ['run', '--bundle'], 'flag needs an argument: --bundle'],
+  [
+    'a word for a number',
+    ['run', '--preserve-fds', 'x', 'a'],
+    'invalid value "x" for flag --preserve-fds: expected a number from 0 to 4294967295',
+  ],
+  [
+    'a negative number',
+    ['run', '--preserve-fds=-1', 'a'],
+    'invalid value "-1" for flag --preserve-fds: expected a number from 0 to 4294967295',
+  ],
+  [
+    'a group that is no number',
+    ['exec', '-g', '4294967296', 'a', 'b'],
+    'invalid value "4294967296" for flag --additional-gids: expected a number from 0 to 4294967295',
+  ],
+  [
+    'a word for a truth value',
+    ['run', '--detach=perhaps', 'a'],
+    'invalid value "perhaps" for flag --detach: expected true or false',
+  ],
+];
+for (const [what, args, message] of incorrect) {
+  t.test(`incorrect usage: ${what}`, async (t) => {
+    const result = tare(args);
+    t.equal(result.status, 1);
+    t.equal(result.error, message);
+    t.equal(result.stdout, `Incorrect Usage.\n\n${tare(['help', args[0] ?? '']).stdout}`);
+  });
+}
+
+t.test('an unknown global flag is incorrect usage, too', async (t) => {
+  const result = tare(['--bogus', 'list']);
+  t.equal(result.status, 1);
+  t.equal(result.error, 'flag provided but not defined: -bogus');
+  t.equal(result.stdout, `Incorrect Usage.\n\n${tare(['--help']).stdout}`);
+});
+
+const refused: [string[], string][] = [
+  ...['checkpoint', 'events', 'pause', 'restore', 'resume', 'update'].map(
+    (verb): [string[], string] => [[verb, 'a'], `tare: ${verb}: not implemented yet`],
+  ),
+  [['bogus'], 'tare: bogus: no such command, see tare help'],
+  [['help', 'bogus'], 'tare: no help topic for bogus, see tare help'],
+  [['--log-format', 'xml', 'list'], '--log-format xml: invalid log-format, expected text or json'],
+  [['--rootless', 'maybe', 'list'], '--rootless maybe: expected true, false or auto'],
+  [['--root', '/', 'list'], '--root "/": must not be /, name a directory of its own'],
+  [['--root', '', 'list'], '--root "": must not be /, name a directory of its own'],
+  [['--root', '/a/../..', 'list'], '--root "/a/../..": must not be /, name a directory of its own'],
+  [['list', '--format', 'xml'], '--format xml: invalid format option, expected table or json'],
+  [['plan', '-f', 'xml'], '--format xml: invalid format option, expected text or json'],
+];
+for (const [args, message] of refused) {
+  t.test(`refused: ${args.join(' ')}`, async (t) => {
+    const result = tare(args);
+    t.equal(result.status, 1);
+    t.equal(result.error, message);
+    t.equal(result.stdout, '');
+  });
+}
+
+t.test('flags: forms of values, and their place', async (t) => {
+  const spec = (name: string, ...args: string[]): void => {
+    const bundle = join(directory, name);
+    execFileSync('mkdir', [bundle]);
+    const result = tare(['spec', ...args.map((arg) => arg.replace('@', bundle))]);
+    t.equal(result.stderr, '');
+    t.ok(existsSync(join(bundle, 'config.json')), args.join(' '));
+  };
+  spec('a', '--bundle', '@');
+  spec('b', '--bundle=@');
+  spec('c', '-b', '@');
+  spec('d', '-b=@');
+  spec('e', '-bundle', '@');
+  spec('f', '--bundle', '/nowhere', '--bundle', '@');
+  const rootless = (name: string, ...args: string[]): boolean => {
+    spec(name, ...args);
+    return readFileSync(join(directory, name, 'config.json'), 'utf8').includes('uidMappings');
+  };
+  t.equal(rootless('g', '--rootless', '-b', '@'), true);
+  t.equal(rootless('h', '--rootless=true', '-b', '@'), true);
+  t.equal(rootless('i', '--rootless=false', '-b', '@'), false);
+  t.equal(rootless('j', '--rootless', '--rootless=f', '-b', '@'), false);
+  // Flags may follow the arguments, and "--" ends them.
+  t.equal(tare(['state', 'a', '--bogus']).error, 'flag provided but not defined: -bogus');
+  t.equal(
+    tare(['state', 'a', '--', '--bogus']).error,
+    'tare: "state" requires exactly 1 argument(s)',
+  );
+  t.equal(tare(['list', '-']).error, 'tare: "list" requires exactly 0 argument(s)');
+});
+
+t.test('spec writes config.json with the mode of the umask, and never over another', async (t) => {
+  const bundle = join(directory, 'spec');
+  execFileSync('mkdir', [bundle]);
+  t.strictSame(tare(['spec'], { cwd: bundle }), {
+    status: 0,
+    signal: null,
+    stdout: '',
+    stderr: '',
+    error: '',
+  });
+  const path = join(bundle, 'config.json');
+  const mode = 0o666 & ~process.umask();
+  t.equal(statSync(path).mode & 0o777, mode);
+  const before = readFileSync(path, 'utf8');
+  const again = tare(['spec'], { cwd: bundle });
+  t.equal(again.status, 1);
+  t.equal(again.error, 'config.json exists: remove it first');
+  t.equal(readFileSync(path, 'utf8'), before);
+  const nowhere = tare(['spec', '-b', '/nowhere']);
+  t.equal(nowhere.status, 1);
+  t.equal(nowhere.error, '/nowhere/config.json: open: ENOENT (No such file or directory)');
+});
+
+t.test('the log', async (t) => {
+  const now = (): number => Date.now();
+  const file = join(directory, 'log');
+  t.test('as text on standard error', async (t) => {
+    const before = now();
+    const { stderr, stdout } = tare(['pause', 'a']);
+    const line = /^time="([^"]+)" level=error msg="tare: pause: not implemented yet"\n$/.exec(
+      stderr,
+    );
+    t.ok(line, stderr);
+    t.match(line?.[1], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    t.ok(Math.abs(Date.parse(line?.[1] ?? '') - before) < 60_000, 'the time is now');
+    t.equal(stdout, '');
+  });
+  t.test('as JSON in a file, to which it appends, and the message on standard error', async (t) => {
+    const args = ['--log', file, '--log-format', 'json'];
+    const first = tare([...args, 'pause', 'a']);
+    t.equal(first.stderr, 'tare: pause: not implemented yet\n');
+    tare([`--log=${file}`, '--log-format=json', 'kill', 'a', 'a"\\\u0001\n\tb']);
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    t.equal(lines.length, 2);
+    const [one, two] = lines.map((line) => JSON.parse(line) as Record<string, string>);
+    t.strictSame(Object.keys(one ?? {}), ['level', 'msg', 'time']);
+    t.equal(one?.['level'], 'error');
+    t.equal(one?.['msg'], 'tare: pause: not implemented yet');
+    t.match(one?.['time'], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    t.match(two?.['msg'], 'unknown signal "a"\\\u0001\n\tb": expected a name');
+    t.equal(statSync(file).mode & 0o777, 0o644 & ~process.umask());
+  });
+  t.test('that cannot be opened is an error before anything is done', async (t) => {
+    const result = tare(['--log', '/nowhere/log', 'spec', '-b', directory]);
+    t.equal(result.status, 1);
+    t.equal(result.error, '/nowhere/log: open: ENOENT (No such file or directory)');
+    t.notOk(existsSync(join(directory, 'config.json')));
+  });
+  t.test('with --debug says more', async (t) => {
+    const { stderr } = tare(['--debug', 'list', '--format', 'xml']);
+    t.match(stderr, / level=debug msg="command: list"\n/);
+    t.match(errorIn(stderr), 'invalid format option');
+  });
+});
+
+t.test('a closed standard stream does not become the log or the container', async (t) => {
+  const script = '"$0" --log "$1" --log-format json pause a >&- 2>&-';
+  const file = join(directory, 'closed.log');
+  const cli = new URL('../../build/tare', import.meta.url).pathname;
+  t.throws(() => execFileSync('sh', ['-c', script, cli, file]));
+  t.equal(readFileSync(file, 'utf8').split('\n').length, 2, 'one line, and none of standard error');
+});

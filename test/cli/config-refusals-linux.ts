@@ -1,0 +1,274 @@
+/** What is wrong in the section `linux`, but for its resources and seccomp. */
+import { mappedUser, unsupported, without, type Row } from './config-refusals-row.js';
+
+const fuse = { path: '/dev/fuse', type: 'c', major: 10, minor: 229 };
+
+export const linux: readonly Row[] = [
+  [
+    'a namespace without type',
+    { 'linux.namespaces.6': { path: '/proc/1/ns/net' } },
+    'linux.namespaces[6].type: is missing; add it',
+  ],
+  [
+    'an unknown type of namespace',
+    { 'linux.namespaces.6': { type: 'net' } },
+    'linux.namespaces[6].type: unknown namespace type "net"; use one of pid, network, mount, ipc, uts, user, cgroup, time',
+  ],
+  [
+    'a namespace twice',
+    { 'linux.namespaces.6': { type: 'pid', path: '/proc/1/ns/pid' } },
+    'linux.namespaces[6].type: "pid" appears twice; keep one',
+  ],
+  [
+    'a relative path of a namespace',
+    { 'linux.namespaces.1.path': 'netns' },
+    'linux.namespaces[1].path: must be an absolute path, not "netns"',
+  ],
+  [
+    'mappings without a user namespace',
+    { 'linux.uidMappings': [{ containerID: 0, hostID: 0, size: 1 }] },
+    'linux.uidMappings: user namespace mappings specified, but user namespace isn\'t enabled in the config; add {"type": "user"} to linux.namespaces, or remove the mappings',
+  ],
+  [
+    'a user namespace without mappings',
+    { 'linux.namespaces.6': { type: 'user' } },
+    'linux.uidMappings: user namespaces enabled, but no namespace path to join nor mappings to apply specified; add mappings',
+  ],
+  [
+    'a user namespace without gidMappings',
+    { ...mappedUser, 'linux.gidMappings': [] },
+    'linux.gidMappings: is missing; a new user namespace needs both kinds of mappings',
+  ],
+  [
+    'a mapping without size',
+    { ...mappedUser, 'linux.gidMappings': [{ containerID: 0, hostID: 0 }] },
+    'linux.gidMappings[0].size: is missing; add it',
+  ],
+  [
+    'a mapping of no ids',
+    {
+      ...mappedUser,
+      'linux.uidMappings': [
+        { containerID: 0, hostID: 100000, size: 0 },
+        { containerID: 0, hostID: 0, size: 1 },
+      ],
+    },
+    'linux.uidMappings[0].size: must not be 0; give the number of ids to map',
+  ],
+  [
+    'a mapping beyond the last id',
+    {
+      ...mappedUser,
+      'linux.uidMappings': [{ containerID: 0, hostID: 4294967000, size: 1000 }],
+    },
+    'linux.uidMappings[0].size: 1000 ids reach beyond 4294967294, the last id',
+  ],
+  [
+    'container ids mapped twice',
+    {
+      ...mappedUser,
+      'linux.gidMappings': [
+        { containerID: 0, hostID: 100000, size: 1000 },
+        { containerID: 999, hostID: 300000, size: 1 },
+      ],
+    },
+    'linux.gidMappings[1].containerID: overlaps the container ids of linux.gidMappings[0]',
+  ],
+  [
+    'host ids mapped twice',
+    {
+      ...mappedUser,
+      'linux.gidMappings': [
+        { containerID: 0, hostID: 100000, size: 1000 },
+        { containerID: 1000, hostID: 99999, size: 2 },
+      ],
+    },
+    'linux.gidMappings[1].hostID: overlaps the host ids of linux.gidMappings[0]',
+  ],
+  [
+    'too many mappings',
+    {
+      ...mappedUser,
+      'linux.uidMappings': Array.from({ length: 341 }, (_, id) => ({
+        containerID: id,
+        hostID: 2 * id,
+        size: 1,
+      })),
+    },
+    'linux.uidMappings: 341 mappings; the kernel takes at most 340',
+  ],
+  [
+    'an unknown type of device',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'd', major: 10, minor: 229 }] },
+    'linux.devices[0].type: unknown device type "d"; use one of c, b, u, p',
+  ],
+  [
+    'a device without major number',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: undefined, minor: 229 }] },
+    'linux.devices[0].major: is missing; add it',
+  ],
+  [
+    'a device without minor number',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'b', major: 10, minor: null }] },
+    'linux.devices[0].minor: is missing; add it',
+  ],
+  [
+    'a device without path',
+    { 'linux.devices': [{ path: undefined, type: 'c', major: 10, minor: 229 }] },
+    'linux.devices[0].path: is missing; add it',
+  ],
+  [
+    'a relative path of a device',
+    { 'linux.devices': [{ path: 'dev/fuse', type: 'c', major: 10, minor: 229 }] },
+    'linux.devices[0].path: must be an absolute path, not "dev/fuse"',
+  ],
+  [
+    'a device on the root',
+    { 'linux.devices': [{ path: '/dev/..', type: 'c', major: 10, minor: 229 }] },
+    'linux.devices[0].path: is the root itself; name a device file',
+  ],
+  [
+    'two devices of one path',
+    { 'linux.devices': [fuse, fuse, { path: '/dev/fuse', type: 'c', major: 10, minor: 1 }] },
+    'linux.devices[2].path: appears twice, as two devices; keep one',
+  ],
+  [
+    'two devices of one path, written in two ways',
+    { 'linux.devices': [fuse, { path: '/dev//fuse', type: 'c', major: 10, minor: 1 }] },
+    'linux.devices[1].path: appears twice, as two devices; keep one',
+  ],
+  [
+    'a negative major number',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: -1, minor: 229 }] },
+    'linux.devices[0].major: -1 is not within 0 to 4095',
+  ],
+  [
+    'a minor number out of range',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: 10, minor: 1048576 }] },
+    'linux.devices[0].minor: 1048576 is not within 0 to 1048575',
+  ],
+  [
+    'a fileMode that is none',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: 10, minor: 229, fileMode: 65536 }] },
+    'linux.devices[0].fileMode: 65536 is no file mode; give the permission bits in decimal, e.g. 438 for 0666',
+  ],
+  [
+    'a sysctl of the whole host',
+    { 'linux.sysctl': { 'kernel.core_pattern': '|/x' } },
+    'linux.sysctl["kernel.core_pattern"]: sysctl "kernel.core_pattern" is not in a separate kernel namespace; it would be set for the whole host',
+  ],
+  [
+    'a sysctl of the whole host, written with slashes',
+    { 'linux.sysctl': { 'vm/swappiness': '1' } },
+    'linux.sysctl["vm/swappiness"]: sysctl "vm.swappiness" is not in a separate kernel namespace; it would be set for the whole host',
+  ],
+  [
+    'a sysctl that leaves its directory',
+    { 'linux.sysctl': { 'net.//.kernel.core_pattern': '|/x' } },
+    'linux.sysctl["net.//.kernel.core_pattern"]: sysctl "net.//.kernel.core_pattern" is no name of a sysctl',
+  ],
+  [
+    'a sysctl that leaves its directory, written with slashes',
+    { 'linux.sysctl': { 'net/../kernel/core_pattern': '|/x' } },
+    'linux.sysctl["net/../kernel/core_pattern"]: sysctl "net.//.kernel.core_pattern" is no name of a sysctl',
+  ],
+  [
+    'an empty name of a sysctl',
+    { 'linux.sysctl': { '': '1' } },
+    'linux.sysctl[""]: sysctl "" is no name of a sysctl',
+  ],
+  [
+    'a sysctl of the network without a network namespace',
+    { 'linux.namespaces': without('network'), 'linux.sysctl': { 'net.ipv4.ip_forward': '1' } },
+    'linux.sysctl["net.ipv4.ip_forward"]: sysctl "net.ipv4.ip_forward" not allowed in host network namespace; add {"type": "network"} to linux.namespaces',
+  ],
+  [
+    'a sysctl of System V IPC without an IPC namespace',
+    { 'linux.namespaces': without('ipc'), 'linux.sysctl': { 'kernel.shmmax': '1' } },
+    'linux.sysctl["kernel.shmmax"]: sysctl "kernel.shmmax" is not allowed in the hosts ipc namespace; add {"type": "ipc"} to linux.namespaces',
+  ],
+  [
+    'a sysctl of message queues without an IPC namespace',
+    { 'linux.namespaces': without('ipc'), 'linux.sysctl': { 'fs.mqueue.msg_max': '1' } },
+    'linux.sysctl["fs.mqueue.msg_max"]: sysctl "fs.mqueue.msg_max" is not allowed in the hosts ipc namespace; add {"type": "ipc"} to linux.namespaces',
+  ],
+  [
+    'a sysctl of users without a user namespace',
+    { 'linux.sysctl': { 'user.max_user_namespaces': '1' } },
+    'linux.sysctl["user.max_user_namespaces"]: sysctl "user.max_user_namespaces" is not allowed without a user namespace; add {"type": "user"} to linux.namespaces',
+  ],
+  [
+    'kernel.hostname',
+    { 'linux.sysctl': { 'kernel.hostname': 'x' } },
+    'linux.sysctl["kernel.hostname"]: sysctl "kernel.hostname" is not allowed as it conflicts with the OCI "hostname" field; use that',
+  ],
+  [
+    'kernel.domainname without a UTS namespace',
+    {
+      hostname: undefined,
+      'linux.namespaces': without('uts'),
+      'linux.sysctl': { 'kernel.domainname': 'x' },
+    },
+    'linux.sysctl["kernel.domainname"]: sysctl "kernel.domainname" is not in a separate kernel namespace; it would be set for the whole host',
+  ],
+  [
+    'a cgroupsPath with ..',
+    { 'linux.cgroupsPath': '/a/../../b' },
+    'linux.cgroupsPath: "/a/../../b" must not contain ".."',
+  ],
+  [
+    'an unknown rootfsPropagation',
+    { 'linux.rootfsPropagation': 'public' },
+    'linux.rootfsPropagation: rootfsPropagation=public is not supported; use one of shared, slave, private, unbindable, rshared, rslave, rprivate, runbindable',
+  ],
+  [
+    'a relative masked path',
+    { 'linux.maskedPaths': ['/proc/kcore', 'proc/keys'] },
+    'linux.maskedPaths[1]: must be an absolute path, not "proc/keys"',
+  ],
+  [
+    'a masked root',
+    { 'linux.maskedPaths': ['//'] },
+    'linux.maskedPaths[0]: is the root itself; nothing would be left to run',
+  ],
+  [
+    'a relative read-only path',
+    { 'linux.readonlyPaths': ['proc/sys'] },
+    'linux.readonlyPaths[0]: must be an absolute path, not "proc/sys"',
+  ],
+  [
+    'a mountLabel with a quotation mark',
+    { 'linux.mountLabel': 'a"b' },
+    'linux.mountLabel: "a\\"b" contains a quotation mark or control character; remove it',
+  ],
+  [
+    'linux.netDevices',
+    { 'linux.netDevices': { x: {} } },
+    'linux.netDevices: not implemented yet; remove it',
+    unsupported,
+  ],
+  [
+    'linux.intelRdt',
+    { 'linux.intelRdt': { x: {} } },
+    'linux.intelRdt: not implemented yet; remove it',
+    unsupported,
+  ],
+  [
+    'linux.memoryPolicy',
+    { 'linux.memoryPolicy': { x: {} } },
+    'linux.memoryPolicy: not implemented yet; remove it',
+    unsupported,
+  ],
+  [
+    'linux.personality',
+    { 'linux.personality': { x: {} } },
+    'linux.personality: not implemented yet; remove it',
+    unsupported,
+  ],
+  [
+    'linux.timeOffsets',
+    { 'linux.timeOffsets': { x: {} } },
+    'linux.timeOffsets: not implemented yet; remove it',
+    unsupported,
+  ],
+];

@@ -1,0 +1,155 @@
+/** What is wrong in `mounts` and `hooks`. */
+import { unsupported, without, type Row } from './config-refusals-row.js';
+
+export const mounts: readonly Row[] = [
+  [
+    'a mount without destination',
+    { 'mounts.7': { type: 'tmpfs', source: 'tmpfs' } },
+    'mounts[7].destination: is missing; add it',
+  ],
+  [
+    'a mount with an empty destination',
+    { 'mounts.7': { destination: '', type: 'tmpfs', source: 'tmpfs' } },
+    'mounts[7].destination: must not be empty; give an absolute path',
+  ],
+  [
+    'a mount on the root',
+    { 'mounts.7': { destination: '/tmp/..', type: 'tmpfs', source: 'tmpfs' } },
+    "mounts[7].destination: is the root itself; the root filesystem is root.path's",
+  ],
+  [
+    'a bind mount without source',
+    { 'mounts.7': { destination: '/mnt', type: 'none', options: ['rbind'] } },
+    'mounts[7].source: is missing; name the file or directory to bind',
+  ],
+  [
+    'a mount without type',
+    { 'mounts.7': { destination: '/mnt', source: 'x' } },
+    'mounts[7].type: is missing; name the filesystem, or add the option "bind"',
+  ],
+  [
+    'another filesystem on /proc',
+    { 'mounts.0.destination': '/./proc/', 'mounts.0.type': 'tmpfs', 'mounts.0.source': 'tmpfs' },
+    'mounts[0].type: "/proc" cannot be mounted because it is not of type proc; make it so',
+  ],
+  [
+    'a mount below /proc',
+    { 'mounts.7': { destination: '//proc/self/attr', type: 'tmpfs', source: 'tmpfs' } },
+    'mounts[7].destination: "/proc/self/attr" cannot be mounted because it is inside /proc; remove it',
+  ],
+  [
+    'a bind mount over a file of procfs',
+    {
+      'mounts.7': {
+        destination: 'proc/sys/kernel/core_pattern',
+        source: '/dev/null',
+        options: ['bind'],
+      },
+    },
+    'mounts[7].destination: "/proc/sys/kernel/core_pattern" cannot be mounted because it is inside /proc; remove it',
+  ],
+  [
+    'the option idmap',
+    { 'mounts.7': { destination: '/mnt', source: '/tmp', options: ['rbind', 'idmap'] } },
+    'mounts[7].options[1]: "idmap": not implemented yet; remove it',
+    unsupported,
+  ],
+  [
+    'the option ridmap',
+    { 'mounts.7': { destination: '/mnt', source: '/tmp', options: ['rbind', 'ridmap'] } },
+    'mounts[7].options[1]: "ridmap": not implemented yet; remove it',
+    unsupported,
+  ],
+  [
+    'uidMappings of a mount',
+    { 'mounts.1.uidMappings': [{ containerID: 0, hostID: 0, size: 1 }] },
+    'mounts[1].uidMappings: not implemented yet; remove it',
+    unsupported,
+  ],
+  [
+    'gidMappings of a mount',
+    { 'mounts.1.gidMappings': [{ containerID: 0, hostID: 0, size: 1 }] },
+    'mounts[1].gidMappings: not implemented yet; remove it',
+    unsupported,
+  ],
+  [
+    'mounts without a mount namespace',
+    { 'linux.namespaces': without('mount') },
+    'mounts: unable to mount without a private MNT namespace; add {"type": "mount"} to linux.namespaces',
+  ],
+  [
+    'a read-only root without a mount namespace',
+    { mounts: [], 'linux.namespaces': without('mount') },
+    'root.readonly: unable to make the root read-only without a private MNT namespace; add {"type": "mount"} to linux.namespaces',
+  ],
+  [
+    'rootfsPropagation without a mount namespace',
+    {
+      'root.readonly': false,
+      mounts: [],
+      'linux.namespaces': without('mount'),
+      'linux.rootfsPropagation': 'shared',
+    },
+    'linux.rootfsPropagation: unable to change the root\'s propagation without a private MNT namespace; add {"type": "mount"} to linux.namespaces',
+  ],
+  [
+    'masked paths without a mount namespace',
+    { 'root.readonly': false, mounts: [], 'linux.namespaces': without('mount') },
+    'linux.maskedPaths: unable to restrict sys entries without a private MNT namespace; add {"type": "mount"} to linux.namespaces',
+  ],
+  [
+    'read-only paths without a mount namespace',
+    {
+      'root.readonly': false,
+      mounts: [],
+      'linux.namespaces': without('mount'),
+      'linux.maskedPaths': [],
+    },
+    'linux.readonlyPaths: unable to restrict sys entries without a private MNT namespace; add {"type": "mount"} to linux.namespaces',
+  ],
+  [
+    'a relative path of a prestart hook',
+    { hooks: { prestart: [{ path: '/bin/true' }, { path: 'true' }] } },
+    'hooks.prestart[1].path: must be an absolute path, not "true"',
+  ],
+  [
+    'a relative path of a createRuntime hook',
+    { hooks: { createRuntime: [{ path: '/bin/true' }, { path: 'true' }] } },
+    'hooks.createRuntime[1].path: must be an absolute path, not "true"',
+  ],
+  [
+    'a relative path of a createContainer hook',
+    { hooks: { createContainer: [{ path: '/bin/true' }, { path: 'true' }] } },
+    'hooks.createContainer[1].path: must be an absolute path, not "true"',
+  ],
+  [
+    'a relative path of a startContainer hook',
+    { hooks: { startContainer: [{ path: '/bin/true' }, { path: 'true' }] } },
+    'hooks.startContainer[1].path: must be an absolute path, not "true"',
+  ],
+  [
+    'a relative path of a poststart hook',
+    { hooks: { poststart: [{ path: '/bin/true' }, { path: 'true' }] } },
+    'hooks.poststart[1].path: must be an absolute path, not "true"',
+  ],
+  [
+    'a relative path of a poststop hook',
+    { hooks: { poststop: [{ path: '/bin/true' }, { path: 'true' }] } },
+    'hooks.poststop[1].path: must be an absolute path, not "true"',
+  ],
+  [
+    'a hook without path',
+    { hooks: { poststop: [{ args: ['true'] }] } },
+    'hooks.poststop[0].path: is missing; add it',
+  ],
+  [
+    'a hook with an empty path',
+    { hooks: { poststop: [{ path: '' }] } },
+    'hooks.poststop[0].path: must not be empty; give an absolute path',
+  ],
+  [
+    'a timeout of 0',
+    { hooks: { poststop: [{ path: '/bin/true', timeout: 0 }] } },
+    'hooks.poststop[0].timeout: must be greater than 0 seconds, not 0; leave it out for no timeout',
+  ],
+];

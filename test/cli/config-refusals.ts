@@ -1,0 +1,51 @@
+/**
+ * Every refusal of a config.json: what is done to the default one (`tare spec`), and the exact sentence that
+ * must come of it, with the code that users of the library see.
+ */
+import { linux } from './config-refusals-linux.js';
+import { mounts } from './config-refusals-mounts.js';
+import { process } from './config-refusals-process.js';
+import { resources } from './config-refusals-resources.js';
+import { seccomp } from './config-refusals-seccomp.js';
+import type { Change } from './config-refusals-row.js';
+import { text } from './config-refusals-text.js';
+
+export interface ConfigRefusal {
+  readonly name: string;
+  /** Makes the refused config.json of the text of the default one. */
+  readonly spoil: (config: string) => string | Uint8Array;
+  readonly message: string;
+  readonly code: 'ERR_TARE_INVALID_CONFIG' | 'ERR_TARE_UNSUPPORTED';
+}
+
+function setAt(root: Record<string, unknown>, path: string, value: unknown): void {
+  const keys = path.split('.');
+  const last = keys.pop() ?? '';
+  let object = root;
+  for (const key of keys) object = object[key] as Record<string, unknown>;
+  object[last] = value;
+}
+
+function spoiled(config: string, change: Change): string | Uint8Array {
+  if (typeof change === 'string' || change instanceof Uint8Array) return change;
+  const root = JSON.parse(config) as Record<string, unknown>;
+  for (const [path, value] of Object.entries(change)) setAt(root, path, value);
+  // Numbers beyond what JavaScript's have precision for are given as bigint.
+  return JSON.stringify(root, (_, value: unknown) =>
+    typeof value === 'bigint' ? `bigint ${value}` : value,
+  ).replace(/"bigint (\d+)"/g, '$1');
+}
+
+export const configRefusals: readonly ConfigRefusal[] = [
+  ...text,
+  ...process,
+  ...mounts,
+  ...linux,
+  ...resources,
+  ...seccomp,
+].map(([name, change, message, code]) => ({
+  name,
+  spoil: (config) => spoiled(config, change),
+  message: `config.json: ${message}`,
+  code: code ?? 'ERR_TARE_INVALID_CONFIG',
+}));

@@ -1,0 +1,179 @@
+/** What containers leave alone in the program that makes them. */
+import { Containers, openFiles, whyNot } from './containers.js';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { Container } from '../../lib/index.js';
+
+const options = { skip: whyNot ?? false };
+
+/** Children of this process that have ended and that nobody has waited for. */
+function zombies(): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+        const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+        return state === 'Z' && Number(parent) === process.pid;
+      } catch {
+        return false;
+      }
+    });
+}
+
+t.test('200 cycles leave no file descriptor and no zombie', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['true']);
+  await containers.run('first', bundle);
+  const before = openFiles();
+  for (let i = 0; i < 200; i++) await containers.run('a', bundle);
+  t.same(openFiles(), before);
+  t.same(zombies(), []);
+});
+
+t.test('failed creates leave no file descriptor and no zombie', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['absent']);
+  await t.rejects(containers.create('a', bundle));
+  const before = openFiles();
+  for (let i = 0; i < 20; i++) await t.rejects(containers.create('a', bundle));
+  t.same(openFiles(), before);
+  t.same(zombies(), []);
+});
+
+t.test('containers that nobody waits for are reaped', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['true']);
+  const container = await containers.create('a', bundle);
+  const other = await Container.open(container.id, containers.options);
+  await container.start();
+  await other.wait();
+  await container.delete();
+  // The next one's end comes after the reaper has seen that of the first.
+  await containers.run('b', bundle);
+  t.same(zombies(), []);
+});
+
+t.test('32 at once', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['true']);
+  const names = Array.from({ length: 32 }, (_, i) => `c${i}`);
+  const statuses = await Promise.all(names.map((name) => containers.run(name, bundle)));
+  t.same(
+    statuses,
+    names.map(() => ({ exitCode: 0, signal: null })),
+  );
+});
+
+t.test('of 32 creates of one id one succeeds', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['true']);
+  const creates = await Promise.allSettled(
+    Array.from({ length: 32 }, () => containers.create('a', bundle)),
+  );
+  const created = creates.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const codes = creates.flatMap((one) =>
+    one.status === 'rejected' ? [(one.reason as { code: string }).code] : [],
+  );
+  t.equal(created.length, 1);
+  t.same(
+    codes,
+    Array.from({ length: 31 }, () => 'ERR_TARE_ALREADY_EXISTS'),
+  );
+  await created[0]!.delete({ force: true });
+});
+
+t.test('slow hooks do not keep others from running', options, async (t) => {
+  const containers = new Containers(t);
+  const slow = containers.bundle(['true'], (config) => {
+    config.hooks = { createRuntime: [{ path: '/bin/sleep', args: ['sleep', '1000'], timeout: 5 }] };
+  });
+  const began = performance.now();
+  const hanging = Array.from({ length: 40 }, (_, i) => containers.create(`slow${i}`, slow));
+  const outcomes = Promise.allSettled(hanging);
+  await containers.run('a', containers.bundle(['true']));
+  t.ok(performance.now() - began < 5000, 'the timeouts were not waited for');
+  for (const { status } of await outcomes) t.equal(status, 'rejected');
+});
+
+t.test('calls return at once', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['true']);
+  await containers.run('first', bundle);
+  const cpuBefore = process.cpuUsage();
+  const durations: number[] = [];
+  const timed = <T>(call: () => Promise<T>): Promise<T> => {
+    const began = performance.now();
+    const promise = call();
+    durations.push(performance.now() - began);
+    return promise;
+  };
+  for (let i = 0; i < 50; i++) {
+    const container = await timed(() => containers.create('a', bundle));
+    await timed(() => container.start());
+    await timed(() => container.wait());
+    await timed(() => container.delete());
+  }
+  durations.sort((a, b) => a - b);
+  t.ok(durations[Math.floor(durations.length * 0.95)]! < 1, `the slowest: ${durations.at(-1)} ms`);
+  t.ok(process.cpuUsage(cpuBefore).user > 0);
+});
+
+t.test('SIGCHLD and the children of the host program', options, async (t) => {
+  const containers = new Containers(t);
+  let signals = 0;
+  const count = (): void => void signals++;
+  process.on('SIGCHLD', count);
+  t.teardown(() => process.off('SIGCHLD', count));
+  const bundle = containers.bundle(['true']);
+  await Promise.all(['a', 'b', 'c'].map((name) => containers.run(name, bundle)));
+  await promisify(setImmediate)();
+  t.equal(signals, 0, 'containers send none');
+
+  const children = Array.from({ length: 8 }, (_, i) => spawn('sh', ['-c', `exit ${i}`]));
+  const exits = children.map((child) => once(child, 'exit'));
+  await Promise.all(['a', 'b', 'c'].map((name) => containers.run(name, bundle)));
+  t.same(
+    (await Promise.all(exits)).map(([code]) => code as number),
+    [0, 1, 2, 3, 4, 5, 6, 7],
+    'each child’s status arrives',
+  );
+  t.ok(signals > 0, 'children of the host program send it');
+});
+
+t.test('signal masks and handlers do not get into the container', options, async (t) => {
+  const containers = new Containers(t);
+  const status = await containers.output('a', ['cat', '/proc/self/status']);
+  for (const mask of ['SigBlk', 'SigIgn', 'SigCgt']) {
+    t.match(status, new RegExp(`^${mask}:\\s*0+$`, 'm'));
+  }
+});
+
+t.test('a program with a heap of 500 MB', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['sh', '-c', 'exit 7']);
+  const program = `
+    import { Container } from ${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)};
+    const heap = Array.from({ length: 500 }, () => Buffer.alloc(1 << 20, 1));
+    const container = await Container.create(${JSON.stringify(containers.id('a'))}, {
+      bundle: ${JSON.stringify(bundle)},
+      root: ${JSON.stringify(containers.sandbox.root)},
+    });
+    await container.start();
+    const { exitCode } = await container.wait();
+    await container.delete();
+    console.log(JSON.stringify({ exitCode, rss: process.memoryUsage().rss, heap: heap.length }));
+  `;
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--input-type=module', '-e', program],
+    { cwd: new URL('../..', import.meta.url) },
+  );
+  const result = JSON.parse(stdout) as { exitCode: number; rss: number };
+  t.equal(result.exitCode, 7);
+  t.ok(result.rss > 500 << 20, 'the heap was there');
+});

@@ -1,0 +1,107 @@
+/** Containers in worker threads: several environments of one process. */
+import { Containers, whyNot } from './containers.js';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import t from 'tap';
+import { Container } from '../../lib/index.js';
+
+const options = { skip: whyNot ?? false };
+
+/** A worker that runs `body`, in which Container, data and report() are known. */
+function start(body: string, data: unknown): Worker {
+  const library = JSON.stringify(new URL('../../dist/index.js', import.meta.url).href);
+  const program = `
+    import { parentPort, workerData as data } from 'node:worker_threads';
+    const { Container } = await import(${library});
+    const report = (value) => parentPort.postMessage(value);
+    ${body}
+  `;
+  const url = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
+  return new Worker(url, { workerData: data, execArgv: [] });
+}
+
+const cycle = `
+  const container = await Container.create(data.id, { bundle: data.bundle, root: data.root });
+  await container.start();
+  const status = await container.wait();
+  await container.delete();
+  report(status);
+`;
+
+t.test('workers and the main thread at the same time', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['sh', '-c', 'exit 4']);
+  const status = { exitCode: 4, signal: null };
+  const workers = ['a', 'b', 'c'].map((name) =>
+    start(cycle, { id: containers.id(name), bundle, ...containers.options }),
+  );
+  const messages = workers.map((worker) => once(worker, 'message'));
+  const exits = workers.map((worker) => once(worker, 'exit'));
+  t.same(await containers.run('main', bundle), status);
+  t.same(await Promise.all(messages), [[status], [status], [status]]);
+  t.same(await Promise.all(exits), [[0], [0], [0]], 'nothing keeps them from ending');
+});
+
+t.test('a worker that ends leaves its containers', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['sleep', '1000']);
+  const id = containers.id('a');
+  const body = `
+    const container = await Container.create(data.id, { bundle: data.bundle, root: data.root });
+    await container.start();
+    container.wait();
+    report('started');
+  `;
+  const worker = start(body, { id, bundle, ...containers.options });
+  await once(worker, 'message');
+  await worker.terminate();
+  const container = await Container.open(id, containers.options);
+  t.equal((await container.state()).status, 'running');
+  const ended = container.wait();
+  await container.kill('SIGKILL');
+  await ended;
+  await container.delete();
+});
+
+/** Resolves when there are `count` files in a directory. */
+function filesIn(directory: string, count: number): Promise<void> {
+  return new Promise((resolve) => {
+    const check = (): void => {
+      if (readdirSync(directory).length < count) return;
+      watcher.close();
+      resolve();
+    };
+    const watcher = watch(directory, check);
+    check();
+  });
+}
+
+t.test('what a terminated worker has begun is carried through', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['sleep', '1000']);
+  const pids = join(containers.sandbox.directory, 'pids');
+  mkdirSync(pids);
+  const body = `
+    for (const id of data.ids) {
+      const pidFile = data.pids + '/' + id;
+      Container.create(id, { bundle: data.bundle, root: data.root, pidFile });
+    }
+    report('under way');
+  `;
+  const rounds = ['a', 'b', 'c', 'd'].map((round) =>
+    Array.from({ length: 8 }, (_, i) => containers.id(`${round}${i}`)),
+  );
+  for (const ids of rounds) {
+    const worker = start(body, { ids, bundle, pids, ...containers.options });
+    await once(worker, 'message');
+    await worker.terminate();
+  }
+  await filesIn(pids, rounds.flat().length);
+  for (const id of rounds.flat()) {
+    const container = await Container.open(id, containers.options);
+    await container.delete({ force: true });
+  }
+  t.same(await Container.list(containers.options), []);
+});

@@ -1,0 +1,103 @@
+// What an engine does at the other end of --console-socket and --pidfd-socket.
+//
+//   recvtty SOCKET          listens on SOCKET, says "listening" on stderr, takes the master of one
+//   terminal, copies
+//                           stdin to it and what comes from it to stdout, until every slave is
+//                           closed
+//   recvtty --pidfd SOCKET  takes a pidfd and prints the id of its process
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace {
+
+[[noreturn]] void fail(const char* what) {
+  std::perror(what);
+  std::exit(1);
+}
+
+int accept_one(const char* path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (std::strlen(path) >= sizeof address.sun_path) fail("path too long");
+  std::strcpy(address.sun_path, path);
+  const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fail("bind");
+  if (listen(listener, 1) != 0) fail("listen");
+  std::fputs("listening\n", stderr);
+  const int connection = accept(listener, nullptr, nullptr);
+  if (connection < 0) fail("accept");
+  return connection;
+}
+
+/// The one descriptor that comes with a message.
+int receive_fd(int connection) {
+  std::array<char, 4096> data;
+  iovec io = {data.data(), data.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
+  msghdr message = {};
+  message.msg_iov = &io;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) <= 0) fail("recvmsg");
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) fail("no descriptor came");
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return fd;
+}
+
+/// Copies what is there; false at the end.
+bool copy(int from, int to) {
+  std::array<char, 4096> buffer;
+  const ssize_t size = read(from, buffer.data(), buffer.size());
+  return size > 0 && write(to, buffer.data(), static_cast<std::size_t>(size)) == size;
+}
+
+void attach(int master) {
+  std::array<pollfd, 2> polled = {{{master, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}}};
+  while (poll(polled.data(), polled.size(), -1) >= 0) {
+    if (polled[1].revents != 0 && !copy(STDIN_FILENO, master)) polled[1].fd = -1;
+    if (polled[0].revents != 0 && !copy(master, STDOUT_FILENO)) return;
+  }
+}
+
+void print_pid(int pidfd) {
+  const std::string path = "/proc/self/fdinfo/" + std::to_string(pidfd);
+  std::FILE* info = std::fopen(path.c_str(), "re");
+  if (info == nullptr) fail(path.c_str());
+  int pid = 0;
+  std::array<char, 128> line;
+  while (std::fgets(line.data(), line.size(), info) != nullptr) {
+    if (std::sscanf(line.data(), "Pid: %d", &pid) == 1) std::printf("%d\n", pid);
+  }
+  std::fclose(info);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const bool pidfd = argc == 3 && std::string_view(argv[1]) == "--pidfd";
+  if (argc != 2 && !pidfd) {
+    std::fputs("usage: recvtty [--pidfd] SOCKET\n", stderr);
+    return 2;
+  }
+  const int fd = receive_fd(accept_one(argv[argc - 1]));
+  if (pidfd) {
+    print_pid(fd);
+  } else {
+    attach(fd);
+  }
+  return 0;
+}

@@ -1,0 +1,111 @@
+/** What is promised of the built programs, read off the ELF files in build/. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const build = join(root, 'build');
+
+function run(command: string, ...args: string[]): string {
+  return execFileSync(command, args, { encoding: 'utf8' });
+}
+
+function segments(file: string): string[] {
+  return [...run('readelf', '--wide', '--program-headers', file).matchAll(/^ {2}([A-Z_]+) +0x/gm)]
+    .map((match) => match[1] ?? '')
+    .filter((type) => type !== '');
+}
+
+function undefinedSymbols(file: string): string[] {
+  return run('nm', '--undefined-only', '--format=just-symbols', file)
+    .split('\n')
+    .filter((name) => name !== '');
+}
+
+for (const [name, limit] of [
+  ['tare-init', undefined],
+  ['tare-init.image', 64 * 1024],
+] as const) {
+  t.test(`${name} needs nothing but the kernel`, (t) => {
+    const file = join(build, name);
+    const types = segments(file);
+    t.ok(types.includes('LOAD'));
+    t.notOk(types.includes('INTERP'), 'it has no program interpreter');
+    t.notOk(types.includes('DYNAMIC'), 'it is not dynamically linked');
+    t.notOk(types.includes('TLS'), 'it has no thread-local storage, which a libc would set up');
+    if (limit === undefined) {
+      t.same(undefinedSymbols(file), []);
+    } else {
+      const { size } = statSync(file);
+      t.ok(size < limit, `its ${size} bytes are below ${limit}`);
+    }
+    t.end();
+  });
+}
+
+t.test('the embedded init is the built one', (t) => {
+  const image = readFileSync(join(build, 'tare-init.image'));
+  t.ok(readFileSync(join(build, 'tare')).includes(image), 'build/tare holds it');
+  t.ok(readFileSync(join(build, 'Release/tare.node')).includes(image), 'tare.node holds it');
+  t.end();
+});
+
+t.test('build/tare is static', (t) => {
+  const types = segments(join(build, 'tare'));
+  t.ok(types.includes('LOAD'));
+  t.notOk(types.includes('INTERP'), 'it has no program interpreter');
+  t.notOk(types.includes('DYNAMIC'), 'it has no dynamic section');
+  t.notOk(types.includes('GNU_RELRO'), 'it has nothing to relocate at start-up');
+  t.ok(types.includes('GNU_EH_FRAME'), 'a throw finds its handlers in a sorted table');
+  t.end();
+});
+
+t.test('the addon exports its registration and nothing else', (t) => {
+  const names = run(
+    'nm',
+    '--dynamic',
+    '--defined-only',
+    '--format=just-symbols',
+    join(build, 'Release/tare.node'),
+  );
+  const exported = names.split('\n').filter((name) => name !== '');
+  t.ok(exported.length > 0);
+  t.same(
+    exported.filter(
+      (name) => !/^(napi_register_module|node_api_module_get_api_version)/.test(name),
+    ),
+    [],
+  );
+  t.end();
+});
+
+t.test('the stub between clone and exec calls nothing', (t) => {
+  const object = join(build, 'CMakeFiles/tare_core.dir/addon/core/stub.cc.o');
+  const allowed = readFileSync(join(root, 'test/repository/stub_symbols.txt'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  t.same(
+    undefinedSymbols(object).filter((name) => !allowed.includes(name)),
+    [],
+  );
+  t.match(run('nm', '--defined-only', object), / T /, 'it defines a function');
+  t.end();
+});
+
+t.test('making a plan makes no system call', (t) => {
+  const directory = join(build, 'CMakeFiles/tare_core.dir/addon/core');
+  const objects = readdirSync(directory).filter((name) => /^plan(_\w+)?\.cc\.o$/.test(name));
+  t.ok(objects.length > 0, 'there are objects to check');
+  // What is not of C++ (mangled names) may only be its run-time support, or work on memory.
+  const pure = /^(_Z|__cxa_|__gxx_personality|_Unwind_Resume|mem|str)|^_GLOBAL_OFFSET_TABLE_$/;
+  const hardening = /^__(stack_chk_fail|\w+_chk)$/;
+  const impure = objects.flatMap((name) =>
+    undefinedSymbols(join(directory, name))
+      .filter((symbol) => !pure.test(symbol) && !hardening.test(symbol))
+      .map((symbol) => `${name}: ${symbol}`),
+  );
+  t.same(impure, []);
+  t.end();
+});

@@ -1,0 +1,191 @@
+/**
+ * Unpacks Debian packages into the cache without installing them: a kernel or a daemon is wanted as files, and the
+ * machine is to stay as it is. apt gets sources, lists and archives of its own, so its set-up is not touched either.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+
+const exec = promisify(execFile);
+
+export const cacheDirectory = join(
+  process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
+  'tare',
+  'vm',
+);
+
+/** The machine cannot have what a guest needs; the message says what to do. Tests skip on it. */
+export class Unavailable extends Error {
+  override name = 'Unavailable';
+}
+
+/** VERSION_CODENAME of the running Debian, such as `bookworm`. */
+export function codename(): string {
+  const fields = new Map<string, string>();
+  for (const line of readFileSync('/etc/os-release', 'utf8').split('\n')) {
+    const [, key, value] = /^(\w+)="?(.*?)"?$/.exec(line) ?? [];
+    if (key !== undefined && value !== undefined) fields.set(key, value);
+  }
+  if (fields.get('ID') !== 'debian') {
+    throw new Unavailable(
+      `test/vm takes its kernel from Debian, and this is ${fields.get('PRETTY_NAME')}`,
+    );
+  }
+  // sid and testing may carry no codename.
+  return fields.get('VERSION_CODENAME') ?? 'sid';
+}
+
+interface Source {
+  mirror: string;
+  suites: string[];
+  signedBy: string;
+}
+
+const debianKeyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+
+/** Reads sources.list(5), both the one-line and the deb822 style. */
+export function parseSources(text: string, style: 'list' | 'sources'): Source[] {
+  const sources: Source[] = [];
+  if (style === 'list') {
+    for (const line of text.split('\n')) {
+      const match = /^deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)/.exec(line);
+      if (!match) continue;
+      const signedBy = /signed-by=(\S+)/i.exec(match[1] ?? '')?.[1] ?? debianKeyring;
+      sources.push({ mirror: match[2]!, suites: [match[3]!], signedBy });
+    }
+    return sources;
+  }
+  for (const stanza of text.replace(/^#.*\n/gm, '').split(/\n\s*\n/)) {
+    const field = (name: string) =>
+      new RegExp(`^${name}:\\s*(.*)$`, 'im').exec(stanza)?.[1]?.trim();
+    const mirror = field('URIs')?.split(/\s+/)[0];
+    if (!mirror || !field('Types')?.split(/\s+/).includes('deb') || field('Enabled') === 'no')
+      continue;
+    const key = field('Signed-By');
+    sources.push({
+      mirror,
+      suites: field('Suites')?.split(/\s+/) ?? [],
+      signedBy: key?.startsWith('/') ? key : debianKeyring,
+    });
+  }
+  return sources;
+}
+
+function machineSources(): Source[] {
+  const sources: Source[] = [];
+  const list = '/etc/apt/sources.list';
+  if (existsSync(list)) sources.push(...parseSources(readFileSync(list, 'utf8'), 'list'));
+  const parts = '/etc/apt/sources.list.d';
+  for (const name of existsSync(parts) ? readdirSync(parts).sort() : []) {
+    const style = /\.(list|sources)$/.exec(name)?.[1] as 'list' | 'sources' | undefined;
+    if (style) sources.push(...parseSources(readFileSync(join(parts, name), 'utf8'), style));
+  }
+  return sources;
+}
+
+let updated: Promise<string> | undefined;
+
+/** A private apt configuration with this release and its backports; returns its file, for `apt-get -c`. */
+function privateApt(): Promise<string> {
+  updated ??= (async () => {
+    const release = codename();
+    const source = machineSources().find(({ suites }) => suites.includes(release));
+    if (!source) {
+      throw new Unavailable(
+        `no source of ${release} in /etc/apt/sources.list or sources.list.d: add Debian's`,
+      );
+    }
+    const apt = join(cacheDirectory, 'apt');
+    await mkdir(join(apt, 'lists', 'partial'), { recursive: true });
+    await mkdir(join(apt, 'archives', 'partial'), { recursive: true });
+    const suites = release === 'bookworm' ? [release, `${release}-backports`] : [release];
+    await writeFile(
+      join(apt, 'sources.list'),
+      suites
+        .map((suite) => `deb [signed-by=${source.signedBy}] ${source.mirror} ${suite} main\n`)
+        .join(''),
+    );
+    await writeFile(join(apt, 'status'), '');
+    const file = join(apt, 'apt.conf');
+    await writeFile(
+      file,
+      [
+        `Dir::State "${apt}";`,
+        `Dir::State::status "${apt}/status";`,
+        `Dir::Cache "${apt}";`,
+        `Dir::Etc::sourcelist "${apt}/sources.list";`,
+        'Dir::Etc::sourceparts "-";',
+        'APT::Sandbox::User "";', // the cache may lie in a home directory that _apt cannot enter
+        'APT::Update::Post-Invoke-Success { };',
+        '#clear APT::Update::Post-Invoke-Success;',
+        '#clear APT::Update::Post-Invoke;',
+        '',
+      ].join('\n'),
+    );
+    await run('apt-get', ['-c', file, '-q', 'update']);
+    return file;
+  })();
+  return updated;
+}
+
+async function run(file: string, args: string[], cwd?: string): Promise<string> {
+  try {
+    const { stdout } = await exec(file, args, {
+      cwd,
+      maxBuffer: 64 << 20,
+      env: { ...process.env, LC_ALL: 'C' },
+    });
+    return stdout;
+  } catch (error) {
+    const { stderr, message } = error as Error & { stderr?: string };
+    throw new Unavailable(`${file} ${args.join(' ')}: ${stderr?.trim() || message}`);
+  }
+}
+
+export interface Unpacking {
+  /** Suite to prefer, such as `bookworm-backports`. */
+  suite?: string;
+  /** Take the package that this one depends on first: a meta package's real one. */
+  firstDependency?: boolean;
+  /** tar's wildcard patterns of the members wanted; all by default. */
+  members?: string[];
+}
+
+/** Unpacks a package below the cache, once for each release of Debian, and returns the directory. */
+export async function unpackPackage(
+  name: string,
+  { suite, firstDependency, members }: Unpacking = {},
+) {
+  const directory = join(cacheDirectory, codename(), name);
+  if (existsSync(directory)) return directory;
+  const config = await privateApt();
+  const options = ['-c', config, ...(suite ? ['-o', `APT::Default-Release=${suite}`] : [])];
+  let wanted = name;
+  if (firstDependency) {
+    const depends = await run('apt-cache', [...options, 'depends', '--important', name]);
+    const match = /^\s*Depends: ([^\s<]+)/m.exec(depends);
+    if (!match) throw new Unavailable(`${name} of ${suite ?? codename()} depends on no package`);
+    wanted = match[1]!;
+  }
+  const unpacking = `${directory}.${process.pid}`;
+  await rm(unpacking, { recursive: true, force: true });
+  await mkdir(join(unpacking, 'root'), { recursive: true });
+  await run('apt-get', [...options, '-q', 'download', wanted], unpacking);
+  const archive = readdirSync(unpacking).find((entry) => entry.endsWith('.deb'))!;
+  const select = members ? ` --wildcards ${members.map((member) => `'${member}'`).join(' ')}` : '';
+  await run(
+    'sh',
+    ['-c', `dpkg-deb --fsys-tarfile '${archive}' | tar -x -C root${select}`],
+    unpacking,
+  );
+  await mkdir(dirname(directory), { recursive: true });
+  await rename(join(unpacking, 'root'), directory).catch((error: NodeJS.ErrnoException) => {
+    // Another process may have been faster with the same package.
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+  });
+  await rm(unpacking, { recursive: true, force: true });
+  return directory;
+}

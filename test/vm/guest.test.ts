@@ -1,0 +1,96 @@
+/**
+ * Runs every *.guest.ts below test: on this machine when it has all that they need, otherwise all
+ * of them in one guest. Their assertions count as this file's.
+ *
+ *     npm test -- test/vm/guest.test.ts --test-arg=cgroup      only suites with that in their name
+ */
+import { spawnSync } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import t, { TapFile } from 'tap';
+import { Unavailable, unpackPackage } from './debian.js';
+import { lacking } from './native.js';
+import { findExecutable } from './qemu.js';
+import { bundleSuite, findSuites, type Suite } from './suite.js';
+import { GuestDied, Vm, repository, type RunResult } from './vm.js';
+
+const suiteTimeout = 300_000;
+const filter = process.argv[2] ?? '';
+
+/** PATH for the suites: the usual one, and the programs they drive that are not installed here. */
+async function suitePath(): Promise<string> {
+  const path = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+  path.unshift(dirname(process.execPath));
+  for (const [name, program, directory] of [
+    ['containerd', 'containerd', 'usr/bin'],
+    ['apparmor', 'apparmor_parser', 'sbin'],
+  ] as const) {
+    if (!findExecutable(program)) path.push(join(await unpackPackage(name), directory));
+  }
+  return path.join(':');
+}
+
+function suiteEnvironment(path: string): Record<string, string> {
+  const env: Record<string, string> = { PATH: path };
+  for (const name of ['RUNTIME', 'CI']) {
+    const value = process.env[name];
+    if (value !== undefined) env[name] = value;
+  }
+  return env;
+}
+
+type Runner = (suite: Suite) => Promise<RunResult>;
+
+function runHere(env: Record<string, string>): Runner {
+  return ({ program }) => {
+    const options = { cwd: repository, env: { ...process.env, ...env }, timeout: suiteTimeout };
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program], options);
+    return Promise.resolve({ status: status ?? 255, stdout, stderr });
+  };
+}
+
+/** One guest for all suites, and a new one for a suite during which it died. */
+function runInGuest(first: Vm, env: Record<string, string>): Runner {
+  let vm = first;
+  t.teardown(() => vm.stop());
+  return async ({ program }) => {
+    for (let attempt = 1; ; attempt++) {
+      if (vm.stopped) vm = await Vm.boot();
+      try {
+        return await vm.run([process.execPath, program], { env, timeout: suiteTimeout });
+      } catch (error) {
+        if (!(error instanceof GuestDied) || attempt === 3) throw error;
+        t.comment(`the guest died, trying again in a new one: ${error.reason}`);
+      }
+    }
+  };
+}
+
+async function makeRunner(): Promise<Runner> {
+  const env = suiteEnvironment(await suitePath());
+  const lacks = lacking('controllers', 'apparmor', 'caps');
+  if (lacks.length === 0) return runHere(env);
+  t.comment(`these run in a guest, for this machine lacks something: ${lacks.join('; ')}`);
+  const vm = await Vm.boot();
+  t.comment(`the guest booted in ${(vm.bootTime / 1000).toFixed(1)} s`);
+  return runInGuest(vm, env);
+}
+
+const suites = findSuites().filter((name) => name.includes(filter));
+t.setTimeout(suites.length * suiteTimeout + 120_000);
+t.ok(suites.length > 0, 'there are suites');
+
+let runner: Runner | undefined;
+try {
+  runner = await makeRunner();
+} catch (error) {
+  if (!(error instanceof Unavailable)) throw error;
+  for (const name of suites) t.test(name, { skip: error.message }, () => {});
+}
+if (runner) {
+  for (const name of suites) {
+    const { status, stdout, stderr } = await runner(await bundleSuite(name));
+    await t.sub(TapFile, { name, tapStream: Readable.from([stdout]) });
+    t.equal(status, 0, `${name} exits with 0`, { stderr: stderr.toString().slice(-4000) });
+  }
+}

@@ -1,0 +1,67 @@
+import type { Readable } from 'node:stream';
+
+/**
+ * Reads one command's output from a port that all commands share. The command's last byte is followed by
+ * `MARKER WORD\n`; the marker may arrive in pieces and is kept from the output.
+ */
+export class MarkedStream {
+  /** The word after the marker, empty where there is none. */
+  readonly end: Promise<string>;
+  readonly #chunks: Buffer[] = [];
+  /** What might be the beginning of the marker. */
+  #held = Buffer.alloc(0);
+  #resolve!: (word: string) => void;
+  readonly #onData = (chunk: Buffer) => this.#take(chunk);
+
+  constructor(
+    private readonly source: Readable,
+    private readonly marker: string,
+    private readonly onOutput: (chunk: Buffer) => void = () => {},
+  ) {
+    this.end = new Promise((resolve) => (this.#resolve = resolve));
+    source.on('data', this.#onData).resume();
+  }
+
+  #take(chunk: Buffer): void {
+    const data = Buffer.concat([this.#held, chunk]);
+    const at = data.indexOf(this.marker);
+    if (at >= 0) {
+      this.#held = data.subarray(at);
+      if (at > 0) this.#emit(data.subarray(0, at));
+      if (data[data.length - 1] !== 0x0a) return;
+      this.detach();
+      this.#resolve(
+        data
+          .subarray(at + this.marker.length, -1)
+          .toString()
+          .trim(),
+      );
+      return;
+    }
+    const keep = partialMatch(data, this.marker);
+    this.#held = data.subarray(data.length - keep);
+    if (keep < data.length) this.#emit(data.subarray(0, data.length - keep));
+  }
+
+  #emit(output: Buffer): void {
+    this.#chunks.push(output);
+    this.onOutput(output);
+  }
+
+  detach(): void {
+    this.source.off('data', this.#onData).pause();
+  }
+
+  output(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+}
+
+/** Length of the longest end of `data` that begins `marker`. */
+function partialMatch(data: Buffer, marker: string): number {
+  for (let length = Math.min(marker.length - 1, data.length); length > 0; length--) {
+    if (data.subarray(data.length - length).toString('latin1') === marker.slice(0, length))
+      return length;
+  }
+  return 0;
+}
