@@ -27,7 +27,7 @@ echo "  I am process $$ on $(hostname), $(id)"
 echo "  my namespaces: $(for name in ${namespaces.join(' ')}; do readlink /proc/self/ns/$name; done | xargs)"
 echo "  my root holds: $(ls / | xargs), and $(wc -l < /proc/self/mountinfo) mounts"
 echo "  all processes that I see:"
-ps -o pid,args | sed 's/^/    /'
+ps -o pid,comm | sed 's/^/    /'
 `;
 const applets = ['sh', 'echo', 'hostname', 'id', 'ls', 'ps', 'readlink', 'sed', 'wc', 'xargs'];
 

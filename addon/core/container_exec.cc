@@ -94,6 +94,9 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
   try {
     return spawn(plan, options);
   } catch (const Error& error) {
+    if (error.errnum() == ESRCH) {
+      throw Error(ErrorKind::bad_status, "cannot exec in a stopped container");
+    }
     if (error.errnum() != EBUSY || !may_fall_back) {
       throw;
     }

@@ -205,7 +205,8 @@ namespace {
 std::string padded(const std::string& text) {
   std::string copy;
   copy.reserve(text.size() + 16);
-  return copy.append(text);
+  copy.append(text);
+  return copy;
 }
 
 }  // namespace

@@ -168,7 +168,9 @@ void add_root(PlanBuilder& builder) {
   } else if (passed >= 0) {
     op.c = MS_SLAVE | MS_REC;
   } else if (wanted == MS_SHARED) {
+    // pivot_root(2) takes neither a shared new root nor one on a shared mount; the propagation comes afterwards.
     op.flags = wire::op_private_parent;
+    op.c = MS_PRIVATE;
   }
 }
 

@@ -61,7 +61,7 @@ class AbiCompiler {
     program_.last_number = abi.last_number;
   }
 
-  void add(const Rule& rule) {
+  void add(const SeccompRule& rule) {
     for (const std::string& name : rule.syscall->names) {
       const int number = seccomp_syscall_resolve_name_arch(abi_.token, name.c_str());
       if (number != __NR_SCMP_ERROR) {
@@ -113,7 +113,7 @@ class AbiCompiler {
     }
   }
 
-  void add(const Rule& rule, const std::string& name, int native_number) {
+  void add(const SeccompRule& rule, const std::string& name, int native_number) {
     for (const std::vector<scmp_arg_cmp>& conditions : rule.alternatives) {
       const int result =
           seccomp_rule_add_array(context_.get(), rule.action, native_number,
@@ -126,7 +126,7 @@ class AbiCompiler {
   }
 
   /// libseccomp takes a number that it has no name for, but only the native ABI's.
-  void add_new(const Rule& rule, const NewSyscall& syscall) {
+  void add_new(const SeccompRule& rule, const NewSyscall& syscall) {
     if (syscall.only_arch != 0 && syscall.only_arch != abi_.audit_arch) {
       return;
     }
@@ -162,7 +162,7 @@ class AbiCompiler {
 
 std::string compile(const Seccomp& profile) {
   const std::uint32_t by_default = default_action(profile);
-  const std::vector<Rule> rules = resolve_rules(profile);
+  const std::vector<SeccompRule> rules = resolve_rules(profile);
   // A call that is allowed by default reaches the kernel, which knows best; a tracer wants to see
   // all of them.
   const std::uint32_t kind = by_default & SECCOMP_RET_ACTION_FULL;
@@ -179,7 +179,7 @@ std::string compile(const Seccomp& profile) {
       continue;
     }
     AbiCompiler compiler(abi, by_default);
-    for (const Rule& rule : rules) {
+    for (const SeccompRule& rule : rules) {
       compiler.add(rule);
     }
     programs.push_back(std::move(compiler).finish(enosys));

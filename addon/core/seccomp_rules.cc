@@ -103,7 +103,7 @@ scmp_arg_cmp condition(const SeccompArg& arg, const std::string& path) {
 
 /// Conditions on different arguments must all hold. libseccomp takes one condition an argument; a
 /// rule with several on one argument has always meant that any of its conditions is enough.
-std::vector<std::vector<scmp_arg_cmp>> alternatives_of(const Rule& rule) {
+std::vector<std::vector<scmp_arg_cmp>> alternatives_of(const SeccompRule& rule) {
   std::vector<scmp_arg_cmp> all;
   std::array<bool, argument_count> used{};
   bool repeated = false;
@@ -124,10 +124,10 @@ std::vector<std::vector<scmp_arg_cmp>> alternatives_of(const Rule& rule) {
 
 }  // namespace
 
-std::vector<Rule> resolve_rules(const Seccomp& profile) {
-  std::vector<Rule> rules;
+std::vector<SeccompRule> resolve_rules(const Seccomp& profile) {
+  std::vector<SeccompRule> rules;
   for (std::size_t i = 0; i < profile.syscalls.size(); ++i) {
-    Rule rule{&profile.syscalls[i], i};
+    SeccompRule rule{&profile.syscalls[i], i};
     rule.action =
         action_value(rule.syscall->action, rule.syscall->errno_ret, rule.path() + ".action");
     rule.alternatives = alternatives_of(rule);

@@ -53,7 +53,7 @@ struct NewSyscall {
 const NewSyscall* find_new_syscall(std::string_view name) noexcept;
 
 /// A rule of the profile with its words resolved.
-struct Rule {
+struct SeccompRule {
   const SeccompSyscall* syscall = nullptr;
   std::size_t index = 0;  ///< in linux.seccomp.syscalls
   std::uint32_t action = 0;
@@ -64,7 +64,7 @@ struct Rule {
 };
 
 /// Throws `invalid_config` for a word that is not known.
-std::vector<Rule> resolve_rules(const Seccomp& profile);
+std::vector<SeccompRule> resolve_rules(const Seccomp& profile);
 std::uint32_t default_action(const Seccomp& profile);
 
 /// Throws `invalid_config`: "PATH: MESSAGE".

@@ -210,10 +210,11 @@ bool receive(int channel, wire::Report& report, Fd& fd) {
   header.msg_control = control.data();
   header.msg_controllen = control.size();
   ssize_t got = 0;
+  // ECONNRESET tells once that init closed the channel with an answer unread; what it had sent is still there.
   do {
     got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0 && errno != ECONNRESET) {
+  } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (got < 0) {
     throw_errno("recvmsg", "init's channel");
   }
   const cmsghdr* message = CMSG_FIRSTHDR(&header);

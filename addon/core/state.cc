@@ -77,18 +77,18 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
   state.root_ = root;
   state.id_ = id;
   const std::string path = state.path();
-  if (mkdir(path.c_str(), 0700) < 0) {
-    if (errno == ENOENT) {
-      make_directories(root);
-    }
-    if (errno == EEXIST || mkdir(path.c_str(), 0700) < 0) {
-      if (errno == EEXIST) {
-        throw Error(ErrorKind::already_exists,
-                    "container with given ID already exists: " + id + " (in " + root + ")")
-            .with_path(path);
-      }
-      throw_errno("mkdir", path);
-    }
+  int made = mkdir(path.c_str(), 0700);
+  if (made < 0 && errno == ENOENT) {
+    make_directories(root);
+    made = mkdir(path.c_str(), 0700);
+  }
+  if (made < 0 && errno == EEXIST) {
+    throw Error(ErrorKind::already_exists,
+                "container with given ID already exists: " + id + " (in " + root + ")")
+        .with_path(path);
+  }
+  if (made < 0) {
+    throw_errno("mkdir", path);
   }
   state.dir_ = open_file(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   state.lock();

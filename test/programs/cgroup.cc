@@ -64,7 +64,14 @@ tare::Resources resources_of(const std::string& json) {
   return json.empty() ? tare::Resources() : tare::parse_resources(json, "RESOURCES");
 }
 
+/// Returns when the process has touched its memory.
 pid_t spawn_into(int cgroup, int milliseconds) {
+  int ready[2];
+  if (pipe2(ready, O_CLOEXEC) != 0) {
+    tare::throw_errno("pipe2");
+  }
+  const Fd reader(ready[0]);
+  Fd writer(ready[1]);
   struct clone_args args = {};
   args.flags = CLONE_INTO_CGROUP;
   args.exit_signal = SIGCHLD;
@@ -78,6 +85,7 @@ pid_t spawn_into(int cgroup, int milliseconds) {
     // Something that the memory controller can charge.
     static char memory[1 << 20];
     std::memset(memory, 1, sizeof memory);
+    writer.reset();
     if (milliseconds == 0) {
       for (;;) {
         pause();
@@ -90,6 +98,11 @@ pid_t spawn_into(int cgroup, int milliseconds) {
     struct pollfd fd = {.fd = timer, .events = POLLIN, .revents = 0};
     poll(&fd, 1, -1);
     std::_Exit(7);
+  }
+  writer.reset();
+  char none = 0;
+  if (read(reader.get(), &none, 1) != 0) {
+    tare::throw_errno("read");
   }
   return static_cast<pid_t>(pid);
 }

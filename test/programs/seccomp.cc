@@ -36,7 +36,6 @@
 namespace {
 
 using tare::Error;
-using tare::Fd;
 using tare::Seccomp;
 using tare::SeccompFilter;
 
