@@ -64,6 +64,11 @@ export type ExecProcess = Pick<Process, 'args'> & Partial<Process>;
  *
  * The methods of one object take effect in the order of their calls. They reject with a
  * {@link TareError}.
+ *
+ * The process of a container that this program creates is a child of it: its end raises SIGCHLD, as
+ * that of any child, and it is reaped whether or not anybody waits. If this program ends in the
+ * middle of a call, by process.exit() or a signal, the call is cut off; a worker thread's end lets
+ * its calls be carried through.
  */
 export class Container {
   readonly id: string;

@@ -63,6 +63,9 @@ parser.on('bailout', (reason: string) => print(`Bail out! ${reason}`));
 const tap = spawn('node_modules/.bin/tap', ['--reporter=tap', ...process.argv.slice(2)], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => tap.kill(signal));
+}
 tap.stdout.pipe(parser);
 const [[status]] = (await Promise.all([once(tap, 'close'), once(parser, 'complete')])) as [
   [number | null],

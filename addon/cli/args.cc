@@ -48,19 +48,18 @@ void check_value(const Flag& flag, const char* value) {
 
 }  // namespace
 
-Arguments::Arguments(std::span<char* const> words, Flags flags, FlagsAfterArgument after) {
+Arguments::Arguments(std::span<char* const> words, Flags flags, AfterArgument after) {
   for (std::size_t at = 0; at < words.size();) {
     const std::string_view word = words[at];
-    const bool rest = word == "--";
-    // A dash alone, and what looks like a negative number, are no flags.
-    const bool is_flag =
-        word.size() > 1 && word[0] == '-' && (word[1] == '-' || is_letter(word[1]));
-    if (rest || (after == FlagsAfterArgument::no && !positional_.empty())) {
-      const auto tail = words.subspan(at + (rest ? 1 : 0));
-      positional_.insert(positional_.end(), tail.begin(), tail.end());
+    const bool has_argument = !positional_.empty();
+    const bool ends_flags = word == "--" && !(has_argument && after == AfterArgument::command);
+    if (ends_flags || (has_argument && after != AfterArgument::flags)) {
+      const auto rest = words.subspan(at + (ends_flags ? 1 : 0));
+      positional_.insert(positional_.end(), rest.begin(), rest.end());
       return;
     }
-    if (is_flag) {
+    // A dash alone, and what looks like a negative number, are no flags.
+    if (word.size() > 1 && word[0] == '-' && (word[1] == '-' || is_letter(word[1]))) {
       at += take_flag(words, at, flags);
     } else {
       positional_.push_back(words[at++]);

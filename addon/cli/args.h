@@ -31,8 +31,12 @@ struct Flag {
 
 using Flags = std::span<const Flag* const>;
 
-/// Whether flags may follow the first positional argument.
-enum class FlagsAfterArgument : bool { no, yes };
+/// What may follow the first positional argument.
+enum class AfterArgument : std::uint8_t {
+  flags,      ///< flags and arguments, in any order; "--" ends the flags
+  arguments,  ///< arguments alone; a "--" in front of them is left out
+  command,    ///< the argument is a verb, and what follows is all its own
+};
 
 /// A command line that does not fit its table. `what` is the sentence.
 struct UsageError {
@@ -43,7 +47,7 @@ struct UsageError {
 class Arguments {
  public:
   /// Throws UsageError.
-  Arguments(std::span<char* const> words, Flags flags, FlagsAfterArgument after);
+  Arguments(std::span<char* const> words, Flags flags, AfterArgument after);
 
   bool given(const Flag& flag) const noexcept;
   bool is_set(const Flag& flag) const noexcept;  ///< boolean

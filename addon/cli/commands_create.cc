@@ -10,6 +10,7 @@
 #include "notify.h"
 #include "passed.h"
 #include "tare/error.h"
+#include "terminal.h"
 
 namespace tare::cli {
 
@@ -93,6 +94,7 @@ int run(const Call& call) {
   CreateOptions options = create_options(given);
   options.start_gate = options.notify;
   options.allow_terminal_without_socket = !detach;
+  if (!detach) options.prepare_console = prepare_console;
 
   std::optional<HeldSignals> signals;
   if (!detach) {

@@ -12,6 +12,7 @@
 #include "passed.h"
 #include "tare/error.h"
 #include "tare/spec.h"
+#include "terminal.h"
 
 namespace tare::cli {
 
@@ -117,6 +118,7 @@ int exec(const Call& call) {
   options.ignore_paused = given.is_set(flag::ignore_paused);
   options.pid_file = given.text(flag::pid_file);
   options.allow_terminal_without_socket = !detach;
+  if (!detach) options.prepare_console = prepare_console;
   options.stdio = stdio_of_caller(given, 0, flag::exec_preserve_fds);
 
   std::optional<HeldSignals> signals;

@@ -142,7 +142,7 @@ int run_words(const Arguments& global) {
 int main(std::span<char* const> words) {
   open_standard_streams();
   try {
-    return run_words(Arguments(words.subspan(1), global_flags(), FlagsAfterArgument::no));
+    return run_words(Arguments(words.subspan(1), global_flags(), AfterArgument::command));
   } catch (const UsageError& error) {
     incorrect_usage(help());
     return fail(error.what.c_str(), 1);

@@ -44,8 +44,8 @@ constexpr std::array spec_flags = {&flag::bundle, &flag::rootless_spec};
 constexpr std::array plan_flags = {&flag::bundle, &flag::plan_format, &flag::no_pivot,
                                    &flag::no_new_keyring};
 
-constexpr auto interleaved = FlagsAfterArgument::yes;
-constexpr auto flags_first = FlagsAfterArgument::no;
+constexpr auto interleaved = AfterArgument::flags;
+constexpr auto flags_first = AfterArgument::arguments;
 
 constexpr std::array table = {
     Verb{"create", "create a container; its program waits for start", "<container-id>",

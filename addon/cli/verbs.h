@@ -29,7 +29,7 @@ struct Verb {
   Flags flags;
   int min_arguments;
   int max_arguments;  ///< -1: any number
-  FlagsAfterArgument after;
+  AfterArgument after;
   /// Returns the exit status. Throws tare::Error, UsageError.
   int (*run)(const Call&);
   int failure = 1;  ///< exit status where it throws tare::Error

@@ -103,17 +103,27 @@ Fd duplicate(const Fd& fd) {
   return copy;
 }
 
-/// Goes from the root to the cgroup `path`, makes what is missing on the way, and enables
-/// the `wanted` controllers in each. None, and errno, where a directory can neither be opened nor
-/// made.
-Fd walk(const Fd& root, const std::string& path, std::string_view wanted,
+std::string enabled_in(const Fd& directory) {
+  return read_file(directory.get(), "cgroup.subtree_control");
+}
+
+/// Controllers to be enabled, separated by spaces.
+struct Controllers {
+  std::string wanted;
+  std::string needed;  ///< those of `wanted` without which a limit would not hold
+};
+
+/// Goes from the root to the cgroup `path`, makes what is missing on the way, and enables the
+/// controllers in each. None, and errno, where a directory can neither be opened nor made.
+Fd walk(const Fd& root, const std::string& path, const Controllers& controllers,
         const std::string& mount_point, MadeDirectories& made, Refusal& refusal) {
   Fd current = duplicate(root);
   std::string place = mount_point;
-  // A controller that cannot be enabled is no error here: it may not be needed.
   const auto enable = [&] {
-    const int errnum = enable_controllers(current.get(), wanted);
-    if (errnum != 0 && refusal.errnum == 0) {
+    const int errnum = enable_controllers(current.get(), controllers.wanted);
+    const std::string& needed = controllers.needed;
+    if (errnum != 0 && refusal.errnum == 0 &&
+        !missing_controllers(needed, needed, enabled_in(current)).empty()) {
       refusal = {errnum, place};
     }
   };
@@ -213,13 +223,12 @@ Fd open_parent(const Fd& root, const std::string& path, std::string_view offered
                const std::string& mount_point, const std::vector<CgroupSetting>& settings,
                MadeDirectories& made) {
   const std::string parent_path = parent_of(path);
-  std::string wanted(usual_controllers);
+  Controllers controllers{std::string(usual_controllers), {}};
+  const std::string& wanted = controllers.wanted;
   for (const CgroupSetting& setting : settings) {
-    wanted.append(" ").append(setting.controller);
+    controllers.wanted.append(" ").append(setting.controller);
+    controllers.needed.append(" ").append(setting.required ? setting.controller : "");
   }
-  const auto enabled_in = [](const Fd& directory) {
-    return read_file(directory.get(), "cgroup.subtree_control");
-  };
   // The usual case first: it is there, and hands on all that the tree has.
   Fd parent =
       parent_path == "/" ? duplicate(root) : open_directory(root.get(), parent_path.substr(1));
@@ -228,8 +237,8 @@ Fd open_parent(const Fd& root, const std::string& path, std::string_view offered
     return parent;
   }
   Refusal refusal{0, mount_point + parent_path};
-  parent = walk(root, parent_path, wanted, mount_point, made, refusal);
-  if (parent && first_required(settings) != nullptr) {
+  parent = walk(root, parent_path, controllers, mount_point, made, refusal);
+  if (parent && !controllers.needed.empty()) {
     const std::string enabled = enabled_in(parent);
     for (const CgroupSetting& setting : settings) {
       if (setting.required && !can_hold(enabled, setting)) {

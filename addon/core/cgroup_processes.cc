@@ -31,13 +31,19 @@ constexpr auto no_limit = Clock::time_point::max();
 
 Fd open_pidfd(pid_t pid) noexcept { return Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
 
+/// What the kernel says of files of a cgroup that was removed, by name and by descriptor.
+bool is_gone(int errnum) { return errnum == ENOENT || errnum == ENODEV; }
+
 /// Names of the cgroups just below `directory`.
 std::vector<std::string> children(int directory) {
   std::vector<std::string> names;
   Fd list(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   DIR* const stream = list ? fdopendir(list.get()) : nullptr;
   if (stream == nullptr) {
-    return names;
+    if (is_gone(errno)) {
+      return names;
+    }
+    throw_errno("open", "a cgroup's directory");
   }
   list.release();
   while (const dirent* entry = readdir(stream)) {
@@ -55,12 +61,15 @@ std::vector<std::string> children(int directory) {
 std::string read_if_alive(int directory, const char* file) {
   Fd fd(openat(directory, file, O_RDONLY | O_CLOEXEC));
   if (!fd) {
-    return {};
+    if (is_gone(errno)) {
+      return {};
+    }
+    throw_errno("open", file);
   }
   try {
     return read_all(fd.get(), file);
   } catch (const Error& error) {
-    if (error.errnum() == ENODEV || error.errnum() == EOPNOTSUPP) {
+    if (is_gone(error.errnum()) || error.errnum() == EOPNOTSUPP) {
       return {};
     }
     throw;
@@ -91,7 +100,7 @@ void list_processes(int directory, std::vector<pid_t>& pids) {
 class Events {
  public:
   explicit Events(int directory) : fd_(openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC)) {
-    if (!fd_ && errno != ENOENT && errno != ENODEV) {
+    if (!fd_ && !is_gone(errno)) {
       throw_errno("open", "cgroup.events");
     }
   }

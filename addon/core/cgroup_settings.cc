@@ -83,7 +83,7 @@ std::optional<std::string> memory_value(const std::optional<std::int64_t>& bytes
 /// v1's limit was of memory and swap together, v2's is of swap alone.
 std::optional<std::string> swap_value(const MemoryResources& memory, const Complaint& complaint) {
   const std::int64_t limit = memory.limit.value_or(0);
-  const std::optional<std::string> both = memory_value(memory.swap, "memory.swap", complaint);
+  std::optional<std::string> both = memory_value(memory.swap, "memory.swap", complaint);
   if (!both) {
     // In v1, lifting the limit of memory lifted that of memory and swap.
     return limit == -1 ? std::optional<std::string>("max") : std::nullopt;

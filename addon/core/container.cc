@@ -83,7 +83,18 @@ Runtime resolve_runtime(const Runtime& runtime) {
   return resolved;
 }
 
-std::string seccomp_cache_dir(const Runtime& runtime) { return runtime.root + "/.seccomp"; }
+std::string seccomp_cache_dir(const Runtime& runtime) { return runtime.root + "/@seccomp"; }
+
+Error no_such_container(const std::string& id, const std::string& root) {
+  return Error(ErrorKind::not_found, "container " + id + " does not exist (in " + root + ")")
+      .with_path(root + "/" + id);
+}
+
+Locked::Locked(StateDir& dir, const Runtime& runtime) : dir_(dir) {
+  if (!dir_.lock()) {
+    throw no_such_container(dir.id(), runtime.root);
+  }
+}
 
 std::string hook_state(const StateRecord& record, Status status, pid_t pid) {
   ContainerState state;
@@ -168,9 +179,7 @@ Container Container::open(const Runtime& runtime, const std::string& id) {
   auto dir = StateDir::open(impl->runtime.root, id);
   auto record = dir.has_value() ? dir->read() : std::nullopt;
   if (!record.has_value()) {
-    throw Error(ErrorKind::not_found,
-                "container " + id + " does not exist (in " + impl->runtime.root + ")")
-        .with_path(impl->runtime.root + "/" + id);
+    throw no_such_container(id, impl->runtime.root);
   }
   impl->dir = std::move(*dir);
   impl->record = std::move(*record);
@@ -196,7 +205,12 @@ std::vector<ContainerState> Container::list(const Runtime& runtime) {
 
 const std::string& Container::id() const noexcept { return impl_->record.id; }
 
-ContainerState Container::state() const { return impl_->state(); }
+ContainerState Container::state() const {
+  if (!impl_->dir.exists()) {
+    throw no_such_container(id(), impl_->runtime.root);
+  }
+  return impl_->state();
+}
 
 Spec Container::spec() const {
   return parse_spec(impl_->dir.read_config(), impl_->dir.path() + "/config.json");
@@ -264,7 +278,7 @@ Error start_error(const wire::StartFailure& failure, const Spec& spec) {
 
 void Container::start() {
   const Doing doing("start", id());
-  impl_->dir.lock();
+  const Locked locked(impl_->dir, impl_->runtime);
   switch (impl_->status()) {
     case Status::stopped:
       throw Error(ErrorKind::bad_status, "cannot start a container that has stopped");
@@ -334,7 +348,7 @@ void Container::kill(int signal, bool all) {
 
 void Container::remove(bool force) {
   const Doing doing("delete", id());
-  impl_->dir.lock();
+  const Locked locked(impl_->dir, impl_->runtime);
   const Status status = impl_->status();
   if (!force && (status == Status::running || status == Status::paused)) {
     throw Error(ErrorKind::bad_status,
@@ -374,7 +388,9 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id) {
   if (!dir.has_value()) {
     return false;
   }
-  dir->lock();
+  if (!dir->lock()) {
+    return false;
+  }
   dir->remove();
   return true;
 }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 
 #include "container_impl.h"
@@ -25,14 +26,20 @@ constexpr const char* config_name = "config.json";
 
 std::string current_directory() { return absolute_path("."); }
 
+/// RFC 3339 in UTC. gmtime(3) would read the time zone's file.
 std::string timestamp() {
+  using std::chrono::floor;
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
-  tm parts{};
-  gmtime_r(&now.tv_sec, &parts);
+  const std::chrono::sys_seconds seconds{std::chrono::seconds{now.tv_sec}};
+  const auto day = floor<std::chrono::days>(seconds);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss time{seconds - day};
   std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", parts.tm_year + 1900,
-                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02ld:%02ld:%02ld.%09ldZ",
+                static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                static_cast<unsigned>(date.day()), static_cast<long>(time.hours().count()),
+                static_cast<long>(time.minutes().count()), static_cast<long>(time.seconds().count()),
                 now.tv_nsec);
   return text.data();
 }
@@ -310,6 +317,16 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int containe
   return fds;
 }
 
+void prepare_console(InitProcess& init, const Process& process,
+                     const std::function<void(int master)>& prepare) {
+  if (!process.terminal || !prepare) {
+    return;
+  }
+  while (init.next_wait() != wire::WaitTag::go) {
+  }
+  prepare(init.console());
+}
+
 StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket) {
   StartedProcess process;
   process.console = init.take_console();
@@ -431,7 +448,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   impl->record.pid = init.pid();
   impl->record.cgroup_path = cgroup.path();
   grant_host_rights(init, plan, bundle.spec, *bundle.spec.process, host);
-  if (cgroup) {
+  if (cgroup || !tolerate) {
     cgroup.apply(resources);
     cgroup.attach_device_filter(resources.devices, tolerate);
     delegate_cgroup(cgroup, bundle.spec, host);
@@ -445,6 +462,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   impl->dir.write_config(bundle.config);
   impl->dir.write(impl->record);
+  prepare_console(init, *bundle.spec.process, options.prepare_console);
   init.answer(wire::WaitTag::go);
   while (init.next_wait().has_value()) {
   }

@@ -147,6 +147,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
   InitProcess init =
       spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), cgroup);
   grant_host_rights(init, plan, config, process, host);
+  prepare_console(init, process, given.prepare_console);
   init.answer(wire::WaitTag::go);
   while (init.next_wait().has_value()) {
   }

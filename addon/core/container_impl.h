@@ -25,6 +25,21 @@ struct Container::Impl {
   void warn(const std::string& text) const;
 };
 
+/// The error for a container that is not there.
+Error no_such_container(const std::string& id, const std::string& root);
+
+/// Holds a container's lock while it lives. Throws `not_found` where the container was removed in the meantime.
+class Locked {
+ public:
+  Locked(StateDir& dir, const Runtime& runtime);
+  ~Locked() { dir_.unlock(); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  StateDir& dir_;
+};
+
 /// A runtime with its root filled in; refuses what is not implemented.
 Runtime resolve_runtime(const Runtime& runtime);
 std::string seccomp_cache_dir(const Runtime& runtime);
@@ -40,6 +55,9 @@ void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec, co
                        const Host& host);
 /// Refuses terminal and console socket that do not fit together.
 void check_console(const Process& process, const Stdio& stdio, bool caller_takes_console);
+/// Has `prepare` see to the pty, if the process has one, before the answer to the last wait lets the program write to it.
+void prepare_console(InitProcess& init, const Process& process,
+                     const std::function<void(int master)>& prepare);
 /// Hands the pty master and the pidfd to who asked for them; what is left is for the caller.
 StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket);
 void write_pid_file(const std::string& path, pid_t pid);

@@ -119,8 +119,8 @@ std::vector<std::string> StateDir::list(const std::string& root) {
   }
   while (const dirent* entry = readdir(stream)) {
     const std::string name = entry->d_name;
-    // Names with a dot in front are the root's own (the seccomp cache).
-    if (!name.starts_with('.') && entry->d_type == DT_DIR) {
+    // "@" is in no id: such names are the root's own (the seccomp cache).
+    if (!name.starts_with('@') && name != "." && name != ".." && entry->d_type == DT_DIR) {
       ids.push_back(name);
     }
   }
@@ -129,12 +129,21 @@ std::vector<std::string> StateDir::list(const std::string& root) {
   return ids;
 }
 
-void StateDir::lock() {
+bool StateDir::lock() {
   while (flock(dir_.get(), LOCK_EX) < 0) {
     if (errno != EINTR) {
       throw_errno("flock", path());
     }
   }
+  return exists();
+}
+
+bool StateDir::exists() const {
+  struct stat status;
+  if (fstat(dir_.get(), &status) < 0) {
+    throw_errno("fstat", path());
+  }
+  return status.st_nlink > 0;
 }
 
 void StateDir::unlock() noexcept { flock(dir_.get(), LOCK_UN); }

@@ -34,8 +34,12 @@ tare::wire::Report make_report(tare::wire::ReportKind kind, std::uint32_t op, st
   return message;
 }
 
+// linux/socket.h has none of the MSG_ flags either. A host that has died must not end init by SIGPIPE, which cannot
+// be ignored here: the user's program would inherit that.
+constexpr long msg_nosignal = 0x4000;
+
 long send(const Context& context, const tare::wire::Report& message) {
-  return sys::run(__NR_write, context.channel, &message, sizeof message);
+  return sys::run(__NR_sendto, context.channel, &message, sizeof message, msg_nosignal, 0L, 0L);
 }
 
 }  // namespace
@@ -90,7 +94,7 @@ Outcome send_console(Context& context, std::uint32_t op, int master) {
   header.vector_count = 1;
   header.control = &control;
   header.control_size = sizeof control;
-  return check(sys::run(__NR_sendmsg, context.channel, &header, 0), Step::sendmsg);
+  return check(sys::run(__NR_sendmsg, context.channel, &header, msg_nosignal), Step::sendmsg);
 }
 
 }  // namespace init

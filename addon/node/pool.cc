@@ -45,9 +45,10 @@ Pool& Pool::instance() {
 Pool::Pool() : slots_(std::max(2U, std::thread::hardware_concurrency())) {}
 
 void Pool::submit(std::function<void()> task) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   queue_.push_back(std::move(task));
   if (idle_ > 0) {
+    lock.unlock();  // else the thread would wake only to wait for the lock
     changed_.notify_one();
     return;
   }
@@ -100,18 +101,16 @@ void Pool::run_task(std::unique_lock<std::mutex>& lock) {
   const auto running = running_.insert(running_.end(), Running{Clock::now()});
   ++counted_;
   // Another thread must stand by, to run the next task or to look out for a slot.
-  if (!queue_.empty()) {
-    if (idle_ > 0) {
-      changed_.notify_one();
-    } else {
-      try {
-        add_thread();
-      } catch (const std::system_error&) {
-        // Then the next task waits for this one.
-      }
+  const bool wake = !queue_.empty() && idle_ > 0;
+  if (!queue_.empty() && idle_ == 0) {
+    try {
+      add_thread();
+    } catch (const std::system_error&) {
+      // Then the next task waits for this one.
     }
   }
   lock.unlock();
+  if (wake) changed_.notify_one();
   task();
   task = nullptr;
   lock.lock();

@@ -36,7 +36,7 @@ bool Watched::signal(int number) {
 std::optional<Exit> Watched::reap() {
   if (!is_child_) return Exit{};
   siginfo_t info = {};
-  // __WALL: the core's children send no SIGCHLD, which else excludes them.
+  // __WALL: a child that has not executed anything yet has no exit signal, which else excludes it.
   const auto id = static_cast<id_t>(pidfd_.get());
   if (waitid(P_PIDFD, id, &info, WEXITED | WNOHANG | __WALL) != 0) {
     return Exit{};  // ECHILD: the host program waits for just any child, and was quicker

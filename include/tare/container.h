@@ -49,6 +49,8 @@ struct CreateOptions {
   bool no_new_keyring = false;
   bool start_gate = true;  ///< hold before the user's program until start(); false: `run`
   bool allow_terminal_without_socket = false;  ///< the caller takes the pty master itself (attached run)
+  /// Called with the pty master when the terminal is made and before the program can write to it; may be empty.
+  std::function<void(int master)> prepare_console;
   std::vector<std::string> extra_env;
   /// sd_notify(3): give the container a socket directory at /run/notify (and NOTIFY_SOCKET) that is
   /// notify_directory() on the host.
@@ -89,6 +91,7 @@ struct ExecOptions {
   std::string pid_file;
   bool no_new_keyring = true;
   bool allow_terminal_without_socket = false;
+  std::function<void(int master)> prepare_console;  ///< as in CreateOptions
   std::vector<std::string> extra_env;
   Stdio stdio;
 };

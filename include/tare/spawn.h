@@ -43,6 +43,8 @@ class InitProcess {
   std::optional<wire::WaitTag> next_wait();
   /// Lets init go on. May be called before init comes to that wait: it then finds the answer there.
   void answer(wire::WaitTag tag);
+  /// The pty master that init sent, still this object's; -1 where it sent none yet.
+  int console() const noexcept { return console_.get(); }
   /// The pty master that init sent; empty where it sent none.
   Fd take_console() { return std::move(console_); }
   /// Gives the process away: its pidfd, which is the caller's from now on.

@@ -230,7 +230,8 @@ struct Seccomp {
   std::string default_action;
   std::optional<std::uint32_t> default_errno_ret;
   std::vector<std::string> architectures;  ///< SCMP_ARCH_*
-  /// SECCOMP_FILTER_FLAG_*. Absent means the default, SECCOMP_FILTER_FLAG_SPEC_ALLOW; empty means none.
+  /// SECCOMP_FILTER_FLAG_*. Absent means the default, SECCOMP_FILTER_FLAG_SPEC_ALLOW; empty means
+  /// none.
   std::optional<std::vector<std::string>> flags;
   std::string listener_path;
   std::string listener_metadata;

@@ -56,8 +56,11 @@ class StateDir {
   /// ROOT/ID, for messages.
   std::string path() const { return root_ + "/" + id_; }
 
-  /// flock(2) on the directory, waits for others; held until this object ends.
-  void lock();
+  /// flock(2) on the directory, waits for others; held until this object ends. False: meanwhile the directory was
+  /// removed, and ROOT/ID, where that is there, is another container.
+  bool lock();
+  /// False: the directory was removed.
+  bool exists() const;
   void unlock() noexcept;
   void write(const StateRecord& record);
   /// None where state.json is absent (a create that has not come so far, or died).

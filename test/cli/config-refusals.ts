@@ -26,7 +26,8 @@ function setAt(root: Record<string, unknown>, path: string, value: unknown): voi
   object[last] = value;
 }
 
-function spoiled(config: string, change: Change): string | Uint8Array {
+/** The config with the change in it. */
+export function spoiled(config: string, change: Change): string | Uint8Array {
   if (typeof change === 'string' || change instanceof Uint8Array) return change;
   const root = JSON.parse(config) as Record<string, unknown>;
   for (const [path, value] of Object.entries(change)) setAt(root, path, value);

@@ -5,7 +5,7 @@ import t from 'tap';
 import { Output, Sandbox, exitOf, state, whyNot } from './tare.js';
 
 const forwarded = [
-  ...['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGABRT', 'SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGTERM'],
+  ...['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGABRT', 'SIGUSR1', 'SIGUSR2', 'SIGALRM'],
   ...['SIGCONT', 'SIGTSTP', 'SIGWINCH', 'SIGIO', 'SIGPWR', 'SIGSYS'],
 ] as NodeJS.Signals[];
 
@@ -40,6 +40,8 @@ if (whyNot !== undefined) {
         child.kill(name);
         t.equal(await output.until(`${name}\n`), `${name}\n`);
       }
+      child.kill('SIGTERM');
+      t.equal(await output.until('SIGTERM\n'), 'SIGTERM\n');
       t.equal(await exitOf(child), 9);
       sandbox.tare(['delete', '--force', id]);
     });
@@ -82,7 +84,7 @@ if (whyNot !== undefined) {
 
   sandbox.test('an attached run becomes the subreaper, unless told otherwise', async (t) => {
     const bundle = sandbox.bundle(
-      ['sh', '-c', '(sh -c "echo ready; read line" &) ; read line'],
+      ['sh', '-c', '(sh -c "echo ready; exec sleep 1000" &) ; read line'],
       (config) => {
         config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'pid');
       },

@@ -10,7 +10,7 @@ if (whyNot !== undefined) {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
 
-  /** A bundle that run, and create followed by start, both refuse. ID and BUNDLE stand for the real ones. */
+  /** A bundle that run, and create followed by start, both refuse. BUNDLE stands for the real one. */
   interface Refusal {
     what: string;
     args?: string[];
@@ -18,13 +18,17 @@ if (whyNot !== undefined) {
     bundle?: (bundle: string) => void;
     message: string;
   }
+  /** The message behind "create ID: ". */
+  const withoutFrames = (error: string): string =>
+    error.replace(/^((create|start) tare-test-[\w-]+: )+/, '');
   const rootfs = (bundle: string, path: string): string => join(bundle, 'rootfs', path);
 
   const refusals: Refusal[] = [
     {
       what: 'no config.json',
       bundle: (bundle) => rmSync(join(bundle, 'config.json')),
-      message: 'BUNDLE/config.json: open: ENOENT (No such file or directory)',
+      message:
+        'JSON specification file config.json not found in BUNDLE; name the bundle with --bundle, or make one with `tare spec`',
     },
     {
       what: 'a config.json that is a directory',
@@ -37,17 +41,18 @@ if (whyNot !== undefined) {
     {
       what: 'bad JSON',
       bundle: (bundle) => writeFileSync(join(bundle, 'config.json'), '{"ociVersion": "1.2.0",\n]'),
-      message: 'config.json: line 2, column 1: ',
+      message: 'config.json: line 2, column 1: expected a member name in double quotes, or }',
     },
     {
       what: 'an empty config.json',
       bundle: (bundle) => writeFileSync(join(bundle, 'config.json'), ''),
-      message: 'config.json: line 1, column 1: ',
+      message: 'config.json: line 1, column 1: the text is empty',
     },
     {
       what: 'no rootfs',
       bundle: (bundle) => rmSync(join(bundle, 'rootfs'), { recursive: true }),
-      message: 'BUNDLE/rootfs: ENOENT (No such file or directory)',
+      message:
+        "config.json: root.path: BUNDLE/rootfs: ENOENT (No such file or directory); it must be the directory with the container's files",
     },
     {
       what: 'a rootfs that is a file',
@@ -55,7 +60,7 @@ if (whyNot !== undefined) {
         rmSync(join(bundle, 'rootfs'), { recursive: true });
         writeFileSync(join(bundle, 'rootfs'), '');
       },
-      message: 'BUNDLE/rootfs: ENOTDIR (Not a directory)',
+      message: 'config.json: root.path: BUNDLE/rootfs: is not a directory',
     },
     {
       what: 'a command that is not in PATH',
@@ -70,7 +75,7 @@ if (whyNot !== undefined) {
     {
       what: 'a command that is a directory',
       args: ['/etc'],
-      message: 'exec: "/etc": is a directory',
+      message: 'exec: "/etc": is a directory: permission denied',
     },
     {
       what: 'a command in PATH that is not executable',
@@ -82,7 +87,8 @@ if (whyNot !== undefined) {
       what: 'a command that is not executable',
       args: ['/bin/plain'],
       bundle: (bundle) => writeFileSync(rootfs(bundle, 'bin/plain'), 'x', { mode: 0o644 }),
-      message: 'exec: "/bin/plain": permission denied',
+      message:
+        'exec: "/bin/plain": permission denied: the file is not executable for the container\'s user, or its mount is noexec',
     },
     {
       what: 'a command of no known format',
@@ -91,7 +97,8 @@ if (whyNot !== undefined) {
         writeFileSync(rootfs(bundle, 'bin/text'), 'no magic number\n');
         chmodSync(rootfs(bundle, 'bin/text'), 0o755);
       },
-      message: 'exec format error',
+      message:
+        'exec: "/bin/text": exec format error: it is neither a program for this machine nor a script with a #! line',
     },
     {
       what: 'a script whose interpreter does not exist',
@@ -100,7 +107,8 @@ if (whyNot !== undefined) {
         writeFileSync(rootfs(bundle, 'bin/script'), '#!/bin/absent\n');
         chmodSync(rootfs(bundle, 'bin/script'), 0o755);
       },
-      message: 'exec /bin/script: no such file or directory',
+      message:
+        'exec: "/bin/script": no such file or directory: its interpreter (#! line or dynamic linker) does not exist in the container',
     },
     {
       what: 'a command that is a symlink to nothing',
@@ -109,39 +117,36 @@ if (whyNot !== undefined) {
       message: 'exec: "/bin/link": stat /bin/link: no such file or directory',
     },
     {
-      what: 'a cwd that does not exist and cannot be made',
-      config: (config) => {
-        config.process.cwd = '/absent';
-      },
-      message: '/absent',
-    },
-    {
       what: 'a cwd that is a file',
       config: (config) => {
         config.process.cwd = '/bin/busybox';
       },
-      message: '/bin/busybox',
+      message:
+        'cd /bin/busybox (if root may): config.json: process.cwd: chdir: ENOTDIR (Not a directory)',
     },
     {
       what: 'a mount whose source does not exist',
       config: (config) => {
         config.mounts.push({ destination: '/tmp', source: '/nowhere', options: ['bind'] });
       },
-      message: '/nowhere',
+      message:
+        'mount --bind /nowhere /tmp: config.json: mounts[7]: open_tree: ENOENT (No such file or directory); the source of the mount does not exist',
     },
     {
       what: 'a file system that does not exist',
       config: (config) => {
         config.mounts.push({ destination: '/tmp', type: 'bogusfs', source: 'bogusfs' });
       },
-      message: 'bogusfs',
+      message:
+        "mount -t bogusfs bogusfs /tmp: config.json: mounts[7]: fsopen: ENODEV (No such device); the kernel has no such file system: check the mount's type, or load its module",
     },
     {
       what: 'a bad mount option for a file system',
       config: (config) => {
         config.mounts.push({ destination: '/tmp', type: 'tmpfs', options: ['size=bogus'] });
       },
-      message: 'size',
+      message:
+        "mount -t tmpfs tmpfs /tmp -o size=bogus: config.json: mounts[7]: fsconfig: EINVAL (Invalid argument) (e tmpfs: Bad value for 'size')",
     },
     {
       what: 'a namespace whose path does not exist',
@@ -150,7 +155,8 @@ if (whyNot !== undefined) {
           namespace.type === 'network' ? { type: 'network', path: '/nowhere' } : namespace,
         );
       },
-      message: '/nowhere',
+      message:
+        'config.json: linux.namespaces[1].path: /nowhere: open: ENOENT (No such file or directory)',
     },
     {
       what: 'a namespace path that is of another type',
@@ -159,14 +165,16 @@ if (whyNot !== undefined) {
           namespace.type === 'network' ? { type: 'network', path: '/proc/self/ns/uts' } : namespace,
         );
       },
-      message: '/proc/self/ns/uts',
+      message:
+        'nsenter network /proc/self/ns/uts: config.json: linux.namespaces[1]: setns: EINVAL (Invalid argument)',
     },
     {
       what: 'a sysctl that does not exist',
       config: (config) => {
         config.linux['sysctl'] = { 'net.bogus': '1' };
       },
-      message: 'net.bogus',
+      message:
+        'sysctl -w net/bogus=1: config.json: linux.sysctl.net.bogus: open: ENOENT (No such file or directory)',
     },
     {
       what: 'a hook that fails',
@@ -174,21 +182,23 @@ if (whyNot !== undefined) {
         const hook = { path: '/bin/sh', args: ['sh', '-c', 'echo why >&2; exit 3'] };
         config.hooks = { createRuntime: [hook] };
       },
-      message: 'why',
+      message:
+        'config.json: hooks.createRuntime[0]: /bin/sh: exited with status 3; its last output: why',
     },
     {
       what: 'a hook that does not end in time',
       config: (config) => {
         config.hooks = { prestart: [{ path: '/bin/sleep', args: ['sleep', '1000'], timeout: 1 }] };
       },
-      message: 'timeout',
+      message:
+        'config.json: hooks.prestart[0]: /bin/sleep: ran longer than its timeout of 1 s and was killed',
     },
     {
       what: 'a startContainer hook that fails',
       config: (config) => {
         config.hooks = { startContainer: [{ path: '/bin/false', args: ['false'] }] };
       },
-      message: 'startContainer',
+      message: 'config.json: hooks.startContainer[0]: /bin/false: exited with status 1',
     },
   ];
 
@@ -197,17 +207,17 @@ if (whyNot !== undefined) {
       const bundle = sandbox.bundle(args, config);
       prepare?.(bundle);
       const id = sandbox.id('refused');
-      const wanted = message.replaceAll('BUNDLE', bundle).replaceAll('ID', id);
+      const wanted = message.replaceAll('BUNDLE', bundle);
       const run = sandbox.tare(['run', '-b', bundle, id]);
       t.equal(run.status, 1);
-      t.match(run.error, wanted, 'run');
+      t.equal(withoutFrames(run.error), wanted, 'run');
       t.equal(run.stdout, '');
       t.strictSame(sandbox.leftovers(), [], 'nothing stays after run');
       const create = sandbox.tare(['create', '-b', bundle, id]);
       // What only the start of the program shows is found by start.
       const last = create.status === 0 ? sandbox.tare(['start', id]) : create;
       t.equal(last.status, 1);
-      t.match(last.error, wanted, create.status === 0 ? 'start' : 'create');
+      t.equal(withoutFrames(last.error), wanted, create.status === 0 ? 'start' : 'create');
       if (create.status === 0) sandbox.must(['delete', '--force', id]);
     });
   }
@@ -226,7 +236,11 @@ if (whyNot !== undefined) {
       for (const call of calls) {
         const result = sandbox.tare(call);
         t.equal(result.status, call[0] === 'exec' ? 255 : 1);
-        t.match(result.error, /container id/, call.join(' '));
+        t.match(
+          result.error,
+          id === '' ? 'container id cannot be empty' : 'invalid container ID format: "',
+          call.join(' '),
+        );
       }
     });
   }
@@ -236,8 +250,7 @@ if (whyNot !== undefined) {
     for (const verb of ['start', 'state', 'kill', 'delete', 'ps', 'exec']) {
       const result = sandbox.tare([verb, id, ...(verb === 'exec' ? ['true'] : [])]);
       t.equal(result.status, verb === 'exec' ? 255 : 1);
-      t.match(result.error, 'container does not exist', verb);
-      t.match(result.error, id, verb);
+      t.equal(result.error, `container ${id} does not exist (in ${sandbox.root})`, verb);
     }
   });
 

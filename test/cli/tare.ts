@@ -3,15 +3,20 @@ import './view.js';
 import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
+  closeSync,
   copyFileSync,
   existsSync,
+  fstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
+  readSync,
   readdirSync,
   rmSync,
   statSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -87,18 +92,36 @@ export function state(text: string): Record<string, unknown> & { pid: number; st
   return JSON.parse(text) as Record<string, unknown> & { pid: number; status: string };
 }
 
-/** Calls `tare` with nothing around it. */
+/**
+ * Calls `tare` with nothing around it, and returns when it has ended. Its output goes to files: a
+ * container that lives on would keep pipes open.
+ */
 export function tare(args: string[], options: CallOptions = {}): Result {
+  const outputs = [new OutputFile(), new OutputFile()] as const;
   const done = spawnSync(cli, args, {
-    encoding: 'utf8',
     input: options.input ?? '',
+    stdio: ['pipe', outputs[0].fd, outputs[1].fd],
     env: { PATH: process.env['PATH'], ...options.env },
     cwd: options.cwd,
-    maxBuffer: 64 << 20,
   });
+  const [stdout, stderr] = outputs.map((output) => output.take()) as [string, string];
   if (done.error) throw done.error;
-  const { status, signal, stdout, stderr } = done;
+  const { status, signal } = done;
   return { status, signal, stdout, stderr, error: errorIn(stderr) };
+}
+
+class OutputFile {
+  private readonly path = join(tmpdir(), `tare-test-output-${randomBytes(8).toString('hex')}`);
+  readonly fd = openSync(this.path, 'w+', 0o600);
+
+  /** What has been written until now. */
+  take(): string {
+    unlinkSync(this.path);
+    const bytes = Buffer.alloc(fstatSync(this.fd).size);
+    readSync(this.fd, bytes, 0, bytes.length, 0);
+    closeSync(this.fd);
+    return bytes.toString();
+  }
 }
 
 /** A state root, bundles and the ids of one test file, with a memory of how the machine was before. */

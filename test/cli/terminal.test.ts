@@ -93,7 +93,7 @@ if (whyNot !== undefined) {
 
   sandbox.test('the size follows that of the caller', async (t) => {
     const bundle = sandbox.bundle(
-      ['sh', '-c', 'trap "stty size; exit" WINCH; echo ready; while :; do sleep 1000 & wait; done'],
+      ['sh', '-c', 'trap "stty size; exit 0" WINCH; echo ready; while :; do sleep 1000 & wait; done'],
       terminal,
     );
     const run = onTerminal(cli, '--root', sandbox.root, 'run', '-b', bundle, sandbox.id('winch'));
@@ -127,7 +127,7 @@ if (whyNot !== undefined) {
       const socket = join(sandbox.directory, `${verb}.sock`);
       const receiver = await recvtty(socket);
       const id = sandbox.id(`console-${verb}`);
-      const script = `${isTerminal}; read line; echo "got $line"`;
+      const script = `${isTerminal}; echo ready; read line; echo "got $line"`;
       const bundle = sandbox.bundle(['sh', '-c', script], terminal);
       let result;
       if (verb === 'create') {
@@ -141,7 +141,7 @@ if (whyNot !== undefined) {
         result = sandbox.must(['exec', ...flags, id, 'sh', '-c', script]);
       }
       t.strictSame([result.stdout, result.stderr], ['', '']);
-      await receiver.output.until('0 0\r\n');
+      await receiver.output.until('ready\r\n');
       receiver.stdin.write('abc\r');
       await receiver.output.until('got abc\r\n');
       t.match(

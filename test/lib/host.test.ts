@@ -90,26 +90,34 @@ t.test('of 32 creates of one id one succeeds', options, async (t) => {
 t.test('slow hooks do not keep others from running', options, async (t) => {
   const containers = new Containers(t);
   const slow = containers.bundle(['true'], (config) => {
-    config.hooks = { createRuntime: [{ path: '/bin/sleep', args: ['sleep', '1000'], timeout: 5 }] };
+    config.hooks = { createRuntime: [{ path: '/bin/sleep', args: ['sleep', '1000'], timeout: 3 }] };
   });
   const began = performance.now();
   const hanging = Array.from({ length: 40 }, (_, i) => containers.create(`slow${i}`, slow));
   const outcomes = Promise.allSettled(hanging);
   await containers.run('a', containers.bundle(['true']));
-  t.ok(performance.now() - began < 5000, 'the timeouts were not waited for');
+  t.ok(performance.now() - began < 3000, 'the timeouts were not waited for');
   for (const { status } of await outcomes) t.equal(status, 'rejected');
 });
+
+/** How often the main thread has waited for something so far. */
+function waits(): number {
+  const status = readFileSync(`/proc/self/task/${process.pid}/status`, 'utf8');
+  return Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)![1]);
+}
 
 t.test('calls return at once', options, async (t) => {
   const containers = new Containers(t);
   const bundle = containers.bundle(['true']);
   await containers.run('first', bundle);
-  const cpuBefore = process.cpuUsage();
+  let waited = 0;
   const durations: number[] = [];
   const timed = <T>(call: () => Promise<T>): Promise<T> => {
+    const before = waits();
     const began = performance.now();
     const promise = call();
     durations.push(performance.now() - began);
+    waited += waits() - before;
     return promise;
   };
   for (let i = 0; i < 50; i++) {
@@ -119,30 +127,46 @@ t.test('calls return at once', options, async (t) => {
     await timed(() => container.delete());
   }
   durations.sort((a, b) => a - b);
-  t.ok(durations[Math.floor(durations.length * 0.95)]! < 1, `the slowest: ${durations.at(-1)} ms`);
-  t.ok(process.cpuUsage(cpuBefore).user > 0);
+  const median = durations[durations.length / 2]!;
+  t.ok(median < 0.2, `a call takes the event loop's thread ${median} ms`);
+  // The few are the lock of the queue.
+  t.ok(waited <= 5, `${waited} of ${durations.length} calls waited`);
 });
 
-t.test('SIGCHLD and the children of the host program', options, async (t) => {
+t.test('the event loop goes on during 100 creates at once', options, async (t) => {
   const containers = new Containers(t);
-  let signals = 0;
-  const count = (): void => void signals++;
-  process.on('SIGCHLD', count);
-  t.teardown(() => process.off('SIGCHLD', count));
   const bundle = containers.bundle(['true']);
-  await Promise.all(['a', 'b', 'c'].map((name) => containers.run(name, bundle)));
-  await promisify(setImmediate)();
-  t.equal(signals, 0, 'containers send none');
+  const names = Array.from({ length: 100 }, (_, i) => `c${i}`);
+  const creates = names.map((name) => containers.create(name, bundle));
+  let turns = 0;
+  let done = false;
+  const turn = (): void => {
+    turns++;
+    if (!done) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const created = await Promise.all(creates);
+  done = true;
+  t.ok(turns > 200, `${turns} turns`);
+  await Promise.all(created.map((container) => container.delete({ force: true })));
+});
 
-  const children = Array.from({ length: 8 }, (_, i) => spawn('sh', ['-c', `exit ${i}`]));
+t.test('the children of the host program', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['true']);
+  // The end of a container raises SIGCHLD too, since execve(2) sets the exit signal of any process
+  // to that. It must not be mistaken for the end of a child, nor take a child's status away.
+  const children = Array.from({ length: 8 }, (_, i) => spawn('sh', ['-c', `read x; exit ${i}`]));
   const exits = children.map((child) => once(child, 'exit'));
+  await Promise.all(['a', 'b', 'c'].map((name) => containers.run(name, bundle)));
+  for (const child of children) t.equal(child.exitCode, null, 'still running');
+  for (const child of children) child.stdin.end('\n');
   await Promise.all(['a', 'b', 'c'].map((name) => containers.run(name, bundle)));
   t.same(
     (await Promise.all(exits)).map(([code]) => code as number),
     [0, 1, 2, 3, 4, 5, 6, 7],
-    'each child’s status arrives',
+    'each status arrives',
   );
-  t.ok(signals > 0, 'children of the host program send it');
 });
 
 t.test('signal masks and handlers do not get into the container', options, async (t) => {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Sandbox, state, type Config } from '../cli/tare.js';
+import { Sandbox, exitOf, state, type Config } from '../cli/tare.js';
 
 t.setTimeout(240_000);
 const sandbox = new Sandbox();
@@ -14,6 +14,12 @@ function withResources(args: string[], resources: object): string {
   });
 }
 
+/** A call whose container keeps standard output and error. */
+async function detached(t: Test, verb: string, ...args: string[]): Promise<void> {
+  const child = sandbox.spawn([verb, ...args], { stdio: ['ignore', 'ignore', 'inherit'] });
+  t.equal(await exitOf(child), 0, verb);
+}
+
 /** Runs `body` with the cgroup directory of a created container. */
 async function created(
   t: Test,
@@ -22,9 +28,7 @@ async function created(
   body: (cgroup: string, id: string) => Promise<void> | void,
 ): Promise<void> {
   const id = sandbox.id(name);
-  sandbox.must(['create', '--bundle', withResources(['sleep', '1000'], resources), id], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  await detached(t, 'create', '--bundle', withResources(['sleep', '1000'], resources), id);
   const { pid } = state(sandbox.must(['state', id]).stdout);
   const path = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))![1]!;
   const cgroup = join('/sys/fs/cgroup', path);
@@ -106,12 +110,12 @@ sandbox.test('the limits are in force', async (t) => {
 });
 
 sandbox.test('exec enters the container’s cgroup', async (t) => {
-  await created(t, 'exec', { pids: { limit: 20 } }, (cgroup, id) => {
+  await created(t, 'exec', { pids: { limit: 20 } }, async (cgroup, id) => {
     sandbox.must(['start', id]);
     const processes = () =>
       readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').trim().split('\n').length;
     t.equal(processes(), 1);
-    sandbox.must(['exec', '--detach', id, 'sleep', '1000'], { stdio: 'ignore' });
+    await detached(t, 'exec', '--detach', id, 'sleep', '1000');
     t.equal(processes(), 2);
   });
 });

@@ -7,7 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
-import t, { TapFile } from 'tap';
+import t, { TapFile, type Test } from 'tap';
 import { Unavailable, unpackPackage } from './debian.js';
 import { lacking } from './native.js';
 import { findExecutable } from './qemu.js';
@@ -76,21 +76,28 @@ async function makeRunner(): Promise<Runner> {
   return runInGuest(vm, env);
 }
 
+/** Not the root test as they are: it ends by itself while a suite runs. */
+async function runSuites(t: Test, suites: string[], run: Runner): Promise<void> {
+  for (const name of suites) {
+    try {
+      const { status, stdout, stderr } = await run(await bundleSuite(name));
+      await t.sub(TapFile, { name, tapStream: Readable.from([stdout]) });
+      t.equal(status, 0, `${name} exits with 0`, { stderr: stderr.toString().slice(-4000) });
+    } catch (error) {
+      // The next suite has a new guest.
+      t.fail(name, { error });
+    }
+  }
+}
+
 const suites = findSuites().filter((name) => name.includes(filter));
 t.setTimeout(suites.length * suiteTimeout + 120_000);
 t.ok(suites.length > 0, 'there are suites');
-
-let runner: Runner | undefined;
 try {
-  runner = await makeRunner();
+  const runner = await makeRunner();
+  const timeout = suites.length * suiteTimeout;
+  await t.test('suites', { timeout }, (t) => runSuites(t, suites, runner));
 } catch (error) {
   if (!(error instanceof Unavailable)) throw error;
   for (const name of suites) t.test(name, { skip: error.message }, () => {});
-}
-if (runner) {
-  for (const name of suites) {
-    const { status, stdout, stderr } = await runner(await bundleSuite(name));
-    await t.sub(TapFile, { name, tapStream: Readable.from([stdout]) });
-    t.equal(status, 0, `${name} exits with 0`, { stderr: stderr.toString().slice(-4000) });
-  }
 }

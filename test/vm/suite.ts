@@ -4,7 +4,7 @@
  */
 import { build, type Plugin } from 'esbuild';
 import { readFileSync, readdirSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { repository } from './vm.js';
 
@@ -37,7 +37,7 @@ export function findSuites(): string[] {
 }
 
 export async function bundleSuite(source: string): Promise<Suite> {
-  const program = join(repository, 'build', 'guest', `${basename(source, '.ts')}.mjs`);
+  const program = join(repository, 'build', 'guest', `${source.replaceAll('/', '-')}.mjs`);
   await build({
     absWorkingDir: repository,
     entryPoints: [source],
