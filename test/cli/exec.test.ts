@@ -1,5 +1,12 @@
 /** exec: each flag, process.json, exit statuses. */
-import { existsSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { recvtty } from './recvtty.js';
@@ -51,7 +58,9 @@ if (whyNot !== undefined) {
     for (const one of pids) {
       t.equal(readFileSync(`/proc/${one}/cgroup`, 'utf8'), own);
       for (const name of ['mnt', 'pid', 'net', 'uts', 'ipc', 'cgroup']) {
-        const [theirs, init, ours] = [one, pid, 'self'].map((p) => readlinkSync(`/proc/${p}/ns/${name}`));
+        const [theirs, init, ours] = [one, pid, 'self'].map((p) =>
+          readlinkSync(`/proc/${p}/ns/${name}`),
+        );
         t.equal(theirs, init, name);
         t.not(theirs, ours, name);
       }

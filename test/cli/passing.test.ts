@@ -127,11 +127,9 @@ if (whyNot !== undefined) {
     const { socket, output, stop } = await manager('start');
     const id = sandbox.id('notify');
     const env = { NOTIFY_SOCKET: socket };
-    const create = sandbox.spawn(['create', '-b', notifying(ready), id], { env });
-    t.equal(await exitOf(create), 0);
-    const start = sandbox.spawn(['start', id], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    sandbox.must(['create', '-b', notifying(ready), id], { env });
     const { pid } = state(sandbox.must(['state', id]).stdout);
-    create.stdin?.write('go\n');
+    const start = sandbox.spawn(['start', id], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     t.equal(
       await output.until('BARRIER=1 (with 1 descriptors)\n'),
       `READY=1\nMAINPID=${pid}\nBARRIER=1 (with 1 descriptors)\n`,

@@ -20,18 +20,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
-export { whyNot } from './view.js';
+import { cli, errorIn } from './build.js';
 
-const repository = fileURLToPath(new URL('../..', import.meta.url));
-/** The build that is tested; another one may be named, such as build/sanitize. */
-const build = resolve(repository, process.env['TARE_TEST_BUILD'] ?? 'build');
-export const cli = join(build, 'tare');
-/** A program of test/programs. */
-export const program = (name: string): string => join(build, 'test', name);
+export { cli, errorIn, program } from './build.js';
+export { whyNot } from './view.js';
 
 const applets =
   'cat chmod cut date dd dirname echo env false find grep head hostname id kill ls mkdir mount nc ' +
@@ -78,16 +73,6 @@ export interface CallOptions {
   stdio?: SpawnOptions['stdio'];
 }
 
-/** `msg` of a text log's last error. */
-export function errorIn(stderr: string): string {
-  const line = stderr
-    .split('\n')
-    .filter((one) => one.includes(' level=error msg='))
-    .at(-1);
-  if (line === undefined) return '';
-  return JSON.parse(line.slice(line.indexOf(' msg=') + 5)) as string;
-}
-
 export function state(text: string): Record<string, unknown> & { pid: number; status: string } {
   return JSON.parse(text) as Record<string, unknown> & { pid: number; status: string };
 }
@@ -131,6 +116,13 @@ export class Sandbox {
   readonly root = join(this.directory, 'state');
   private readonly mountsBefore = readFileSync('/proc/self/mountinfo', 'utf8');
   private bundles = 0;
+
+  constructor() {
+    process.once('SIGTERM', () => {
+      this.remove();
+      process.exit(128 + 15);
+    });
+  }
 
   /** A container id that no other test has. */
   id(name: string): string {

@@ -93,7 +93,11 @@ if (whyNot !== undefined) {
 
   sandbox.test('the size follows that of the caller', async (t) => {
     const bundle = sandbox.bundle(
-      ['sh', '-c', 'trap "stty size; exit 0" WINCH; echo ready; while :; do sleep 1000 & wait; done'],
+      [
+        'sh',
+        '-c',
+        'trap "stty size; exit 0" WINCH; echo ready; while :; do sleep 1000 & wait; done',
+      ],
       terminal,
     );
     const run = onTerminal(cli, '--root', sandbox.root, 'run', '-b', bundle, sandbox.id('winch'));

@@ -1,0 +1,20 @@
+/** What is tested, and how its errors are read. */
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+/** The build that is tested; another one may be named, such as build/sanitize. */
+const build = resolve(repository, process.env['TARE_TEST_BUILD'] ?? 'build');
+export const cli = join(build, 'tare');
+/** A program of test/programs. */
+export const program = (name: string): string => join(build, 'test', name);
+
+/** `msg` of a text log's last error. */
+export function errorIn(stderr: string): string {
+  const line = stderr
+    .split('\n')
+    .filter((one) => one.includes(' level=error msg='))
+    .at(-1);
+  if (line === undefined) return '';
+  return JSON.parse(line.slice(line.indexOf(' msg=') + 5)) as string;
+}
