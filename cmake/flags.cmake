@@ -66,8 +66,9 @@ endif()
 
 # nodelete: Node unloads an addon with the last worker thread that uses it, but the addon's own
 # threads stay.
+#
 # Templates of the standard library are visible whatever -fvisibility says: the addon must neither
 # offer its own to Node nor use those of another addon.
 set(addon_link_options
     -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/addon.map -Wl,--gc-sections
-    -Wl,--exclude-libs,ALL -Wl,-z,noexecstack -Wl,-z,now)
+    -Wl,--exclude-libs,ALL -Wl,-z,noexecstack -Wl,-z,now -Wl,-z,nodelete)

@@ -64,6 +64,8 @@ export interface Binding {
   open(runtime: NativeRuntime, id: string): Promise<NativeContainer>;
   /** States as JSON. */
   list(runtime: NativeRuntime): Promise<string[]>;
+  /** Has `warn` called with what must be told but is no failure. Must be set before other calls. */
+  onWarning(warn: (text: string) => void): void;
 }
 
 const require = createRequire(import.meta.url);
@@ -71,3 +73,4 @@ const load = require('node-gyp-build') as (root: string) => Binding;
 
 /** From build/Release or prebuilds of the package, whose root is above lib/ and dist/ alike. */
 export const binding = load(fileURLToPath(new URL('..', import.meta.url)));
+binding.onWarning((text) => process.emitWarning(text, 'TareWarning'));

@@ -63,7 +63,8 @@ export type ExecProcess = Pick<Process, 'args'> & Partial<Process>;
  * see it, and it lives on when they end, until it is deleted.
  *
  * The methods of one object take effect in the order of their calls. They reject with a
- * {@link TareError}.
+ * {@link TareError}. What must be told but is no failure, as an unknown capability in a
+ * configuration, is a warning of the process, by the name of `TareWarning`.
  *
  * The process of a container that this program creates is a child of it: its end raises SIGCHLD, as
  * that of any child, and it is reaped whether or not anybody waits. If this program ends in the

@@ -102,7 +102,7 @@ int wait_in_foreground(const HeldSignals& signals, StartedProcess process,
       if (errno == EINTR) continue;
       throw_errno("poll");
     }
-    if (polled[notification].revents != 0) take_notification(*notify);
+    if (notify != nullptr && polled[notification].revents != 0) take_notification(*notify);
     if (polled[signal_arrival].revents != 0) {
       take_signals(signals, process, terminal ? &*terminal : nullptr);
     }

@@ -62,7 +62,7 @@ std::optional<bool> parse_rootless(const std::string& text) {
 std::string parse_root(const Arguments& arguments) {
   if (!arguments.given(flag::root)) return {};
   const std::string given = arguments.text(flag::root);
-  const std::string root = absolute_path(given);
+  std::string root = absolute_path(given);
   if (given.empty() || root == "/") {
     throw Error(ErrorKind::invalid_argument,
                 "--root \"" + given + "\": must not be /, name a directory of its own");

@@ -60,6 +60,7 @@ constexpr auto op_names = std::to_array<const char*>({
     "seccomp",
     "find_program",
     "close_fds",
+    "default_signals",
     "announce",
     "start_gate",
     "exec",
@@ -349,6 +350,8 @@ class Printer {
         return "find " + first(op) + " in PATH";
       case OpCode::close_fds:
         return "close all other file descriptors at exec";
+      case OpCode::default_signals:
+        return "set every signal to its default action";
       case OpCode::announce:
         return "tell the host that exec follows";
       case OpCode::start_gate:

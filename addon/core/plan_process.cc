@@ -202,6 +202,7 @@ void add_program(PlanBuilder& builder, const Process& process,
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook) {
   const std::uint32_t path = builder.text(hook.path);
   builder.add(OpCode::find_program, "hook").str[0] = path;
+  builder.add(OpCode::default_signals);
   builder.add(OpCode::close_fds);
   builder.add(OpCode::announce);
   if (process.no_new_privileges) {

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "stub.h"
@@ -74,10 +75,27 @@ class KeptDumpable {
   int before_;
 };
 
-Fd init_image() {
-  static const std::string_view image(tare_init_image_start,
-                                      static_cast<std::size_t>(tare_init_image_end - tare_init_image_start));
-  return sealed_memfd("tare-init", image, true);
+/// init's image and its plan: see wire.h.
+struct Program {
+  Fd memfd;
+  std::size_t plan_offset = 0;
+  std::size_t plan_size = 0;
+};
+
+Program make_program(const Plan& plan) {
+  const std::string_view image(tare_init_image_start,
+                               static_cast<std::size_t>(tare_init_image_end - tare_init_image_start));
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::string bytes = plan.bytes();
+  Program program;
+  program.plan_offset = (image.size() + page - 1) / page * page;
+  program.plan_size = bytes.size();
+  std::string content;
+  content.reserve(program.plan_offset + bytes.size());
+  content.append(image).resize(program.plan_offset);
+  content.append(bytes);
+  program.memfd = sealed_memfd("tare-init", content, true);
+  return program;
 }
 
 Fd dev_null() { return open_file(AT_FDCWD, "/dev/null", O_RDWR); }
@@ -132,27 +150,28 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   init.plan_ = &plan;
   init.channel_ = Fd(channel[0]);
   const Fd theirs(channel[1]);
-  const Fd image = init_image();
-  const Fd plan_file = sealed_memfd("tare-plan", plan.bytes(), false);
-  // The seal leaves the offset at the end, and init reads from it.
-  lseek(plan_file.get(), 0, SEEK_SET);
+  const Program program = make_program(plan);
   Fd null;
   for (const int fd : options.stdio) {
     if (fd < 0 && !null) {
       null = dev_null();
     }
   }
-  std::vector<int> sources = fd_sources(options, null.get(), plan_file.get(), theirs.get());
+  std::vector<int> sources = fd_sources(options, null.get(), program.memfd.get(), theirs.get());
 
-  std::string base = std::to_string(3 + plan.preserved_fds());
-  std::string name = "tare-init";
-  std::array<char*, 3> argv = {name.data(), base.data(), nullptr};
+  std::array<std::string, 4> arguments = {"tare-init", std::to_string(3 + plan.preserved_fds()),
+                                          std::to_string(program.plan_offset),
+                                          std::to_string(program.plan_size)};
+  std::array<char*, 5> argv{};
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    argv[i] = arguments[i].data();
+  }
   alignas(16) std::array<unsigned char, stub_stack_size> stack;
 
   StubTask task;
   task.clone_flags = plan.clone_flags();
   task.cgroup = options.cgroup;
-  task.image = image.get();
+  task.image = program.memfd.get();
   task.sources = sources.data();
   task.source_count = sources.size();
   task.argv = argv.data();
@@ -189,8 +208,30 @@ Fd InitProcess::release() {
   return std::move(pidfd_);
 }
 
+namespace {
+
+/// The mask of SigIgn in /proc/PID/status; every signal where it cannot be read.
+std::uint64_t ignored_signals(pid_t pid) {
+  constexpr std::string_view field = "\nSigIgn:\t";
+  const auto status = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/status");
+  const std::size_t at = status.has_value() ? status->find(field) : std::string::npos;
+  std::uint64_t mask = 0;
+  if (at == std::string::npos ||
+      std::from_chars(status->data() + at + field.size(), status->data() + status->size(), mask, 16)
+              .ec != std::errc()) {
+    return ~std::uint64_t{0};
+  }
+  return mask;
+}
+
+}  // namespace
+
 void InitProcess::answer(wire::WaitTag tag) {
-  const wire::Answer answer{static_cast<std::uint32_t>(tag)};
+  wire::Answer answer;
+  answer.go = static_cast<std::uint32_t>(tag);
+  if (tag == wire::WaitTag::go) {
+    answer.ignored_signals = ignored_signals(pid_);
+  }
   // EPIPE: init has ended, and next_wait() knows why.
   if (send(channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL) < 0 && errno != EPIPE &&
       errno != ECONNRESET) {

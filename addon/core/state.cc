@@ -261,7 +261,15 @@ void StateDir::close_start_gate() {
   }
 }
 
-void StateDir::remove() { remove_tree(AT_FDCWD, path(), path()); }
+void StateDir::remove() {
+  // What most containers leave, without looking.
+  for (const char* name : {state_file, config_file}) {
+    unlinkat(dir_.get(), name, 0);
+  }
+  if (rmdir(path().c_str()) < 0) {
+    remove_tree(AT_FDCWD, path(), path());
+  }
+}
 
 std::optional<ProcessStat> process_stat(pid_t pid) {
   const auto text = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/stat");

@@ -128,7 +128,7 @@ bool arrange_fds(StubTask* task) noexcept {
       return false;
     }
   }
-  const long result = call(__NR_close_range, count, static_cast<long>(~0U), CLOSE_RANGE_CLOEXEC, 0, 0);
+  const long result = call(__NR_close_range, count, 0xffffffffL, CLOSE_RANGE_CLOEXEC, 0, 0);
   if (result < 0) {
     fail(task, result, "close_range");
     return false;

@@ -27,11 +27,16 @@ inline Outcome failure(long result, Step step) { return {static_cast<int>(-resul
 /// Fine where `result` is not negative.
 inline Outcome check(long result, Step step) { return result < 0 ? failure(result, step) : ok; }
 
-/// A file descriptor that is closed at the end of its scope.
+/// A file descriptor for the time of a scope. All are close-on-exec, and the start gate closes them too: one by one they
+/// are closed only where there are so many that the table would grow.
 class Handle {
  public:
   explicit Handle(long fd = -1) : fd_(static_cast<int>(fd)) {}
-  ~Handle() { close(); }
+  ~Handle() {
+    if (fd_ >= few) {
+      close();
+    }
+  }
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
   int get() const { return fd_; }
@@ -53,6 +58,7 @@ class Handle {
   }
 
  private:
+  static constexpr int few = 64;  // NR_OPEN_DEFAULT of the kernel: what a table holds before it grows
   int fd_;
 };
 
@@ -87,6 +93,9 @@ long open_parent(Context& context, const char* path, char* name, std::size_t siz
 
 // channel.cc
 void report(Context& context, std::uint32_t op, Outcome outcome);
+/// Sets the signals of `ignored` (bit N-1: signal N) to their default action. A disposition that the caller ignored
+/// would outlive execve(2); its handlers the clone has cleared.
+void reset_signals(std::uint64_t ignored);
 Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag);
 Outcome send_console(Context& context, std::uint32_t op, int master);
 Outcome announce(Context& context, std::uint32_t op);

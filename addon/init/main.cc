@@ -15,50 +15,27 @@ constexpr int prot_read = 1;
 
 Context context;
 
-int parse_number(const char* text) {
-  int number = 0;
+unsigned long parse_number(const char* text) {
+  unsigned long number = 0;
   for (; *text >= '0' && *text <= '9'; ++text) {
-    number = number * 10 + (*text - '0');
+    number = number * 10 + static_cast<unsigned long>(*text - '0');
   }
   return number;
 }
 
-// Dispositions that the caller ignores would outlive execve(2), and so would its mask.
-void reset_signals() {
-  std::uint64_t none = 0;
-  sys::run(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0L, sizeof none);
-  struct {
-    void* handler = nullptr;
-    unsigned long flags = 0;
-    void* restorer = nullptr;
-    std::uint64_t mask = 0;
-  } action;
-  for (int number = 1; number <= 64; ++number) {
-    if (number != SIGKILL && number != SIGSTOP) {
-      sys::run(__NR_rt_sigaction, number, &action, 0L, sizeof none);
-    }
-  }
-}
-
-Outcome map_plan() {
+Outcome map_plan(unsigned long offset, unsigned long size) {
   const int fd = context.base + tare::wire::plan_fd_offset;
-  tare::wire::PlanHeader header;
-  const long got = sys::run(__NR_read, fd, &header, sizeof header);
-  if (got < 0) {
-    return failure(got, Step::read);
-  }
-  if (got != sizeof header || header.magic_number != tare::wire::magic) {
-    return {0, Step::bad_plan};
-  }
-  const long at = sys::run(__NR_mmap, 0L, static_cast<unsigned long>(header.size), prot_read,
-                           map_private, fd, 0L);
+  const long at = sys::run(__NR_mmap, 0L, size, prot_read, map_private, fd, offset);
   if (at < 0 && at > -4096) {
     return failure(at, Step::mmap);
   }
   const char* begin = reinterpret_cast<const char*>(at);
   context.plan = reinterpret_cast<const tare::wire::PlanHeader*>(begin);
-  context.ops = reinterpret_cast<const Op*>(begin + header.ops_offset);
-  context.strings = begin + header.strings_offset;
+  if (context.plan->magic_number != tare::wire::magic || context.plan->size != size) {
+    return {0, Step::bad_plan};
+  }
+  context.ops = reinterpret_cast<const Op*>(begin + context.plan->ops_offset);
+  context.strings = begin + context.plan->strings_offset;
   return ok;
 }
 
@@ -157,6 +134,9 @@ Outcome execute_process_op(std::uint32_t index, const Op& op) {
       return do_seccomp(context, op);
     case OpCode::find_program:
       return do_find_program(context, op);
+    case OpCode::default_signals:
+      reset_signals(~std::uint64_t{0});
+      return ok;
     case OpCode::announce:
       return announce(context, index);
     case OpCode::close_fds:
@@ -188,15 +168,16 @@ extern "C" [[noreturn]] void init_main(long* stack);
 extern "C" [[noreturn]] void init_main(long* stack) {
   const long argc = stack[0];
   char** argv = reinterpret_cast<char**>(stack + 1);
-  if (argc < 2) {
+  if (argc < 4) {
     sys::exit(1);
   }
-  context.base = parse_number(argv[1]);
+  context.base = static_cast<int>(parse_number(argv[1]));
   context.channel = context.base + tare::wire::channel_fd_offset;
-  reset_signals();
+  std::uint64_t none = 0;
+  sys::run(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0L, sizeof none);
   sys::run(__NR_prctl, PR_SET_NAME, "tare:init", 0, 0, 0);
   sys::run(__NR_umask, 0);
-  Outcome outcome = map_plan();
+  Outcome outcome = map_plan(parse_number(argv[2]), parse_number(argv[3]));
   if (outcome.failed()) {
     report(context, 0, outcome);
     sys::exit(1);

@@ -81,8 +81,8 @@ ContainerObject::ContainerObject(const Napi::CallbackInfo& info)
     : ObjectWrap(info), handle_(*info[0].As<Napi::External<Shared>>().Data()) {}
 
 Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
-  auto handle = std::make_shared<Handle>(runtime_from(info[0]),
-                                         info[1].As<Napi::String>().Utf8Value());
+  auto handle =
+      std::make_shared<Handle>(runtime_from(info[0]), info[1].As<Napi::String>().Utf8Value());
   return promise_in_order(
       info.Env(), handle,
       [handle, options = create_options_from(info[2])] {
@@ -93,8 +93,8 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ContainerObject::open(const Napi::CallbackInfo& info) {
-  auto handle = std::make_shared<Handle>(runtime_from(info[0]),
-                                         info[1].As<Napi::String>().Utf8Value());
+  auto handle =
+      std::make_shared<Handle>(runtime_from(info[0]), info[1].As<Napi::String>().Utf8Value());
   return promise_in_order(
       info.Env(), handle,
       [handle] {
@@ -165,7 +165,7 @@ Napi::Value ContainerObject::exec(const Napi::CallbackInfo& info) {
       info.Env(), handle_,
       [handle = handle_, request = exec_request_from(info[0])]() mutable {
         StartedProcess started = exec_in(*handle, request);
-        return Started{started.pid, Reaper::instance().watch(std::move(started.pidfd), true)};
+        return Started{started.pid, Watched::watch(std::move(started.pidfd), true)};
       },
       [](Napi::Env env, const Started& started) {
         return ProcessObject::make(env, started.pid, started.watched);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "module.h"
 #include "tare/error.h"
 
 namespace tare::node {
@@ -55,6 +56,10 @@ Runtime runtime_from(const Napi::Value& value) {
   runtime.root = string_of(object, "root");
   const Napi::Value rootless = object.Get("rootless");
   if (!rootless.IsUndefined()) runtime.rootless = rootless.As<Napi::Boolean>().Value();
+  runtime.warn = [loop = AddonData::of(value.Env()).loop](const std::string& text) {
+    loop->post(
+        [text](Napi::Env env) { AddonData::of(env).warn.Call({Napi::String::New(env, text)}); });
+  };
   return runtime;
 }
 

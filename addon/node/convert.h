@@ -8,11 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "reaper.h"
 #include "tare/container.h"
+#include "watched.h"
 
 namespace tare::node {
 
+/// Its warnings go to AddonData::warn.
 Runtime runtime_from(const Napi::Value& value);
 CreateOptions create_options_from(const Napi::Value& value);
 

@@ -5,18 +5,23 @@
 
 namespace tare::node {
 
-using Completion = std::function<void(Napi::Env)>;
-
 EventLoop::EventLoop(Napi::Env env) : env_(env) {
-  const napi_status status = napi_create_threadsafe_function(
-      env, nullptr, nullptr, Napi::String::New(env, "tare"), 0, 1, nullptr, nullptr, this, execute,
-      &function_);
+  const napi_status status =
+      napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "tare"), 0, 1,
+                                      nullptr, nullptr, this, execute, &function_);
   NAPI_THROW_IF_FAILED_VOID(env, status);
   napi_unref_threadsafe_function(env, function_);
 }
 
 void EventLoop::expect() {
   if (expected_++ == 0) napi_ref_threadsafe_function(env_, function_);
+}
+
+void EventLoop::complete(Completion completion) {
+  post([this, completion = std::move(completion)](Napi::Env env) {
+    if (--expected_ == 0) napi_unref_threadsafe_function(env, function_);
+    completion(env);
+  });
 }
 
 void EventLoop::post(Completion completion) {
@@ -34,12 +39,9 @@ void EventLoop::close() {
   function_ = nullptr;
 }
 
-/// Node calls it without an environment for what is left when that ends.
-void EventLoop::execute(napi_env env, napi_value /*callback*/, void* loop, void* completion) {
+void EventLoop::execute(napi_env env, napi_value /*callback*/, void* /*loop*/, void* completion) {
   const std::unique_ptr<Completion> owned(static_cast<Completion*>(completion));
   if (env == nullptr) return;
-  auto* const self = static_cast<EventLoop*>(loop);
-  if (--self->expected_ == 0) napi_unref_threadsafe_function(env, self->function_);
   const Napi::HandleScope scope(env);
   try {
     (*owned)(Napi::Env(env));

@@ -18,14 +18,19 @@ class EventLoop {
   EventLoop& operator=(const EventLoop&) = delete;
   ~EventLoop() = default;
 
-  /// From the environment's thread: one completion will be posted, until then the loop lives on.
+  using Completion = std::function<void(Napi::Env)>;
+
+  /// From the environment's thread: something will be completed, until then the loop lives on.
   void expect();
-  /// From any thread: has `completion` executed on the environment's.
-  void post(std::function<void(Napi::Env)> completion);
+  /// From any thread: has `completion` of what was expected executed on the environment's.
+  void complete(Completion completion);
+  /// From any thread: the same of what was not expected.
+  void post(Completion completion);
   /// From the environment's thread, when it ends.
   void close();
 
  private:
+  /// Executes a completion. Node calls it without an environment for what is left when that ends.
   static void execute(napi_env env, napi_value callback, void* loop, void* completion);
 
   std::mutex mutex_;

@@ -22,9 +22,10 @@ void Handle::submit(std::function<void()> task) {
 void Handle::run_tasks() {
   std::unique_lock lock(mutex_);
   do {
-    const std::function<void()> task = std::move(tasks_.front());
+    std::function<void()> task = std::move(tasks_.front());
     lock.unlock();
     task();
+    task = nullptr;
     lock.lock();
     tasks_.pop_front();
   } while (!tasks_.empty());
@@ -46,13 +47,13 @@ Handle::Use::Use(Handle& handle) : held_(handle.created_ ? &*handle.created_ : n
 
 void Handle::create(const CreateOptions& options) {
   created_.emplace(Container::create(runtime_, id_, options));
-  set_init(Reaper::instance().watch(created_->take_init().pidfd, true));
+  set_init(Watched::watch(created_->take_init().pidfd, true));
 }
 
 std::shared_ptr<Watched> Handle::watch_init() {
   Use container(*this);
   try {
-    set_init(Reaper::instance().watch(container->pidfd(), false));
+    set_init(Watched::watch(container->pidfd(), false));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::bad_status) throw;
   }

@@ -8,9 +8,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
-#include "reaper.h"
 #include "tare/container.h"
+#include "watched.h"
 
 namespace tare::node {
 

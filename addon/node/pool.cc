@@ -2,11 +2,18 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#include "tare/error.h"
 
 namespace tare::node {
 
@@ -15,6 +22,7 @@ namespace {
 constexpr std::chrono::milliseconds patience{20};
 constexpr unsigned max_threads = 128;
 
+/// Threads started meanwhile get no signals: those are the business of the host program's own.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
@@ -30,104 +38,132 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-}  // namespace
-
-void start_thread(void (*main)(void*), void* argument) {
-  const SignalsBlocked blocked;
-  std::thread(main, argument).detach();
+Fd checked(int fd, const char* syscall) {
+  if (fd < 0) throw_errno(syscall);
+  return Fd(fd);
 }
+
+}  // namespace
 
 Pool& Pool::instance() {
   static Pool* const pool = new Pool;
   return *pool;
 }
 
-Pool::Pool() : slots_(std::max(2U, std::thread::hardware_concurrency())) {}
+Pool::Pool()
+    : epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      submitted_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+      patience_(checked(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create")),
+      slots_(std::max(2U, std::thread::hardware_concurrency())) {
+  for (const int fd : {submitted_.get(), patience_.get()}) {
+    // Edge-triggered: each write wakes one thread, and nobody needs to read.
+    epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.ptr = nullptr}};
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw_errno("epoll_ctl");
+  }
+}
 
 void Pool::submit(std::function<void()> task) {
   std::unique_lock lock(mutex_);
+  if (threads_ == 0) add_thread();
   queue_.push_back(std::move(task));
-  if (idle_ > 0) {
-    lock.unlock();  // else the thread would wake only to wait for the lock
-    changed_.notify_one();
-    return;
-  }
-  try {
-    add_thread();
-  } catch (...) {
-    // Those that are there will come to it.
-    if (threads_ > 0) return;
-    queue_.pop_back();
-    throw;
-  }
+  const bool has_slot = counted_ < slots_;
+  if (!has_slot) call_for_more();
+  lock.unlock();  // else the thread would wake only to wait for the lock
+  if (has_slot) eventfd_write(submitted_.get(), 1);
 }
 
+void Pool::watch(int fd, Source& source) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (threads_ == 0) add_thread();
+  }
+  epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data = {.ptr = &source}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw_errno("epoll_ctl");
+}
+
+void Pool::forget(int fd) noexcept { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
 void Pool::add_thread() {
-  if (threads_ == max_threads) return;
-  start_thread([](void* pool) { static_cast<Pool*>(pool)->work(); }, this);
+  const SignalsBlocked blocked;
+  std::thread([this] { work(); }).detach();
   ++threads_;
 }
 
+void Pool::ensure_idle_thread() noexcept {
+  if (busy_ < threads_ || threads_ == max_threads) return;
+  try {
+    add_thread();
+  } catch (const std::system_error&) {
+    // Then what comes waits for a thread that is busy now.
+  }
+}
+
 void Pool::work() {
-  std::unique_lock lock(mutex_);
   for (;;) {
-    wait_for_task(lock);
-    if (queue_.empty()) break;
-    run_task(lock);
-  }
-  --threads_;
-}
-
-/// Returns when there is a task and a slot for it, or when this thread is one too many.
-void Pool::wait_for_task(std::unique_lock<std::mutex>& lock) {
-  while (queue_.empty() || counted_ >= slots_) {
-    if (queue_.empty() && idle_ > slots_) return;
-    ++idle_;
-    if (queue_.empty() || has_lookout_) {
-      changed_.wait(lock);
+    epoll_event event;
+    if (epoll_wait(epoll_.get(), &event, 1, -1) != 1) continue;
+    std::unique_lock lock(mutex_);
+    ++busy_;
+    if (event.data.ptr == nullptr) {
+      run_tasks(lock);
     } else {
-      has_lookout_ = true;
-      changed_.wait_until(lock, discount_waiting());
-      has_lookout_ = false;
-      discount_waiting();
+      ensure_idle_thread();
+      lock.unlock();
+      static_cast<Source*>(event.data.ptr)->ready();
+      lock.lock();
     }
-    --idle_;
+    --busy_;
+    if (threads_ - busy_ <= slots_ + 1) continue;
+    --threads_;
+    return;
   }
 }
 
-void Pool::run_task(std::unique_lock<std::mutex>& lock) {
-  std::function<void()> task = std::move(queue_.front());
-  queue_.pop_front();
-  const auto running = running_.insert(running_.end(), Running{Clock::now()});
-  ++counted_;
-  // Another thread must stand by, to run the next task or to look out for a slot.
-  const bool wake = !queue_.empty() && idle_ > 0;
-  if (!queue_.empty() && idle_ == 0) {
-    try {
-      add_thread();
-    } catch (const std::system_error&) {
-      // Then the next task waits for this one.
-    }
+/// Runs tasks as long as there are some and a slot for them.
+void Pool::run_tasks(std::unique_lock<std::mutex>& lock) {
+  discount_waiting();
+  while (!queue_.empty() && counted_ < slots_) {
+    std::function<void()> task = std::move(queue_.front());
+    queue_.pop_front();
+    const auto running = running_.insert(running_.end(), Running{Clock::now()});
+    ++counted_;
+    ensure_idle_thread();
+    if (!queue_.empty()) call_for_more();
+    lock.unlock();
+    task();
+    task = nullptr;
+    lock.lock();
+    if (running->counts) --counted_;
+    running_.erase(running);
   }
-  lock.unlock();
-  if (wake) changed_.notify_one();
-  task();
-  task = nullptr;
-  lock.lock();
-  if (running->counts) --counted_;
-  running_.erase(running);
+  if (!queue_.empty()) call_for_more();
 }
 
-/// Takes their slots from the tasks that have run for too long; returns when the next one will have.
-Pool::Clock::time_point Pool::discount_waiting() {
+/// Takes their slots from the tasks that have run for too long.
+void Pool::discount_waiting() {
   const Clock::time_point now = Clock::now();
   for (Running& running : running_) {
     if (!running.counts) continue;
-    if (now - running.since < patience) return running.since + patience;
+    if (now - running.since < patience) break;
     running.counts = false;
     --counted_;
   }
-  return now;
+}
+
+/// Sees to it that a thread comes for the queue: now where there is a slot, else when the oldest
+/// task that counts will have lost its own. (If one ends before, its thread goes on by itself.)
+void Pool::call_for_more() {
+  if (counted_ < slots_) {
+    eventfd_write(submitted_.get(), 1);
+    return;
+  }
+  const auto oldest =
+      std::ranges::find_if(running_, [](const Running& running) { return running.counts; });
+  const auto due = std::chrono::nanoseconds((oldest->since + patience).time_since_epoch()).count();
+  const itimerspec timer = {
+      .it_interval = {},
+      .it_value = {.tv_sec = due / 1'000'000'000, .tv_nsec = due % 1'000'000'000}};
+  timerfd_settime(patience_.get(), TFD_TIMER_ABSTIME, &timer, nullptr);
 }
 
 }  // namespace tare::node

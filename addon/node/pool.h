@@ -1,30 +1,48 @@
 /// \file
-/// Threads for the core's blocking calls. Not libuv's: its four are the host program's own, and a
-/// few containers with slow hooks would take them all.
+/// Threads for the core's blocking calls and for the ends of processes. Not libuv's: its four are
+/// the host program's own, and a few containers with slow hooks would take them all.
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <list>
 #include <mutex>
 
+#include "tare/container.h"
+
 namespace tare::node {
 
-/// Starts a detached thread that gets no signals: they are the business of the host program's own.
-void start_thread(void (*main)(void*), void* argument);
+/// A file descriptor that a pool thread waits for.
+class Source {
+ public:
+  Source() = default;
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+  virtual ~Source() = default;
+  /// Called once, by a pool thread, when the file descriptor is readable. May block.
+  virtual void ready() noexcept = 0;
+};
 
 /// One for the process, shared by all its environments, and never destroyed: exit(3) must not wait
-/// for a hook. Tasks begin in the order of their submission. They must not throw.
+/// for a hook.
 ///
 /// Only so many tasks run at once as leave the event loop its turn on the processors. A task that
 /// has run for `patience` waits for something else than a processor, and no longer counts.
+///
+/// Idle threads all wait at one epoll instance, which wakes the one that came last: its memory is
+/// most likely still in the caches. One is always there.
 class Pool {
  public:
   static Pool& instance();
+  /// Has a thread call `task`, which must not throw. Tasks begin in the order of their submission.
   /// Throws std::system_error where no thread can be had.
   void submit(std::function<void()> task);
+  /// Has a thread call `source.ready()` when `fd` is readable. Throws `system`.
+  void watch(int fd, Source& source);
+  /// To be called before a watched fd is closed. Closing alone would not do while a child between
+  /// clone(2) and execve(2) has a copy of it.
+  void forget(int fd) noexcept;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -35,20 +53,23 @@ class Pool {
 
   Pool();
   void add_thread();
+  void ensure_idle_thread() noexcept;
   void work();
-  void wait_for_task(std::unique_lock<std::mutex>& lock);
-  void run_task(std::unique_lock<std::mutex>& lock);
-  Clock::time_point discount_waiting();
+  void run_tasks(std::unique_lock<std::mutex>& lock);
+  void discount_waiting();
+  void call_for_more();
+
+  Fd epoll_;
+  Fd submitted_;  // an eventfd: there is a task and a slot for it
+  Fd patience_;   // a timerfd: a running task may have lost its slot
 
   std::mutex mutex_;
-  std::condition_variable changed_;
   std::deque<std::function<void()>> queue_;
-  std::list<Running> running_;
+  std::list<Running> running_;  // oldest first
   unsigned slots_;
   unsigned counted_ = 0;  // of running_
   unsigned threads_ = 0;
-  unsigned idle_ = 0;  // of threads_
-  bool has_lookout_ = false;
+  unsigned busy_ = 0;  // of threads_
 };
 
 }  // namespace tare::node

@@ -14,16 +14,17 @@ Napi::Promise promise_of_end(Napi::Env env, Watched& watched) {
   const std::shared_ptr<EventLoop> loop = AddonData::of(env).loop;
   loop->expect();
   watched.when_ended([deferred, loop](const Exit& exit) {
-    loop->post([deferred, exit](Napi::Env there) { deferred.Resolve(exit_value(there, exit)); });
+    loop->complete(
+        [deferred, exit](Napi::Env there) { deferred.Resolve(exit_value(there, exit)); });
   });
   return deferred.Promise();
 }
 
 Napi::Function ProcessObject::define(Napi::Env env) {
-  return DefineClass(env, "Process",
-                     {InstanceAccessor<&ProcessObject::pid>("pid"),
-                      InstanceMethod<&ProcessObject::wait>("wait"),
-                      InstanceMethod<&ProcessObject::kill>("kill")});
+  return DefineClass(
+      env, "Process",
+      {InstanceAccessor<&ProcessObject::pid>("pid"), InstanceMethod<&ProcessObject::wait>("wait"),
+       InstanceMethod<&ProcessObject::kill>("kill")});
 }
 
 Napi::Object ProcessObject::make(Napi::Env env, pid_t pid, std::shared_ptr<Watched> watched) {

@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "reaper.h"
+#include "watched.h"
 
 namespace tare::node {
 

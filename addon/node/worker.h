@@ -61,11 +61,11 @@ Napi::Promise promise_for(Napi::Env env, Submit submit, Work work, Convert conve
   try {
     submit([operation, loop] {
       operation->run();
-      loop->post([operation](Napi::Env there) { operation->settle(there); });
+      loop->complete([operation](Napi::Env there) { operation->settle(there); });
     });
   } catch (...) {
     operation->failure = std::current_exception();
-    loop->post([operation](Napi::Env there) { operation->settle(there); });
+    loop->complete([operation](Napi::Env there) { operation->settle(there); });
   }
   return operation->deferred.Promise();
 }

@@ -66,6 +66,7 @@ enum class OpCode : std::uint16_t {
   seccomp,       ///< str[0] = n bytes of struct sock_filter, a = flags
   find_program,  ///< str[0] as in argv[0], str[1] search path: look it up, keep its path for exec
   close_fds,     ///< mark every fd beyond stdio and the preserved ones close-on-exec
+  default_signals,  ///< no signal is ignored any more (a plan with WaitTag::go does it there)
   announce,      ///< tell the host that only the last, silent steps remain (Report executing)
   start_gate,    ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
   exec,          ///< str[0] = argv, n strings; str[1] = envp, a strings: execve(2) of what find_program found
@@ -117,8 +118,9 @@ struct PlanHeader {
 };
 static_assert(sizeof(PlanHeader) == 32);
 
-/// init finds its fds at BASE = 3 + preserved: BASE the plan, BASE+1 the channel, BASE+2… the passed fds in order.
-/// BASE is argv[1], in decimal.
+/// init's image and its plan lie in one sealed memfd, the plan at a page's beginning. init finds its fds at
+/// BASE = 3 + preserved: BASE that memfd, BASE+1 the channel, BASE+2… the passed fds in order. Its arguments are BASE, the
+/// plan's offset and the plan's size, in decimal.
 inline constexpr int plan_fd_offset = 0;
 inline constexpr int channel_fd_offset = 1;
 inline constexpr int passed_fds_offset = 2;
@@ -150,6 +152,10 @@ static_assert(sizeof(Report) == 256);
 /// From the host to init: the answer to `waiting`. Anything else, or the end of the channel, ends init.
 struct Answer {
   std::uint32_t go = 0;  ///< the WaitTag that is answered
+  std::uint32_t reserved = 0;
+  /// With WaitTag::go: bit N-1 is set where init ignores signal N, as the host's caller did. The host looks while init
+  /// is busy; asking for each of 64 signals would cost init as many system calls.
+  std::uint64_t ignored_signals = 0;
 };
 
 /// What init writes to the answer FIFO of start_gate if what follows it fails; it writes nothing on success, and

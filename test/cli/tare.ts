@@ -117,11 +117,13 @@ export class Sandbox {
   private readonly mountsBefore = readFileSync('/proc/self/mountinfo', 'utf8');
   private bundles = 0;
 
+  private readonly onTerminate = (): void => {
+    this.remove();
+    process.exit(128 + 15);
+  };
+
   constructor() {
-    process.once('SIGTERM', () => {
-      this.remove();
-      process.exit(128 + 15);
-    });
+    process.once('SIGTERM', this.onTerminate);
   }
 
   /** A container id that no other test has. */
@@ -190,6 +192,7 @@ export class Sandbox {
   }
 
   remove(): void {
+    process.off('SIGTERM', this.onTerminate);
     for (const id of entries(this.root)) this.tare(['delete', '--force', id]);
     rmSync(this.directory, { recursive: true, force: true });
   }

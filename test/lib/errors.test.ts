@@ -1,5 +1,6 @@
 /** Each kind of error as a program sees it, and that nothing stays of what failed. */
 import { Containers, failure, whyNot } from './containers.js';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
@@ -146,4 +147,16 @@ t.test('system calls', options, async (t) => {
   t.match(unread.message, /config\.json/);
   mkdirSync(join(bundle, 'config.json'));
   t.match((await failure(containers.create('a', bundle))).message, /config\.json/);
+});
+
+t.test('warnings', options, async (t) => {
+  const containers = new Containers(t);
+  const warned = once(process, 'warning') as Promise<[Error]>;
+  const bundle = containers.bundle(['true'], (config) => {
+    config.process.capabilities!['bounding']!.push('CAP_NONSENSE');
+  });
+  t.same(await containers.run('a', bundle), { exitCode: 0, signal: null });
+  const [warning] = await warned;
+  t.equal(warning.name, 'TareWarning');
+  t.match(warning.message, /CAP_NONSENSE/);
 });

@@ -120,6 +120,7 @@ export class Vm {
     const qemu = findExecutable('qemu-system-x86_64');
     if (!qemu)
       throw new Unavailable('qemu-system-x86_64 is not installed: apt-get install qemu-system-x86');
+    const kernel = await obtainKernel();
     const rootSocket = join(this.#directory, 'root');
     this.#children.push(await shareMachine(rootSocket));
     const ports = this.#listen();
@@ -127,7 +128,7 @@ export class Vm {
     this.#launch(
       qemu,
       qemuArguments({
-        kernel: await obtainKernel(),
+        kernel,
         memory: this.#options.memory ?? 2048,
         cpus: this.#options.cpus ?? 2,
         rootSocket,
@@ -138,12 +139,12 @@ export class Vm {
     );
     const ready = (async () => {
       await ports;
+      // The sockets have served: nothing stays even if this process is killed.
+      rmSync(this.#directory, { recursive: true });
       await line(this.#ports.control);
     })();
     await this.#within(ready, bootTimeout, 'the guest was not ready');
     this.bootTime = performance.now() - started;
-    // The sockets have served: nothing stays even if this process is killed.
-    rmSync(this.#directory, { recursive: true });
   }
 
   /** One Unix socket for each port, to which QEMU connects; resolves when it has. */
