@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 
 #include "container_impl.h"
@@ -89,6 +90,8 @@ Error no_such_container(const std::string& id, const std::string& root) {
   return Error(ErrorKind::not_found, "container " + id + " does not exist (in " + root + ")")
       .with_path(root + "/" + id);
 }
+
+Unlock::~Unlock() { dir_.unlock(); }
 
 Locked::Locked(StateDir& dir, const Runtime& runtime) : dir_(dir) {
   if (!dir_.lock()) {
@@ -190,14 +193,21 @@ std::vector<ContainerState> Container::list(const Runtime& runtime) {
   const Runtime resolved = resolve_runtime(runtime);
   std::vector<ContainerState> states;
   for (const std::string& id : StateDir::list(resolved.root)) {
-    auto dir = StateDir::open(resolved.root, id);
-    auto record = dir.has_value() ? dir->read() : std::nullopt;
-    if (record.has_value()) {
-      Impl impl;
-      impl.runtime = resolved;
-      impl.dir = std::move(*dir);
-      impl.record = std::move(*record);
-      states.push_back(impl.state());
+    try {
+      auto dir = StateDir::open(resolved.root, id);
+      auto record = dir.has_value() ? dir->read() : std::nullopt;
+      if (record.has_value()) {
+        Impl impl;
+        impl.runtime = resolved;
+        impl.dir = std::move(*dir);
+        impl.record = std::move(*record);
+        states.push_back(impl.state());
+      }
+    } catch (const Error& error) {
+      // One that is damaged, or being deleted, must not hide the others.
+      if (resolved.warn) {
+        resolved.warn(error.what());
+      }
     }
   }
   return states;
@@ -248,6 +258,22 @@ Fd Container::pidfd() const {
   return pidfd;
 }
 
+pid_t pid_inside(pid_t pid) {
+  constexpr std::string_view field = "\nNSpid:\t";
+  const auto status = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/status");
+  const std::size_t at = status.has_value() ? status->find(field) : std::string::npos;
+  if (at == std::string::npos) {
+    return pid;
+  }
+  // One number for each nested pid namespace, the innermost last.
+  const std::string_view line =
+      std::string_view(*status).substr(at + field.size(), status->find('\n', at + 1) - at - field.size());
+  pid_t inside = pid;
+  const std::size_t last = line.rfind('\t') + 1;
+  std::from_chars(line.data() + last, line.data() + line.size(), inside);
+  return inside;
+}
+
 namespace {
 
 /// Hooks in the container need its config; most containers have none.
@@ -257,7 +283,7 @@ void run_start_hooks(const Spec& spec, const StateRecord& record, int pidfd, int
   }
   Host host = find_host(record.bundle, find_cgroup_host());
   complete_host(host, spec, *spec.process);
-  const pid_t pid = spec.has_namespace(NamespaceType::pid) ? 1 : record.pid;
+  const pid_t pid = pid_inside(record.pid);
   run_container_hooks("startContainer", spec.hooks.start_container,
                       hook_state(record, Status::created, pid), spec, host, pidfd, cgroup);
 }
@@ -325,7 +351,9 @@ void Container::kill(int signal, bool all) {
     if (!all) {
       throw Error(ErrorKind::bad_status, "container not running");
     }
-    if (cgroup) {
+    if (cgroup && signal == SIGKILL) {
+      cgroup.kill_all();
+    } else if (cgroup) {
       cgroup.signal_all(signal);
     }
     return;
@@ -348,7 +376,13 @@ void Container::kill(int signal, bool all) {
 
 void Container::remove(bool force) {
   const Doing doing("delete", id());
-  const Locked locked(impl_->dir, impl_->runtime);
+  if (!impl_->dir.lock()) {
+    if (force) {
+      return;  // somebody else was quicker
+    }
+    throw no_such_container(id(), impl_->runtime.root);
+  }
+  const Unlock unlock(impl_->dir);
   const Status status = impl_->status();
   if (!force && (status == Status::running || status == Status::paused)) {
     throw Error(ErrorKind::bad_status,
@@ -371,16 +405,35 @@ void Container::remove(bool force) {
   }
   const std::vector<Hook> poststop =
       impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
-  const std::string state = hook_state(impl_->record, Status::stopped, 0);
   impl_->dir.remove();
-  for (const Hook& hook : poststop) {
+  run_poststop_hooks(poststop, impl_->record, impl_->runtime);
+}
+
+void run_poststop_hooks(const std::vector<Hook>& hooks, const StateRecord& record,
+                        const Runtime& runtime) {
+  const std::string state = hooks.empty() ? "" : hook_state(record, Status::stopped, 0);
+  for (std::size_t i = 0; i < hooks.size(); ++i) {
     try {
-      run_host_hooks("poststop", {hook}, state, impl_->record.bundle);
+      run_host_hook("poststop", i, hooks[i], state, record.bundle);
     } catch (const Error& error) {
-      impl_->warn(error.what());
+      if (runtime.warn) {
+        runtime.warn(error.what());
+      }
     }
   }
 }
+
+namespace {
+
+bool is_whole(const StateDir& dir) {
+  try {
+    return dir.read().has_value();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
 
 bool remove_leftovers(const Runtime& runtime, const std::string& id) {
   const Runtime resolved = resolve_runtime(runtime);
@@ -390,6 +443,18 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id) {
   }
   if (!dir->lock()) {
     return false;
+  }
+  if (is_whole(*dir)) {
+    // Its create() has come to its end since the caller looked.
+    dir->unlock();
+    Container::open(runtime, id).remove(true);
+    return true;
+  }
+  // An init that was not yet let go ends with its create(). Hooks, and what they started, may be in the cgroup.
+  Cgroup cgroup = Cgroup::open(find_cgroup_host(), dir->noted_cgroup());
+  if (cgroup) {
+    cgroup.kill_all();
+    cgroup.remove();
   }
   dir->remove();
   return true;

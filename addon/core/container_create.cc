@@ -105,7 +105,8 @@ void add_notify_mount(Bundle& bundle, const std::string& directory) {
 /// Undoes what was made so far unless `keep()` is called. Members end in reverse order: init first.
 class HalfMade {
  public:
-  explicit HalfMade(StateDir& dir) : dir_(dir) {}
+  HalfMade(StateDir& dir, const StateRecord& record, const Spec& spec, const Runtime& runtime)
+      : dir_(dir), record_(record), spec_(spec), runtime_(runtime) {}
   ~HalfMade() {
     if (kept_) {
       return;
@@ -123,22 +124,31 @@ class HalfMade {
       dir_.remove();
     } catch (const Error&) {
     }
+    if (hooks_ran_) {
+      run_poststop_hooks(spec_.hooks.poststop, record_, runtime_);
+    }
   }
   HalfMade(const HalfMade&) = delete;
   HalfMade& operator=(const HalfMade&) = delete;
 
   Cgroup& cgroup() { return cgroup_; }
   InitProcess& process(InitProcess&& process) { return process_.emplace(std::move(process)); }
+  /// From here on failure is the end of a container (runtime.md "Lifecycle"), and its poststop hooks are run.
+  void hooks_run() { hooks_ran_ = true; }
   void keep() { kept_ = true; }
 
  private:
   StateDir& dir_;
+  const StateRecord& record_;
+  const Spec& spec_;
+  const Runtime& runtime_;
   Cgroup cgroup_;
   std::optional<InitProcess> process_;
+  bool hooks_ran_ = false;
   bool kept_ = false;
 };
 
-StateRecord make_record(const Bundle& bundle, const std::string& id) {
+StateRecord make_record(const Bundle& bundle, const std::string& id, bool no_new_keyring) {
   StateRecord record;
   record.id = id;
   record.bundle = bundle.path;
@@ -150,6 +160,7 @@ StateRecord make_record(const Bundle& bundle, const std::string& id) {
   const Hooks& hooks = bundle.spec.hooks;
   record.has_hooks =
       !hooks.start_container.empty() || !hooks.poststart.empty() || !hooks.poststop.empty();
+  record.no_new_keyring = no_new_keyring;
   record.own_pid_namespace = bundle.spec.makes_namespace(NamespaceType::pid);
   return record;
 }
@@ -161,9 +172,9 @@ void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& h
   run_host_hooks("prestart", spec.hooks.prestart, state, record.bundle);
   run_host_hooks("createRuntime", spec.hooks.create_runtime, state, record.bundle);
   if (!spec.hooks.create_container.empty()) {
-    const pid_t pid = spec.has_namespace(NamespaceType::pid) ? 1 : init.pid();
     run_container_hooks("createContainer", spec.hooks.create_container,
-                        hook_state(record, Status::creating, pid), spec, host, init.pidfd(), cgroup);
+                        hook_state(record, Status::creating, pid_inside(init.pid())), spec, host,
+                        init.pidfd(), cgroup);
   }
 }
 
@@ -415,7 +426,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   const std::string cgroup_path = cgroup_path_for(bundle.spec, id, cgroups);
 
   impl->dir = StateDir::create(runtime.root, id);
-  HalfMade half_made(impl->dir);
+  HalfMade half_made(impl->dir, impl->record, bundle.spec, runtime);
   if (options.notify) {
     add_notify_mount(bundle, impl->dir.make_notify_directory());
   }
@@ -426,6 +437,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   half_made.cgroup() = Cgroup::create(cgroups, cgroup_path, resources, tolerate);
   Cgroup& cgroup = half_made.cgroup();
   if (cgroup) {
+    impl->dir.note_cgroup(cgroup.path());
     host.cgroup_dir = cgroups.mount_point.empty() ? "" : cgroups.mount_point + cgroup.path();
   }
 
@@ -444,7 +456,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   owned.clear();
 
   // From here on init works off its plan; what the host still has to do runs beside it.
-  impl->record = make_record(bundle, id);
+  impl->record = make_record(bundle, id, options.no_new_keyring);
   impl->record.pid = init.pid();
   impl->record.cgroup_path = cgroup.path();
   grant_host_rights(init, plan, bundle.spec, *bundle.spec.process, host);
@@ -457,6 +469,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   if (has_wait(plan, wire::WaitTag::hooks)) {
     while (init.next_wait() != wire::WaitTag::hooks) {
     }
+    half_made.hooks_run();
     run_create_hooks(bundle.spec, impl->record, host, init, cgroup.fd());
     init.answer(wire::WaitTag::hooks);
   }

@@ -78,8 +78,13 @@ Cgroup open_exec_cgroup(const StateRecord& record, const std::optional<std::stri
     }
     return {};
   }
+  const CgroupHost host = find_cgroup_host();
   const std::string path = record.cgroup_path + requested.value_or("");
-  Cgroup cgroup = Cgroup::open(find_cgroup_host(), path);
+  Cgroup cgroup = Cgroup::open(host, path);
+  if (!cgroup && !requested.has_value()) {
+    // Somebody moved the container's processes. Wherever they are now, the caller's own cgroup is wrong.
+    cgroup = Cgroup::open(host, cgroup_of(record.pid));
+  }
   if (!cgroup && requested.has_value()) {
     throw Error(ErrorKind::invalid_argument,
                 "--cgroup: " + *requested + ": the container has no such cgroup; make it first")
@@ -94,7 +99,8 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
   try {
     return spawn(plan, options);
   } catch (const Error& error) {
-    if (error.errnum() == ESRCH) {
+    // A pid namespace that has lost its init takes in nobody (ENOMEM).
+    if (error.errnum() == ESRCH || !open_process(record.pid, record.start_time)) {
       throw Error(ErrorKind::bad_status, "cannot exec in a stopped container");
     }
     if (error.errnum() != EBUSY || !may_fall_back) {
@@ -130,7 +136,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
   }
   ExecPlanOptions options;
   options.id = id();
-  options.no_new_keyring = given.no_new_keyring;
+  options.no_new_keyring = given.no_new_keyring || impl_->record.no_new_keyring;
   options.preserve_fds = static_cast<std::uint32_t>(given.stdio.preserved.size());
   options.extra_env = given.extra_env;
   const Plan plan = make_exec_plan(process, config, host, options);

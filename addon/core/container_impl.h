@@ -40,6 +40,24 @@ class Locked {
   StateDir& dir_;
 };
 
+/// Lets go of a lock at the end of its scope.
+class Unlock {
+ public:
+  explicit Unlock(StateDir& dir) : dir_(dir) {}
+  ~Unlock();
+  Unlock(const Unlock&) = delete;
+  Unlock& operator=(const Unlock&) = delete;
+
+ private:
+  StateDir& dir_;
+};
+
+/// The number that a process has in its own pid namespace.
+pid_t pid_inside(pid_t pid);
+/// One that fails is warned of, and the next one runs.
+void run_poststop_hooks(const std::vector<Hook>& hooks, const StateRecord& record,
+                        const Runtime& runtime);
+
 /// A runtime with its root filled in; refuses what is not implemented.
 Runtime resolve_runtime(const Runtime& runtime);
 std::string seccomp_cache_dir(const Runtime& runtime);

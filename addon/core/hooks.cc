@@ -41,15 +41,21 @@ std::vector<std::string> hook_args(const Hook& hook) {
 void run_host_hooks(std::string_view kind, const std::vector<Hook>& hooks, std::string_view state,
                     const std::string& working_directory) {
   for (std::size_t i = 0; i < hooks.size(); ++i) {
-    const Hook& hook = hooks[i];
-    ProgramOptions options;
-    options.path = hook.path;
-    options.env = hook.env;
-    options.input = state;
-    options.timeout = hook.timeout;
-    options.working_directory = working_directory;
-    check_result(run_program(hook_args(hook), options), hook, hook_name(kind, i));
+    run_host_hook(kind, i, hooks[i], state, working_directory);
   }
+}
+
+void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook, std::string_view state,
+                   const std::string& working_directory) {
+  ProgramOptions options;
+  options.path = hook.path;
+  if (!hook.env.empty()) {
+    options.env = hook.env;
+  }
+  options.input = state;
+  options.timeout = hook.timeout;
+  options.working_directory = working_directory;
+  check_result(run_program(hook_args(hook), options), hook, hook_name(kind, index));
 }
 
 void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks, std::string_view state,

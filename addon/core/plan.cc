@@ -102,6 +102,7 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   add_names_and_sysctls(builder);
   add_hidden_paths(builder);
 
+  add_home_directory(builder, process);
   add_credentials(builder, process, "process.");
   add_program(builder, process, options.extra_env, options.start_gate, "process.");
   return builder.take();
@@ -113,14 +114,12 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   builder.preserved_fds(options.preserve_fds);
 
   const bool in_user_namespace = spec.has_namespace(NamespaceType::user);
-  add_user_namespace_entry(builder, in_user_namespace && (!process.rlimits.empty() ||
-                                                          process.oom_score_adj.has_value()));
+  add_user_namespace_entry(
+      builder, in_user_namespace && (!process.rlimits.empty() || process.oom_score_adj.has_value()),
+      true);
   add_joined_namespaces(builder, namespace_flags(spec));
   add_session(builder, !options.no_new_keyring, options.id);
-  if (!has_mounts_of_its_own(spec)) {
-    add_root(builder);
-    add_enter_root(builder, false);
-  }
+  add_root_again(builder);
   if (proc_handle_needed(Spec{}, process)) {
     builder.add(wire::OpCode::open_proc);
   }
@@ -129,6 +128,7 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
     add_console(builder, process, false);
   }
 
+  add_home_directory(builder, process);
   add_credentials(builder, process, "process.");
   add_program(builder, process, options.extra_env, false, "process.");
   return builder.take();
@@ -140,24 +140,26 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
   // container's program, and gets no more rights than the container's process.
   Process process = *spec.process;
   process.args = hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args;
-  process.env = hook.env;
+  if (before_pivot || !hook.env.empty()) {
+    process.env = hook.env;
+  }
   process.cwd = "/";
   process.terminal = false;
   process.no_new_privileges = process.no_new_privileges && !before_pivot;
 
-  add_user_namespace_entry(builder, false);
+  add_user_namespace_entry(builder, false, true);
   add_joined_namespaces(builder, namespace_flags(spec));
   builder.add(wire::OpCode::new_session);
+  builder.add(wire::OpCode::keyring);
   if (!before_pivot) {
-    if (!has_mounts_of_its_own(spec)) {
-      add_root(builder);
-      add_enter_root(builder, false);
-    }
+    add_root_again(builder);
     if (proc_handle_needed(Spec{}, process)) {
       builder.add(wire::OpCode::open_proc);
     }
     process.rlimits.clear();
     add_credentials(builder, process, "process.");
+  } else {
+    builder.add(wire::OpCode::close_fds);
   }
   add_hook_program(builder, process, hook);
   return builder.take();

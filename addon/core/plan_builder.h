@@ -68,7 +68,8 @@ std::string attribute_names(std::uint64_t set, std::uint64_t clear, bool recursi
 
 // plan_namespaces.cc
 void add_namespaces(PlanBuilder& builder);
-void add_user_namespace_entry(PlanBuilder& builder, bool ask_host);
+/// `joined`: the user namespace, if there is one, is not made by this plan.
+void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined);
 void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces);
 void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
 
@@ -76,6 +77,8 @@ void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
 void add_root(PlanBuilder& builder);
 void add_mounts(PlanBuilder& builder);
 void add_enter_root(PlanBuilder& builder, bool no_pivot);
+/// For a process that has joined the container's mount namespace: its root, where that is not the namespace's.
+void add_root_again(PlanBuilder& builder);
 void add_root_finish(PlanBuilder& builder);
 void add_hidden_paths(PlanBuilder& builder);
 
@@ -86,6 +89,7 @@ void add_console(PlanBuilder& builder, const Process& process, bool bind);
 // plan_process.cc
 void add_names_and_sysctls(PlanBuilder& builder);
 void add_labels(PlanBuilder& builder, const Process& process);
+void add_home_directory(PlanBuilder& builder, const Process& process);
 void add_credentials(PlanBuilder& builder, const Process& process, const std::string& origin);
 void add_working_directory_itself(PlanBuilder& builder, const Process& process);
 void add_program(PlanBuilder& builder, const Process& process,

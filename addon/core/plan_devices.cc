@@ -8,6 +8,7 @@
 #include <array>
 
 #include "plan_builder.h"
+#include "tare/fd.h"
 
 namespace tare {
 
@@ -47,7 +48,7 @@ bool dev_is_ours(const Spec& spec) {
                       std::ranges::any_of(mount.options, [](const std::string& option) {
                         return option == "bind" || option == "rbind";
                       });
-    return bind && (mount.destination == "/dev" || mount.destination == "/dev/");
+    return bind && absolute_path(mount.destination) == "/dev";
   });
 }
 

@@ -26,6 +26,17 @@ bool host_opens_sources(const PlanBuilder& builder) {
   return builder.spec().has_namespace(NamespaceType::user) && !builder.host().rootless;
 }
 
+bool is_destination(const Mount& mount, std::string_view path) {
+  return absolute_path(mount.destination) == path;
+}
+
+// A tmpfs is made read-only at the end (add_root_finish): /dev is filled before, and mount points are made in others.
+bool read_only_later(const Mount& mount, const MountOptions& options) {
+  return !options.bind && !options.remount &&
+         ((options.set | options.recursive_set) & MOUNT_ATTR_RDONLY) != 0 &&
+         (mount.type == "tmpfs" || is_destination(mount, "/dev"));
+}
+
 void set_attributes(wire::Op& op, const MountOptions& options) {
   op.a = options.set;
   op.b = options.clear;
@@ -45,6 +56,9 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   }
   if (options.source_no_follow) {
     flags |= wire::op_no_follow;
+  }
+  if (is_destination(mount, "/proc")) {
+    flags |= wire::op_no_symlink;
   }
   int passed = -1;
   if (host_opens_sources(builder)) {
@@ -99,8 +113,6 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
   const std::uint32_t destination = add_options(builder, mount, type, options, count);
   const std::uint32_t type_text = builder.text(type);
   const bool falls_back = cgroup && !builder.host().cgroup_dir.empty();
-  // /dev is filled before it becomes read-only; see add_root_finish.
-  const bool later = mount.destination == "/dev";
   {
     wire::Op& op = builder.add(OpCode::mount_fs, origin);
     op.flags = wire::op_make_target;
@@ -114,7 +126,7 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
     op.str[1] = destination;
     op.n = count;
     op.a = options.set | options.recursive_set;
-    if (later) {
+    if (read_only_later(mount, options)) {
       op.a &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
     }
     op.c = options.propagation;
@@ -167,6 +179,9 @@ void add_root(PlanBuilder& builder) {
     op.flags = wire::op_open_only;
   } else if (passed >= 0) {
     op.c = MS_SLAVE | MS_REC;
+    if (wanted == MS_SHARED) {
+      op.flags = wire::op_private_parent;
+    }
   } else if (wanted == MS_SHARED) {
     // pivot_root(2) takes neither a shared new root nor one on a shared mount; the propagation comes afterwards.
     op.flags = wire::op_private_parent;
@@ -205,6 +220,24 @@ void add_enter_root(PlanBuilder& builder, bool no_pivot) {
   }
 }
 
+void add_root_again(PlanBuilder& builder) {
+  const Spec& spec = builder.spec();
+  // Joining a mount namespace leads to its root: the container's own if that has pivoted, and where the root was put
+  // over "/" (a user namespace) as well. Else the container's processes were led by chroot(2), and so is this one.
+  if (spec.makes_namespace(NamespaceType::mount) ||
+      (has_mounts_of_its_own(spec) && host_opens_sources(builder))) {
+    return;
+  }
+  const std::uint32_t text =
+      builder.text(absolute_in_bundle(builder.host(), spec.root.path));
+  {
+    wire::Op& op = builder.add(OpCode::root, "root.path");
+    op.str[0] = text;
+    op.flags = wire::op_open_only;
+  }
+  builder.add(OpCode::chroot);
+}
+
 void add_root_finish(PlanBuilder& builder) {
   const Spec& spec = builder.spec();
   if (const auto wanted = propagation_flags(spec.linux_.rootfs_propagation); wanted.has_value()) {
@@ -215,11 +248,10 @@ void add_root_finish(PlanBuilder& builder) {
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
     const Mount& mount = spec.mounts[i];
     const MountOptions given = read_mount_options(mount, mount_origin(i));
-    if (mount.destination == "/dev" && !given.bind &&
-        ((given.set | given.recursive_set) & MOUNT_ATTR_RDONLY) != 0) {
+    if (read_only_later(mount, given)) {
       MountOptions options;
       options.set = MOUNT_ATTR_RDONLY;
-      add_attributes(builder, "/dev", options, mount_origin(i));
+      add_attributes(builder, mount.destination, options, mount_origin(i));
     }
   }
   if (spec.root.readonly) {

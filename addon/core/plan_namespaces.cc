@@ -69,7 +69,7 @@ void add_namespaces(PlanBuilder& builder) {
   const bool wants_host = (user != nullptr) &&
                           (user->path.empty() || !spec.process->rlimits.empty() ||
                            spec.process->oom_score_adj.has_value());
-  add_user_namespace_entry(builder, wants_host);
+  add_user_namespace_entry(builder, wants_host, user == nullptr || !user->path.empty());
   for (const Namespace* entry : inner) {
     add_setns(builder, *entry);
   }
@@ -87,8 +87,15 @@ void add_namespaces(PlanBuilder& builder) {
   }
 }
 
-void add_user_namespace_entry(PlanBuilder& builder, bool ask_host) {
+void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined) {
   const Spec& spec = builder.spec();
+  // In namespaces that are joined there are others, who could look into this process from the first moment on. In a
+  // new user namespace nobody is yet, and the host must first write the id maps: the files in /proc of a process that
+  // is not dumpable are not an ordinary user's. See proc(5).
+  const bool at_once = joined && !(ask_host && builder.host().rootless);
+  if (at_once) {
+    builder.add(OpCode::undumpable);
+  }
   if (ask_host) {
     builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::host_rights);
   }
@@ -97,14 +104,19 @@ void add_user_namespace_entry(PlanBuilder& builder, bool ask_host) {
     // An ordinary user's single mapping needs setgroups(2) denied; see user_namespaces(7).
     op.flags = builder.host().rootless ? wire::op_no_setgroups : 0;
   }
-  builder.add(OpCode::undumpable);
+  if (!at_once) {
+    builder.add(OpCode::undumpable);
+  }
 }
 
 void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
   const int container = builder.pass({PassedKind::container_pidfd, {}, 0, {}});
-  // A pid namespace takes in the children of whoever joins it, and entering the user namespace first gives the
-  // rights over the others that belong to it.
-  const std::uint64_t before = namespaces & (CLONE_NEWPID | CLONE_NEWUSER);
+  // A pid namespace takes in the children of whoever joins it. With a user namespace all are joined at once: some may
+  // belong to it and some to the host, and setns(2) looks at the caller's rights from before. Only a time namespace
+  // does not take in who shares its memory.
+  const std::uint64_t before = (namespaces & CLONE_NEWUSER) != 0
+                                   ? namespaces & ~std::uint64_t{CLONE_NEWTIME}
+                                   : namespaces & CLONE_NEWPID;
   if (before != 0) {
     builder.join(container, before);
   }

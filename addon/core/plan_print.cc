@@ -47,10 +47,10 @@ constexpr auto op_names = std::to_array<const char*>({
     "domainname",
     "sysctl",
     "proc_write",
-    "time_offsets",
     "rlimit",
     "umask",
     "working_directory",
+    "home_directory",
     "undumpable",
     "no_new_privileges",
     "bounding_set",
@@ -192,7 +192,7 @@ class Printer {
       case OpCode::new_session:
         return "setsid";
       default:
-        return "join session keyring " + first(op);
+        return op.str[0] == 0 ? "join a new session keyring" : "join session keyring " + first(op);
     }
   }
 
@@ -322,8 +322,6 @@ class Printer {
         return "sysctl -w " + first(op) + "=" + second(op);
       case OpCode::proc_write:
         return "write " + second(op) + " to /proc/" + first(op);
-      case OpCode::time_offsets:
-        return "write time offsets";
       case OpCode::rlimit:
         return "prlimit " + std::to_string(op.a) + " " + std::to_string(op.b) + ":" +
                std::to_string(op.c);
@@ -332,6 +330,8 @@ class Printer {
       case OpCode::working_directory:
         return "cd " + first(op) +
                ((op.flags & wire::op_optional) != 0 ? " (if root may)" : "");
+      case OpCode::home_directory:
+        return "find the home of user " + std::to_string(op.a) + " for HOME";
       case OpCode::undumpable:
         return "set undumpable";
       case OpCode::no_new_privileges:
@@ -349,7 +349,7 @@ class Printer {
       case OpCode::find_program:
         return "find " + first(op) + " in PATH";
       case OpCode::close_fds:
-        return "close all other file descriptors at exec";
+        return "close all other file descriptors";
       case OpCode::default_signals:
         return "set every signal to its default action";
       case OpCode::announce:

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "plan_builder.h"
+#include "tare/error.h"
 
 namespace tare {
 
@@ -124,6 +125,12 @@ void add_identity(PlanBuilder& builder, const Process& process, const std::strin
   const User& user = process.user;
   std::string gids(reinterpret_cast<const char*>(user.additional_gids.data()),
                    user.additional_gids.size() * sizeof(std::uint32_t));
+  if (builder.host().rootless && !user.additional_gids.empty()) {
+    throw Error(ErrorKind::unsupported,
+                origin + "user.additionalGids: cannot set any additional groups in a rootless "
+                         "container; remove them")
+        .with_path(origin + "user.additionalGids");
+  }
   const std::uint32_t text = builder.blob(gids);
   wire::Op& op = builder.add(OpCode::identity, origin + "user");
   op.a = user.uid;
@@ -133,8 +140,14 @@ void add_identity(PlanBuilder& builder, const Process& process, const std::strin
   op.flags = builder.host().rootless ? wire::op_no_setgroups : 0;
 }
 
+// "HOME=" alone counts as absent, as it does for runc's users.
+bool has_home(const std::vector<std::string>& env) {
+  return std::ranges::any_of(
+      env, [](const std::string& entry) { return entry.size() > 5 && entry.starts_with("HOME="); });
+}
+
 void add_exec(PlanBuilder& builder, const std::vector<std::string>& args,
-              const std::vector<std::string>& env, const std::string& origin) {
+              const std::vector<std::string>& env, const std::string& origin, bool add_home) {
   const std::uint32_t arguments = builder.list(args);
   const std::uint32_t variables = builder.list(env);
   wire::Op& op = builder.add(OpCode::exec, origin);
@@ -142,12 +155,20 @@ void add_exec(PlanBuilder& builder, const std::vector<std::string>& args,
   op.n = static_cast<std::uint32_t>(args.size());
   op.str[1] = variables;
   op.a = env.size();
+  op.flags = add_home ? wire::op_add_home : 0;
 }
 
 }  // namespace
 
+void add_home_directory(PlanBuilder& builder, const Process& process) {
+  if (!has_home(process.env)) {
+    builder.add(OpCode::home_directory, "process.env").a = process.user.uid;
+  }
+}
+
 void add_credentials(PlanBuilder& builder, const Process& process, const std::string& origin) {
   add_labels(builder, process);
+  builder.add(OpCode::close_fds);
   if (process.no_new_privileges) {
     builder.add(OpCode::no_new_privileges, origin + "noNewPrivileges");
   } else {
@@ -180,7 +201,6 @@ void add_program(PlanBuilder& builder, const Process& process,
     op.str[0] = name;
     op.str[1] = search;
   }
-  builder.add(OpCode::close_fds);
   builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::go);
   if (start_gate) {
     const int request = builder.pass({PassedKind::start_request, {}, 0, {}});
@@ -196,19 +216,22 @@ void add_program(PlanBuilder& builder, const Process& process,
   }
   std::vector<std::string> env = process.env;
   env.insert(env.end(), extra_env.begin(), extra_env.end());
-  add_exec(builder, process.args, env, origin + "args");
+  const bool add_home = !has_home(process.env);
+  if (add_home) {
+    std::erase(env, "HOME=");
+  }
+  add_exec(builder, process.args, env, origin + "args", add_home);
 }
 
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook) {
   const std::uint32_t path = builder.text(hook.path);
   builder.add(OpCode::find_program, "hook").str[0] = path;
   builder.add(OpCode::default_signals);
-  builder.add(OpCode::close_fds);
   builder.add(OpCode::announce);
   if (process.no_new_privileges) {
     add_seccomp(builder);
   }
-  add_exec(builder, process.args, process.env, "hook");
+  add_exec(builder, process.args, process.env, "hook", false);
 }
 
 // runc's users rely on a missing working directory being made; the spec leaves it open.

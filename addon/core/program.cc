@@ -12,7 +12,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 
+#include "pipe_signal.h"
 #include "tare/error.h"
 
 extern char** environ;
@@ -121,29 +123,6 @@ bool drain(int fd, std::string& output) {
   }
 }
 
-/// A write to a pipe that nobody reads must not kill the caller.
-class IgnoredPipeSignal {
- public:
-  IgnoredPipeSignal() {
-    sigemptyset(&pipe_);
-    sigaddset(&pipe_, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  ~IgnoredPipeSignal() {
-    if (sigismember(&before_, SIGPIPE) == 0) {
-      const timespec now{};
-      sigtimedwait(&pipe_, nullptr, &now);
-      pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-  }
-  IgnoredPipeSignal(const IgnoredPipeSignal&) = delete;
-  IgnoredPipeSignal& operator=(const IgnoredPipeSignal&) = delete;
-
- private:
-  sigset_t pipe_;
-  sigset_t before_;
-};
-
 int reap(int pidfd) {
   siginfo_t info{};
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | __WALL) < 0) {
@@ -171,13 +150,13 @@ ProgramResult attend_program(int pidfd, ProgramPipes& pipes, std::string_view in
     std::array<pollfd, 3> polled = {{{pidfd, POLLIN, 0},
                                      {pipes.input_ours ? pipes.input_ours.get() : -1, POLLOUT, 0},
                                      {reading ? pipes.output_ours.get() : -1, POLLIN, 0}}};
-    const std::int64_t left = std::max<std::int64_t>(0, deadline - now_ms());
+    const std::int64_t left = std::clamp<std::int64_t>(deadline - now_ms(), 0, INT_MAX);
     const int ready = poll(polled.data(), polled.size(),
                            timeout.has_value() && !result.timed_out ? static_cast<int>(left) : -1);
     if (ready < 0 && errno != EINTR) {
       throw_errno("poll");
     }
-    if (ready == 0) {
+    if (ready == 0 && left < INT_MAX) {
       result.timed_out = true;
       syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
       continue;

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <mutex>
 
 #include "stub.h"
 
@@ -59,12 +60,19 @@ class PidNamespaceForChildren {
   Fd own_;
 };
 
-/// Joining a user namespace makes the shared memory undumpable; the process gets back what it had.
+/// Joining a user namespace makes the shared memory undumpable; the process gets back what it had. With several threads
+/// that comes after the last one's child: until then those in the container must not look into the memory.
 class KeptDumpable {
  public:
-  KeptDumpable() : before_(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)) {}
+  KeptDumpable() {
+    const std::lock_guard lock(mutex);
+    if (inside++ == 0) {
+      before = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+    }
+  }
   ~KeptDumpable() {
-    if (before_ == 1) {
+    const std::lock_guard lock(mutex);
+    if (--inside == 0 && before == 1) {
       prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     }
   }
@@ -72,7 +80,9 @@ class KeptDumpable {
   KeptDumpable& operator=(const KeptDumpable&) = delete;
 
  private:
-  int before_;
+  static inline std::mutex mutex;
+  static inline int inside = 0;
+  static inline int before = 0;
 };
 
 /// init's image and its plan: see wire.h.

@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <charconv>
 
+#include "pipe_signal.h"
 #include "tare/error.h"
 #include "tare/json.h"
 #include "tare/validate.h"
@@ -21,6 +23,7 @@ constexpr const char* state_file = "state.json";
 constexpr const char* config_file = "config.json";
 constexpr const char* request_fifo = "exec.fifo";
 constexpr const char* answer_fifo = "started.fifo";
+constexpr const char* cgroup_link = "cgroup";
 
 /// Every directory of `path` that is missing, 0700.
 void make_directories(const std::string& path) {
@@ -91,7 +94,10 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
     throw_errno("mkdir", path);
   }
   state.dir_ = open_file(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  state.lock();
+  if (!state.lock()) {
+    throw Error(ErrorKind::bad_status, "container " + id + " was deleted while it was being created")
+        .with_path(path);
+  }
   return state;
 }
 
@@ -148,10 +154,28 @@ bool StateDir::exists() const {
 
 void StateDir::unlock() noexcept { flock(dir_.get(), LOCK_UN); }
 
+// A symlink is made by one system call, whole or not at all.
+void StateDir::note_cgroup(const std::string& cgroup) {
+  if (symlinkat(cgroup.c_str(), dir_.get(), cgroup_link) < 0) {
+    throw_errno("symlink", path() + "/" + cgroup_link);
+  }
+}
+
+std::string StateDir::noted_cgroup() const {
+  std::string cgroup(PATH_MAX, '\0');
+  const ssize_t size = readlinkat(dir_.get(), cgroup_link, cgroup.data(), cgroup.size());
+  cgroup.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+  return cgroup;
+}
+
 std::string StateDir::make_notify_directory() {
   // The container's user, whoever that is, must reach the socket in it.
   if (mkdirat(dir_.get(), "notify", 0755) < 0) {
     throw_errno("mkdir", path() + "/notify");
+  }
+  // Whatever the caller's umask is.
+  if (fchmodat(dir_.get(), "notify", 0755, 0) < 0) {
+    throw_errno("fchmodat", path() + "/notify");
   }
   return path() + "/notify";
 }
@@ -170,6 +194,7 @@ void StateDir::write(const StateRecord& record) {
   writer.key("owner").number_unsigned(record.owner);
   writer.key("hooks").boolean(record.has_hooks);
   writer.key("ownPidNamespace").boolean(record.own_pid_namespace);
+  writer.key("noNewKeyring").boolean(record.no_new_keyring);
   writer.key("annotations").begin_object();
   for (const auto& [key, value] : record.annotations) {
     writer.key(key).string(value);
@@ -198,6 +223,7 @@ std::optional<StateRecord> StateDir::read() const {
   record.owner = root.at("owner").as_uint32();
   record.has_hooks = root.at("hooks").as_bool();
   record.own_pid_namespace = root.at("ownPidNamespace").as_bool();
+  record.no_new_keyring = root.at("noNewKeyring").as_bool();
   root.at("annotations").for_each_member([&record](std::string_view key, const json::Value& value) {
     record.annotations.emplace_back(key, value.as_string());
   });
@@ -240,10 +266,10 @@ StartAnswer StateDir::pass_start_gate() {
   const Fd answer = open_file(dir_.get(), answer_fifo, O_RDONLY | O_NONBLOCK);
   {
     const Fd request(openat(dir_.get(), request_fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
-    if (!request) {
+    const IgnoredPipeSignal ignored;
+    if (!request || ::write(request.get(), "s", 1) != 1) {
       throw Error(ErrorKind::bad_status, "init has left the start gate").with_path(path());
     }
-    write_all(request.get(), "s", request_fifo);
   }
   fcntl(answer.get(), F_SETFL, 0);
   StartAnswer result;
@@ -263,7 +289,7 @@ void StateDir::close_start_gate() {
 
 void StateDir::remove() {
   // What most containers leave, without looking.
-  for (const char* name : {state_file, config_file}) {
+  for (const char* name : {state_file, config_file, cgroup_link}) {
     unlinkat(dir_.get(), name, 0);
   }
   if (rmdir(path().c_str()) < 0) {

@@ -38,6 +38,7 @@ tare::wire::Report make_report(tare::wire::ReportKind kind, std::uint32_t op, st
 // linux/socket.h has none of the MSG_ flags either. A host that has died must not end init by SIGPIPE, which cannot
 // be ignored here: the user's program would inherit that.
 constexpr long msg_nosignal = 0x4000;
+constexpr long msg_dontwait = 0x40;
 
 long send(const Context& context, const tare::wire::Report& message) {
   return sys::run(__NR_sendto, context.channel, &message, sizeof message, msg_nosignal, 0L, 0L);
@@ -76,15 +77,19 @@ void reset_signals(std::uint64_t ignored) {
 }
 
 Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
-  long result =
-      send(context, make_report(tare::wire::ReportKind::waiting, op, static_cast<std::uint32_t>(tag)));
-  if (result < 0) {
-    return failure(result, Step::sendmsg);
-  }
   tare::wire::Answer answer;
-  do {
-    result = sys::run(__NR_read, context.channel, &answer, sizeof answer);
-  } while (result == -EINTR);
+  // Often the answer is there already, and nobody need be woken.
+  long result = sys::run(__NR_recvfrom, context.channel, &answer, sizeof answer, msg_dontwait, 0L, 0L);
+  if (result == -EAGAIN) {
+    result = send(context, make_report(tare::wire::ReportKind::waiting, op,
+                                       static_cast<std::uint32_t>(tag)));
+    if (result < 0) {
+      return failure(result, Step::sendmsg);
+    }
+    do {
+      result = sys::run(__NR_read, context.channel, &answer, sizeof answer);
+    } while (result == -EINTR);
+  }
   if (result < 0) {
     return failure(result, Step::recv);
   }

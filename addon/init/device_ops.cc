@@ -20,13 +20,9 @@ constexpr std::uint64_t devpts_ptmx_inode = 2;
 char name_buffer[256];
 
 // Where a node is to be made: its directory, and its name in it.
-Outcome parent_of(Context& context, const Op& op, Handle& parent) {
-  parent.reset(open_parent(context, context.text(op, 1), name_buffer, sizeof name_buffer));
-  return parent.valid() ? ok : failure(parent.get(), Step::openat2);
-}
-
-bool is_null_device(const FileStatus& status) {
-  return (status.mode & S_IFMT) == S_IFCHR && status.major == 1 && status.minor == 3;
+Outcome parent_of(Context& context, const Op& op, long& parent) {
+  parent = open_parent(context, context.text(op, 1), name_buffer, sizeof name_buffer);
+  return check(parent, Step::openat2);
 }
 
 }  // namespace
@@ -37,14 +33,14 @@ Outcome do_make_directory(Context& context, const Op& op) {
 }
 
 Outcome do_make_device(Context& context, const Op& op) {
-  Handle parent;
+  long parent = -1;
   if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
     return outcome;
   }
-  long result = sys::run(__NR_mknodat, parent.get(), name_buffer, op.a, op.b);
+  long result = sys::run(__NR_mknodat, parent, name_buffer, op.a, op.b);
   if (result == -EEXIST) {
     // One that the image or a mount brought: only the same device will do.
-    Handle there(sys::run(__NR_openat, parent.get(), name_buffer, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    Handle there(sys::run(__NR_openat, parent, name_buffer, O_PATH | O_NOFOLLOW | O_CLOEXEC));
     FileStatus status;
     result = there.valid() ? stat_fd(there.get(), status) : there.get();
     if (result < 0) {
@@ -59,31 +55,31 @@ Outcome do_make_device(Context& context, const Op& op) {
     return failure(result, Step::mknod);
   }
   if (op.c != 0) {
-    result = sys::run(__NR_fchownat, parent.get(), name_buffer, op.c >> 32, op.c & 0xffffffff,
+    result = sys::run(__NR_fchownat, parent, name_buffer, op.c >> 32, op.c & 0xffffffff,
                       AT_SYMLINK_NOFOLLOW);
   }
   return check(result, Step::chown);
 }
 
 Outcome do_make_symlink(Context& context, const Op& op) {
-  Handle parent;
+  long parent = -1;
   if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
     return outcome;
   }
-  const long result = sys::run(__NR_symlinkat, context.text(op, 0), parent.get(), name_buffer);
+  const long result = sys::run(__NR_symlinkat, context.text(op, 0), parent, name_buffer);
   return result == -EEXIST ? ok : check(result, Step::symlink);
 }
 
 Outcome do_make_ptmx(Context& context, const Op& op) {
-  Handle parent;
+  long parent = -1;
   if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
     return outcome;
   }
-  const long result = sys::run(__NR_unlinkat, parent.get(), name_buffer, 0);
+  const long result = sys::run(__NR_unlinkat, parent, name_buffer, 0);
   if (result < 0 && result != -ENOENT) {
     return failure(result, Step::unlink);
   }
-  return check(sys::run(__NR_symlinkat, "pts/ptmx", parent.get(), name_buffer), Step::symlink);
+  return check(sys::run(__NR_symlinkat, "pts/ptmx", parent, name_buffer), Step::symlink);
 }
 
 // A masked file gets the container's /dev/null: it must be the null device itself, or the mask would show

@@ -31,6 +31,11 @@ inline long stat_fd(int fd, FileStatus& status) {
   return result;
 }
 
+/// Whether it is the null device and nothing else.
+inline bool is_null_device(const FileStatus& status) {
+  return (status.mode & S_IFMT) == S_IFCHR && status.major == 1 && status.minor == 3;
+}
+
 /// statfs(2)'s f_type; 0 where it cannot be told.
 inline long file_system_magic(int fd) {
   long buffer[16] = {};  // struct statfs: f_type is its first word on 64-bit kernels

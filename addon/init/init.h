@@ -75,9 +75,12 @@ struct Context {
   int proc = -1;         // private procfs
   int null = -1;         // the container's /dev/null, checked to be one
   int empty_dir = -1;    // an attached, empty, read-only tmpfs to clone
+  int parent = -1;       // what open_parent has opened last
   bool gave_up = false;  // the last mount_fs fell back
   bool in_working_directory = false;
+  char parent_path[path_max] = {};
   char program[path_max] = {};  // what find_program found
+  char home[path_max] = {};     // "HOME=…" of home_directory
   char detail[sizeof(tare::wire::Report::detail)] = {};
 
   const char* text(const Op& op, int i) const { return strings + op.str[i]; }
@@ -88,8 +91,12 @@ struct Context {
 long open_below(const Context& context, const char* path, std::uint64_t flags);
 /// An O_PATH fd of `path`, made (as a directory or an empty file) with what is missing above it if absent.
 long make_below(Context& context, const char* path, bool directory);
-/// An O_PATH fd of the directory that holds `path`'s last component (made if absent), which is put into `name`.
+/// An O_PATH fd of the directory that holds `path`'s last component (made if absent), which is put into `name`. It is
+/// the context's, good until the next call or mount.
 long open_parent(Context& context, const char* path, char* name, std::size_t size);
+
+/// To be called after each mount: a path may lead elsewhere now.
+void forget_parent(Context& context);
 
 // channel.cc
 void report(Context& context, std::uint32_t op, Outcome outcome);
@@ -129,6 +136,9 @@ Outcome do_sysctl(Context& context, const Op& op);
 Outcome do_proc_write(Context& context, const Op& op);
 Outcome do_rlimit(const Op& op);
 Outcome do_working_directory(Context& context, const Op& op);
+/// HOME is "/" where nothing better is known, so this cannot fail.
+void do_home_directory(Context& context, const Op& op);
+Outcome do_close_fds(const Context& context);
 Outcome do_bounding_set(const Op& op);
 Outcome do_identity(Context& context, const Op& op);
 Outcome do_capabilities(const Op& op);

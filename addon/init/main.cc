@@ -118,6 +118,9 @@ Outcome execute_process_op(std::uint32_t index, const Op& op) {
       return ok;
     case OpCode::working_directory:
       return do_working_directory(context, op);
+    case OpCode::home_directory:
+      do_home_directory(context, op);
+      return ok;
     case OpCode::undumpable:
       return check(sys::run(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0), Step::prctl);
     case OpCode::no_new_privileges:
@@ -140,8 +143,7 @@ Outcome execute_process_op(std::uint32_t index, const Op& op) {
     case OpCode::announce:
       return announce(context, index);
     case OpCode::close_fds:
-      return check(sys::run(__NR_close_range, context.base, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */),
-                   Step::close_range);
+      return do_close_fds(context);
     case OpCode::start_gate:
       return do_start_gate(context, index, op);
     case OpCode::exec:

@@ -44,7 +44,8 @@ Outcome set_all_attributes(int fd, const Op& op) {
   return ok;
 }
 
-long attach(int mount, int target) {
+long attach(Context& context, int mount, int target) {
+  forget_parent(context);
   return sys::run(__NR_move_mount, mount, "", target, "",
                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
@@ -108,13 +109,13 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
   const char* path = context.text(op, 1);
   if ((op.flags & op_no_symlink) != 0) {
     static char name[256];
-    Handle parent(open_parent(context, path, name, sizeof name));
-    if (!parent.valid()) {
-      return failure(parent.get(), Step::mkdir);
+    const long parent = open_parent(context, path, name, sizeof name);
+    if (parent < 0) {
+      return failure(parent, Step::mkdir);
     }
-    sys::run(__NR_mkdirat, parent.get(), name, 0755);
+    sys::run(__NR_mkdirat, parent, name, 0755);
     target.reset(
-        sys::run(__NR_openat, parent.get(), name, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC));
+        sys::run(__NR_openat, parent, name, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC));
     if (target.get() == -ENOTDIR || target.get() == -ELOOP) {
       return {ENOTDIR, Step::not_a_directory};
     }
@@ -186,7 +187,7 @@ Outcome do_root(Context& context, const Op& op) {
       return outcome;
     }
   }
-  if (const long result = attach(tree.get(), target.get()); result < 0) {
+  if (const long result = attach(context, tree.get(), target.get()); result < 0) {
     return failure(result, Step::move_mount);
   }
   context.root = tree.release();
@@ -225,7 +226,7 @@ Outcome do_mount_fs(Context& context, const Op& op) {
       return failure(result, Step::mount_setattr);
     }
   }
-  return check(attach(mount.get(), target.get()), Step::move_mount);
+  return check(attach(context, mount.get(), target.get()), Step::move_mount);
 }
 
 Outcome do_bind(Context& context, const Op& op) {
@@ -249,6 +250,9 @@ Outcome do_bind(Context& context, const Op& op) {
   if (const long result = stat_fd(tree.get(), status); result < 0) {
     return failure(result, Step::stat);
   }
+  if ((op.flags & op_no_symlink) != 0 && file_system_magic(tree.get()) != PROC_SUPER_MAGIC) {
+    return {ENODEV, Step::not_procfs};
+  }
   Handle target;
   const Outcome opened = open_target(context, op, (status.mode & S_IFMT) == S_IFDIR, target);
   if (opened.failed()) {
@@ -257,7 +261,7 @@ Outcome do_bind(Context& context, const Op& op) {
   if (const Outcome outcome = set_all_attributes(tree.get(), op); outcome.failed()) {
     return outcome;
   }
-  return check(attach(tree.get(), target.get()), Step::move_mount);
+  return check(attach(context, tree.get(), target.get()), Step::move_mount);
 }
 
 Outcome do_attributes(Context& context, const Op& op) {
@@ -276,7 +280,7 @@ Outcome mask_directory(Context& context, int target) {
     if (!again.valid()) {
       return failure(again.get(), Step::open_tree);
     }
-    return check(attach(again.get(), target), Step::move_mount);
+    return check(attach(context, again.get(), target), Step::move_mount);
   }
   Handle fs(sys::run(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC));
   if (!fs.valid()) {
@@ -295,7 +299,7 @@ Outcome mask_directory(Context& context, int target) {
   if (!mount.valid()) {
     return failure(mount.get(), Step::fsmount);
   }
-  if (const long result = attach(mount.get(), target); result < 0) {
+  if (const long result = attach(context, mount.get(), target); result < 0) {
     return failure(result, Step::move_mount);
   }
   context.empty_dir = mount.release();
@@ -310,7 +314,7 @@ Outcome mask_file(Context& context, int target) {
   if (!null.valid()) {
     return failure(null.get(), Step::open_tree);
   }
-  return check(attach(null.get(), target), Step::move_mount);
+  return check(attach(context, null.get(), target), Step::move_mount);
 }
 
 }  // namespace
@@ -346,7 +350,7 @@ Outcome do_read_only(Context& context, const Op& op) {
   if (const long result = set_attributes(tree.get(), true, MOUNT_ATTR_RDONLY, 0, 0); result < 0) {
     return failure(result, Step::mount_setattr);
   }
-  return check(attach(tree.get(), target.get()), Step::move_mount);
+  return check(attach(context, tree.get(), target.get()), Step::move_mount);
 }
 
 Outcome do_pivot_root(Context& context, const Op& op) {

@@ -1,7 +1,7 @@
 // Ops that enter or make namespaces, and what belongs to a new user namespace and session.
+#include <linux/capability.h>
 #include <linux/if.h>
 #include <linux/keyctl.h>
-#include <linux/prctl.h>
 #include <linux/sockios.h>
 
 #include "init.h"
@@ -26,8 +26,16 @@ Outcome do_become_root(const Op& op) {
   if (const long result = sys::run(__NR_setresuid, 0, 0, 0); result < 0) {
     return failure(result, Step::setuid);
   }
-  // The stub raised them so that the capabilities lived through the execve(2) of an unmapped user.
-  return check(sys::run(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), Step::prctl);
+  // The stub made them inheritable and raised them, so that they lived through the execve(2) of an unmapped user. Without
+  // the inheritable set the kernel takes back the ambient one too.
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (const long result = sys::run(__NR_capget, &header, data); result < 0) {
+    return failure(result, Step::capset);
+  }
+  data[0].inheritable = 0;
+  data[1].inheritable = 0;
+  return check(sys::run(__NR_capset, &header, data), Step::capset);
 }
 
 Outcome do_loopback_up() {
@@ -45,7 +53,8 @@ Outcome do_loopback_up() {
 }
 
 Outcome do_keyring(Context& context, const Op& op) {
-  const long ring = sys::run(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, context.text(op, 0));
+  const long ring = sys::run(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING,
+                             op.str[0] == 0 ? nullptr : context.text(op, 0));
   if (ring == -ENOSYS) {
     return ok;  // a kernel without CONFIG_KEYS: there is no keyring to keep apart
   }

@@ -87,6 +87,40 @@ long make_component(int parent, const char* name, bool directory) {
                  RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
+// Splits `path` into the directory that holds its last component, and that component.
+long split(const char* path, char* directory, char* name, std::size_t size) {
+  std::size_t end = sys::length(path);
+  while (end > 0 && path[end - 1] == '/') {
+    --end;
+  }
+  std::size_t begin = end;
+  while (begin > 0 && path[begin - 1] != '/') {
+    --begin;
+  }
+  if (end == begin || end - begin >= size || begin >= path_max) {
+    return -ENAMETOOLONG;
+  }
+  memcpy(name, path + begin, end - begin);
+  name[end - begin] = '\0';
+  if (sys::equal(name, ".") || sys::equal(name, "..")) {
+    return -EINVAL;
+  }
+  memcpy(directory, path, begin);
+  directory[begin] = '\0';
+  return 0;
+}
+
+// The common case of make_below: only the last component is missing. ENOENT and EEXIST ask for the long way.
+long make_in_parent(const Context& context, const char* path, bool directory) {
+  static char parent_path[path_max];
+  static char name[256];
+  if (split(path, parent_path, name, sizeof name) < 0) {
+    return -ENOENT;
+  }
+  Handle parent(open_below(context, parent_path, O_PATH | O_DIRECTORY));
+  return parent.valid() ? make_component(parent.get(), name, directory) : parent.get();
+}
+
 }  // namespace
 
 long open_below(const Context& context, const char* path, std::uint64_t flags) {
@@ -97,6 +131,10 @@ long open_below(const Context& context, const char* path, std::uint64_t flags) {
 long make_below(Context& context, const char* path, bool directory) {
   long found = open_below(context, path, O_PATH);
   if (found != -ENOENT) {
+    return found;
+  }
+  found = make_in_parent(context, path, directory);
+  if (found != -ENOENT && found != -EEXIST) {
     return found;
   }
   static Walk walk;
@@ -147,26 +185,28 @@ long make_below(Context& context, const char* path, bool directory) {
 }
 
 long open_parent(Context& context, const char* path, char* name, std::size_t size) {
-  std::size_t end = sys::length(path);
-  while (end > 0 && path[end - 1] == '/') {
-    --end;
-  }
-  std::size_t begin = end;
-  while (begin > 0 && path[begin - 1] != '/') {
-    --begin;
-  }
-  if (end == begin || end - begin >= size || begin >= path_max) {
-    return -ENAMETOOLONG;
-  }
-  memcpy(name, path + begin, end - begin);
-  name[end - begin] = '\0';
-  if (sys::equal(name, ".") || sys::equal(name, "..")) {
-    return -EINVAL;
-  }
   static char directory[path_max];
-  memcpy(directory, path, begin);
-  directory[begin] = '\0';
-  return make_below(context, begin == 0 ? "/" : directory, true);
+  if (const long result = split(path, directory, name, size); result < 0) {
+    return result;
+  }
+  // A dozen nodes and links of /dev follow each other; nothing is mounted in between.
+  if (context.parent < 0 || !sys::equal(directory, context.parent_path)) {
+    const long fd = make_below(context, directory[0] == '\0' ? "/" : directory, true);
+    if (fd < 0) {
+      return fd;
+    }
+    forget_parent(context);
+    context.parent = static_cast<int>(fd);
+    memcpy(context.parent_path, directory, sys::length(directory) + 1);
+  }
+  return context.parent;
+}
+
+void forget_parent(Context& context) {
+  if (context.parent >= 0) {
+    sys::run(__NR_close, context.parent);
+  }
+  context.parent = -1;
 }
 
 }  // namespace init

@@ -90,6 +90,19 @@ Outcome do_working_directory(Context& context, const Op& op) {
   return path[0] == '/' ? ok : Outcome{0, Step::path_escapes};
 }
 
+// What init has opened itself goes at once, not only at execve(2): a program or a working directory named
+// "/proc/self/fd/N/.." would find a way through a directory of the host. What was given stays, since the plan and
+// the FIFOs are needed: none of it is a directory outside of the root.
+Outcome do_close_fds(const Context& context) {
+  constexpr int close_range_cloexec = 4;
+  const int opened = context.passed(static_cast<int>(context.plan->passed_fds));
+  if (const long result = sys::run(__NR_close_range, opened, ~0U, 0); result < 0) {
+    return failure(result, Step::close_range);
+  }
+  return check(sys::run(__NR_close_range, context.base, ~0U, close_range_cloexec),
+               Step::close_range);
+}
+
 Outcome do_bounding_set(const Op& op) {
   for (int capability = 0; capability < 64; ++capability) {
     if ((op.a >> capability & 1) != 0) {
@@ -106,7 +119,26 @@ Outcome do_bounding_set(const Op& op) {
   return ok;
 }
 
+namespace {
+
+// A user that is not root could not open /dev/stdout where that is a pipe or a terminal of root's.
+void give_standard_streams(std::uint64_t uid) {
+  for (int fd = 0; fd < 3; ++fd) {
+    FileStatus status;
+    if (stat_fd(fd, status) < 0 || status.uid == uid || is_null_device(status)) {
+      continue;
+    }
+    // Where it may not be changed, it stays as it is: EPERM, EINVAL for owners without a mapping, EROFS.
+    sys::run(__NR_fchown, fd, uid, -1);
+  }
+}
+
+}  // namespace
+
 Outcome do_identity(Context& context, const Op& op) {
+  if (op.a != 0) {
+    give_standard_streams(op.a);
+  }
   if ((op.flags & op_no_setgroups) == 0) {
     const long result = sys::run(__NR_setgroups, op.n, context.text(op, 0));
     if (result < 0) {
@@ -244,7 +276,8 @@ Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
 }
 
 Outcome do_exec(Context& context, const Op& op) {
-  const std::size_t count = std::size_t{op.n} + op.a + 2;
+  const bool add_home = (op.flags & op_add_home) != 0;
+  const std::size_t count = std::size_t{op.n} + op.a + 2 + (add_home ? 1 : 0);
   const long at = sys::run(__NR_mmap, 0L, count * sizeof(char*), prot_read_write,
                            map_private_anonymous, -1, 0L);
   if (at < 0 && at > -4096) {
@@ -258,6 +291,9 @@ Outcome do_exec(Context& context, const Op& op) {
     for (std::uint64_t i = 0; i < entries; ++i) {
       *vector++ = text;
       text += sys::length(text) + 1;
+    }
+    if (list == 1 && add_home) {
+      *vector++ = context.home;
     }
     *vector++ = nullptr;
   }

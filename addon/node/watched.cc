@@ -13,7 +13,7 @@ namespace tare::node {
 
 std::shared_ptr<Watched> Watched::watch(Fd pidfd, bool is_child) {
   const int fd = pidfd.get();
-  const std::shared_ptr<Watched> watched(new Watched(std::move(pidfd), is_child));
+  std::shared_ptr<Watched> watched(new Watched(std::move(pidfd), is_child));
   watched->self_ = watched;
   try {
     Pool::instance().watch(fd, *watched);

@@ -89,7 +89,7 @@ struct ExecOptions {
   std::vector<std::string> sub_cgroup;  ///< `--cgroup` as given
   bool ignore_paused = false;
   std::string pid_file;
-  bool no_new_keyring = true;
+  bool no_new_keyring = false;  ///< keep the caller's session keyring; so too where create() was told that
   bool allow_terminal_without_socket = false;
   std::function<void(int master)> prepare_console;  ///< as in CreateOptions
   std::vector<std::string> extra_env;

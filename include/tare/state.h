@@ -31,6 +31,7 @@ struct StateRecord {
   std::vector<std::pair<std::string, std::string>> annotations;
   bool has_hooks = false;          ///< startContainer, poststart or poststop: start and delete need the config
   bool own_pid_namespace = false;  ///< its processes end with its init
+  bool no_new_keyring = false;     ///< it was created with the caller's session keyring
 };
 
 /// What init answered at the start gate.
@@ -45,6 +46,7 @@ class StateDir {
   StateDir() = default;
 
   /// Makes ROOT (0700) if absent, and ROOT/ID; throws `already_exists` if that is there. Locked exclusively.
+  /// `bad_status` where `delete --force` was quicker than the lock.
   static StateDir create(const std::string& root, const std::string& id);
   /// Opens ROOT/ID; none where there is no such container. Throws `invalid_argument` for a bad id.
   static std::optional<StateDir> open(const std::string& root, const std::string& id);
@@ -67,6 +69,11 @@ class StateDir {
   std::optional<StateRecord> read() const;
   void write_config(std::string_view config);
   std::string read_config() const;
+
+  /// Remembers the container's cgroup before anything is in it: state.json comes late in create(), which may die.
+  void note_cgroup(const std::string& path);
+  /// What was noted; empty where nothing was.
+  std::string noted_cgroup() const;
 
   /// Makes the directory that becomes the container's /run/notify; its path.
   std::string make_notify_directory();

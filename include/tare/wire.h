@@ -24,7 +24,7 @@ enum class OpCode : std::uint16_t {
   become_root,  ///< set every uid and gid to 0 of a new user namespace, without supplementary groups
   loopback_up,  ///< bring up "lo" of a new network namespace, as every runtime does
   new_session,  ///< setsid(2)
-  keyring,      ///< join a new session keyring named str[0]; see keyctl(2)
+  keyring,      ///< join the session keyring named str[0], a new one where that is empty; see keyctl(2)
 
   // Mounts. Sources are host paths, destinations are paths below the root.
   propagation,   ///< mount_setattr(2) of "/" and all below: a = MS_SHARED, MS_SLAVE or MS_PRIVATE
@@ -53,10 +53,10 @@ enum class OpCode : std::uint16_t {
   domainname,     ///< str[0], n bytes
   sysctl,         ///< str[0] path below /proc/sys, str[1] value of n bytes
   proc_write,     ///< str[0] path below /proc/thread-self or /proc/self, str[1] value of n bytes; flags proc_optional
-  time_offsets,   ///< str[1], n bytes, to /proc/self/timens_offsets
   rlimit,         ///< a = RLIMIT_*, b = soft, c = hard
   umask,          ///< a
   working_directory,  ///< str[0]; must lie below the root
+  home_directory,  ///< a = uid: look for its home in the container's /etc/passwd; for exec with op_add_home
   undumpable,      ///< PR_SET_DUMPABLE 0: nobody in the container may look into this process until execve(2)
   no_new_privileges,
   bounding_set,  ///< a = mask of capabilities to keep
@@ -65,7 +65,7 @@ enum class OpCode : std::uint16_t {
   capabilities,  ///< a = effective, b = permitted, c = inheritable, d = ambient
   seccomp,       ///< str[0] = n bytes of struct sock_filter, a = flags
   find_program,  ///< str[0] as in argv[0], str[1] search path: look it up, keep its path for exec
-  close_fds,     ///< mark every fd beyond stdio and the preserved ones close-on-exec
+  close_fds,     ///< close what init has opened; what it was given, beyond stdio and the preserved fds, goes at exec
   default_signals,  ///< no signal is ignored any more (a plan with WaitTag::go does it there)
   announce,      ///< tell the host that only the last, silent steps remain (Report executing)
   start_gate,    ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
@@ -77,7 +77,8 @@ enum : std::uint16_t {
   op_recursive = 1 << 0,        // bind, attributes: the whole tree (AT_RECURSIVE)
   op_source_is_fd = 1 << 1,     // bind: Op::fd is a detached mount that the host opened
   op_make_target = 1 << 2,      // mount_fs, bind: make the destination if it is absent
-  op_no_symlink = 1 << 3,       // mount_fs: the destination must be a real directory (proc, sysfs)
+  op_no_symlink = 1 << 3,       // mount_fs, bind: the destination must be a real directory (proc, sysfs); what is bound
+                                // there, a procfs
   op_private_parent = 1 << 4,   // root: make the mount that it is attached to private, as pivot_root(2) wants it
   op_old_root_is_shared = 1 << 5,   // pivot_root: make the old root a slave first, so that its end stays here
   op_optional = 1 << 6,         // proc_write: absence of the file is fine; working_directory: so is EACCES, for a
@@ -88,6 +89,7 @@ enum : std::uint16_t {
   op_fall_back = 1 << 12,       // mount_fs: if EPERM or EBUSY, go on with the next op (a fall-back), else skip it
   op_on_fall_back = 1 << 13,    // bind: only if the mount_fs before it was given up
   op_no_follow = 1 << 14,       // bind: the source itself, not what it links to (src-nofollow)
+  op_add_home = 1 << 15,        // exec: one more variable, HOME
 };
 
 /// One step.

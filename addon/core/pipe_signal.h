@@ -1,0 +1,32 @@
+// Writing to a pipe that nobody reads any more, in a process that may not be ours.
+#pragma once
+
+#include <signal.h>
+#include <time.h>
+
+namespace tare {
+
+/// While it lives, a write of this thread to such a pipe is EPIPE alone, and no SIGPIPE.
+class IgnoredPipeSignal {
+ public:
+  IgnoredPipeSignal() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~IgnoredPipeSignal() {
+    if (sigismember(&before_, SIGPIPE) == 0) {
+      const timespec now{};
+      sigtimedwait(&pipe_, nullptr, &now);
+      pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+  }
+  IgnoredPipeSignal(const IgnoredPipeSignal&) = delete;
+  IgnoredPipeSignal& operator=(const IgnoredPipeSignal&) = delete;
+
+ private:
+  sigset_t pipe_;
+  sigset_t before_;
+};
+
+}  // namespace tare

@@ -1,0 +1,101 @@
+// HOME of a process whose environment does not say it: what passwd(5) of the container has for its uid.
+#include <linux/openat2.h>
+#include <linux/stat.h>
+
+#include "file_status.h"
+#include "init.h"
+
+namespace init {
+namespace {
+
+constexpr int uid_field = 2;
+constexpr int home_field = 5;
+constexpr std::size_t longest_file = std::size_t{1} << 20;
+
+// passwd(5) as a stream: "name:password:uid:gid:comment:home:shell".
+class Search {
+ public:
+  Search(std::uint64_t uid, char* home, std::size_t size) : uid_(uid), home_(home), size_(size) {}
+
+  // True once the home has been found.
+  bool take(char c) {
+    if (c == '\n') {
+      const bool found = matches_ && field_ >= home_field && length_ > 0;
+      if (!found) {
+        *this = Search(uid_, home_, size_);
+      }
+      return found;
+    }
+    if (c == ':') {
+      if (field_ == uid_field) {
+        matches_ = digits_ > 0 && number_ == uid_;
+      }
+      ++field_;
+    } else if (field_ == uid_field) {
+      // Anything but a number is nobody's.
+      digits_ = c >= '0' && c <= '9' && digits_ >= 0 && digits_ < 10 ? digits_ + 1 : -1;
+      number_ = number_ * 10 + static_cast<std::uint64_t>(c - '0');
+    } else if (field_ == home_field && matches_) {
+      if (length_ + 1 >= size_) {
+        matches_ = false;
+        return false;
+      }
+      home_[length_++] = c;
+      home_[length_] = '\0';
+    }
+    return false;
+  }
+
+ private:
+  std::uint64_t uid_;
+  char* home_;
+  std::size_t size_;
+  std::size_t length_ = 0;
+  std::uint64_t number_ = 0;
+  int field_ = 0;
+  int digits_ = 0;
+  bool matches_ = false;
+};
+
+bool search_file(int file, Search& search) {
+  static char buffer[4096];
+  for (std::size_t total = 0; total < longest_file;) {
+    const long got = sys::run(__NR_read, file, buffer, sizeof buffer);
+    if (got <= 0) {
+      return search.take('\n');  // the last line may lack its end
+    }
+    for (long i = 0; i < got; ++i) {
+      if (search.take(buffer[i])) {
+        return true;
+      }
+    }
+    total += static_cast<std::size_t>(got);
+  }
+  return false;
+}
+
+}  // namespace
+
+void do_home_directory(Context& context, const Op& op) {
+  constexpr char name[] = "HOME=";
+  constexpr std::size_t name_size = sizeof name - 1;
+  memcpy(context.home, name, sizeof name);
+  char* home = context.home + name_size;
+  // The file is the image's: it may be a FIFO, or lead to something that is none of its own.
+  open_how how{};
+  how.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_MAGICLINKS;
+  const long file = sys::run(__NR_openat2, AT_FDCWD, "/etc/passwd", &how, sizeof how);
+  FileStatus status;
+  const bool regular = file >= 0 && stat_fd(static_cast<int>(file), status) >= 0 &&
+                       (status.mode & S_IFMT) == S_IFREG;
+  Search search(op.a, home, sizeof context.home - name_size);
+  if (!regular || !search_file(static_cast<int>(file), search)) {
+    memcpy(home, "/", 2);
+  }
+  if (file >= 0) {
+    sys::run(__NR_close, file);
+  }
+}
+
+}  // namespace init
