@@ -1,10 +1,11 @@
 // What runs before main, without asking the processor.
 //
-// A static glibc program executes some sixty CPUID instructions before main, to choose among its string functions
-// and to size caches. Each traps to the hypervisor in a virtual machine: 70 to 270 µs, more than the whole of
-// `tare state`. This __libc_start_main does what glibc's own does but for that; the string functions are then the
-// baseline ones (SSE2). It uses glibc's internal names, so cmake/quick_start.cmake takes it only for the versions of
-// glibc that it was checked with, and only if a test program runs with it; else glibc's own is linked.
+// A static glibc program executes some sixty CPUID instructions before main, to choose among its
+// string functions and to size caches. Each traps to the hypervisor in a virtual machine: 70 to 270
+// µs, more than the whole of `tare state`. This __libc_start_main does what glibc's own does but
+// for that; the string functions are then the baseline ones (SSE2). It uses glibc's internal names,
+// so cmake/quick_start.cmake takes it only for the versions of glibc that it was checked with, and
+// only if a test program runs with it; else glibc's own is linked.
 //
 // The thread pointer does not exist yet: no stack protector, no errno, no exceptions in here.
 #include <elf.h>
@@ -42,8 +43,9 @@ extern Function __preinit_array_end[];
 extern Function __init_array_start[];
 extern Function __init_array_end[];
 
-// What glibc's start would have computed from CPUID for its string functions: its own defaults for an unknown
-// processor. They are defined here because they live in the object file that this one takes the place of.
+// What glibc's start would have computed from CPUID for its string functions: its own defaults for
+// an unknown processor. They are defined here because they live in the object file that this one
+// takes the place of.
 long __x86_data_cache_size_half = 32 * 1024 / 2;
 long __x86_data_cache_size = 32 * 1024;
 long __x86_shared_cache_size_half = 1024 * 1024 / 2;

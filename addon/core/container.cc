@@ -76,7 +76,8 @@ std::string state_json(const ContainerState& state, bool full, int indent) {
 Runtime resolve_runtime(const Runtime& runtime) {
   if (runtime.systemd_cgroup) {
     throw Error(ErrorKind::unsupported,
-                "--systemd-cgroup is not implemented yet; run without it (containerd: SystemdCgroup = false; "
+                "--systemd-cgroup is not implemented yet; run without it (containerd: "
+                "SystemdCgroup = false; "
                 "docker: native.cgroupdriver=cgroupfs; podman: --cgroup-manager=cgroupfs)");
   }
   Runtime resolved = runtime;
@@ -115,9 +116,11 @@ Fd open_process(pid_t pid, std::uint64_t start_time) {
   if (!pidfd) {
     return pidfd;
   }
-  // Looked at after the pidfd was opened: from then on the number cannot come to mean another process unnoticed.
+  // Looked at after the pidfd was opened: from then on the number cannot come to mean another
+  // process unnoticed.
   const auto stat = process_stat(pid);
-  if (!stat.has_value() || stat->start_time != start_time || stat->state == 'Z' || stat->state == 'X') {
+  if (!stat.has_value() || stat->start_time != start_time || stat->state == 'Z' ||
+      stat->state == 'X') {
     pidfd.reset();
   }
   return pidfd;
@@ -266,8 +269,8 @@ pid_t pid_inside(pid_t pid) {
     return pid;
   }
   // One number for each nested pid namespace, the innermost last.
-  const std::string_view line =
-      std::string_view(*status).substr(at + field.size(), status->find('\n', at + 1) - at - field.size());
+  const std::string_view line = std::string_view(*status).substr(
+      at + field.size(), status->find('\n', at + 1) - at - field.size());
   pid_t inside = pid;
   const std::size_t last = line.rfind('\t') + 1;
   std::from_chars(line.data() + last, line.data() + line.size(), inside);
@@ -285,10 +288,12 @@ void run_start_hooks(const Spec& spec, const StateRecord& record, int pidfd, int
   complete_host(host, spec, *spec.process);
   const pid_t pid = pid_inside(record.pid);
   run_container_hooks("startContainer", spec.hooks.start_container,
-                      hook_state(record, Status::created, pid), spec, host, pidfd, cgroup);
+                      hook_state(record, Status::created, pid), spec, host, {record.pid, pidfd},
+                      cgroup);
 }
 
-/// What init reported after the gate. The end of a plan does not depend on how the container was created.
+/// What init reported after the gate. The end of a plan does not depend on how the container was
+/// created.
 Error start_error(const wire::StartFailure& failure, const Spec& spec) {
   Host host;
   if (spec.linux_.seccomp.has_value()) {
@@ -385,9 +390,9 @@ void Container::remove(bool force) {
   const Unlock unlock(impl_->dir);
   const Status status = impl_->status();
   if (!force && (status == Status::running || status == Status::paused)) {
-    throw Error(ErrorKind::bad_status,
-                "cannot delete container " + id() + " that is not stopped: " + status_name(status) +
-                    "; kill it first, or use --force");
+    throw Error(ErrorKind::bad_status, "cannot delete container " + id() +
+                                           " that is not stopped: " + status_name(status) +
+                                           "; kill it first, or use --force");
   }
   Cgroup cgroup = impl_->cgroup();
   if (status != Status::stopped) {
@@ -450,7 +455,8 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id) {
     Container::open(runtime, id).remove(true);
     return true;
   }
-  // An init that was not yet let go ends with its create(). Hooks, and what they started, may be in the cgroup.
+  // An init that was not yet let go ends with its create(). Hooks, and what they started, may be in
+  // the cgroup.
   Cgroup cgroup = Cgroup::open(find_cgroup_host(), dir->noted_cgroup());
   if (cgroup) {
     cgroup.kill_all();

@@ -39,8 +39,8 @@ std::string timestamp() {
   std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02ld:%02ld:%02ld.%09ldZ",
                 static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
                 static_cast<unsigned>(date.day()), static_cast<long>(time.hours().count()),
-                static_cast<long>(time.minutes().count()), static_cast<long>(time.seconds().count()),
-                now.tv_nsec);
+                static_cast<long>(time.minutes().count()),
+                static_cast<long>(time.seconds().count()), now.tv_nsec);
   return text.data();
 }
 
@@ -77,7 +77,7 @@ std::string rootfs_path(const Bundle& bundle) {
 }
 
 void check_rootfs(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (stat(path.c_str(), &status) < 0) {
     const int error = errno;
     throw Error(ErrorKind::invalid_config,
@@ -87,7 +87,8 @@ void check_rootfs(const std::string& path) {
         .with_path("root.path");
   }
   if (!S_ISDIR(status.st_mode)) {
-    throw Error(ErrorKind::invalid_config, "config.json: root.path: " + path + ": is not a directory")
+    throw Error(ErrorKind::invalid_config,
+                "config.json: root.path: " + path + ": is not a directory")
         .with_path("root.path");
   }
 }
@@ -133,7 +134,8 @@ class HalfMade {
 
   Cgroup& cgroup() { return cgroup_; }
   InitProcess& process(InitProcess&& process) { return process_.emplace(std::move(process)); }
-  /// From here on failure is the end of a container (runtime.md "Lifecycle"), and its poststop hooks are run.
+  /// From here on failure is the end of a container (runtime.md "Lifecycle"), and its poststop
+  /// hooks are run.
   void hooks_run() { hooks_ran_ = true; }
   void keep() { kept_ = true; }
 
@@ -174,7 +176,7 @@ void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& h
   if (!spec.hooks.create_container.empty()) {
     run_container_hooks("createContainer", spec.hooks.create_container,
                         hook_state(record, Status::creating, pid_inside(init.pid())), spec, host,
-                        init.pidfd(), cgroup);
+                        {init.pid(), init.pidfd()}, cgroup);
   }
 }
 
@@ -206,7 +208,9 @@ void set_oom_score_adj(pid_t pid, int value) {
     throw Error(ErrorKind::system,
                 "config.json: process.oomScoreAdj: write " + std::to_string(value) + ": " +
                     errno_text(error) +
-                    (error == EACCES || error == EPERM ? "; a value below the caller's own needs CAP_SYS_RESOURCE" : ""))
+                    (error == EACCES || error == EPERM
+                         ? "; a value below the caller's own needs CAP_SYS_RESOURCE"
+                         : ""))
         .with_errno(error, "write")
         .with_path("process.oomScoreAdj");
   }
@@ -237,7 +241,8 @@ Fd open_detached_mount(const Passed& passed, const std::string& where) {
   return fd;
 }
 
-/// A user namespace's root owns the container's cgroup where it sees it, alone and writable, at a cgroup mount.
+/// A user namespace's root owns the container's cgroup where it sees it, alone and writable, at a
+/// cgroup mount.
 void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host) {
   const bool sees_it = spec.has_namespace(NamespaceType::user) &&
                        spec.makes_namespace(NamespaceType::cgroup) && !host.rootless &&
@@ -278,8 +283,8 @@ void check_console(const Process& process, const Stdio& stdio, bool caller_takes
   }
 }
 
-void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec, const Process& process,
-                       const Host& host) {
+void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,
+                       const Process& process, const Host& host) {
   const bool user_namespace = spec.has_namespace(NamespaceType::user);
   if ((plan.clone_flags() & CLONE_NEWUSER) != 0) {
     write_id_maps(init.pid(), spec.linux_.uid_mappings, spec.linux_.gid_mappings, host);
@@ -322,6 +327,9 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int containe
       case PassedKind::container_pidfd:
         fds.push_back(container_pidfd);
         continue;
+      case PassedKind::container_root:
+        // run_container_hooks() alone makes such plans, and passes it itself.
+        throw Error(ErrorKind::invalid_argument, "no container whose root to pass");
     }
     fds.push_back(owned.back().get());
   }
@@ -360,7 +368,8 @@ void write_pid_file(const std::string& path, pid_t pid) {
 
 std::string Container::plan_text(const Runtime& runtime, const CreateOptions& options, bool json) {
   const Bundle bundle = read_bundle(options);
-  // What a caller with the needed privilege would do, whoever asks: a plan does not depend on who reads it.
+  // What a caller with the needed privilege would do, whoever asks: a plan does not depend on who
+  // reads it.
   Host host;
   host.bundle = bundle.path;
   host.rootless = runtime.rootless.value_or(false);
@@ -379,7 +388,8 @@ std::string Container::plan_text(const Runtime& runtime, const CreateOptions& op
 
 namespace {
 
-/// The rest of `run`: what start() does after the program was let go. A container whose run fails does not stay.
+/// The rest of `run`: what start() does after the program was let go. A container whose run fails
+/// does not stay.
 void finish_run(Container& container, const Bundle& bundle, bool holds_gate) {
   const std::vector<Hook>& poststart = bundle.spec.hooks.poststart;
   if (!holds_gate && poststart.empty()) {
@@ -413,9 +423,10 @@ Container Container::create(const Runtime& given, const std::string& id,
   Bundle bundle = read_bundle(options);
   check_console(*bundle.spec.process, options.stdio, options.allow_terminal_without_socket);
   check_rootfs(rootfs_path(bundle));
-  const Fd console_socket = options.stdio.console_socket.empty()
-                                ? Fd()
-                                : connect_fd_socket(options.stdio.console_socket, "--console-socket");
+  const Fd console_socket =
+      options.stdio.console_socket.empty()
+          ? Fd()
+          : connect_fd_socket(options.stdio.console_socket, "--console-socket");
   const Fd pidfd_socket = options.stdio.pidfd_socket.empty()
                               ? Fd()
                               : connect_fd_socket(options.stdio.pidfd_socket, "--pidfd-socket");

@@ -43,15 +43,17 @@ void check_status(Status status, bool ignore_paused) {
   }
 }
 
-/// The sub-cgroup of `--cgroup`: "[CONTROLLERS:]PATH", where v2 knows no controllers. "/" is the container's own.
+/// The sub-cgroup of `--cgroup`: "[CONTROLLERS:]PATH", where v2 knows no controllers. "/" is the
+/// container's own.
 std::optional<std::string> requested_cgroup(const std::vector<std::string>& given) {
   if (given.empty()) {
     return std::nullopt;
   }
   const std::string& value = given.back();
   if (given.size() > 1 || value.find(':') != std::string::npos) {
-    throw Error(ErrorKind::invalid_argument,
-                "--cgroup: " + value + ": cgroup v2 has one hierarchy; give one path without controllers");
+    throw Error(
+        ErrorKind::invalid_argument,
+        "--cgroup: " + value + ": cgroup v2 has one hierarchy; give one path without controllers");
   }
   std::string path = absolute_path("/" + value);
   if (value.find("..") != std::string::npos) {
@@ -82,7 +84,8 @@ Cgroup open_exec_cgroup(const StateRecord& record, const std::optional<std::stri
   const std::string path = record.cgroup_path + requested.value_or("");
   Cgroup cgroup = Cgroup::open(host, path);
   if (!cgroup && !requested.has_value()) {
-    // Somebody moved the container's processes. Wherever they are now, the caller's own cgroup is wrong.
+    // Somebody moved the container's processes. Wherever they are now, the caller's own cgroup is
+    // wrong.
     cgroup = Cgroup::open(host, cgroup_of(record.pid));
   }
   if (!cgroup && requested.has_value()) {
@@ -93,7 +96,8 @@ Cgroup open_exec_cgroup(const StateRecord& record, const std::optional<std::stri
   return cgroup;
 }
 
-/// A cgroup that hands controllers to children takes no processes (EBUSY): the process then goes where init is.
+/// A cgroup that hands controllers to children takes no processes (EBUSY): the process then goes
+/// where init is.
 InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const StateRecord& record,
                             bool may_fall_back, Cgroup& cgroup) {
   try {

@@ -28,7 +28,8 @@ struct Container::Impl {
 /// The error for a container that is not there.
 Error no_such_container(const std::string& id, const std::string& root);
 
-/// Holds a container's lock while it lives. Throws `not_found` where the container was removed in the meantime.
+/// Holds a container's lock while it lives. Throws `not_found` where the container was removed in
+/// the meantime.
 class Locked {
  public:
   Locked(StateDir& dir, const Runtime& runtime);
@@ -67,13 +68,14 @@ std::string hook_state(const StateRecord& record, Status status, pid_t pid);
 /// Opens what `plan` wants passed. `owned` keeps the fds; the result is in the plan's order.
 std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int container_pidfd,
                              std::vector<Fd>& owned);
-/// Does for a just spawned init what needs the host's own rights: id maps, limits, oom_score_adj. Answers the wait for
-/// it if `plan` has one.
-void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec, const Process& process,
-                       const Host& host);
+/// Does for a just spawned init what needs the host's own rights: id maps, limits, oom_score_adj.
+/// Answers the wait for it if `plan` has one.
+void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,
+                       const Process& process, const Host& host);
 /// Refuses terminal and console socket that do not fit together.
 void check_console(const Process& process, const Stdio& stdio, bool caller_takes_console);
-/// Has `prepare` see to the pty, if the process has one, before the answer to the last wait lets the program write to it.
+/// Has `prepare` see to the pty, if the process has one, before the answer to the last wait lets
+/// the program write to it.
 void prepare_console(InitProcess& init, const Process& process,
                      const std::function<void(int master)>& prepare);
 /// Hands the pty master and the pidfd to who asked for them; what is left is for the caller.

@@ -183,7 +183,7 @@ void write_file_atomically(int dirfd, const std::string& path, std::string_view 
   cleanup.keep();
 }
 
-Fd sealed_memfd(const char* name, std::string_view data, bool executable) {
+Fd sealed_memfd(const char* name, std::initializer_list<MemfdPart> parts, bool executable) {
   const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   Fd fd(memfd_create(name, flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL)));
   if (!fd && errno == EINVAL) {
@@ -200,13 +200,15 @@ Fd sealed_memfd(const char* name, std::string_view data, bool executable) {
     throw_errno("memfd_create", name);
   }
   // pwrite leaves the offset at 0 for whoever reads the descriptor.
-  for (std::size_t done = 0; done < data.size();) {
-    const ssize_t put =
-        pwrite(fd.get(), data.data() + done, data.size() - done, static_cast<off_t>(done));
-    if (put >= 0) {
-      done += static_cast<std::size_t>(put);
-    } else if (errno != EINTR) {
-      throw_errno("write", name);
+  for (const MemfdPart& part : parts) {
+    for (std::size_t done = 0; done < part.data.size();) {
+      const ssize_t put = pwrite(fd.get(), part.data.data() + done, part.data.size() - done,
+                                 static_cast<off_t>(part.offset + done));
+      if (put >= 0) {
+        done += static_cast<std::size_t>(put);
+      } else if (errno != EINTR) {
+        throw_errno("write", name);
+      }
     }
   }
   if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {

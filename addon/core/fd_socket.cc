@@ -15,8 +15,8 @@ Fd connect_fd_socket(const std::string& path, std::string_view option) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
-    throw Error(ErrorKind::invalid_argument,
-                std::string(option) + ": " + path + ": longer than a socket's path may be (107 bytes)")
+    throw Error(ErrorKind::invalid_argument, std::string(option) + ": " + path +
+                                                 ": longer than a socket's path may be (107 bytes)")
         .with_path(path);
   }
   path.copy(address.sun_path, path.size());
@@ -26,9 +26,9 @@ Fd connect_fd_socket(const std::string& path, std::string_view option) {
   }
   if (connect(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
     const int error = errno;
-    throw Error(ErrorKind::invalid_argument,
-                std::string(option) + ": " + path + ": connect: " + errno_text(error) +
-                    "; somebody must be listening on it")
+    throw Error(ErrorKind::invalid_argument, std::string(option) + ": " + path +
+                                                 ": connect: " + errno_text(error) +
+                                                 "; somebody must be listening on it")
         .with_errno(error, "connect")
         .with_path(path);
   }

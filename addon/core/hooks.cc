@@ -45,8 +45,8 @@ void run_host_hooks(std::string_view kind, const std::vector<Hook>& hooks, std::
   }
 }
 
-void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook, std::string_view state,
-                   const std::string& working_directory) {
+void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook,
+                   std::string_view state, const std::string& working_directory) {
   ProgramOptions options;
   options.path = hook.path;
   if (!hook.env.empty()) {
@@ -58,8 +58,9 @@ void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook, s
   check_result(run_program(hook_args(hook), options), hook, hook_name(kind, index));
 }
 
-void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks, std::string_view state,
-                         const Spec& spec, const Host& host, int pidfd, int cgroup) {
+void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
+                         std::string_view state, const Spec& spec, const Host& host,
+                         HookedProcess init_process, int cgroup) {
   for (std::size_t i = 0; i < hooks.size(); ++i) {
     const Hook& hook = hooks[i];
     const std::string name = hook_name(kind, i);
@@ -70,7 +71,16 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks, 
     options.stdio[1] = pipes.output_theirs.get();
     options.stdio[2] = pipes.output_theirs.get();
     options.cgroup = cgroup;
-    options.passed = {pidfd};
+    Fd root;
+    for (const Passed& passed : plan.passed()) {
+      if (passed.kind != PassedKind::container_root) {
+        options.passed.push_back(init_process.pidfd);
+        continue;
+      }
+      root = open_file(AT_FDCWD, "/proc/" + std::to_string(init_process.pid) + "/root",
+                       O_PATH | O_DIRECTORY);
+      options.passed.push_back(root.get());
+    }
     Fd process;
     try {
       InitProcess init = spawn(plan, options);

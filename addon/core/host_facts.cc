@@ -18,7 +18,7 @@ namespace {
 constexpr ino_t initial_user_namespace_inode = 0xEFFFFFFD;  // PROC_USER_INIT_INO of the kernel
 
 bool in_user_namespace() {
-  struct stat status {};
+  struct stat status{};
   return stat("/proc/self/ns/user", &status) == 0 && status.st_ino != initial_user_namespace_inode;
 }
 
@@ -30,14 +30,15 @@ bool has_apparmor() {
 bool has_selinux() { return access("/sys/fs/selinux/enforce", F_OK) == 0; }
 
 ino_t inode(int fd) {
-  struct stat status {};
+  struct stat status{};
   if (fstat(fd, &status) < 0) {
     throw_errno("fstat");
   }
   return status.st_ino;
 }
 
-/// Which of the namespaces to be joined belong to the user namespace to be joined (see ioctl_ns(2)).
+/// Which of the namespaces to be joined belong to the user namespace to be joined (see
+/// ioctl_ns(2)).
 std::uint64_t find_inner_namespaces(const Spec& spec) {
   const Namespace* user = spec.find_namespace(NamespaceType::user);
   if (user == nullptr || user->path.empty()) {
@@ -80,7 +81,8 @@ void complete_host(Host& host, const Spec& spec, const Process& process) {
     host.has_apparmor = has_apparmor();
     if (!host.has_apparmor) {
       refuse("process.apparmorProfile",
-             "AppArmor is not enabled in this kernel; remove the profile, or boot with apparmor=1 security=apparmor");
+             "AppArmor is not enabled in this kernel; remove the profile, or boot with apparmor=1 "
+             "security=apparmor");
     }
   }
   if (!process.selinux_label.empty() || !spec.linux_.mount_label.empty()) {

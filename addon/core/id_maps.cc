@@ -38,8 +38,9 @@ void run_helper(const char* program, pid_t pid, const std::vector<IdMapping>& ma
   const ProgramResult result = run_program(args);
   if (!result.found) {
     throw Error(ErrorKind::unsupported,
-                std::string(program) + " is not installed, and without it an ordinary user may map only "
-                                       "its own id; install the package uidmap (Debian) or shadow-utils")
+                std::string(program) +
+                    " is not installed, and without it an ordinary user may map only "
+                    "its own id; install the package uidmap (Debian) or shadow-utils")
         .with_path(program);
   }
   if (result.status != 0) {
@@ -56,8 +57,8 @@ bool maps_only_self(const std::vector<IdMapping>& mappings, std::uint32_t self) 
 
 }  // namespace
 
-void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids,
-                   const Host& host) {
+void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
+                   const std::vector<IdMapping>& gids, const Host& host) {
   const Doing doing("write the id maps of the user namespace");
   const Fd process = open_file(AT_FDCWD, "/proc/" + std::to_string(pid), O_PATH | O_DIRECTORY);
   if (host.rootless && !maps_only_self(uids, host.euid)) {
@@ -70,7 +71,8 @@ void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids, const std::vec
     return;
   }
   if (host.rootless) {
-    // Who may drop groups could escape a directory that a group is denied; so the kernel wants this first.
+    // Who may drop groups could escape a directory that a group is denied; so the kernel wants this
+    // first.
     write_proc_file(process.get(), "setgroups", "deny");
   }
   write_proc_file(process.get(), "gid_map", map_text(gids));

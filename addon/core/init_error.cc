@@ -1,4 +1,5 @@
-// The sentence for what init could not do. init reports an op and an errno; the words are made here.
+// The sentence for what init could not do. init reports an op and an errno; the words are made
+// here.
 #include <cerrno>
 
 #include "tare/spawn.h"
@@ -9,7 +10,8 @@ namespace {
 using wire::OpCode;
 using wire::Step;
 
-/// The words that engines look for to tell exit status 127 from 126; see exec.LookPath of Go for their form.
+/// The words that engines look for to tell exit status 127 from 126; see exec.LookPath of Go for
+/// their form.
 Error program_error(const std::string& program, int errnum, Step step) {
   const std::string quoted = "exec: \"" + program + "\": ";
   if (step == Step::access) {
@@ -30,9 +32,11 @@ Error program_error(const std::string& program, int errnum, Step step) {
         .with_path(program);
   }
   if (errnum == EACCES || errnum == EPERM) {
-    return Error(ErrorKind::command_not_executable,
-                 quoted + "permission denied: the file is not executable for the container's user, or its "
-                          "mount is noexec")
+    return Error(
+               ErrorKind::command_not_executable,
+               quoted +
+                   "permission denied: the file is not executable for the container's user, or its "
+                   "mount is noexec")
         .with_errno(errnum, step_name(step))
         .with_path(program);
   }
@@ -45,14 +49,17 @@ Error exec_error(const std::string& program, int errnum) {
   const std::string quoted = "exec: \"" + program + "\": ";
   if (errnum == ENOEXEC) {
     return Error(ErrorKind::command_not_executable,
-                 quoted + "exec format error: it is neither a program for this machine nor a script with a #! line")
+                 quoted +
+                     "exec format error: it is neither a program for this machine nor a script "
+                     "with a #! line")
         .with_errno(errnum, "execve")
         .with_path(program);
   }
   if (errnum == ENOENT) {
-    return Error(ErrorKind::command_not_found,
-                 quoted + "no such file or directory: its interpreter (#! line or dynamic linker) does not exist in the "
-                          "container")
+    return Error(ErrorKind::command_not_found, quoted +
+                                                   "no such file or directory: its interpreter (#! "
+                                                   "line or dynamic linker) does not exist in the "
+                                                   "container")
         .with_errno(errnum, "execve")
         .with_path(program);
   }

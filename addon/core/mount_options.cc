@@ -228,8 +228,7 @@ std::string attribute_names(std::uint64_t set, std::uint64_t clear, bool recursi
     names += name;
   };
   for (const Option& option : options) {
-    if (option.recursive != recursive || (option.flags & relatime_mark) != 0 ||
-        option.flags == 0) {
+    if (option.recursive != recursive || (option.flags & relatime_mark) != 0 || option.flags == 0) {
       continue;
     }
     const bool is_atime = (option.flags & atime) != 0;

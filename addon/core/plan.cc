@@ -61,7 +61,8 @@ std::string Plan::bytes() const {
   wire::PlanHeader header;
   header.op_count = static_cast<std::uint32_t>(ops_.size());
   header.ops_offset = sizeof header;
-  header.strings_offset = static_cast<std::uint32_t>(sizeof header + ops_.size() * sizeof(wire::Op));
+  header.strings_offset =
+      static_cast<std::uint32_t>(sizeof header + ops_.size() * sizeof(wire::Op));
   header.strings_size = static_cast<std::uint32_t>(strings_.size());
   header.passed_fds = static_cast<std::uint32_t>(passed_.size());
   header.preserved_fds = preserved_fds_;
@@ -136,8 +137,9 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
 
 Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot) {
   PlanBuilder builder(spec, host);
-  // A hook of createContainer is the host's program, run with init's own credentials; one of startContainer is the
-  // container's program, and gets no more rights than the container's process.
+  // A hook of createContainer is the host's program, run with init's own credentials; one of
+  // startContainer is the container's program, and gets no more rights than the container's
+  // process.
   Process process = *spec.process;
   process.args = hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args;
   if (before_pivot || !hook.env.empty()) {
@@ -159,6 +161,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
     process.rlimits.clear();
     add_credentials(builder, process, "process.");
   } else {
+    add_old_root(builder);
     builder.add(wire::OpCode::close_fds);
   }
   add_hook_program(builder, process, hook);

@@ -43,7 +43,8 @@ class PlanBuilder {
   std::unordered_map<std::string, std::uint32_t> offsets_;
 };
 
-/// What mount options come to: attributes and propagation for the mount, the rest for the file system.
+/// What mount options come to: attributes and propagation for the mount, the rest for the file
+/// system.
 struct MountOptions {
   bool bind = false;
   bool recursive = false;
@@ -54,7 +55,8 @@ struct MountOptions {
   std::uint64_t recursive_set = 0;
   std::uint64_t recursive_clear = 0;
   std::uint64_t propagation = 0;  ///< MS_*, with MS_REC
-  std::vector<std::pair<std::string, std::string>> data;  ///< for fsconfig(2); an empty value is a flag
+  std::vector<std::pair<std::string, std::string>>
+      data;  ///< for fsconfig(2); an empty value is a flag
 };
 
 /// Reads `mount.options`; `origin` ("mounts[3]") names the place in errors.
@@ -77,8 +79,11 @@ void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
 void add_root(PlanBuilder& builder);
 void add_mounts(PlanBuilder& builder);
 void add_enter_root(PlanBuilder& builder, bool no_pivot);
-/// For a process that has joined the container's mount namespace: its root, where that is not the namespace's.
+/// For a process that has joined the container's mount namespace: its root, where that is not the
+/// namespace's.
 void add_root_again(PlanBuilder& builder);
+/// For a hook before the change of root: the root that init still has.
+void add_old_root(PlanBuilder& builder);
 void add_root_finish(PlanBuilder& builder);
 void add_hidden_paths(PlanBuilder& builder);
 

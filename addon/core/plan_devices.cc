@@ -44,10 +44,10 @@ constexpr std::array<std::array<const char*, 2>, 5> default_links = {{
 // A /dev that is bound from elsewhere is the caller's to fill.
 bool dev_is_ours(const Spec& spec) {
   return std::ranges::none_of(spec.mounts, [](const Mount& mount) {
-    const bool bind = mount.type == "bind" ||
-                      std::ranges::any_of(mount.options, [](const std::string& option) {
-                        return option == "bind" || option == "rbind";
-                      });
+    const bool bind =
+        mount.type == "bind" || std::ranges::any_of(mount.options, [](const std::string& option) {
+          return option == "bind" || option == "rbind";
+        });
     return bind && absolute_path(mount.destination) == "/dev";
   });
 }
@@ -90,9 +90,9 @@ void add_device(PlanBuilder& builder, const Device& device, const std::string& o
   wire::Op& op = builder.add(OpCode::make_device, origin);
   op.str[1] = path;
   op.a = type_bits(device.type) | device.file_mode.value_or(0666);
-  op.b = device.type == 'p' ? 0
-                            : makedev(static_cast<unsigned>(device.major),
-                                      static_cast<unsigned>(device.minor));
+  op.b = device.type == 'p'
+             ? 0
+             : makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
   op.c = (std::uint64_t{device.uid.value_or(0)} << 32) | device.gid.value_or(0);
 }
 

@@ -21,7 +21,8 @@ std::string absolute_in_bundle(const Host& host, const std::string& path) {
 
 std::string mount_origin(std::size_t index) { return "mounts[" + std::to_string(index) + "]"; }
 
-// A rootful container with a user namespace: its root may not walk to, or clone, what only the host's root reaches.
+// A rootful container with a user namespace: its root may not walk to, or clone, what only the
+// host's root reaches.
 bool host_opens_sources(const PlanBuilder& builder) {
   return builder.spec().has_namespace(NamespaceType::user) && !builder.host().rootless;
 }
@@ -30,7 +31,8 @@ bool is_destination(const Mount& mount, std::string_view path) {
   return absolute_path(mount.destination) == path;
 }
 
-// A tmpfs is made read-only at the end (add_root_finish): /dev is filled before, and mount points are made in others.
+// A tmpfs is made read-only at the end (add_root_finish): /dev is filled before, and mount points
+// are made in others.
 bool read_only_later(const Mount& mount, const MountOptions& options) {
   return !options.bind && !options.remount &&
          ((options.set | options.recursive_set) & MOUNT_ATTR_RDONLY) != 0 &&
@@ -132,7 +134,8 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
     op.c = options.propagation;
   }
   if (falls_back) {
-    // Without a cgroup namespace, a user namespace's root may not mount cgroup2: it gets its own cgroup's directory.
+    // Without a cgroup namespace, a user namespace's root may not mount cgroup2: it gets its own
+    // cgroup's directory.
     const std::uint32_t directory = builder.text(builder.host().cgroup_dir);
     const std::uint32_t target = builder.text(mount.destination);
     wire::Op& op = builder.add(OpCode::bind, origin);
@@ -183,7 +186,8 @@ void add_root(PlanBuilder& builder) {
       op.flags = wire::op_private_parent;
     }
   } else if (wanted == MS_SHARED) {
-    // pivot_root(2) takes neither a shared new root nor one on a shared mount; the propagation comes afterwards.
+    // pivot_root(2) takes neither a shared new root nor one on a shared mount; the propagation
+    // comes afterwards.
     op.flags = wire::op_private_parent;
     op.c = MS_PRIVATE;
   }
@@ -222,17 +226,32 @@ void add_enter_root(PlanBuilder& builder, bool no_pivot) {
 
 void add_root_again(PlanBuilder& builder) {
   const Spec& spec = builder.spec();
-  // Joining a mount namespace leads to its root: the container's own if that has pivoted, and where the root was put
-  // over "/" (a user namespace) as well. Else the container's processes were led by chroot(2), and so is this one.
+  // Joining a mount namespace leads to its root: the container's own if that has pivoted, and where
+  // the root was put over "/" (a user namespace) as well. Else the container's processes were led
+  // by chroot(2), and so is this one.
   if (spec.makes_namespace(NamespaceType::mount) ||
       (has_mounts_of_its_own(spec) && host_opens_sources(builder))) {
     return;
   }
-  const std::uint32_t text =
-      builder.text(absolute_in_bundle(builder.host(), spec.root.path));
+  const std::uint32_t text = builder.text(absolute_in_bundle(builder.host(), spec.root.path));
   {
     wire::Op& op = builder.add(OpCode::root, "root.path");
     op.str[0] = text;
+    op.flags = wire::op_open_only;
+  }
+  builder.add(OpCode::chroot);
+}
+
+void add_old_root(PlanBuilder& builder) {
+  if (!has_mounts_of_its_own(builder.spec()) || !host_opens_sources(builder)) {
+    return;
+  }
+  // Joining the mount namespace leads to what was put over "/", and a hook's path is one of the
+  // host's.
+  const int passed = builder.pass({PassedKind::container_root, {}, 0, {}});
+  {
+    wire::Op& op = builder.add(OpCode::root);
+    op.fd = passed;
     op.flags = wire::op_open_only;
   }
   builder.add(OpCode::chroot);

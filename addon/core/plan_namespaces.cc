@@ -1,4 +1,5 @@
-// Namespaces: which are made by the clone, which are joined before it, and which init enters itself.
+// Namespaces: which are made by the clone, which are joined before it, and which init enters
+// itself.
 #include <linux/sched.h>
 
 #include "plan_builder.h"
@@ -26,7 +27,8 @@ void add_setns(PlanBuilder& builder, const Namespace& entry) {
 }
 
 // A time namespace cannot be made together with CLONE_VM, and would take in only children; see
-// time_namespaces(7). (A new cgroup namespace is rooted at the cgroup that CLONE_INTO_CGROUP names.)
+// time_namespaces(7). (A new cgroup namespace is rooted at the cgroup that CLONE_INTO_CGROUP
+// names.)
 constexpr std::uint64_t made_by_init = CLONE_NEWTIME;
 
 }  // namespace
@@ -66,9 +68,9 @@ void add_namespaces(PlanBuilder& builder) {
       builder.join(pass_namespace(builder, *pid), CLONE_NEWPID);
     }
   }
-  const bool wants_host = (user != nullptr) &&
-                          (user->path.empty() || !spec.process->rlimits.empty() ||
-                           spec.process->oom_score_adj.has_value());
+  const bool wants_host =
+      (user != nullptr) && (user->path.empty() || !spec.process->rlimits.empty() ||
+                            spec.process->oom_score_adj.has_value());
   add_user_namespace_entry(builder, wants_host, user == nullptr || !user->path.empty());
   for (const Namespace* entry : inner) {
     add_setns(builder, *entry);
@@ -89,9 +91,9 @@ void add_namespaces(PlanBuilder& builder) {
 
 void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined) {
   const Spec& spec = builder.spec();
-  // In namespaces that are joined there are others, who could look into this process from the first moment on. In a
-  // new user namespace nobody is yet, and the host must first write the id maps: the files in /proc of a process that
-  // is not dumpable are not an ordinary user's. See proc(5).
+  // In namespaces that are joined there are others, who could look into this process from the first
+  // moment on. In a new user namespace nobody is yet, and the host must first write the id maps:
+  // the files in /proc of a process that is not dumpable are not an ordinary user's. See proc(5).
   const bool at_once = joined && !(ask_host && builder.host().rootless);
   if (at_once) {
     builder.add(OpCode::undumpable);
@@ -111,9 +113,9 @@ void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined) 
 
 void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
   const int container = builder.pass({PassedKind::container_pidfd, {}, 0, {}});
-  // A pid namespace takes in the children of whoever joins it. With a user namespace all are joined at once: some may
-  // belong to it and some to the host, and setns(2) looks at the caller's rights from before. Only a time namespace
-  // does not take in who shares its memory.
+  // A pid namespace takes in the children of whoever joins it. With a user namespace all are joined
+  // at once: some may belong to it and some to the host, and setns(2) looks at the caller's rights
+  // from before. Only a time namespace does not take in who shares its memory.
   const std::uint64_t before = (namespaces & CLONE_NEWUSER) != 0
                                    ? namespaces & ~std::uint64_t{CLONE_NEWTIME}
                                    : namespaces & CLONE_NEWPID;

@@ -68,15 +68,60 @@ constexpr auto op_names = std::to_array<const char*>({
 static_assert(op_names.size() == static_cast<std::size_t>(OpCode::exec) + 1);
 
 constexpr auto step_names = std::to_array<const char*>({
-    "",          "open",       "open_tree",   "openat2",       "fsopen",        "fsconfig",
-    "fsmount",   "move_mount", "mount_setattr", "mkdirat",     "mknodat",       "symlinkat",
-    "fchownat",  "fchmodat",   "statx",       "setns",         "unshare",       "pivot_root",
-    "mount",     "umount2",    "chroot",      "chdir",         "fchdir",        "getcwd",
-    "read",      "write",      "ioctl",       "setsid",        "keyctl",        "sethostname",
-    "setdomainname", "prlimit64", "prctl",    "setgroups",     "setresgid",     "setresuid",
-    "capset",    "seccomp",    "execve",      "sendmsg",       "recv",          "mmap",
-    "close_range", "dup3",     "faccessat2",  "unlinkat",      "readlinkat",    "socket", "",
-    "",          "",           "",            "",              "",
+    "",
+    "open",
+    "open_tree",
+    "openat2",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "move_mount",
+    "mount_setattr",
+    "mkdirat",
+    "mknodat",
+    "symlinkat",
+    "fchownat",
+    "fchmodat",
+    "statx",
+    "setns",
+    "unshare",
+    "pivot_root",
+    "mount",
+    "umount2",
+    "chroot",
+    "chdir",
+    "fchdir",
+    "getcwd",
+    "read",
+    "write",
+    "ioctl",
+    "setsid",
+    "keyctl",
+    "sethostname",
+    "setdomainname",
+    "prlimit64",
+    "prctl",
+    "setgroups",
+    "setresgid",
+    "setresuid",
+    "capset",
+    "seccomp",
+    "execve",
+    "sendmsg",
+    "recv",
+    "mmap",
+    "close_range",
+    "dup3",
+    "faccessat2",
+    "unlinkat",
+    "readlinkat",
+    "socket",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
 });
 static_assert(step_names.size() == static_cast<std::size_t>(wire::Step::bad_plan) + 1);
 
@@ -116,8 +161,7 @@ std::string capability_list(std::uint64_t mask) {
 std::string mount_words(const Op& op) {
   std::string words = attribute_names(op.a, op.b, false);
   const std::string recursive = attribute_names(op.d, op.e, true);
-  for (const std::string& more :
-       {recursive, op.c != 0 ? propagation_name(op.c) : std::string()}) {
+  for (const std::string& more : {recursive, op.c != 0 ? propagation_name(op.c) : std::string()}) {
     if (!more.empty()) {
       words += words.empty() ? "" : ",";
       words += more;
@@ -328,8 +372,7 @@ class Printer {
       case OpCode::umask:
         return "umask " + octal(op.a);
       case OpCode::working_directory:
-        return "cd " + first(op) +
-               ((op.flags & wire::op_optional) != 0 ? " (if root may)" : "");
+        return "cd " + first(op) + ((op.flags & wire::op_optional) != 0 ? " (if root may)" : "");
       case OpCode::home_directory:
         return "find the home of user " + std::to_string(op.a) + " for HOME";
       case OpCode::undumpable:

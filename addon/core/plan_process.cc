@@ -27,7 +27,8 @@ void add_name(PlanBuilder& builder, OpCode code, const std::string& name, std::s
   op.n = static_cast<std::uint32_t>(name.size());
 }
 
-// sysctl(8): dots separate, a slash stands for a dot in a name; the other way round where a slash comes first.
+// sysctl(8): dots separate, a slash stands for a dot in a name; the other way round where a slash
+// comes first.
 std::string sysctl_path(const std::string& key) {
   std::string path = key;
   const std::size_t first = key.find_first_of("./");
@@ -100,13 +101,13 @@ void add_seccomp(PlanBuilder& builder) {
 }
 
 void add_rlimits(PlanBuilder& builder, const Process& process, const std::string& origin) {
-  // In a user namespace the host sets them (WaitTag::host_rights): raising a hard limit is not its root's right.
+  // In a user namespace the host sets them (WaitTag::host_rights): raising a hard limit is not its
+  // root's right.
   if (builder.spec().has_namespace(NamespaceType::user)) {
     return;
   }
   for (std::size_t i = 0; i < process.rlimits.size(); ++i) {
-    wire::Op& op =
-        builder.add(OpCode::rlimit, origin + "rlimits[" + std::to_string(i) + "]");
+    wire::Op& op = builder.add(OpCode::rlimit, origin + "rlimits[" + std::to_string(i) + "]");
     op.a = static_cast<std::uint64_t>(process.rlimits[i].resource);
     op.b = process.rlimits[i].soft;
     op.c = process.rlimits[i].hard;
@@ -127,8 +128,9 @@ void add_identity(PlanBuilder& builder, const Process& process, const std::strin
                    user.additional_gids.size() * sizeof(std::uint32_t));
   if (builder.host().rootless && !user.additional_gids.empty()) {
     throw Error(ErrorKind::unsupported,
-                origin + "user.additionalGids: cannot set any additional groups in a rootless "
-                         "container; remove them")
+                origin +
+                    "user.additionalGids: cannot set any additional groups in a rootless "
+                    "container; remove them")
         .with_path(origin + "user.additionalGids");
   }
   const std::uint32_t text = builder.blob(gids);
@@ -172,7 +174,8 @@ void add_credentials(PlanBuilder& builder, const Process& process, const std::st
   if (process.no_new_privileges) {
     builder.add(OpCode::no_new_privileges, origin + "noNewPrivileges");
   } else {
-    // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it comes before the capabilities go.
+    // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it comes before the
+    // capabilities go.
     add_seccomp(builder);
   }
   add_rlimits(builder, process, origin);

@@ -11,7 +11,7 @@
 namespace tare {
 
 struct ProgramOptions {
-  std::string path;                             ///< absolute, or a name to be found in PATH; empty: args[0]
+  std::string path;  ///< absolute, or a name to be found in PATH; empty: args[0]
   std::optional<std::vector<std::string>> env;  ///< none: the caller's
   std::string_view input;                       ///< for its standard input
   std::optional<int> timeout;                   ///< seconds; then it is killed
@@ -25,7 +25,8 @@ struct ProgramResult {
   std::string output;  ///< the last of what it wrote to standard output and error
 };
 
-/// Runs `args` to its end. Throws `system` where it cannot be started for another reason than absence.
+/// Runs `args` to its end. Throws `system` where it cannot be started for another reason than
+/// absence.
 ProgramResult run_program(const std::vector<std::string>& args, const ProgramOptions& options = {});
 
 /// Pipes for a program's standard input and its output, the program's ends and ours.

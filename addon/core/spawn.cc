@@ -43,7 +43,8 @@ class BlockedSignals {
   sigset_t before_;
 };
 
-/// setns(2) into a pid namespace holds for this thread's next children, and is taken back afterwards.
+/// setns(2) into a pid namespace holds for this thread's next children, and is taken back
+/// afterwards.
 class PidNamespaceForChildren {
  public:
   PidNamespaceForChildren(int fd, std::uint64_t type) {
@@ -60,8 +61,9 @@ class PidNamespaceForChildren {
   Fd own_;
 };
 
-/// Joining a user namespace makes the shared memory undumpable; the process gets back what it had. With several threads
-/// that comes after the last one's child: until then those in the container must not look into the memory.
+/// Joining a user namespace makes the shared memory undumpable; the process gets back what it had.
+/// With several threads that comes after the last one's child: until then those in the container
+/// must not look into the memory.
 class KeptDumpable {
  public:
   KeptDumpable() {
@@ -93,18 +95,14 @@ struct Program {
 };
 
 Program make_program(const Plan& plan) {
-  const std::string_view image(tare_init_image_start,
-                               static_cast<std::size_t>(tare_init_image_end - tare_init_image_start));
+  const std::string_view image(
+      tare_init_image_start, static_cast<std::size_t>(tare_init_image_end - tare_init_image_start));
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   const std::string bytes = plan.bytes();
   Program program;
   program.plan_offset = (image.size() + page - 1) / page * page;
   program.plan_size = bytes.size();
-  std::string content;
-  content.reserve(program.plan_offset + bytes.size());
-  content.append(image).resize(program.plan_offset);
-  content.append(bytes);
-  program.memfd = sealed_memfd("tare-init", content, true);
+  program.memfd = sealed_memfd("tare-init", {{0, image}, {program.plan_offset, bytes}}, true);
   return program;
 }
 
@@ -261,7 +259,8 @@ bool receive(int channel, wire::Report& report, Fd& fd) {
   header.msg_control = control.data();
   header.msg_controllen = control.size();
   ssize_t got = 0;
-  // ECONNRESET tells once that init closed the channel with an answer unread; what it had sent is still there.
+  // ECONNRESET tells once that init closed the channel with an answer unread; what it had sent is
+  // still there.
   do {
     got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
   } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
@@ -277,7 +276,8 @@ bool receive(int channel, wire::Report& report, Fd& fd) {
   return got == static_cast<ssize_t>(sizeof report);
 }
 
-/// What became of an init that closed its channel without a word. It is ending, so this waits for it.
+/// What became of an init that closed its channel without a word. It is ending, so this waits for
+/// it.
 std::string early_end(int pidfd) {
   siginfo_t info{};
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOWAIT | __WALL) < 0) {

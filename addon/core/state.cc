@@ -8,8 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <charconv>
+#include <climits>
 
 #include "pipe_signal.h"
 #include "tare/error.h"
@@ -95,7 +95,8 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
   }
   state.dir_ = open_file(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!state.lock()) {
-    throw Error(ErrorKind::bad_status, "container " + id + " was deleted while it was being created")
+    throw Error(ErrorKind::bad_status,
+                "container " + id + " was deleted while it was being created")
         .with_path(path);
   }
   return state;
@@ -262,7 +263,8 @@ bool StateDir::start_gate_held() const {
 }
 
 StartAnswer StateDir::pass_start_gate() {
-  // The answer is opened first: from then on init's end, whatever it is, is seen as the end of the FIFO.
+  // The answer is opened first: from then on init's end, whatever it is, is seen as the end of the
+  // FIFO.
   const Fd answer = open_file(dir_.get(), answer_fifo, O_RDONLY | O_NONBLOCK);
   {
     const Fd request(openat(dir_.get(), request_fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
@@ -302,7 +304,8 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   if (!text.has_value()) {
     return std::nullopt;
   }
-  // The name in parentheses may hold anything; fields are counted from the last one. See proc_pid_stat(5).
+  // The name in parentheses may hold anything; fields are counted from the last one. See
+  // proc_pid_stat(5).
   const std::size_t close = text->rfind(')');
   if (close == std::string::npos || close + 2 >= text->size()) {
     return std::nullopt;

@@ -1,6 +1,7 @@
-// The code between clone3(2) and execveat(2). The child shares its parent's memory (CLONE_VM) while the other threads
-// of the parent go on, so here are raw system calls only: no errno, no allocation, no lock, no libc. Signals are
-// blocked, handlers are cleared by the clone, the child has a stack of its own.
+// The code between clone3(2) and execveat(2). The child shares its parent's memory (CLONE_VM) while
+// the other threads of the parent go on, so here are raw system calls only: no errno, no
+// allocation, no lock, no libc. Signals are blocked, handlers are cleared by the clone, the child
+// has a stack of its own.
 #include "stub.h"
 
 #include <asm/errno.h>
@@ -32,17 +33,15 @@ long call(long number, long a, long b, long c, long d, long e) noexcept {
   register long x2 __asm__("x2") = c;
   register long x3 __asm__("x3") = d;
   register long x4 __asm__("x4") = e;
-  __asm__ volatile("svc #0"
-                   : "+r"(x0)
-                   : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4)
-                   : "memory");
+  __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
   return x0;
 #else
 #error "tare runs on x86_64 and aarch64 only"
 #endif
 }
 
-// clone3(2) whose child calls `entry(subject)` on the stack that `arguments` names, and never returns.
+// clone3(2) whose child calls `entry(subject)` on the stack that `arguments` names, and never
+// returns.
 long clone_call(clone_args* arguments, void (*entry)(void*), void* subject) noexcept {
 #if defined(__x86_64__)
   long result;
@@ -140,11 +139,13 @@ bool arrange_fds(StubTask* task) noexcept {
 bool raise_ambient(StubTask* task) noexcept {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
-  long result = call(__NR_capget, reinterpret_cast<long>(&header), reinterpret_cast<long>(data), 0, 0, 0);
+  long result =
+      call(__NR_capget, reinterpret_cast<long>(&header), reinterpret_cast<long>(data), 0, 0, 0);
   if (result >= 0) {
     data[0].inheritable = data[0].permitted;
     data[1].inheritable = data[1].permitted;
-    result = call(__NR_capset, reinterpret_cast<long>(&header), reinterpret_cast<long>(data), 0, 0, 0);
+    result =
+        call(__NR_capset, reinterpret_cast<long>(&header), reinterpret_cast<long>(data), 0, 0, 0);
   }
   for (int capability = 0; result >= 0 && capability < 64; ++capability) {
     if ((data[capability / 32].permitted >> (capability % 32) & 1) != 0) {
@@ -172,9 +173,11 @@ void become_init(void* subject) {
   leave(127);
 }
 
-long clone_init(StubTask* task, std::uint64_t flags, unsigned char* stack, std::size_t size) noexcept {
+long clone_init(StubTask* task, std::uint64_t flags, unsigned char* stack,
+                std::size_t size) noexcept {
   clone_args arguments{};
-  arguments.flags = task->clone_flags | flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+  arguments.flags =
+      task->clone_flags | flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
   arguments.pidfd = reinterpret_cast<std::uint64_t>(&task->pidfd);
   arguments.stack = reinterpret_cast<std::uint64_t>(stack);
   arguments.stack_size = size;
@@ -191,13 +194,14 @@ long clone_init(StubTask* task, std::uint64_t flags, unsigned char* stack, std::
   return pid;
 }
 
-// The intermediate child: joins, and makes init a sibling of itself. It shares the fd table, so that init's pidfd
-// arrives in the parent's.
+// The intermediate child: joins, and makes init a sibling of itself. It shares the fd table, so
+// that init's pidfd arrives in the parent's.
 void join_and_clone(void* subject) {
   auto* work = static_cast<Work*>(subject);
   StubTask* task = work->task;
   for (std::size_t i = 0; i < task->join_count; ++i) {
-    const long result = call(__NR_setns, task->joins[i].fd, static_cast<long>(task->joins[i].type), 0, 0, 0);
+    const long result =
+        call(__NR_setns, task->joins[i].fd, static_cast<long>(task->joins[i].type), 0, 0, 0);
     if (result < 0) {
       fail(task, result, "setns");
       leave(1);

@@ -43,8 +43,7 @@ void check_below_proc(const Mount& mount, bool bind, std::size_t index, Problems
 }
 
 void check_mount(const Mount& mount, std::size_t index, Problems& problems) {
-  const bool bind =
-      mount.type == "bind" || has_option(mount, "bind") || has_option(mount, "rbind");
+  const bool bind = mount.type == "bind" || has_option(mount, "bind") || has_option(mount, "rbind");
   if (mount.destination.empty()) {
     problems.add(element("mounts", index, ".destination"),
                  "must not be empty; give an absolute path");

@@ -8,7 +8,8 @@
 namespace init {
 namespace {
 
-// linux/socket.h of the kernel's user API has no msghdr; its layout is part of the system call's ABI.
+// linux/socket.h of the kernel's user API has no msghdr; its layout is part of the system call's
+// ABI.
 struct MessageHeader {
   void* name = nullptr;
   int name_size = 0;
@@ -35,8 +36,8 @@ tare::wire::Report make_report(tare::wire::ReportKind kind, std::uint32_t op, st
   return message;
 }
 
-// linux/socket.h has none of the MSG_ flags either. A host that has died must not end init by SIGPIPE, which cannot
-// be ignored here: the user's program would inherit that.
+// linux/socket.h has none of the MSG_ flags either. A host that has died must not end init by
+// SIGPIPE, which cannot be ignored here: the user's program would inherit that.
 constexpr long msg_nosignal = 0x4000;
 constexpr long msg_dontwait = 0x40;
 
@@ -48,8 +49,8 @@ long send(const Context& context, const tare::wire::Report& message) {
 
 void report(Context& context, std::uint32_t op, Outcome outcome) {
   if (context.channel >= 0) {
-    tare::wire::Report message = make_report(tare::wire::ReportKind::failed, op,
-                                             static_cast<std::uint32_t>(outcome.errnum));
+    tare::wire::Report message =
+        make_report(tare::wire::ReportKind::failed, op, static_cast<std::uint32_t>(outcome.errnum));
     message.step = static_cast<std::uint32_t>(outcome.step);
     memcpy(message.detail, context.detail, sizeof message.detail);
     send(context, message);
@@ -79,10 +80,11 @@ void reset_signals(std::uint64_t ignored) {
 Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
   tare::wire::Answer answer;
   // Often the answer is there already, and nobody need be woken.
-  long result = sys::run(__NR_recvfrom, context.channel, &answer, sizeof answer, msg_dontwait, 0L, 0L);
+  long result =
+      sys::run(__NR_recvfrom, context.channel, &answer, sizeof answer, msg_dontwait, 0L, 0L);
   if (result == -EAGAIN) {
-    result = send(context, make_report(tare::wire::ReportKind::waiting, op,
-                                       static_cast<std::uint32_t>(tag)));
+    result = send(
+        context, make_report(tare::wire::ReportKind::waiting, op, static_cast<std::uint32_t>(tag)));
     if (result < 0) {
       return failure(result, Step::sendmsg);
     }

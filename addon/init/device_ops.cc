@@ -1,12 +1,12 @@
-// Ops that fill /dev: nodes, links, the pty. All relative to fds below the root, without following what lies there.
+// Ops that fill /dev: nodes, links, the pty. All relative to fds below the root, without following
+// what lies there.
+#include <asm/ioctls.h>
+#include <asm/termios.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 
 #include "file_status.h"
 #include "init.h"
-
-#include <asm/ioctls.h>
-#include <asm/termios.h>
 
 namespace init {
 namespace {
@@ -48,7 +48,8 @@ Outcome do_make_device(Context& context, const Op& op) {
     }
     const std::uint64_t device = (status.minor & 0xff) | (std::uint64_t{status.major} << 8) |
                                  (std::uint64_t{status.minor & ~0xffU} << 12);
-    if ((status.mode & S_IFMT) != (op.a & S_IFMT) || ((op.a & S_IFMT) != S_IFIFO && device != op.b)) {
+    if ((status.mode & S_IFMT) != (op.a & S_IFMT) ||
+        ((op.a & S_IFMT) != S_IFIFO && device != op.b)) {
       return {EEXIST, Step::not_a_device};
     }
   } else if (result < 0) {
@@ -82,8 +83,8 @@ Outcome do_make_ptmx(Context& context, const Op& op) {
   return check(sys::run(__NR_symlinkat, "pts/ptmx", parent, name_buffer), Step::symlink);
 }
 
-// A masked file gets the container's /dev/null: it must be the null device itself, or the mask would show
-// whatever the image put there.
+// A masked file gets the container's /dev/null: it must be the null device itself, or the mask
+// would show whatever the image put there.
 Outcome open_null(Context& context) {
   if (context.null >= 0) {
     return ok;
@@ -126,8 +127,7 @@ Outcome open_pty(Context& context, const Op& op, Handle& master, Handle& slave) 
   if (const long result = sys::run(__NR_ioctl, master.get(), TIOCSPTLCK, &unlock); result < 0) {
     return failure(result, Step::ioctl);
   }
-  slave.reset(
-      sys::run(__NR_ioctl, master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  slave.reset(sys::run(__NR_ioctl, master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
   return slave.valid() ? ok : failure(slave.get(), Step::ioctl);
 }
 

@@ -17,9 +17,9 @@ struct FileStatus {
 };
 
 inline long stat_fd(int fd, FileStatus& status) {
-  struct statx buffer {};
-  const long result = sys::run(__NR_statx, fd, "", AT_EMPTY_PATH,
-                               STATX_BASIC_STATS | STATX_MNT_ID, &buffer);
+  struct statx buffer{};
+  const long result =
+      sys::run(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &buffer);
   if (result >= 0) {
     status.mode = buffer.stx_mode;
     status.major = buffer.stx_rdev_major;

@@ -1,4 +1,5 @@
-// HOME of a process whose environment does not say it: what passwd(5) of the container has for its uid.
+// HOME of a process whose environment does not say it: what passwd(5) of the container has for its
+// uid.
 #include <linux/openat2.h>
 #include <linux/stat.h>
 

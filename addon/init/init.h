@@ -1,4 +1,5 @@
-// What init's ops share: the plan, the fds, and the way a failure is told. No policy and no formatting here.
+// What init's ops share: the plan, the fds, and the way a failure is told. No policy and no
+// formatting here.
 #pragma once
 
 #include <asm/errno.h>
@@ -27,8 +28,8 @@ inline Outcome failure(long result, Step step) { return {static_cast<int>(-resul
 /// Fine where `result` is not negative.
 inline Outcome check(long result, Step step) { return result < 0 ? failure(result, step) : ok; }
 
-/// A file descriptor for the time of a scope. All are close-on-exec, and the start gate closes them too: one by one they
-/// are closed only where there are so many that the table would grow.
+/// A file descriptor for the time of a scope. All are close-on-exec, and the start gate closes them
+/// too: one by one they are closed only where there are so many that the table would grow.
 class Handle {
  public:
   explicit Handle(long fd = -1) : fd_(static_cast<int>(fd)) {}
@@ -58,7 +59,8 @@ class Handle {
   }
 
  private:
-  static constexpr int few = 64;  // NR_OPEN_DEFAULT of the kernel: what a table holds before it grows
+  static constexpr int few =
+      64;  // NR_OPEN_DEFAULT of the kernel: what a table holds before it grows
   int fd_;
 };
 
@@ -89,10 +91,11 @@ struct Context {
 
 // path.cc: paths below the root, resolved by the kernel (RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS).
 long open_below(const Context& context, const char* path, std::uint64_t flags);
-/// An O_PATH fd of `path`, made (as a directory or an empty file) with what is missing above it if absent.
+/// An O_PATH fd of `path`, made (as a directory or an empty file) with what is missing above it if
+/// absent.
 long make_below(Context& context, const char* path, bool directory);
-/// An O_PATH fd of the directory that holds `path`'s last component (made if absent), which is put into `name`. It is
-/// the context's, good until the next call or mount.
+/// An O_PATH fd of the directory that holds `path`'s last component (made if absent), which is put
+/// into `name`. It is the context's, good until the next call or mount.
 long open_parent(Context& context, const char* path, char* name, std::size_t size);
 
 /// To be called after each mount: a path may lead elsewhere now.
@@ -100,8 +103,8 @@ void forget_parent(Context& context);
 
 // channel.cc
 void report(Context& context, std::uint32_t op, Outcome outcome);
-/// Sets the signals of `ignored` (bit N-1: signal N) to their default action. A disposition that the caller ignored
-/// would outlive execve(2); its handlers the clone has cleared.
+/// Sets the signals of `ignored` (bit N-1: signal N) to their default action. A disposition that
+/// the caller ignored would outlive execve(2); its handlers the clone has cleared.
 void reset_signals(std::uint64_t ignored);
 Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag);
 Outcome send_console(Context& context, std::uint32_t op, int master);

@@ -70,9 +70,8 @@ Outcome configure(Context& context, int fs, const Op& op) {
     const char* value = key + sys::length(key) + 1;
     at = value + sys::length(value) + 1;
     const bool flag = value[0] == '\0';
-    const long result =
-        sys::run(__NR_fsconfig, fs, flag ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, key,
-                 flag ? nullptr : value, 0);
+    const long result = sys::run(__NR_fsconfig, fs, flag ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING,
+                                 key, flag ? nullptr : value, 0);
     if (result < 0) {
       read_complaint(context, fs);
       return failure(result, Step::fsconfig);
@@ -103,8 +102,8 @@ Outcome make_mount(Context& context, const Op& op, Handle& mount) {
   return ok;
 }
 
-// Where a mount goes. proc and sysfs must not be led elsewhere by a symlink of the image: what is then written
-// "below /proc" would be written somewhere else.
+// Where a mount goes. proc and sysfs must not be led elsewhere by a symlink of the image: what is
+// then written "below /proc" would be written somewhere else.
 Outcome open_target(Context& context, const Op& op, bool directory, Handle& target) {
   const char* path = context.text(op, 1);
   if ((op.flags & op_no_symlink) != 0) {
@@ -131,15 +130,15 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
 Outcome do_propagation(const Op& op) {
   mount_attr attributes{};
   attributes.propagation = op.a;
-  return check(sys::run(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes,
-                        sizeof attributes),
-               Step::mount_setattr);
+  return check(
+      sys::run(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes, sizeof attributes),
+      Step::mount_setattr);
 }
 
 namespace {
 
-// pivot_root(2) refuses a new root whose parent mount is shared. The parent's own root is found by walking up
-// until the mount changes.
+// pivot_root(2) refuses a new root whose parent mount is shared. The parent's own root is found by
+// walking up until the mount changes.
 Outcome make_parent_private(int inside) {
   Handle at(sys::run(__NR_openat, inside, ".", O_PATH | O_CLOEXEC));
   FileStatus status;
@@ -164,9 +163,14 @@ Outcome make_parent_private(int inside) {
 }  // namespace
 
 Outcome do_root(Context& context, const Op& op) {
-  // A root that the host opened lies beyond what the user namespace may walk to: it is put over "/" instead.
+  // A root that the host opened lies beyond what the user namespace may walk to: it is put over "/"
+  // instead.
   const bool passed = op.fd >= 0;
   const char* path = passed ? "/" : context.text(op, 0);
+  if (passed && (op.flags & op_open_only) != 0) {
+    context.root = context.passed(op.fd);
+    return ok;
+  }
   Handle target(sys::run(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!target.valid()) {
     return failure(target.get(), Step::open);
@@ -220,8 +224,7 @@ Outcome do_mount_fs(Context& context, const Op& op) {
     return outcome;
   }
   if (op.c != 0) {
-    const long result =
-        set_attributes(mount.get(), (op.c & ms_rec) != 0, 0, 0, op.c & ~ms_rec);
+    const long result = set_attributes(mount.get(), (op.c & ms_rec) != 0, 0, 0, op.c & ~ms_rec);
     if (result < 0) {
       return failure(result, Step::mount_setattr);
     }
@@ -293,9 +296,9 @@ Outcome mask_directory(Context& context, int target) {
       result < 0) {
     return failure(result, Step::fsconfig);
   }
-  Handle mount(sys::run(
-      __NR_fsmount, fs.get(), FSMOUNT_CLOEXEC,
-      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  Handle mount(
+      sys::run(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC,
+               MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   if (!mount.valid()) {
     return failure(mount.get(), Step::fsmount);
   }
@@ -397,16 +400,16 @@ Outcome do_chroot(Context& context) {
 
 Outcome do_open_proc(Context& context) {
   Handle fs(sys::run(__NR_fsopen, "proc", FSOPEN_CLOEXEC));
-  if (fs.valid() &&
-      sys::run(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0) >= 0) {
+  if (fs.valid() && sys::run(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0) >= 0) {
     const long mount = sys::run(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC, 0);
     if (mount >= 0) {
       context.proc = static_cast<int>(mount);
       return ok;
     }
   }
-  // In a user namespace without a pid namespace of its own there is no right to a new one: the host's, if it is
-  // one, is as good, since nothing of the container has been mounted over it in this mount namespace yet.
+  // In a user namespace without a pid namespace of its own there is no right to a new one: the
+  // host's, if it is one, is as good, since nothing of the container has been mounted over it in
+  // this mount namespace yet.
   Handle host(sys::run(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!host.valid()) {
     return failure(host.get(), Step::open);

@@ -26,8 +26,8 @@ Outcome do_become_root(const Op& op) {
   if (const long result = sys::run(__NR_setresuid, 0, 0, 0); result < 0) {
     return failure(result, Step::setuid);
   }
-  // The stub made them inheritable and raised them, so that they lived through the execve(2) of an unmapped user. Without
-  // the inheritable set the kernel takes back the ambient one too.
+  // The stub made them inheritable and raised them, so that they lived through the execve(2) of an
+  // unmapped user. Without the inheritable set the kernel takes back the ambient one too.
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   if (const long result = sys::run(__NR_capget, &header, data); result < 0) {
@@ -61,8 +61,8 @@ Outcome do_keyring(Context& context, const Op& op) {
   if (ring < 0) {
     return failure(ring, Step::keyctl);
   }
-  // "type;uid;gid;perm;description": the possessor's rights are kept, the user may search it too, so that a
-  // process that changes its uid still finds its keyring.
+  // "type;uid;gid;perm;description": the possessor's rights are kept, the user may search it too,
+  // so that a process that changes its uid still finds its keyring.
   static char description[512];
   const long got =
       sys::run(__NR_keyctl, KEYCTL_DESCRIBE, ring, description, sizeof description - 1);
@@ -79,7 +79,8 @@ Outcome do_keyring(Context& context, const Op& op) {
     permissions = permissions * 16 + static_cast<std::uint32_t>(c <= '9' ? c - '0' : c - 'a' + 10);
   }
   constexpr std::uint32_t user_search = 0x00080000;
-  return check(sys::run(__NR_keyctl, KEYCTL_SETPERM, ring, permissions | user_search), Step::keyctl);
+  return check(sys::run(__NR_keyctl, KEYCTL_SETPERM, ring, permissions | user_search),
+               Step::keyctl);
 }
 
 }  // namespace init

@@ -1,5 +1,6 @@
-// Paths below the container's root. The kernel resolves them (openat2(2)), so nothing that a hostile image or a
-// racing container puts in the way leads outside; what is missing is made one component at a time, on fds.
+// Paths below the container's root. The kernel resolves them (openat2(2)), so nothing that a
+// hostile image or a racing container puts in the way leads outside; what is missing is made one
+// component at a time, on fds.
 #include <linux/openat2.h>
 #include <linux/stat.h>
 
@@ -8,7 +9,7 @@
 namespace init {
 namespace {
 
-constexpr int max_links = 40;      // as the kernel's own limit
+constexpr int max_links = 40;       // as the kernel's own limit
 constexpr int max_attempts = 1000;  // EAGAIN: a rename elsewhere disturbed a resolution with ".."
 
 long openat2(int at, const char* path, std::uint64_t flags, std::uint64_t resolve) {
@@ -59,7 +60,8 @@ bool only_slashes(const char* text) {
   return *text == '\0';
 }
 
-// `walk.path[begin, end)` is a symlink to nothing in directory `parent`: puts its target in its place.
+// `walk.path[begin, end)` is a symlink to nothing in directory `parent`: puts its target in its
+// place.
 long follow_dangling(Walk& walk, int parent, const char* name, std::size_t begin, std::size_t end) {
   static char target[path_max];
   static char rest[path_max];
@@ -110,7 +112,8 @@ long split(const char* path, char* directory, char* name, std::size_t size) {
   return 0;
 }
 
-// The common case of make_below: only the last component is missing. ENOENT and EEXIST ask for the long way.
+// The common case of make_below: only the last component is missing. ENOENT and EEXIST ask for the
+// long way.
 long make_in_parent(const Context& context, const char* path, bool directory) {
   static char parent_path[path_max];
   static char name[256];

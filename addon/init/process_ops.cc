@@ -1,4 +1,5 @@
-// Ops that shape the process itself: identity, capabilities, limits, filters, and the program at the end.
+// Ops that shape the process itself: identity, capabilities, limits, filters, and the program at
+// the end.
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/magic.h>
@@ -19,7 +20,8 @@ constexpr int map_private_anonymous = 0x22;
 constexpr int x_ok = 1;
 constexpr int at_eaccess = 0x200;
 
-// Opens a file of the private procfs for writing: no symlinks but procfs's own "self", no other mounts.
+// Opens a file of the private procfs for writing: no symlinks but procfs's own "self", no other
+// mounts.
 long open_proc_file(const Context& context, const char* path) {
   open_how how{};
   how.flags = O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
@@ -90,9 +92,10 @@ Outcome do_working_directory(Context& context, const Op& op) {
   return path[0] == '/' ? ok : Outcome{0, Step::path_escapes};
 }
 
-// What init has opened itself goes at once, not only at execve(2): a program or a working directory named
-// "/proc/self/fd/N/.." would find a way through a directory of the host. What was given stays, since the plan and
-// the FIFOs are needed: none of it is a directory outside of the root.
+// What init has opened itself goes at once, not only at execve(2): a program or a working directory
+// named
+// "/proc/self/fd/N/.." would find a way through a directory of the host. What was given stays,
+// since the plan and the FIFOs are needed: none of it is a directory outside of the root.
 Outcome do_close_fds(const Context& context) {
   constexpr int close_range_cloexec = 4;
   const int opened = context.passed(static_cast<int>(context.plan->passed_fds));
@@ -128,7 +131,8 @@ void give_standard_streams(std::uint64_t uid) {
     if (stat_fd(fd, status) < 0 || status.uid == uid || is_null_device(status)) {
       continue;
     }
-    // Where it may not be changed, it stays as it is: EPERM, EINVAL for owners without a mapping, EROFS.
+    // Where it may not be changed, it stays as it is: EPERM, EINVAL for owners without a mapping,
+    // EROFS.
     sys::run(__NR_fchown, fd, uid, -1);
   }
 }
@@ -167,7 +171,8 @@ Outcome do_capabilities(const Op& op) {
     if ((op.d >> capability & 1) == 0) {
       continue;
     }
-    const long result = sys::run(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+    const long result =
+        sys::run(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
     if (result < 0) {
       return failure(result, Step::prctl);
     }
@@ -187,9 +192,8 @@ namespace {
 
 // 0: a file that may be executed; else -errno.
 long check_program(const char* path) {
-  struct statx status {};
-  const long result =
-      sys::run(__NR_statx, AT_FDCWD, path, 0, STATX_TYPE | STATX_MODE, &status);
+  struct statx status{};
+  const long result = sys::run(__NR_statx, AT_FDCWD, path, 0, STATX_TYPE | STATX_MODE, &status);
   if (result < 0) {
     return result;
   }
@@ -233,8 +237,7 @@ Outcome do_find_program(Context& context, const Op& op) {
       ++end;
     }
     // An empty element would mean the working directory; it is not searched.
-    if (end != at &&
-        join(context.program, at, static_cast<std::size_t>(end - at), name) &&
+    if (end != at && join(context.program, at, static_cast<std::size_t>(end - at), name) &&
         check_program(context.program) == 0) {
       return ok;
     }

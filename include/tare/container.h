@@ -1,8 +1,9 @@
 /// \file
 /// Start here. A container as both front ends see it: create, start, state, kill, delete, exec.
 ///
-/// Every function blocks its calling thread until the work is done and may be called from any thread; calls on one
-/// container exclude each other by its lock, between processes too. Errors are `tare::Error` (error.h).
+/// Every function blocks its calling thread until the work is done and may be called from any
+/// thread; calls on one container exclude each other by its lock, between processes too. Errors are
+/// `tare::Error` (error.h).
 #pragma once
 
 #include <sys/types.h>
@@ -24,8 +25,10 @@ namespace tare {
 struct Runtime {
   std::string root;              ///< state directory; empty: default_root()
   bool systemd_cgroup = false;   ///< refused: not implemented yet
-  std::optional<bool> rootless;  ///< tolerate cgroup permission errors; none: where euid is not 0 or in a user namespace
-  /// Takes what must be told but is no failure (a poststop hook that failed, an unknown capability); may be empty.
+  std::optional<bool> rootless;  ///< tolerate cgroup permission errors; none: where euid is not 0
+                                 ///< or in a user namespace
+  /// Takes what must be told but is no failure (a poststop hook that failed, an unknown
+  /// capability); may be empty.
   std::function<void(const std::string&)> warn;
 };
 
@@ -36,8 +39,9 @@ std::string default_root();
 struct Stdio {
   int fds[3] = {0, 1, 2};      ///< -1: /dev/null
   std::vector<int> preserved;  ///< become 3, 4, … in the container
-  std::string console_socket;  ///< AF_UNIX socket that gets the pty master (process.terminal); may be empty
-  std::string pidfd_socket;    ///< AF_UNIX socket that gets the pidfd; may be empty
+  std::string
+      console_socket;  ///< AF_UNIX socket that gets the pty master (process.terminal); may be empty
+  std::string pidfd_socket;  ///< AF_UNIX socket that gets the pidfd; may be empty
 };
 
 struct CreateOptions {
@@ -48,8 +52,10 @@ struct CreateOptions {
   bool no_pivot = false;
   bool no_new_keyring = false;
   bool start_gate = true;  ///< hold before the user's program until start(); false: `run`
-  bool allow_terminal_without_socket = false;  ///< the caller takes the pty master itself (attached run)
-  /// Called with the pty master when the terminal is made and before the program can write to it; may be empty.
+  bool allow_terminal_without_socket =
+      false;  ///< the caller takes the pty master itself (attached run)
+  /// Called with the pty master when the terminal is made and before the program can write to it;
+  /// may be empty.
   std::function<void(int master)> prepare_console;
   std::vector<std::string> extra_env;
   /// sd_notify(3): give the container a socket directory at /run/notify (and NOTIFY_SOCKET) that is
@@ -89,7 +95,8 @@ struct ExecOptions {
   std::vector<std::string> sub_cgroup;  ///< `--cgroup` as given
   bool ignore_paused = false;
   std::string pid_file;
-  bool no_new_keyring = false;  ///< keep the caller's session keyring; so too where create() was told that
+  bool no_new_keyring =
+      false;  ///< keep the caller's session keyring; so too where create() was told that
   bool allow_terminal_without_socket = false;
   std::function<void(int master)> prepare_console;  ///< as in CreateOptions
   std::vector<std::string> extra_env;
@@ -98,8 +105,10 @@ struct ExecOptions {
 
 class Container {
  public:
-  /// Creates a container; its program is held until start() unless `start_gate` is false. On failure nothing stays.
-  static Container create(const Runtime& runtime, const std::string& id, const CreateOptions& options);
+  /// Creates a container; its program is held until start() unless `start_gate` is false. On
+  /// failure nothing stays.
+  static Container create(const Runtime& runtime, const std::string& id,
+                          const CreateOptions& options);
   /// Opens an existing container. Throws `not_found`.
   static Container open(const Runtime& runtime, const std::string& id);
   /// The states of all containers of `runtime`, by id.
@@ -113,10 +122,11 @@ class Container {
 
   const std::string& id() const noexcept;
   ContainerState state() const;
-  /// Runs startContainer hooks, lets the program go, waits until it is executed, runs poststart hooks.
+  /// Runs startContainer hooks, lets the program go, waits until it is executed, runs poststart
+  /// hooks.
   void start();
-  /// Sends a signal to the container's init. Throws `bad_status` where it is not running, unless `all` (see runc's
-  /// `kill --all`: then a stopped container is fine).
+  /// Sends a signal to the container's init. Throws `bad_status` where it is not running, unless
+  /// `all` (see runc's `kill --all`: then a stopped container is fine).
   void kill(int signal, bool all);
   /// Removes a stopped container and runs poststop hooks; with `force` kills a running one first.
   void remove(bool force);
@@ -126,12 +136,14 @@ class Container {
   std::vector<pid_t> processes() const;
   /// The config that the container was created from.
   Spec spec() const;
-  /// The container's own process, after create() with `start_gate` false or after create() in this process: its pidfd
-  /// and pty master. May be taken once.
+  /// The container's own process, after create() with `start_gate` false or after create() in this
+  /// process: its pidfd and pty master. May be taken once.
   StartedProcess take_init();
-  /// The host directory that is the container's /run/notify; empty where it was created without `notify`.
+  /// The host directory that is the container's /run/notify; empty where it was created without
+  /// `notify`.
   std::string notify_directory() const;
-  /// A pidfd of the container's init, whoever is its parent; throws `bad_status` where it has ended.
+  /// A pidfd of the container's init, whoever is its parent; throws `bad_status` where it has
+  /// ended.
   Fd pidfd() const;
 
  private:
@@ -140,7 +152,8 @@ class Container {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Removes what is left of a container whose state cannot be read (`delete --force`); false: there was nothing.
+/// Removes what is left of a container whose state cannot be read (`delete --force`); false: there
+/// was nothing.
 bool remove_leftovers(const Runtime& runtime, const std::string& id);
 
 /// Waits for a child by its pidfd and reaps it: exit status, or 128 + signal.

@@ -1,8 +1,8 @@
 /// \file
 /// Errors of the core, and the context frames that give them their sentence.
 ///
-/// Everything that fails throws `tare::Error`. What a caller may reasonably expect (a container that has
-/// already stopped, a file that is absent) is a return value instead.
+/// Everything that fails throws `tare::Error`. What a caller may reasonably expect (a container
+/// that has already stopped, a file that is absent) is a return value instead.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ enum class ErrorKind : std::uint8_t {
 /// The stable code of a kind as Node users see it, e.g. `ERR_TARE_NOT_FOUND`. Never null.
 const char* error_code(ErrorKind kind) noexcept;
 
-/// A failure with all that is known about it. `what()` is the whole sentence, with every `Doing` frame
-/// that was open where the error was made, outermost first.
+/// A failure with all that is known about it. `what()` is the whole sentence, with every `Doing`
+/// frame that was open where the error was made, outermost first.
 class Error : public std::exception {
  public:
   Error(ErrorKind kind, std::string_view message);
@@ -41,7 +41,8 @@ class Error : public std::exception {
   int errnum() const noexcept { return errnum_; }
   /// The name of the failed system call, empty where none failed.
   const std::string& syscall() const noexcept { return syscall_; }
-  /// The file, or the JSON path (`linux.namespaces[2].type`), that the error is about; may be empty.
+  /// The file, or the JSON path (`linux.namespaces[2].type`), that the error is about; may be
+  /// empty.
   const std::string& path() const noexcept { return path_; }
   /// The innermost open `Doing` frame ("mount proc on /proc"), else empty.
   const std::string& stage() const noexcept { return stage_; }
@@ -79,7 +80,8 @@ std::string errno_text(int errnum);
 /// "EPERM", or "errno 4242" for a number without a name.
 std::string errno_name(int errnum);
 
-/// Throws kind `system` with "PATH: SYSCALL: EPERM (Operation not permitted)" (PATH left out if empty).
+/// Throws kind `system` with "PATH: SYSCALL: EPERM (Operation not permitted)" (PATH left out if
+/// empty).
 [[noreturn]] void throw_errno(int errnum, std::string_view syscall, std::string_view path = {});
 /// The same from the calling thread's errno.
 [[noreturn]] void throw_errno(std::string_view syscall, std::string_view path = {});

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,7 +14,8 @@
 
 namespace tare {
 
-/// Owns one file descriptor and closes it. Move-only. Everything opened through this header is O_CLOEXEC.
+/// Owns one file descriptor and closes it. Move-only. Everything opened through this header is
+/// O_CLOEXEC.
 class Fd {
  public:
   Fd() noexcept = default;
@@ -56,13 +58,20 @@ void write_all(int fd, std::string_view data, std::string_view name);
 /// One write(2) of `data` to an existing file, as kernel files (cgroup, procfs) want it.
 /// Returns 0 or the errno of open or write.
 int write_kernel_file(int dirfd, const char* path, std::string_view data) noexcept;
-/// Makes or replaces `path` atomically: a temporary file beside it, then renameat(2). Mode 0600 by default.
+/// Makes or replaces `path` atomically: a temporary file beside it, then renameat(2). Mode 0600 by
+/// default.
 void write_file_atomically(int dirfd, const std::string& path, std::string_view data,
                            mode_t mode = 0600);
 
-/// A sealed memfd (no more writes, growth, shrinking or seals) that holds `data`; see memfd_create(2).
-/// `executable` asks for MFD_EXEC where the kernel knows it.
-Fd sealed_memfd(const char* name, std::string_view data, bool executable);
+/// What a memfd holds from `offset` on; what lies between parts is zero.
+struct MemfdPart {
+  std::size_t offset = 0;
+  std::string_view data;
+};
+
+/// A sealed memfd (no more writes, growth, shrinking or seals) that holds `parts`; see
+/// memfd_create(2). `executable` asks for MFD_EXEC where the kernel knows it.
+Fd sealed_memfd(const char* name, std::initializer_list<MemfdPart> parts, bool executable);
 
 /// `path` made absolute against the working directory and freed of `.`, `..` and doubled slashes,
 /// without looking at symlinks.

@@ -1,6 +1,7 @@
 /// \file
-/// The plan: all that is done to start a container, as data. `make_plan` is pure: it makes no system call, so a
-/// plan can be printed by anyone (`tare plan`) and compared with goldens. The order of operations lives here alone.
+/// The plan: all that is done to start a container, as data. `make_plan` is pure: it makes no
+/// system call, so a plan can be printed by anyone (`tare plan`) and compared with goldens. The
+/// order of operations lives here alone.
 #pragma once
 
 #include <sys/types.h>
@@ -18,19 +19,20 @@ namespace tare {
 
 /// What the host knows and the config does not. All that decides how a plan looks, gathered before.
 struct Host {
-  std::string bundle;         ///< absolute path of the bundle directory
-  bool rootless = false;      ///< the caller is not root
-  bool in_user_namespace = false;  ///< the caller's user namespace is not the initial one: mknod(2) is not its right
+  std::string bundle;     ///< absolute path of the bundle directory
+  bool rootless = false;  ///< the caller is not root
+  bool in_user_namespace =
+      false;  ///< the caller's user namespace is not the initial one: mknod(2) is not its right
   uid_t euid = 0;
   gid_t egid = 0;
   bool cgroup_unified = true;  ///< /sys/fs/cgroup is a cgroup2 file system
   std::string cgroup_dir;      ///< absolute directory of the container's cgroup; empty: none
   bool has_apparmor = false;   ///< /sys/kernel/security/apparmor, or its procfs attr, exists
   bool has_selinux = false;
-  /// CLONE_NEW* of the namespaces to be joined that belong to the joined user namespace, and so can be entered from
-  /// inside it only.
+  /// CLONE_NEW* of the namespaces to be joined that belong to the joined user namespace, and so can
+  /// be entered from inside it only.
   std::uint64_t inner_namespaces = 0;
-  SeccompFilter seccomp;       ///< compiled from linux.seccomp; empty program: none
+  SeccompFilter seccomp;  ///< compiled from linux.seccomp; empty program: none
 };
 
 /// How the caller wants the container started.
@@ -38,8 +40,8 @@ struct PlanOptions {
   std::string id;  ///< names the session keyring
   bool no_pivot = false;
   bool no_new_keyring = false;
-  bool start_gate = false;       ///< hold before the user's program until `start`
-  std::uint32_t preserve_fds = 0;  ///< fds 3 … 3+N-1 go to the user's process
+  bool start_gate = false;             ///< hold before the user's program until `start`
+  std::uint32_t preserve_fds = 0;      ///< fds 3 … 3+N-1 go to the user's process
   std::vector<std::string> extra_env;  ///< LISTEN_FDS, NOTIFY_SOCKET, …
 };
 
@@ -54,17 +56,19 @@ struct ExecPlanOptions {
 /// What the host opens before the clone and passes to init.
 enum class PassedKind : std::uint8_t {
   namespace_file,   ///< a namespace to join
-  detached_mount,   ///< open_tree(2) with OPEN_TREE_CLONE of a path that init could not reach from its user namespace
+  detached_mount,   ///< open_tree(2) with OPEN_TREE_CLONE of a path that init could not reach from
+                    ///< its user namespace
   start_request,    ///< the request FIFO of the container
   start_answer,     ///< the answer FIFO of the container
   container_pidfd,  ///< the pidfd of the container that is joined
+  container_root,   ///< "/" as the container's init has it
 };
 
 struct Passed {
   PassedKind kind = PassedKind::namespace_file;
   std::string path;
-  std::uint32_t flags = 0;    ///< wire::op_recursive, op_no_follow for detached_mount
-  std::string origin;         ///< place in config.json
+  std::uint32_t flags = 0;  ///< wire::op_recursive, op_no_follow for detached_mount
+  std::string origin;       ///< place in config.json
 };
 
 /// A namespace that is joined before the clone.
@@ -80,8 +84,9 @@ class Plan {
   const std::vector<Passed>& passed() const noexcept { return passed_; }
   /// CLONE_NEW* for clone3(2).
   std::uint64_t clone_flags() const noexcept { return clone_flags_; }
-  /// What must be joined before the clone, in this order: pid namespaces (they take children only), a user namespace
-  /// (the new ones are to belong to it), and before that one the namespaces that the host alone may enter.
+  /// What must be joined before the clone, in this order: pid namespaces (they take children only),
+  /// a user namespace (the new ones are to belong to it), and before that one the namespaces that
+  /// the host alone may enter.
   const std::vector<Join>& joins() const noexcept { return joins_; }
   std::uint32_t preserved_fds() const noexcept { return preserved_fds_; }
   bool has_console() const noexcept { return has_console_; }
@@ -109,17 +114,18 @@ class Plan {
   bool has_console_ = false;
 };
 
-/// The plan for creating a container. Pure. `spec` must have passed validate(). Throws `invalid_config` for mount
-/// options that contradict each other.
+/// The plan for creating a container. Pure. `spec` must have passed validate(). Throws
+/// `invalid_config` for mount options that contradict each other.
 Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options);
 /// The plan for a further process in the container of `spec`.
 Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
                     const ExecPlanOptions& options);
-/// The plan for a hook in the container's namespaces. `before_pivot`: createContainer, whose path is one of the
-/// host's; else startContainer, run with the credentials of the container's process.
+/// The plan for a hook in the container's namespaces. `before_pivot`: createContainer, whose path
+/// is one of the host's; else startContainer, run with the credentials of the container's process.
 Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot);
 
-/// Names of the mount options that are understood (not handed to the file system as data), for `features`.
+/// Names of the mount options that are understood (not handed to the file system as data), for
+/// `features`.
 std::vector<std::string> mount_option_names();
 
 /// The name of a step's system call ("move_mount"), for errors.

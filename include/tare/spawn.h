@@ -1,6 +1,7 @@
 /// \file
-/// From a plan to a running init: sealed memfds, clone3(2), the channel. One way for the CLI and for a multithreaded
-/// process alike: the child shares the memory of its parent (CLONE_VM | CLONE_VFORK) until it executes init.
+/// From a plan to a running init: sealed memfds, clone3(2), the channel. One way for the CLI and
+/// for a multithreaded process alike: the child shares the memory of its parent (CLONE_VM |
+/// CLONE_VFORK) until it executes init.
 #pragma once
 
 #include <sys/types.h>
@@ -11,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "tare/fd.h"
 #include "tare/error.h"
+#include "tare/fd.h"
 #include "tare/plan.h"
 
 namespace tare {
@@ -20,9 +21,10 @@ namespace tare {
 /// What a child is to be made with. All fds stay the caller's.
 struct SpawnOptions {
   int stdio[3] = {0, 1, 2};  ///< become 0, 1 and 2 of the child; -1: /dev/null
-  std::vector<int> preserved;  ///< become 3, 4, … of the user's process; as many as Plan::preserved_fds()
-  int cgroup = -1;           ///< directory fd for CLONE_INTO_CGROUP; -1: the caller's cgroup
-  std::vector<int> passed;   ///< one for each Plan::passed()
+  std::vector<int>
+      preserved;    ///< become 3, 4, … of the user's process; as many as Plan::preserved_fds()
+  int cgroup = -1;  ///< directory fd for CLONE_INTO_CGROUP; -1: the caller's cgroup
+  std::vector<int> passed;  ///< one for each Plan::passed()
 };
 
 /// A spawned init that works off its plan. Kills and reaps it when destroyed, unless released.
@@ -38,8 +40,9 @@ class InitProcess {
   /// Owned by this object.
   int pidfd() const noexcept { return pidfd_.get(); }
 
-  /// Reads messages until init waits. None: there is no further wait, init executes the user's program or holds at the
-  /// start gate. Throws the error that init reports, as a sentence made from the plan, or that init ended early.
+  /// Reads messages until init waits. None: there is no further wait, init executes the user's
+  /// program or holds at the start gate. Throws the error that init reports, as a sentence made
+  /// from the plan, or that init ended early.
   std::optional<wire::WaitTag> next_wait();
   /// Lets init go on. May be called before init comes to that wait: it then finds the answer there.
   void answer(wire::WaitTag tag);
@@ -65,18 +68,21 @@ class InitProcess {
 InitProcess spawn(const Plan& plan, const SpawnOptions& options);
 
 /// The error for a failure that init reported: kind, sentence, errno, syscall, path, stage.
-Error init_error(const Plan& plan, std::uint32_t op, int errnum, wire::Step step, const char* detail);
+Error init_error(const Plan& plan, std::uint32_t op, int errnum, wire::Step step,
+                 const char* detail);
 
-/// Writes uid_map, gid_map and setgroups of `pid`, by newuidmap(1) and newgidmap(1) where the caller may not.
-void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids,
-                   const Host& host);
+/// Writes uid_map, gid_map and setgroups of `pid`, by newuidmap(1) and newgidmap(1) where the
+/// caller may not.
+void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
+                   const std::vector<IdMapping>& gids, const Host& host);
 
 /// How a process ended.
 struct ExitStatus {
   int code = 0;    ///< exit status; 128 + signal where a signal ended it
   int signal = 0;  ///< 0: it exited
 };
-/// Waits for a child by its pidfd and reaps it. Throws `system` (ECHILD: not a child of this process).
+/// Waits for a child by its pidfd and reaps it. Throws `system` (ECHILD: not a child of this
+/// process).
 ExitStatus wait_child(int pidfd);
 
 }  // namespace tare

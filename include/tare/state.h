@@ -1,6 +1,7 @@
 /// \file
-/// What is kept of a container between calls: ROOT/ID/ with state.json (written atomically), config.json as it was at
-/// create, a lock, and the FIFOs of the start gate. Directories 0700, files 0600.
+/// What is kept of a container between calls: ROOT/ID/ with state.json (written atomically),
+/// config.json as it was at create, a lock, and the FIFOs of the start gate. Directories 0700,
+/// files 0600.
 #pragma once
 
 #include <sys/types.h>
@@ -25,11 +26,13 @@ struct StateRecord {
   std::string created;      ///< RFC 3339, UTC, nanoseconds
   std::string cgroup_path;  ///< relative to the cgroup2 mount; empty: none
   pid_t pid = 0;            ///< in the caller's pid namespace; 0 while it is being created
-  std::uint64_t start_time = 0;  ///< field 22 of /proc/PID/stat, so that a reused pid is not taken for ours
+  std::uint64_t start_time =
+      0;  ///< field 22 of /proc/PID/stat, so that a reused pid is not taken for ours
   uid_t owner = 0;
   std::string oci_version;
   std::vector<std::pair<std::string, std::string>> annotations;
-  bool has_hooks = false;          ///< startContainer, poststart or poststop: start and delete need the config
+  bool has_hooks =
+      false;  ///< startContainer, poststart or poststop: start and delete need the config
   bool own_pid_namespace = false;  ///< its processes end with its init
   bool no_new_keyring = false;     ///< it was created with the caller's session keyring
 };
@@ -45,8 +48,8 @@ class StateDir {
  public:
   StateDir() = default;
 
-  /// Makes ROOT (0700) if absent, and ROOT/ID; throws `already_exists` if that is there. Locked exclusively.
-  /// `bad_status` where `delete --force` was quicker than the lock.
+  /// Makes ROOT (0700) if absent, and ROOT/ID; throws `already_exists` if that is there. Locked
+  /// exclusively. `bad_status` where `delete --force` was quicker than the lock.
   static StateDir create(const std::string& root, const std::string& id);
   /// Opens ROOT/ID; none where there is no such container. Throws `invalid_argument` for a bad id.
   static std::optional<StateDir> open(const std::string& root, const std::string& id);
@@ -58,8 +61,8 @@ class StateDir {
   /// ROOT/ID, for messages.
   std::string path() const { return root_ + "/" + id_; }
 
-  /// flock(2) on the directory, waits for others; held until this object ends. False: meanwhile the directory was
-  /// removed, and ROOT/ID, where that is there, is another container.
+  /// flock(2) on the directory, waits for others; held until this object ends. False: meanwhile the
+  /// directory was removed, and ROOT/ID, where that is there, is another container.
   bool lock();
   /// False: the directory was removed.
   bool exists() const;
@@ -70,7 +73,8 @@ class StateDir {
   void write_config(std::string_view config);
   std::string read_config() const;
 
-  /// Remembers the container's cgroup before anything is in it: state.json comes late in create(), which may die.
+  /// Remembers the container's cgroup before anything is in it: state.json comes late in create(),
+  /// which may die.
   void note_cgroup(const std::string& path);
   /// What was noted; empty where nothing was.
   std::string noted_cgroup() const;
@@ -84,8 +88,8 @@ class StateDir {
   Fd open_start_answer() const;
   /// Whether init holds the gate: asked of the kernel (a FIFO with a reader), not remembered.
   bool start_gate_held() const;
-  /// Lets init pass the gate and waits until it has executed the user's program, or failed, or ended. Throws
-  /// `bad_status` where init does not hold it.
+  /// Lets init pass the gate and waits until it has executed the user's program, or failed, or
+  /// ended. Throws `bad_status` where init does not hold it.
   StartAnswer pass_start_gate();
   /// Removes the FIFOs: nobody can start this container any more.
   void close_start_gate();
@@ -98,7 +102,8 @@ class StateDir {
   std::string id_;
 };
 
-/// Field 22 of /proc/PID/stat (clock ticks since boot) and whether the process is a zombie; none: no such process.
+/// Field 22 of /proc/PID/stat (clock ticks since boot) and whether the process is a zombie; none:
+/// no such process.
 struct ProcessStat {
   std::uint64_t start_time = 0;
   char state = 'R';

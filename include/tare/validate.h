@@ -11,8 +11,8 @@ namespace tare {
 
 /// One thing that is wrong with a config.
 struct Problem {
-  std::string path;     ///< JSON path, e.g. `linux.namespaces[2].type`
-  std::string message;  ///< what is wrong, and what to do
+  std::string path;          ///< JSON path, e.g. `linux.namespaces[2].type`
+  std::string message;       ///< what is wrong, and what to do
   bool unsupported = false;  ///< valid by the spec but not implemented
 };
 
@@ -25,7 +25,8 @@ std::vector<Problem> find_process_problems(const Process& process, const Spec& s
 void validate(const Spec& spec, const std::string& name);
 void validate_process(const Process& process, const Spec& spec, const std::string& name);
 
-/// Throws `invalid_argument` unless `id` is 1 to 1024 bytes of [A-Za-z0-9_+.-], and not "." or "..".
+/// Throws `invalid_argument` unless `id` is 1 to 1024 bytes of [A-Za-z0-9_+.-], and not "." or
+/// "..".
 void validate_id(const std::string& id);
 
 }  // namespace tare

@@ -1,10 +1,12 @@
 /// \file
-/// The format that host and init share: the plan that init executes, and the messages between the two.
+/// The format that host and init share: the plan that init executes, and the messages between the
+/// two.
 ///
-/// A plan is one contiguous, relocatable block: PlanHeader, then `op_count` Ops of fixed size, then a pool of
-/// NUL-terminated strings and blobs. Offsets count from the beginning of the pool; offset 0 is the empty string.
-/// Host and init are always of one build, so there is no version to negotiate; `magic` catches mistakes.
-/// This header is all that init includes: no standard library beyond <cstdint>.
+/// A plan is one contiguous, relocatable block: PlanHeader, then `op_count` Ops of fixed size, then
+/// a pool of NUL-terminated strings and blobs. Offsets count from the beginning of the pool; offset
+/// 0 is the empty string. Host and init are always of one build, so there is no version to
+/// negotiate; `magic` catches mistakes. This header is all that init includes: no standard library
+/// beyond <cstdint>.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +15,8 @@ namespace tare::wire {
 
 inline constexpr std::uint32_t magic = 0x45524154;  // "TARE"
 
-/// What an Op does. Which fields it uses stands beside it; `path` always lies below the container's root.
+/// What an Op does. Which fields it uses stands beside it; `path` always lies below the container's
+/// root.
 enum class OpCode : std::uint16_t {
   end = 0,  ///< never executed; the last op is always exec
 
@@ -21,82 +24,95 @@ enum class OpCode : std::uint16_t {
   setns,        ///< fd = passed namespace file or pidfd, a = CLONE_NEW* (a mask with a pidfd)
   unshare,      ///< a = CLONE_NEW*
   wait,         ///< a = WaitTag: report it, go on when the host answers
-  become_root,  ///< set every uid and gid to 0 of a new user namespace, without supplementary groups
+  become_root,  ///< set every uid and gid to 0 of a new user namespace, without supplementary
+                ///< groups
   loopback_up,  ///< bring up "lo" of a new network namespace, as every runtime does
   new_session,  ///< setsid(2)
-  keyring,      ///< join the session keyring named str[0], a new one where that is empty; see keyctl(2)
+  keyring,  ///< join the session keyring named str[0], a new one where that is empty; see keyctl(2)
 
   // Mounts. Sources are host paths, destinations are paths below the root.
-  propagation,   ///< mount_setattr(2) of "/" and all below: a = MS_SHARED, MS_SLAVE or MS_PRIVATE
-  root,          ///< clone the tree at host path str[0] (or take detached fd), attach it and use it as the root;
-                 ///< flags op_private_parent
-  root_here,     ///< the root is the process's own "/" (joined mount namespace)
-  mount_fs,      ///< str[0] type, str[1] path, str[2] n option pairs "key\0value\0", a = MOUNT_ATTR_*; flags mount_*
-  bind,          ///< str[0] host source (or fd), str[1] path, a, b = MOUNT_ATTR_* to set and clear on it, d, e = the
-                 ///< same for the whole tree, c = propagation (MS_*, with MS_REC); flags op_recursive, …
-  attributes,    ///< str[1] path, a, b, c, d, e as in bind
-  mask,          ///< str[1] path: an empty read-only directory or /dev/null over it; absent is fine
-  read_only,     ///< str[1] path: bind it over itself, read-only; absent is fine
-  make_device,   ///< str[1] path, a = S_IF* | mode, b = dev_t, c = uid << 32 | gid
+  propagation,  ///< mount_setattr(2) of "/" and all below: a = MS_SHARED, MS_SLAVE or MS_PRIVATE
+  root,  ///< clone the tree at host path str[0] (or take detached fd), attach it and use it as the
+         ///< root; flags op_private_parent
+  root_here,  ///< the root is the process's own "/" (joined mount namespace)
+  mount_fs,   ///< str[0] type, str[1] path, str[2] n option pairs "key\0value\0", a = MOUNT_ATTR_*;
+              ///< flags mount_*
+  bind,  ///< str[0] host source (or fd), str[1] path, a, b = MOUNT_ATTR_* to set and clear on it,
+         ///< d, e = the same for the whole tree, c = propagation (MS_*, with MS_REC); flags
+         ///< op_recursive, …
+  attributes,   ///< str[1] path, a, b, c, d, e as in bind
+  mask,         ///< str[1] path: an empty read-only directory or /dev/null over it; absent is fine
+  read_only,    ///< str[1] path: bind it over itself, read-only; absent is fine
+  make_device,  ///< str[1] path, a = S_IF* | mode, b = dev_t, c = uid << 32 | gid
   make_directory,  ///< str[1] path, and what is missing above it; existing is fine
-  make_symlink,  ///< str[0] target, str[1] path; existing is fine
-  make_ptmx,     ///< str[1] path of ptmx: replaced by a symlink to pts/ptmx
-  pivot_root,    ///< make the root "/" and let go of the old one; flags op_old_root_is_shared
-  move_root,     ///< the same by MS_MOVE and chroot(2) (--no-pivot)
-  chroot,        ///< the same by chroot(2) alone (no mount namespace)
-  open_proc,     ///< a private procfs, never visible in the container, for what is written below /proc
-  console,       ///< make a pty in devpts path str[1], send its master to the host, use it as stdio;
-                 ///< a = rows, b = columns, c = uid << 32 | gid of its owner; flags console_*
+  make_symlink,    ///< str[0] target, str[1] path; existing is fine
+  make_ptmx,       ///< str[1] path of ptmx: replaced by a symlink to pts/ptmx
+  pivot_root,      ///< make the root "/" and let go of the old one; flags op_old_root_is_shared
+  move_root,       ///< the same by MS_MOVE and chroot(2) (--no-pivot)
+  chroot,          ///< the same by chroot(2) alone (no mount namespace)
+  open_proc,  ///< a private procfs, never visible in the container, for what is written below /proc
+  console,    ///< make a pty in devpts path str[1], send its master to the host, use it as stdio;
+              ///< a = rows, b = columns, c = uid << 32 | gid of its owner; flags console_*
 
   // The process.
-  hostname,       ///< str[0], n bytes
-  domainname,     ///< str[0], n bytes
-  sysctl,         ///< str[0] path below /proc/sys, str[1] value of n bytes
-  proc_write,     ///< str[0] path below /proc/thread-self or /proc/self, str[1] value of n bytes; flags proc_optional
-  rlimit,         ///< a = RLIMIT_*, b = soft, c = hard
-  umask,          ///< a
+  hostname,    ///< str[0], n bytes
+  domainname,  ///< str[0], n bytes
+  sysctl,      ///< str[0] path below /proc/sys, str[1] value of n bytes
+  proc_write,  ///< str[0] path below /proc/thread-self or /proc/self, str[1] value of n bytes;
+               ///< flags proc_optional
+  rlimit,      ///< a = RLIMIT_*, b = soft, c = hard
+  umask,       ///< a
   working_directory,  ///< str[0]; must lie below the root
-  home_directory,  ///< a = uid: look for its home in the container's /etc/passwd; for exec with op_add_home
-  undumpable,      ///< PR_SET_DUMPABLE 0: nobody in the container may look into this process until execve(2)
+  home_directory,     ///< a = uid: look for its home in the container's /etc/passwd; for exec with
+                      ///< op_add_home
+  undumpable,  ///< PR_SET_DUMPABLE 0: nobody in the container may look into this process until
+               ///< execve(2)
   no_new_privileges,
   bounding_set,  ///< a = mask of capabilities to keep
   keep_caps,     ///< keep the permitted set across the change of uid
-  identity,      ///< a = uid, b = gid, str[0] = n supplementary gids (uint32_t); flags identity_no_setgroups
+  identity,      ///< a = uid, b = gid, str[0] = n supplementary gids (uint32_t); flags
+                 ///< identity_no_setgroups
   capabilities,  ///< a = effective, b = permitted, c = inheritable, d = ambient
   seccomp,       ///< str[0] = n bytes of struct sock_filter, a = flags
   find_program,  ///< str[0] as in argv[0], str[1] search path: look it up, keep its path for exec
-  close_fds,     ///< close what init has opened; what it was given, beyond stdio and the preserved fds, goes at exec
+  close_fds,     ///< close what init has opened; what it was given, beyond stdio and the preserved
+                 ///< fds, goes at exec
   default_signals,  ///< no signal is ignored any more (a plan with WaitTag::go does it there)
-  announce,      ///< tell the host that only the last, silent steps remain (Report executing)
-  start_gate,    ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
-  exec,          ///< str[0] = argv, n strings; str[1] = envp, a strings: execve(2) of what find_program found
+  announce,         ///< tell the host that only the last, silent steps remain (Report executing)
+  start_gate,  ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
+  exec,  ///< str[0] = argv, n strings; str[1] = envp, a strings: execve(2) of what find_program
+         ///< found
 };
 
 /// Op::flags, by op.
 enum : std::uint16_t {
-  op_recursive = 1 << 0,        // bind, attributes: the whole tree (AT_RECURSIVE)
-  op_source_is_fd = 1 << 1,     // bind: Op::fd is a detached mount that the host opened
-  op_make_target = 1 << 2,      // mount_fs, bind: make the destination if it is absent
-  op_no_symlink = 1 << 3,       // mount_fs, bind: the destination must be a real directory (proc, sysfs); what is bound
-                                // there, a procfs
-  op_private_parent = 1 << 4,   // root: make the mount that it is attached to private, as pivot_root(2) wants it
-  op_old_root_is_shared = 1 << 5,   // pivot_root: make the old root a slave first, so that its end stays here
-  op_optional = 1 << 6,         // proc_write: absence of the file is fine; working_directory: so is EACCES, for a
-                                // later op tries again
-  op_open_only = 1 << 7,        // root: no mount namespace of its own, so nothing is attached
-  op_no_setgroups = 1 << 9,     // identity, become_root: setgroups(2) is denied in this user namespace
-  op_bind_console = 1 << 11,    // console: also bind the pty over /dev/console
-  op_fall_back = 1 << 12,       // mount_fs: if EPERM or EBUSY, go on with the next op (a fall-back), else skip it
-  op_on_fall_back = 1 << 13,    // bind: only if the mount_fs before it was given up
-  op_no_follow = 1 << 14,       // bind: the source itself, not what it links to (src-nofollow)
-  op_add_home = 1 << 15,        // exec: one more variable, HOME
+  op_recursive = 1 << 0,     // bind, attributes: the whole tree (AT_RECURSIVE)
+  op_source_is_fd = 1 << 1,  // bind: Op::fd is a detached mount that the host opened
+  op_make_target = 1 << 2,   // mount_fs, bind: make the destination if it is absent
+  op_no_symlink = 1 << 3,    // mount_fs, bind: the destination must be a real directory (proc,
+                           // sysfs); what is bound there, a procfs
+  op_private_parent =
+      1 << 4,  // root: make the mount that it is attached to private, as pivot_root(2) wants it
+  op_old_root_is_shared =
+      1 << 5,            // pivot_root: make the old root a slave first, so that its end stays here
+  op_optional = 1 << 6,  // proc_write: absence of the file is fine; working_directory: so is
+                         // EACCES, for a later op tries again
+  op_open_only = 1 << 7,     // root: nothing is attached; str[0], or the passed fd, is the root
+  op_no_setgroups = 1 << 9,  // identity, become_root: setgroups(2) is denied in this user namespace
+  op_bind_console = 1 << 11,  // console: also bind the pty over /dev/console
+  op_fall_back =
+      1 << 12,  // mount_fs: if EPERM or EBUSY, go on with the next op (a fall-back), else skip it
+  op_on_fall_back = 1 << 13,  // bind: only if the mount_fs before it was given up
+  op_no_follow = 1 << 14,     // bind: the source itself, not what it links to (src-nofollow)
+  op_add_home = 1 << 15,      // exec: one more variable, HOME
 };
 
 /// One step.
 struct Op {
   OpCode code = OpCode::end;
   std::uint16_t flags = 0;
-  std::uint32_t origin = 0;  ///< string: the place in config.json that asks for this ("mounts[3]"); may be empty
+  std::uint32_t origin =
+      0;  ///< string: the place in config.json that asks for this ("mounts[3]"); may be empty
   std::uint32_t str[2] = {};
   std::uint32_t n = 0;
   std::int32_t fd = -1;  ///< index into the passed fds, -1: none
@@ -120,25 +136,28 @@ struct PlanHeader {
 };
 static_assert(sizeof(PlanHeader) == 32);
 
-/// init's image and its plan lie in one sealed memfd, the plan at a page's beginning. init finds its fds at
-/// BASE = 3 + preserved: BASE that memfd, BASE+1 the channel, BASE+2… the passed fds in order. Its arguments are BASE, the
-/// plan's offset and the plan's size, in decimal.
+/// init's image and its plan lie in one sealed memfd, the plan at a page's beginning. init finds
+/// its fds at BASE = 3 + preserved: BASE that memfd, BASE+1 the channel, BASE+2… the passed fds in
+/// order. Its arguments are BASE, the plan's offset and the plan's size, in decimal.
 inline constexpr int plan_fd_offset = 0;
 inline constexpr int channel_fd_offset = 1;
 inline constexpr int passed_fds_offset = 2;
 
 /// What the host does while init waits.
 enum class WaitTag : std::uint32_t {
-  host_rights = 1,  ///< write uid_map, gid_map, setgroups; set what a user namespace's root may not (rlimits)
-  hooks = 2,        ///< prestart, createRuntime and createContainer hooks: mounts are done, the old root is still there
-  go = 3,           ///< all is set up but the last steps; the host finishes its part (device filter, limits, state)
+  host_rights =
+      1,  ///< write uid_map, gid_map, setgroups; set what a user namespace's root may not (rlimits)
+  hooks = 2,  ///< prestart, createRuntime and createContainer hooks: mounts are done, the old root
+              ///< is still there
+  go = 3,  ///< all is set up but the last steps; the host finishes its part (device filter, limits,
+           ///< state)
 };
 
 /// From init to the host over the channel (SOCK_SEQPACKET), one message each.
 enum class ReportKind : std::uint32_t {
-  waiting = 1,  ///< value = WaitTag
-  failed = 2,   ///< value = errno
-  console = 3,  ///< carries the pty master as SCM_RIGHTS
+  waiting = 1,    ///< value = WaitTag
+  failed = 2,     ///< value = errno
+  console = 3,    ///< carries the pty master as SCM_RIGHTS
   executing = 4,  ///< the start gate or execve(2) follows; then the channel closes
 };
 
@@ -147,23 +166,26 @@ struct Report {
   std::uint32_t op = 0;     ///< index of the op
   std::uint32_t value = 0;  ///< by kind
   std::uint32_t step = 0;   ///< Step: which system call of the op
-  char detail[240] = {};    ///< what the kernel says more (fsopen's log), or the path; NUL-terminated
+  char detail[240] = {};  ///< what the kernel says more (fsopen's log), or the path; NUL-terminated
 };
 static_assert(sizeof(Report) == 256);
 
-/// From the host to init: the answer to `waiting`. Anything else, or the end of the channel, ends init.
+/// From the host to init: the answer to `waiting`. Anything else, or the end of the channel, ends
+/// init.
 struct Answer {
   std::uint32_t go = 0;  ///< the WaitTag that is answered
   std::uint32_t reserved = 0;
-  /// With WaitTag::go: bit N-1 is set where init ignores signal N, as the host's caller did. The host looks while init
-  /// is busy; asking for each of 64 signals would cost init as many system calls.
+  /// With WaitTag::go: bit N-1 is set where init ignores signal N, as the host's caller did. The
+  /// host looks while init is busy; asking for each of 64 signals would cost init as many system
+  /// calls.
   std::uint64_t ignored_signals = 0;
 };
 
-/// What init writes to the answer FIFO of start_gate if what follows it fails; it writes nothing on success, and
-/// the FIFO closes by execve(2).
+/// What init writes to the answer FIFO of start_gate if what follows it fails; it writes nothing on
+/// success, and the FIFO closes by execve(2).
 struct StartFailure {
-  std::uint32_t from_end = 0;  ///< how many ops before the end of the plan the failed one stands; 1: the last
+  std::uint32_t from_end =
+      0;  ///< how many ops before the end of the plan the failed one stands; 1: the last
   std::uint32_t value = 0;  ///< errno
   std::uint32_t step = 0;
   std::uint32_t reserved = 0;

@@ -8,6 +8,8 @@ const build = resolve(repository, process.env['TARE_TEST_BUILD'] ?? 'build');
 export const cli = join(build, 'tare');
 /** A program of test/programs. */
 export const program = (name: string): string => join(build, 'test', name);
+/** The same for a container's root: a static one, which that of a build with sanitizers is not. */
+export const staticProgram = (name: string): string => join(repository, 'build/test', name);
 
 /** `msg` of a text log's last error. */
 export function errorIn(stderr: string): string {

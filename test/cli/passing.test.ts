@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, openSync, closeSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { Output, Sandbox, cli, exitOf, program, state, whyNot } from './tare.js';
+import { Output, Sandbox, cli, exitOf, program, state, staticProgram, whyNot } from './tare.js';
 
 if (whyNot !== undefined) {
   t.plan(0, whyNot);
@@ -117,7 +117,7 @@ if (whyNot !== undefined) {
   }
   function notifying(script: string): string {
     const bundle = sandbox.bundle(['sh', '-c', script]);
-    copyFileSync(program('notify'), join(bundle, 'rootfs/bin/notify'));
+    copyFileSync(staticProgram('notify'), join(bundle, 'rootfs/bin/notify'));
     return bundle;
   }
   const ready =

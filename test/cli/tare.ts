@@ -25,7 +25,7 @@ import t, { type Test } from 'tap';
 
 import { cli, errorIn } from './build.js';
 
-export { cli, errorIn, program } from './build.js';
+export { cli, errorIn, program, staticProgram } from './build.js';
 export { whyNot } from './view.js';
 
 const applets =
@@ -213,9 +213,9 @@ export function makeRootfs(rootfs: string): void {
   for (const applet of applets.split(' ')) symlinkSync('busybox', join(rootfs, 'bin', applet));
 }
 
-/** Containers in a state root; the runtime's own caches begin with a dot. */
+/** Containers in a state root; the names of the runtime's own caches begin with "@". */
 function entries(root: string): string[] {
-  return existsSync(root) ? readdirSync(root).filter((name) => !name.startsWith('.')) : [];
+  return existsSync(root) ? readdirSync(root).filter((name) => !name.startsWith('@')) : [];
 }
 
 function cgroups(tag: string, below = '/sys/fs/cgroup'): string[] {

@@ -12,7 +12,8 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
 
-  const device = (path: string, type: string, more: Record<string, unknown> = {}): Edit =>
+  const device =
+    (path: string, type: string, more: Record<string, unknown> = {}): Edit =>
     (config) => {
       config.linux['devices'] = [{ path, type, ...more }];
     };
@@ -47,29 +48,35 @@ crw-rw-rw-`,
     );
   });
 
-  inside.test('listed devices: type, mode whatever the umask, owner; directories above them', async (t) => {
-    const fuse = { major: 10, minor: 229, fileMode: 0o640, uid: 3, gid: 4 };
-    t.equal(
-      inside.says(`${stat('/dev/a/b/fuse')}; stat -c %a /dev/a/b`, (config, rootfs) => {
-        config.process.user['umask'] = 0o77;
-        device('/dev/a/b/fuse', 'c', fuse)(config, rootfs);
-      }),
-      'character special file 640 3:4 a:e5\n755',
-    );
-    t.equal(
-      inside.says(stat('/dev/disk'), device('/dev/disk', 'b', { major: 259, minor: 70_000 })),
-      'block special file 666 0:0 103:11170',
-    );
-    t.equal(
-      inside.says(stat('/elsewhere'), device('/elsewhere', 'p', { fileMode: 0o600 })),
-      'fifo 600 0:0 0:0',
-    );
-    t.equal(
-      inside.says(stat('/dev/null'), device('/dev/null', 'c', { major: 1, minor: 3, fileMode: 0o600 })),
-      'character special file 600 0:0 1:3',
-      'a default device may be told otherwise',
-    );
-  });
+  inside.test(
+    'listed devices: type, mode whatever the umask, owner; directories above them',
+    async (t) => {
+      const fuse = { major: 10, minor: 229, fileMode: 0o640, uid: 3, gid: 4 };
+      t.equal(
+        inside.says(`${stat('/dev/a/b/fuse')}; stat -c %a /dev/a/b`, (config, rootfs) => {
+          config.process.user['umask'] = 0o77;
+          device('/dev/a/b/fuse', 'c', fuse)(config, rootfs);
+        }),
+        'character special file 640 3:4 a:e5\n755',
+      );
+      t.equal(
+        inside.says(stat('/dev/disk'), device('/dev/disk', 'b', { major: 259, minor: 70_000 })),
+        'block special file 666 0:0 103:11170',
+      );
+      t.equal(
+        inside.says(stat('/elsewhere'), device('/elsewhere', 'p', { fileMode: 0o600 })),
+        'fifo 600 0:0 0:0',
+      );
+      t.equal(
+        inside.says(
+          stat('/dev/null'),
+          device('/dev/null', 'c', { major: 1, minor: 3, fileMode: 0o600 }),
+        ),
+        'character special file 600 0:0 1:3',
+        'a default device may be told otherwise',
+      );
+    },
+  );
 
   inside.test('what the image has in place of a device', async (t) => {
     const fuse = { major: 10, minor: 229 };
@@ -132,10 +139,12 @@ crw-rw-rw-`,
         chownSync(rootfs, 200_000, 200_000);
       },
     );
-    t.equal(seen.split('\n').slice(0, 7).join('|'),
+    t.equal(
+      seen.split('\n').slice(0, 7).join('|'),
       'null character special file 1:3|zero character special file 1:5|' +
-      'full character special file 1:7|random character special file 1:8|' +
-      'urandom character special file 1:9|tty character special file 5:0|pts/ptmx');
+        'full character special file 1:7|random character special file 1:8|' +
+        'urandom character special file 1:9|tty character special file 5:0|pts/ptmx',
+    );
     t.match(mountAt(seen, '/dev/null').root, '/null');
   });
 

@@ -21,24 +21,30 @@ if (whyNot !== undefined) {
     config.mounts = config.mounts.filter(({ destination }) => !destination.startsWith('/dev'));
   };
 
-  inside.test('a masked file is empty, a masked directory too, and an absent one is fine', async (t) => {
-    const seen = inside.says(
-      'cat /etc/secret; echo x >/etc/secret; ls -a /secrets; ! touch /secrets/x 2>&1; ' +
-        'stat -c "%t:%T %F" /etc/secret; cat /proc/self/mountinfo',
-      (config, rootfs) => {
-        writeFileSync(join(rootfs, 'etc/secret'), 'secret');
-        mask('/etc/secret', '/secrets', '/more/secrets', '/absent', '/absent/x')(config, rootfs);
-        config.mounts.push({ destination: '/secrets', type: 'tmpfs', source: 'tmpfs' });
-        config.mounts.push({ destination: '/more/secrets', type: 'tmpfs', source: 'tmpfs' });
-      },
-    );
-    t.match(seen, '.\n..\ntouch: /secrets/x: Read-only file system\n1:3 character special file\n');
-    for (const path of ['/secrets', '/more/secrets']) {
-      const mount = mountAt(seen, path);
-      t.equal(mount.type, 'tmpfs');
-      t.strictSame(mount.options.slice(0, 4), ['ro', 'nosuid', 'nodev', 'noexec']);
-    }
-  });
+  inside.test(
+    'a masked file is empty, a masked directory too, and an absent one is fine',
+    async (t) => {
+      const seen = inside.says(
+        'cat /etc/secret; echo x >/etc/secret; ls -a /secrets; ! touch /secrets/x 2>&1; ' +
+          'stat -c "%t:%T %F" /etc/secret; cat /proc/self/mountinfo',
+        (config, rootfs) => {
+          writeFileSync(join(rootfs, 'etc/secret'), 'secret');
+          mask('/etc/secret', '/secrets', '/more/secrets', '/absent', '/absent/x')(config, rootfs);
+          config.mounts.push({ destination: '/secrets', type: 'tmpfs', source: 'tmpfs' });
+          config.mounts.push({ destination: '/more/secrets', type: 'tmpfs', source: 'tmpfs' });
+        },
+      );
+      t.match(
+        seen,
+        '.\n..\ntouch: /secrets/x: Read-only file system\n1:3 character special file\n',
+      );
+      for (const path of ['/secrets', '/more/secrets']) {
+        const mount = mountAt(seen, path);
+        t.equal(mount.type, 'tmpfs');
+        t.strictSame(mount.options.slice(0, 4), ['ro', 'nosuid', 'nodev', 'noexec']);
+      }
+    },
+  );
 
   inside.test('the default paths are hidden, as far as the kernel has them', async (t) => {
     let masked: string[] = [];
@@ -57,47 +63,50 @@ if (whyNot !== undefined) {
     }
   });
 
-  inside.test('/dev/null that is none does not mask, and nothing starts (CVE-2025-31133)', async (t) => {
-    const replacements: Record<string, (path: string) => void> = {
-      'a symlink': (path) => symlinkSync('/proc/sys/kernel/core_pattern', path),
-      'a file': (path) => writeFileSync(path, ''),
-    };
-    for (const [name, replace] of Object.entries(replacements)) {
-      const edit: Edit = (config, rootfs) => {
-        imageDev(config, rootfs);
-        replace(join(rootfs, 'dev/null'));
-        mask('/proc/sys/kernel/hostname')(config, rootfs);
+  inside.test(
+    '/dev/null that is none does not mask, and nothing starts (CVE-2025-31133)',
+    async (t) => {
+      const replacements: Record<string, (path: string) => void> = {
+        'a symlink': (path) => symlinkSync('/proc/sys/kernel/core_pattern', path),
+        'a file': (path) => writeFileSync(path, ''),
       };
-      const result = inside.run('cat /proc/sys/kernel/hostname', edit);
-      t.equal(result.status, 1);
-      t.equal(result.stdout, '', name);
-      t.match(
-        result.error,
-        /mknod -m 0666 \/dev\/null c 1 3: what is there is not the device that it must be/,
-        name,
-      );
-    }
-    // Where /dev is not ours to fill, the mask looks at it itself.
-    const dev = join(inside.directory, 'dev');
-    for (const name of ['null', undefined]) {
-      rmSync(dev, { recursive: true, force: true });
-      const result = inside.run('cat /proc/version', (config, rootfs) => {
-        imageDev(config, rootfs);
-        inside.makeDirectory(dev);
-        if (name !== undefined) symlinkSync('/proc/sys/kernel/core_pattern', join(dev, name));
-        config.mounts.push({ destination: '/dev', type: 'bind', source: dev, options: ['bind'] });
-        mask('/proc/version')(config, rootfs);
-      });
-      t.equal(result.status, 1);
-      t.equal(result.stdout, '');
-      t.match(
-        result.error,
-        name === undefined
-          ? /mask \/proc\/version: .*linux\.maskedPaths\[0\]: open: ENOENT/
-          : /mask \/proc\/version: .*linux\.maskedPaths\[0\]: what is there is not the device/,
-      );
-    }
-  });
+      for (const [name, replace] of Object.entries(replacements)) {
+        const edit: Edit = (config, rootfs) => {
+          imageDev(config, rootfs);
+          replace(join(rootfs, 'dev/null'));
+          mask('/proc/sys/kernel/hostname')(config, rootfs);
+        };
+        const result = inside.run('cat /proc/sys/kernel/hostname', edit);
+        t.equal(result.status, 1);
+        t.equal(result.stdout, '', name);
+        t.match(
+          result.error,
+          /mknod -m 0666 \/dev\/null c 1 3: what is there is not the device that it must be/,
+          name,
+        );
+      }
+      // Where /dev is not ours to fill, the mask looks at it itself.
+      const dev = join(inside.directory, 'dev');
+      for (const name of ['null', undefined]) {
+        rmSync(dev, { recursive: true, force: true });
+        const result = inside.run('cat /proc/version', (config, rootfs) => {
+          imageDev(config, rootfs);
+          inside.makeDirectory(dev);
+          if (name !== undefined) symlinkSync('/proc/sys/kernel/core_pattern', join(dev, name));
+          config.mounts.push({ destination: '/dev', type: 'bind', source: dev, options: ['bind'] });
+          mask('/proc/version')(config, rootfs);
+        });
+        t.equal(result.status, 1);
+        t.equal(result.stdout, '');
+        t.match(
+          result.error,
+          name === undefined
+            ? /mask \/proc\/version: .*linux\.maskedPaths\[0\]: open: ENOENT/
+            : /mask \/proc\/version: .*linux\.maskedPaths\[0\]: what is there is not the device/,
+        );
+      }
+    },
+  );
 
   inside.test('read-only paths, with all that is mounted below them', async (t) => {
     const seen = inside.says(

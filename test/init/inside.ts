@@ -54,7 +54,10 @@ export class Inside extends Sandbox {
 }
 
 /** Mounts on the host for the time of `body`; `args` are mount(8)'s, the last is the mount point. */
-export async function whileMounted(args: string[], body: () => Promise<void> | void): Promise<void> {
+export async function whileMounted(
+  args: string[],
+  body: () => Promise<void> | void,
+): Promise<void> {
   execFileSync('mount', args);
   try {
     await body();

@@ -37,13 +37,24 @@ if (whyNot !== undefined) {
       t.equal(mount.type, type, path);
       // strictatime is shown as the absence of relatime.
       const wanted = options.filter((option) => option !== 'strictatime');
-      t.strictSame(wanted.filter((option) => !mount.options.includes(option)), [], path);
+      t.strictSame(
+        wanted.filter((option) => !mount.options.includes(option)),
+        [],
+        path,
+      );
       if (options.includes('strictatime')) t.notOk(mount.options.includes('relatime'), path);
-      t.strictSame(data.filter((option) => !mount.superOptions.includes(option)), [], path);
+      t.strictSame(
+        data.filter((option) => !mount.superOptions.includes(option)),
+        [],
+        path,
+      );
     }
     t.equal(mounts(seen)[0]?.path, '/', 'the root is the first');
     t.equal(mountAt(seen, '/sys/fs/cgroup').root, '/', 'the container sees its own cgroup alone');
-    t.strictSame(mounts(seen).filter(({ path }) => path.startsWith(inside.directory)), []);
+    t.strictSame(
+      mounts(seen).filter(({ path }) => path.startsWith(inside.directory)),
+      [],
+    );
   });
 
   inside.test('options of a file system reach it; its complaints reach the caller', async (t) => {
@@ -61,7 +72,12 @@ if (whyNot !== undefined) {
     t.match(seen, /\n1750:7:8$/);
 
     const bad = inside.run('true', (config) => {
-      config.mounts.push({ destination: '/t', type: 'tmpfs', source: 'tmpfs', options: ['size=x'] });
+      config.mounts.push({
+        destination: '/t',
+        type: 'tmpfs',
+        source: 'tmpfs',
+        options: ['size=x'],
+      });
     });
     t.equal(bad.status, 1);
     t.match(bad.error, /mount -t tmpfs tmpfs \/t -o size=x: config\.json: mounts\[\d+\]: /);
@@ -84,39 +100,59 @@ if (whyNot !== undefined) {
     t.equal(seen, 'mademade755\n755\n755\n755');
   });
 
-  inside.test('a bind is of one mount, an rbind of all below; attributes of one and of all', async (t) => {
-    const source = hostDirectory('tree');
-    const below = join(source, 'below');
-    mkdirSync(below);
-    let seen = '';
-    await whileMounted(['-t', 'tmpfs', 'tmpfs', below], () => {
-      seen = inside.says(mountinfo, (config) => {
-        const bind = (destination: string, ...options: string[]) =>
-          config.mounts.push({ destination, type: 'bind', source, options });
-        bind('/one', 'bind', 'ro');
-        bind('/all', 'rbind', 'ro', 'nodev');
-        bind('/rro', 'rbind', 'rro', 'rnosuid', 'rnoatime');
-        bind('/mixed', 'rbind', 'rro', 'rw');
+  inside.test(
+    'a bind is of one mount, an rbind of all below; attributes of one and of all',
+    async (t) => {
+      const source = hostDirectory('tree');
+      const below = join(source, 'below');
+      mkdirSync(below);
+      let seen = '';
+      await whileMounted(['-t', 'tmpfs', 'tmpfs', below], () => {
+        seen = inside.says(mountinfo, (config) => {
+          const bind = (destination: string, ...options: string[]) =>
+            config.mounts.push({ destination, type: 'bind', source, options });
+          bind('/one', 'bind', 'ro');
+          bind('/all', 'rbind', 'ro', 'nodev');
+          bind('/rro', 'rbind', 'rro', 'rnosuid', 'rnoatime');
+          bind('/mixed', 'rbind', 'rro', 'rw');
+        });
       });
-    });
-    const options = (path: string) => mountAt(seen, path).options;
-    t.throws(() => mountAt(seen, '/one/below'));
-    t.ok(options('/one').includes('ro'));
-    t.strictSame(['ro', 'nodev'].filter((option) => !options('/all').includes(option)), []);
-    t.ok(options('/all/below').includes('rw'), 'ro is for one mount');
-    for (const path of ['/rro', '/rro/below']) {
-      t.strictSame(['ro', 'nosuid', 'noatime'].filter((one) => !options(path).includes(one)), [], path);
-    }
-    t.ok(options('/mixed/below').includes('ro'));
-  });
+      const options = (path: string) => mountAt(seen, path).options;
+      t.throws(() => mountAt(seen, '/one/below'));
+      t.ok(options('/one').includes('ro'));
+      t.strictSame(
+        ['ro', 'nodev'].filter((option) => !options('/all').includes(option)),
+        [],
+      );
+      t.ok(options('/all/below').includes('rw'), 'ro is for one mount');
+      for (const path of ['/rro', '/rro/below']) {
+        t.strictSame(
+          ['ro', 'nosuid', 'noatime'].filter((one) => !options(path).includes(one)),
+          [],
+          path,
+        );
+      }
+      t.ok(options('/mixed/below').includes('ro'));
+    },
+  );
 
   inside.test('propagation: of mounts and of the root', async (t) => {
     const source = hostDirectory('propagation');
     const values = ['shared', 'slave', 'private', 'unbindable'];
     const seen = inside.says(mountinfo, (config) => {
       for (const value of values) {
-        config.mounts.push({ destination: `/${value}`, type: 'bind', source, options: ['bind', value] });
-        config.mounts.push({ destination: `/fs-${value}`, type: 'tmpfs', source: 't', options: [value] });
+        config.mounts.push({
+          destination: `/${value}`,
+          type: 'bind',
+          source,
+          options: ['bind', value],
+        });
+        config.mounts.push({
+          destination: `/fs-${value}`,
+          type: 'tmpfs',
+          source: 't',
+          options: [value],
+        });
       }
     });
     for (const prefix of ['/', '/fs-']) {
@@ -125,7 +161,12 @@ if (whyNot !== undefined) {
       t.strictSame(mountAt(seen, `${prefix}private`).propagation, []);
       t.strictSame(mountAt(seen, `${prefix}unbindable`).propagation, ['unbindable']);
     }
-    const expected = { shared: /shared:/, rprivate: /^$/, unbindable: /^unbindable$/, slave: /^(master:\d+)?$/ };
+    const expected = {
+      shared: /shared:/,
+      rprivate: /^$/,
+      unbindable: /^unbindable$/,
+      slave: /^(master:\d+)?$/,
+    };
     for (const [value, pattern] of Object.entries(expected)) {
       const root = inside.says(mountinfo, (config) => {
         config.linux['rootfsPropagation'] = value;
@@ -134,31 +175,39 @@ if (whyNot !== undefined) {
     }
   });
 
-  inside.test('a mount of the host reaches a slave, and none of the container reaches the host', async (t) => {
-    const source = hostDirectory('host');
-    const mine = join(inside.directory, 'shared');
-    mkdirSync(mine);
-    const later = join(mine, 'later');
-    mkdirSync(later);
-    const bundle = inside.script('mount -t tmpfs x /m && sleep 1000', (config) => {
-      config.mounts.push({ destination: '/v', type: 'bind', source: mine, options: ['rbind', 'rslave'] });
-      config.mounts.push({ destination: '/m', type: 'bind', source, options: ['bind'] });
-      config.process.capabilities!['effective']!.push('CAP_SYS_ADMIN');
-      config.process.capabilities!['bounding']!.push('CAP_SYS_ADMIN');
-      config.process.capabilities!['permitted']!.push('CAP_SYS_ADMIN');
-    });
-    await whileMounted(['--bind', mine, mine], async () => {
-      execFileSync('mount', ['--make-shared', mine]);
-      await inside.created(bundle, async (id) => {
-        inside.must(['start', id]);
-        await whileMounted(['-t', 'tmpfs', 'tmpfs', later], () => {
-          const seen = inside.must(['exec', id, 'cat', '/proc/self/mountinfo']).stdout;
-          t.equal(mountAt(seen, '/v/later').type, 'tmpfs');
+  inside.test(
+    'a mount of the host reaches a slave, and none of the container reaches the host',
+    async (t) => {
+      const source = hostDirectory('host');
+      const mine = join(inside.directory, 'shared');
+      mkdirSync(mine);
+      const later = join(mine, 'later');
+      mkdirSync(later);
+      const bundle = inside.script('mount -t tmpfs x /m && sleep 1000', (config) => {
+        config.mounts.push({
+          destination: '/v',
+          type: 'bind',
+          source: mine,
+          options: ['rbind', 'rslave'],
+        });
+        config.mounts.push({ destination: '/m', type: 'bind', source, options: ['bind'] });
+        config.process.capabilities!['effective']!.push('CAP_SYS_ADMIN');
+        config.process.capabilities!['bounding']!.push('CAP_SYS_ADMIN');
+        config.process.capabilities!['permitted']!.push('CAP_SYS_ADMIN');
+      });
+      await whileMounted(['--bind', mine, mine], async () => {
+        execFileSync('mount', ['--make-shared', mine]);
+        await inside.created(bundle, async (id) => {
+          inside.must(['start', id]);
+          await whileMounted(['-t', 'tmpfs', 'tmpfs', later], () => {
+            const seen = inside.must(['exec', id, 'cat', '/proc/self/mountinfo']).stdout;
+            t.equal(mountAt(seen, '/v/later').type, 'tmpfs');
+          });
         });
       });
-    });
-    t.notMatch(readFileSync('/proc/self/mountinfo', 'utf8'), `${source} `);
-  });
+      t.notMatch(readFileSync('/proc/self/mountinfo', 'utf8'), `${source} `);
+    },
+  );
 
   inside.test('a read-only root, and mount points in it all the same', async (t) => {
     const seen = inside.says(`! touch /x 2>&1; touch /new/deep/y; ${mountinfo}`, (config) => {
@@ -174,16 +223,24 @@ if (whyNot !== undefined) {
     const source = hostDirectory('in-tmpfs');
     for (const option of ['ro', 'rro']) {
       const seen = inside.says(`cat /ro/a/file; ! touch /ro/x 2>&1; ${mountinfo}`, (config) => {
-        config.mounts.push({ destination: '/ro/', type: 'tmpfs', source: 'tmpfs', options: [option] });
+        config.mounts.push({
+          destination: '/ro/',
+          type: 'tmpfs',
+          source: 'tmpfs',
+          options: [option],
+        });
         config.mounts.push({ destination: '/ro/a', type: 'bind', source, options: ['bind'] });
       });
       t.match(seen, /^in-tmpfstouch: \/ro\/x: Read-only file system\n/);
       t.ok(mountAt(seen, '/ro/a').options.includes('rw'));
     }
-    const dev = inside.says('! touch /dev/x 2>&1; echo >/dev/null; cat /proc/self/mountinfo', (config) => {
-      const mount = config.mounts.find(({ destination }) => destination === '/dev');
-      Object.assign(mount!, { destination: '//dev/', options: [...mount!.options!, 'ro'] });
-    });
+    const dev = inside.says(
+      '! touch /dev/x 2>&1; echo >/dev/null; cat /proc/self/mountinfo',
+      (config) => {
+        const mount = config.mounts.find(({ destination }) => destination === '/dev');
+        Object.assign(mount!, { destination: '//dev/', options: [...mount!.options!, 'ro'] });
+      },
+    );
     t.match(dev, /^touch: \/dev\/x: Read-only file system\n/);
     t.ok(mountAt(dev, '/dev').options.includes('ro'));
   });
@@ -194,7 +251,10 @@ if (whyNot !== undefined) {
       config.mounts.push({ destination: '/t', options: ['remount', 'ro', 'nosuid'] });
     });
     t.equal(mounts(seen).filter(({ path }) => path === '/t').length, 1);
-    t.strictSame(['ro', 'nosuid'].filter((one) => !mountAt(seen, '/t').options.includes(one)), []);
+    t.strictSame(
+      ['ro', 'nosuid'].filter((one) => !mountAt(seen, '/t').options.includes(one)),
+      [],
+    );
   });
 
   inside.test('a source that is a symlink: what it leads to, or itself', async (t) => {
@@ -208,9 +268,17 @@ if (whyNot !== undefined) {
       'links',
     );
     const missing = inside.run('true', (config) => {
-      config.mounts.push({ destination: '/f', type: 'bind', source: '/nowhere', options: ['bind'] });
+      config.mounts.push({
+        destination: '/f',
+        type: 'bind',
+        source: '/nowhere',
+        options: ['bind'],
+      });
     });
-    t.match(missing.error, /mounts\[\d+\]: open_tree: ENOENT .*the source of the mount does not exist/);
+    t.match(
+      missing.error,
+      /mounts\[\d+\]: open_tree: ENOENT .*the source of the mount does not exist/,
+    );
     const none = inside.run('true', (config) => {
       config.mounts.push({ destination: '/f', type: 'bind' });
     });

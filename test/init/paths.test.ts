@@ -70,40 +70,47 @@ if (whyNot !== undefined) {
     t.match(result.error, /mounts\[\d+\]: openat2: ELOOP/);
   });
 
-  inside.test('proc and sysfs go on real directories only (CVE-2019-19921, CVE-2023-27561)', async (t) => {
-    for (const [name, fs] of [
-      ['proc', 'proc'],
-      ['sys', 'sysfs'],
-    ] as const) {
-      for (const target of ['/tmp', 'dev', '/not/there']) {
-        const result = inside.run('true', (_config, rootfs) => {
-          rmdirSync(join(rootfs, name));
-          symlinkSync(target, join(rootfs, name));
-        });
-        t.equal(result.status, 1);
-        t.match(
-          result.error,
-          new RegExp(`mount -t ${fs} .*: config\\.json: mounts\\[\\d+\\]: the mount point must be a real directory`),
-          `${name} -> ${target}`,
-        );
+  inside.test(
+    'proc and sysfs go on real directories only (CVE-2019-19921, CVE-2023-27561)',
+    async (t) => {
+      for (const [name, fs] of [
+        ['proc', 'proc'],
+        ['sys', 'sysfs'],
+      ] as const) {
+        for (const target of ['/tmp', 'dev', '/not/there']) {
+          const result = inside.run('true', (_config, rootfs) => {
+            rmdirSync(join(rootfs, name));
+            symlinkSync(target, join(rootfs, name));
+          });
+          t.equal(result.status, 1);
+          t.match(
+            result.error,
+            new RegExp(
+              `mount -t ${fs} .*: config\\.json: mounts\\[\\d+\\]: the mount point must be a real directory`,
+            ),
+            `${name} -> ${target}`,
+          );
+        }
       }
-    }
-    const file = inside.run('true', (_config, rootfs) => {
-      rmdirSync(join(rootfs, 'proc'));
-      writeFileSync(join(rootfs, 'proc'), '');
-    });
-    t.match(file.error, 'the mount point must be a real directory');
-  });
+      const file = inside.run('true', (_config, rootfs) => {
+        rmdirSync(join(rootfs, 'proc'));
+        writeFileSync(join(rootfs, 'proc'), '');
+      });
+      t.match(file.error, 'the mount point must be a real directory');
+    },
+  );
 
   inside.test('what is bound on /proc is a procfs (CVE-2019-16884)', async (t) => {
     const host = outside('no-proc');
-    const bindProc = (source: string): Edit => (config) => {
-      config.mounts = config.mounts.filter(({ destination }) => destination !== '/proc');
-      config.mounts.push({ destination: '/proc/', type: 'bind', source, options: ['rbind'] });
-      delete config.linux['maskedPaths'];
-      delete config.linux['readonlyPaths'];
-      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'pid');
-    };
+    const bindProc =
+      (source: string): Edit =>
+      (config) => {
+        config.mounts = config.mounts.filter(({ destination }) => destination !== '/proc');
+        config.mounts.push({ destination: '/proc/', type: 'bind', source, options: ['rbind'] });
+        delete config.linux['maskedPaths'];
+        delete config.linux['readonlyPaths'];
+        config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'pid');
+      };
     const refused = inside.run('true', bindProc(host.path));
     t.match(refused.error, /mounts\[\d+\]: \/proc is not a procfs/);
     t.match(inside.says('cat /proc/self/comm', bindProc('/proc')), 'cat');
@@ -158,58 +165,66 @@ if (whyNot !== undefined) {
     });
   });
 
-  inside.test('a program named by an open file of init is not found (CVE-2024-21626)', async (t) => {
-    writeFileSync(join(inside.directory, 'escaped'), '#!/bin/sh\necho escaped\n', { mode: 0o755 });
-    const found: string[] = [];
-    for (let fd = 3; fd < 40; fd++) {
-      for (const up of ['..', '../..', '../../..']) {
-        // From the rootfs, or the bundle, to what lies beside it; and a program that the host has anyway.
-        const program = `/proc/self/fd/${fd}/${up}/escaped`;
-        const bundle = inside.script('', (config) => {
-          config.process.args = [program];
-        });
-        const result = inside.tare(['run', '-b', bundle, inside.fresh()]);
-        if (!/executable|no such file|not a directory|permission denied/.test(result.error)) {
-          found.push(`${program}: ${result.stdout}${result.error}`);
+  inside.test(
+    'a program named by an open file of init is not found (CVE-2024-21626)',
+    async (t) => {
+      writeFileSync(join(inside.directory, 'escaped'), '#!/bin/sh\necho escaped\n', {
+        mode: 0o755,
+      });
+      const found: string[] = [];
+      for (let fd = 3; fd < 40; fd++) {
+        for (const up of ['..', '../..', '../../..']) {
+          // From the rootfs, or the bundle, to what lies beside it; and a program that the host has anyway.
+          const program = `/proc/self/fd/${fd}/${up}/escaped`;
+          const bundle = inside.script('', (config) => {
+            config.process.args = [program];
+          });
+          const result = inside.tare(['run', '-b', bundle, inside.fresh()]);
+          if (!/executable|no such file|not a directory|permission denied/.test(result.error)) {
+            found.push(`${program}: ${result.stdout}${result.error}`);
+          }
+          rmSync(bundle, { recursive: true });
         }
-        rmSync(bundle, { recursive: true });
       }
-    }
-    t.strictSame(found, []);
-  });
+      t.strictSame(found, []);
+    },
+  );
 
-  inside.test('a directory that turns into a symlink meanwhile (CVE-2021-30465, CVE-2024-45310)', async (t) => {
-    const volume = join(inside.directory, 'volume');
-    const host = outside('swapped');
-    mkdirSync(join(volume, 'a'), { recursive: true });
-    symlinkSync(host.path, join(volume, 'b'));
-    const swapper = spawn(program('swap'), [join(volume, 'a'), join(volume, 'b')], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    await once(swapper.stdout, 'data');
-    const bundle = inside.script('cat /proc/self/mountinfo', (config) => {
-      config.mounts.push(
-        { destination: '/volume', type: 'bind', source: volume, options: ['rbind'] },
-        { destination: '/volume/a/made', type: 'tmpfs', source: 'swapped' },
-        { destination: '/volume/a/x/y', type: 'bind', source: cli, options: ['bind'] },
-      );
-    });
-    let started = 0;
-    for (let i = 0; i < 60; i++) {
-      const result = inside.tare(['run', '-b', bundle, inside.fresh()]);
-      if (result.status !== 0) continue;
-      started++;
-      const wrong = mounts(result.stdout).filter(
-        ({ path, source }) => source === 'swapped' && !/^\/(volume|tmp)\//.test(path),
-      );
-      if (wrong.length > 0) t.strictSame(wrong, []);
-    }
-    swapper.kill('SIGKILL');
-    await once(swapper, 'close');
-    t.ok(started > 0, `${started} of 60 started`);
-    t.strictSame(host.names(), ['file'], 'the host has nothing new');
-    t.notMatch(readFileSync('/proc/self/mountinfo', 'utf8'), 'swapped ');
-  });
+  inside.test(
+    'a directory that turns into a symlink meanwhile (CVE-2021-30465, CVE-2024-45310)',
+    async (t) => {
+      const volume = join(inside.directory, 'volume');
+      const host = outside('swapped');
+      mkdirSync(join(volume, 'a'), { recursive: true });
+      symlinkSync(host.path, join(volume, 'b'));
+      const swapper = spawn(program('swap'), [join(volume, 'a'), join(volume, 'b')], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(swapper.stdout, 'data');
+      const bundle = inside.script('cat /proc/self/mountinfo', (config) => {
+        config.mounts.push(
+          { destination: '/volume', type: 'bind', source: volume, options: ['rbind'] },
+          { destination: '/volume/a/made', type: 'tmpfs', source: 'swapped' },
+          { destination: '/volume/a/x/y', type: 'bind', source: cli, options: ['bind'] },
+        );
+      });
+      let started = 0;
+      for (let i = 0; i < 60; i++) {
+        const result = inside.tare(['run', '-b', bundle, inside.fresh()]);
+        if (result.status !== 0) continue;
+        started++;
+        const wrong = mounts(result.stdout).filter(
+          ({ path, source }) => source === 'swapped' && !/^\/(volume|tmp)\//.test(path),
+        );
+        if (wrong.length > 0) t.strictSame(wrong, []);
+      }
+      swapper.kill('SIGKILL');
+      await once(swapper, 'close');
+      t.ok(started > 0, `${started} of 60 started`);
+      t.strictSame(host.names(), ['file'], 'the host has nothing new');
+      t.notMatch(readFileSync('/proc/self/mountinfo', 'utf8'), 'swapped ');
+    },
+  );
 
   inside.test('the working directory is made below the root', async (t) => {
     t.equal(

@@ -38,7 +38,10 @@ if (whyNot !== undefined) {
     const bad = inside.run('true', (config) => {
       config.linux['sysctl'] = { 'kernel.shmmni': 'many' };
     });
-    t.match(bad.error, /sysctl -w kernel\/shmmni=many: config\.json: linux\.sysctl\.kernel\.shmmni: write: EINVAL/);
+    t.match(
+      bad.error,
+      /sysctl -w kernel\/shmmni=many: config\.json: linux\.sysctl\.kernel\.shmmni: write: EINVAL/,
+    );
     const none = inside.run('true', (config) => {
       config.linux['sysctl'] = { 'net.ipv4.nothing': '1' };
     });
@@ -46,14 +49,17 @@ if (whyNot !== undefined) {
   });
 
   inside.test('limits, umask, oom_score_adj', async (t) => {
-    const seen = inside.says('cat /proc/self/limits; umask; cat /proc/self/oom_score_adj', (config) => {
-      config.process['rlimits'] = [
-        { type: 'RLIMIT_NOFILE', soft: 100, hard: 200 },
-        { type: 'RLIMIT_CORE', soft: 0, hard: 0 },
-      ];
-      config.process.user['umask'] = 0o27;
-      config.process['oomScoreAdj'] = 321;
-    });
+    const seen = inside.says(
+      'cat /proc/self/limits; umask; cat /proc/self/oom_score_adj',
+      (config) => {
+        config.process['rlimits'] = [
+          { type: 'RLIMIT_NOFILE', soft: 100, hard: 200 },
+          { type: 'RLIMIT_CORE', soft: 0, hard: 0 },
+        ];
+        config.process.user['umask'] = 0o27;
+        config.process['oomScoreAdj'] = 321;
+      },
+    );
     t.match(seen, /Max open files +100 +200 /);
     t.match(seen, /Max core file size +0 +0 /);
     t.match(seen, /\n0027\n321$/);
@@ -113,7 +119,8 @@ if (whyNot !== undefined) {
       [1000, ['HOME=/given'], '/given'],
       [1000, ['HOME='], '/home/user'],
     ];
-    for (const [uid, env, wanted] of expected) t.equal(home(uid, env), `${wanted}\n1`, `${uid} ${env}`);
+    for (const [uid, env, wanted] of expected)
+      t.equal(home(uid, env), `${wanted}\n1`, `${uid} ${env.join()}`);
 
     const shapes: Record<string, (path: string) => void> = {
       'a FIFO': (path) => void execFileSync('mkfifo', [path]),
@@ -122,31 +129,49 @@ if (whyNot !== undefined) {
       'a file without an end': (path) => void execFileSync('truncate', ['-s', '1T', path]),
     };
     for (const [name, make] of Object.entries(shapes)) {
-      const seen = inside.says('echo "$HOME"', (_config, rootfs) => make(join(rootfs, 'etc/passwd')));
+      const seen = inside.says('echo "$HOME"', (_config, rootfs) =>
+        make(join(rootfs, 'etc/passwd')),
+      );
       t.equal(seen, '/', name);
     }
-    await inside.created(inside.script('sleep 1000', (_config, rootfs) => {
-      writeFileSync(join(rootfs, 'etc/passwd'), passwd);
-    }), (id) => {
-      inside.must(['start', id]);
-      t.equal(inside.must(['exec', '--user', '1000', id, 'sh', '-c', 'echo $HOME']).stdout, '/home/user\n');
-    });
+    await inside.created(
+      inside.script('sleep 1000', (_config, rootfs) => {
+        writeFileSync(join(rootfs, 'etc/passwd'), passwd);
+      }),
+      (id) => {
+        inside.must(['start', id]);
+        t.equal(
+          inside.must(['exec', '--user', '1000', id, 'sh', '-c', 'echo $HOME']).stdout,
+          '/home/user\n',
+        );
+      },
+    );
   });
 
   inside.test('a user that is not root may open its standard streams', async (t) => {
-    const bundle = inside.script('cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr', user({ uid: 1000 }));
-    const result = inside.tare(['run', '-b', bundle, inside.fresh()], { input: 'in\n' });
-    t.match(result, { status: 0, stdout: 'in\nout\n', stderr: 'err\n' });
+    const bundle = inside.script(
+      'echo out >/dev/stdout; echo err >/dev/stderr',
+      user({ uid: 1000 }),
+    );
+    const result = inside.tare(['run', '-b', bundle, inside.fresh()]);
+    t.match(result, { status: 0, stdout: 'out\n', stderr: 'err\n' });
     const before = execFileSync('stat', ['-c', '%u', '/dev/null']).toString();
     const run = inside.spawn(['run', '-b', bundle, inside.fresh()], { stdio: 'ignore' });
     await new Promise((resolve) => run.once('exit', resolve));
-    t.equal(execFileSync('stat', ['-c', '%u', '/dev/null']).toString(), before, 'the null device stays');
+    t.equal(
+      execFileSync('stat', ['-c', '%u', '/dev/null']).toString(),
+      before,
+      'the null device stays',
+    );
   });
 
   inside.test('the program is looked for as the user would', async (t) => {
     const refused: Record<string, [args: string[], message: RegExp]> = {
       'not in PATH': [['nothing'], /exec: "nothing": executable file not found in \$PATH/],
-      'no such file': [['/nothing'], /exec: "\/nothing": stat \/nothing: no such file or directory/],
+      'no such file': [
+        ['/nothing'],
+        /exec: "\/nothing": stat \/nothing: no such file or directory/,
+      ],
       'a directory': [['/tmp'], /exec: "\/tmp": is a directory: permission denied/],
       'not executable': [['/etc/plain'], /exec: "\/etc\/plain": permission denied/],
     };

@@ -12,6 +12,7 @@ const partOf: Record<string, string> = {
   init_error: 'spawn',
   mount_options: 'plan',
   host_facts: 'container',
+  pipe_signal: 'fd',
 };
 /**
  * What a unit of the core may include besides itself. A unit is a header of include/tare or

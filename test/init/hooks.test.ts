@@ -1,0 +1,250 @@
+/** Hooks, and what is left of a container whose creation fails, is interrupted, or is deleted meanwhile. */
+import { Output, exitOf, whyNot, type Config } from '../cli/tare.js';
+import { Inside, type Edit } from './inside.js';
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+
+if (whyNot !== undefined) {
+  t.plan(0, whyNot);
+} else {
+  const inside = new Inside();
+  t.teardown(() => inside.remove());
+
+  const script = (text: string) => ({ path: '/bin/busybox', args: ['sh', '-c', text] });
+  const lines = (path: string): string[] =>
+    existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : [];
+
+  inside.test('every kind in its order and place, with the state of that time', async (t) => {
+    const log = join(inside.directory, 'order');
+    const say = (kind: string, host: boolean) =>
+      script(
+        `echo ${kind} $(cat | busybox sed 's/.*"pid":\\([0-9]*\\).*"status":"\\([a-z]*\\)".*/\\1 \\2/') >>${host ? log : '/order'}`,
+      );
+    const bundle = inside.script('sleep 1000', (config, rootfs) => {
+      writeFileSync(join(rootfs, 'order'), '');
+      config.hooks = {
+        prestart: [say('prestart', true)],
+        createRuntime: [say('createRuntime', true), say('second', true)],
+        createContainer: [say('createContainer', true)],
+        startContainer: [say('startContainer', false)],
+        poststart: [say('poststart', true)],
+        poststop: [script(`cat >>${log}`)],
+      };
+    });
+    const id = inside.fresh();
+    inside.must(['create', '-b', bundle, id]);
+    const { pid } = JSON.parse(inside.must(['state', id]).stdout) as { pid: number };
+    inside.must(['start', id]);
+    inside.must(['delete', '--force', id]);
+    const seen = lines(log);
+    t.strictSame(seen.slice(0, 5), [
+      `prestart ${pid} creating`,
+      `createRuntime ${pid} creating`,
+      `second ${pid} creating`,
+      'createContainer 1 creating',
+      `poststart ${pid} running`,
+    ]);
+    t.match(JSON.parse(seen.slice(5).join('')), { id, status: 'stopped', bundle });
+    t.strictSame(lines(join(bundle, 'rootfs/order')), ['startContainer 1 created']);
+  });
+
+  inside.test(
+    'the environment: what the hook says, else that of the caller, or of the container',
+    async (t) => {
+      const out = join(inside.directory, 'environment');
+      const bundle = inside.script('true', (config, rootfs) => {
+        writeFileSync(join(rootfs, 'environment'), '');
+        config.process.env.push('OF=container');
+        config.hooks = {
+          createRuntime: [
+            script(`echo $OF >>${out}`),
+            { ...script(`echo $OF >>${out}`), env: ['OF=hook'] },
+          ],
+          startContainer: [
+            script('echo $OF >>/environment'),
+            { ...script('echo $OF >>/environment'), env: ['OF=hook'] },
+          ],
+        };
+      });
+      const id = inside.fresh();
+      inside.must(['create', '-b', bundle, id], { env: { OF: 'caller' } });
+      inside.must(['start', id]);
+      inside.must(['delete', '--force', id]);
+      t.strictSame(lines(out), ['caller', 'hook']);
+      t.strictSame(lines(join(bundle, 'rootfs/environment')), ['container', 'hook']);
+    },
+  );
+
+  inside.test('the pid for a hook in a pid namespace that was joined', async (t) => {
+    await inside.created(inside.script('sleep 1000'), async (first) => {
+      inside.must(['start', first]);
+      const { pid } = JSON.parse(inside.must(['state', first]).stdout) as { pid: number };
+      const bundle = inside.script('echo $$', (config) => {
+        for (const entry of config.linux.namespaces) {
+          if (entry.type === 'pid') entry.path = `/proc/${pid}/ns/pid`;
+        }
+        config.hooks = { startContainer: [script('cat >/state')] };
+      });
+      const { stdout } = inside.must(['run', '-b', bundle, inside.fresh()]);
+      const state = JSON.parse(readFileSync(join(bundle, 'rootfs/state'), 'utf8')) as {
+        pid: number;
+      };
+      t.equal(`${state.pid}\n`, stdout);
+      t.not(state.pid, 1);
+    });
+  });
+
+  inside.test(
+    'a failed hook of create ends the container: it is destroyed, then poststop runs',
+    async (t) => {
+      for (const kind of ['prestart', 'createRuntime', 'createContainer']) {
+        const log = join(inside.directory, `failed-${kind}`);
+        const id = inside.fresh();
+        const bundle = inside.script('true', (config) => {
+          config.hooks = {
+            [kind]: [script('echo said; exit 3'), script(`echo second >>${log}`)],
+            poststop: [
+              script('exit 1'),
+              script(
+                `cat >/dev/null; echo poststop $(ls ${inside.root} | grep -c ${id}$) >>${log}`,
+              ),
+            ],
+          };
+        });
+        const result = inside.tare(['create', '-b', bundle, id]);
+        t.equal(result.status, 1);
+        t.match(
+          result.error,
+          `hooks.${kind}[0]: /bin/busybox: exited with status 3; its last output: said`,
+        );
+        t.strictSame(lines(log), ['poststop 0'], 'after the state was removed');
+        t.match(
+          result.stderr,
+          /level=warning msg=.*hooks\.poststop\[0\]/,
+          'its failure is a warning',
+        );
+      }
+      const early = join(inside.directory, 'early');
+      const bundle = inside.script('true', (config) => {
+        config.mounts.push({ destination: '/x', type: 'nofs', source: 'x' });
+        config.hooks = { createRuntime: [script('true')], poststop: [script(`echo >${early}`)] };
+      });
+      t.equal(inside.tare(['create', '-b', bundle, inside.fresh()]).status, 1);
+      t.notOk(existsSync(early), 'no hook had run');
+    },
+  );
+
+  inside.test('a failed hook of start stops the container, and delete runs poststop', async (t) => {
+    for (const kind of ['startContainer', 'poststart']) {
+      const log = join(inside.directory, `failed-${kind}`);
+      const bundle = inside.script('echo program; sleep 1000', (config) => {
+        config.hooks = { [kind]: [script('exit 3')], poststop: [script(`echo poststop >>${log}`)] };
+      });
+      const id = inside.fresh();
+      inside.must(['create', '-b', bundle, id]);
+      t.match(
+        inside.tare(['start', id]).error,
+        `hooks.${kind}[0]: /bin/busybox: exited with status 3`,
+      );
+      t.match(inside.must(['state', id]).stdout, '"status": "stopped"');
+      inside.must(['delete', id]);
+      t.strictSame(lines(log), ['poststop']);
+      const run = inside.tare(['run', '-b', bundle, inside.fresh()]);
+      t.equal(run.status, 1);
+      t.strictSame(lines(log), ['poststop', 'poststop'], 'run deletes it itself');
+    }
+  });
+
+  /** A bundle whose create comes to a hook, says so, and goes on when it is told to. */
+  const held = (name: string, more: Edit = () => undefined) => {
+    const fifo = join(inside.directory, `${name}.fifo`);
+    execFileSync('mkfifo', [fifo]);
+    const bundle = inside.script('sleep 1000', (config: Config, rootfs) => {
+      config.hooks = { createRuntime: [script(`echo >${fifo}; read x <${fifo}`)] };
+      more(config, rootfs);
+    });
+    const create = (id: string) => {
+      const child = inside.spawn(['create', '-b', bundle, id], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      readFileSync(fifo); // waits for the hook
+      return child;
+    };
+    const release = () => {
+      const fd = openSync(fifo, constants.O_RDWR);
+      writeSync(fd, '\n');
+      return fd;
+    };
+    return { create, release };
+  };
+
+  inside.test(
+    'delete --force while create is at work waits for it, and leaves nothing',
+    async (t) => {
+      const { create, release } = held('meanwhile');
+      const id = inside.fresh();
+      const creating = create(id);
+      const deleting = inside.spawn(['delete', '--force', id], { stdio: 'ignore' });
+      const other = inside.tare(['create', '-b', inside.script('true'), id]);
+      t.match(other.error, `container with given ID already exists: ${id}`);
+      t.match(inside.tare(['state', id]).error, 'does not exist', 'not created yet');
+      const fd = release();
+      t.strictSame(await Promise.all([exitOf(creating), exitOf(deleting)]), [0, 0]);
+      closeSync(fd);
+      t.match(inside.tare(['state', id]).error, 'does not exist');
+    },
+  );
+
+  inside.test('delete --force removes what a killed create has left, its cgroup too', async (t) => {
+    const { create } = held('killed');
+    const id = inside.fresh();
+    const creating = create(id);
+    creating.kill('SIGKILL');
+    await exitOf(creating);
+    t.ok(
+      inside.leftovers().some((line) => line.startsWith('state: ')),
+      'something is left',
+    );
+    t.ok(inside.leftovers().some((line) => line.startsWith('cgroup: ')));
+    inside.must(['delete', '--force', id]);
+    t.strictSame(
+      readdirSync(inside.root).filter((name) => !name.startsWith('@')),
+      [],
+    );
+    inside.must(['delete', '--force', id]);
+    inside.tare(['run', '-b', inside.script('true'), id]);
+  });
+
+  inside.test('two deletes at once: one does it, the other finds it done', async (t) => {
+    const id = inside.fresh();
+    inside.must(['create', '-b', inside.script('sleep 1000'), id]);
+    const deletes = Array.from({ length: 6 }, () =>
+      inside.spawn(['delete', '--force', id], { stdio: ['ignore', 'ignore', 'pipe'] }),
+    );
+    const said = deletes.map((child) => new Output(child.stderr));
+    t.strictSame(await Promise.all(deletes.map((child) => exitOf(child))), [0, 0, 0, 0, 0, 0]);
+    t.equal(said.map(({ text }) => text).join(''), '');
+  });
+
+  inside.test('a damaged container does not hide the others, and can be removed', async (t) => {
+    const [good, bad] = [inside.fresh(), inside.fresh()];
+    for (const id of [good, bad]) inside.must(['create', '-b', inside.script('sleep 1000'), id]);
+    writeFileSync(join(inside.root, bad, 'state.json'), '{');
+    const list = inside.tare(['list', '--quiet']);
+    t.match(list, { status: 0, stdout: `${good}\n` });
+    t.match(list.stderr, /level=warning msg=.*state\.json/);
+    inside.must(['delete', '--force', bad]);
+    inside.must(['delete', '--force', good]);
+  });
+}
