@@ -1,5 +1,5 @@
 /**
- * npm test [-- FILE ...]: runs the test files with tap, prints a line for each file, everything
+ * npm test [-- FILE|DIRECTORY ...]: runs the test files with tap, prints a line for each file, everything
  * about what fails and why something is skipped, and as its last line
  * `N passed, N failed, N skipped` (assertions).
  *
@@ -8,6 +8,8 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { Parser, type Result } from 'tap-parser';
 import { stringify } from 'yaml';
 
@@ -60,7 +62,16 @@ parser.on('assert', (result: Result) => {
 });
 parser.on('bailout', (reason: string) => print(`Bail out! ${reason}`));
 
-const tap = spawn('node_modules/.bin/tap', ['--reporter=tap', ...process.argv.slice(2)], {
+/** The test files that an argument names; tap itself would run every file of a directory. */
+function testFiles(argument: string): string[] {
+  if (!statSync(argument, { throwIfNoEntry: false })?.isDirectory()) return [argument];
+  return readdirSync(argument, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join(argument, name));
+}
+
+const files = process.argv.slice(2).flatMap(testFiles);
+const tap = spawn('node_modules/.bin/tap', ['--reporter=tap', ...files], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -86,33 +86,44 @@ enum class OpCode : std::uint16_t {
 
 /// Op::flags, by op.
 enum : std::uint16_t {
-  op_recursive = 1 << 0,     // bind, attributes: the whole tree (AT_RECURSIVE)
-  op_source_is_fd = 1 << 1,  // bind: Op::fd is a detached mount that the host opened
-  op_make_target = 1 << 2,   // mount_fs, bind: make the destination if it is absent
-  op_no_symlink = 1 << 3,    // mount_fs, bind: the destination must be a real directory (proc,
-                           // sysfs); what is bound there, a procfs
-  op_private_parent =
-      1 << 4,  // root: make the mount that it is attached to private, as pivot_root(2) wants it
-  op_old_root_is_shared =
-      1 << 5,            // pivot_root: make the old root a slave first, so that its end stays here
-  op_optional = 1 << 6,  // proc_write: absence of the file is fine; working_directory: so is
-                         // EACCES, for a later op tries again
-  op_open_only = 1 << 7,     // root: nothing is attached; str[0], or the passed fd, is the root
-  op_no_setgroups = 1 << 9,  // identity, become_root: setgroups(2) is denied in this user namespace
-  op_bind_console = 1 << 11,  // console: also bind the pty over /dev/console
-  op_fall_back =
-      1 << 12,  // mount_fs: if EPERM or EBUSY, go on with the next op (a fall-back), else skip it
-  op_on_fall_back = 1 << 13,  // bind: only if the mount_fs before it was given up
-  op_no_follow = 1 << 14,     // bind: the source itself, not what it links to (src-nofollow)
-  op_add_home = 1 << 15,      // exec: one more variable, HOME
+  // bind, attributes: the whole tree (AT_RECURSIVE).
+  op_recursive = 1 << 0,
+  // bind: Op::fd is a detached mount that the host opened.
+  op_source_is_fd = 1 << 1,
+  // mount_fs, bind: make the destination if it is absent.
+  op_make_target = 1 << 2,
+  // mount_fs, bind: the destination must be a real directory (proc, sysfs); what is bound there,
+  // a procfs.
+  op_no_symlink = 1 << 3,
+  // root: make the mount that it is attached to private, as pivot_root(2) wants it.
+  op_private_parent = 1 << 4,
+  // pivot_root: make the old root a slave first, so that its end stays here.
+  op_old_root_is_shared = 1 << 5,
+  // proc_write: absence of the file is fine; working_directory: so is EACCES, for a later op tries
+  // again.
+  op_optional = 1 << 6,
+  // root: nothing is attached; str[0], or the passed fd, is the root.
+  op_open_only = 1 << 7,
+  // identity, become_root: setgroups(2) is denied in this user namespace.
+  op_no_setgroups = 1 << 8,
+  // console: also bind the pty over /dev/console.
+  op_bind_console = 1 << 9,
+  // mount_fs: after EPERM or EBUSY go on with the next op (a fall-back), else skip that.
+  op_fall_back = 1 << 10,
+  // bind: only if the mount_fs before it was given up.
+  op_on_fall_back = 1 << 11,
+  // bind: the source itself, not what it links to (src-nofollow).
+  op_no_follow = 1 << 12,
+  // exec: one more variable, HOME.
+  op_add_home = 1 << 13,
 };
 
 /// One step.
 struct Op {
   OpCode code = OpCode::end;
   std::uint16_t flags = 0;
-  std::uint32_t origin =
-      0;  ///< string: the place in config.json that asks for this ("mounts[3]"); may be empty
+  /// String: the place in config.json that asks for this ("mounts[3]"); may be empty.
+  std::uint32_t origin = 0;
   std::uint32_t str[2] = {};
   std::uint32_t n = 0;
   std::int32_t fd = -1;  ///< index into the passed fds, -1: none
