@@ -301,7 +301,7 @@ void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,
 }
 
 std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int container_pidfd,
-                             std::vector<Fd>& owned) {
+                             int container_root, std::vector<Fd>& owned) {
   std::vector<int> fds;
   for (const Passed& passed : plan.passed()) {
     const std::string where =
@@ -328,8 +328,8 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int containe
         fds.push_back(container_pidfd);
         continue;
       case PassedKind::container_root:
-        // run_container_hooks() alone makes such plans, and passes it itself.
-        throw Error(ErrorKind::invalid_argument, "no container whose root to pass");
+        fds.push_back(container_root);
+        continue;
     }
     fds.push_back(owned.back().get());
   }
@@ -462,7 +462,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   std::copy(std::begin(options.stdio.fds), std::end(options.stdio.fds), spawn_options.stdio);
   spawn_options.preserved = options.stdio.preserved;
   spawn_options.cgroup = cgroup.fd();
-  spawn_options.passed = open_passed(plan, &impl->dir, -1, owned);
+  spawn_options.passed = open_passed(plan, &impl->dir, -1, -1, owned);
   InitProcess& init = half_made.process(spawn(plan, spawn_options));
   owned.clear();
 

@@ -143,9 +143,13 @@ StartedProcess Container::exec(const ExecOptions& given) {
   options.no_new_keyring = given.no_new_keyring || impl_->record.no_new_keyring;
   options.preserve_fds = static_cast<std::uint32_t>(given.stdio.preserved.size());
   options.extra_env = given.extra_env;
+  // The number was the container's before and after the root was opened by it, so it was in
+  // between.
+  const Fd root = open_root_of(impl_->record.pid);
+  const Fd container = pidfd();
+  options.pass_root = static_cast<bool>(root);
   const Plan plan = make_exec_plan(process, config, host, options);
 
-  const Fd container = pidfd();
   const auto requested = requested_cgroup(given.sub_cgroup);
   Cgroup cgroup = open_exec_cgroup(impl_->record, requested);
   std::vector<Fd> owned;
@@ -153,7 +157,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
   std::copy(std::begin(given.stdio.fds), std::end(given.stdio.fds), spawn_options.stdio);
   spawn_options.preserved = given.stdio.preserved;
   spawn_options.cgroup = cgroup.fd();
-  spawn_options.passed = open_passed(plan, nullptr, container.get(), owned);
+  spawn_options.passed = open_passed(plan, nullptr, container.get(), root.get(), owned);
   InitProcess init =
       spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), cgroup);
   grant_host_rights(init, plan, config, process, host);

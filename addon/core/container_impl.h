@@ -66,8 +66,9 @@ std::string seccomp_cache_dir(const Runtime& runtime);
 std::string hook_state(const StateRecord& record, Status status, pid_t pid);
 
 /// Opens what `plan` wants passed. `owned` keeps the fds; the result is in the plan's order.
+/// `container_pidfd` and `container_root` are the container's that a plan joins, else -1.
 std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int container_pidfd,
-                             std::vector<Fd>& owned);
+                             int container_root, std::vector<Fd>& owned);
 /// Does for a just spawned init what needs the host's own rights: id maps, limits, oom_score_adj.
 /// Answers the wait for it if `plan` has one.
 void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,

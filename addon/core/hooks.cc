@@ -64,22 +64,18 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
   for (std::size_t i = 0; i < hooks.size(); ++i) {
     const Hook& hook = hooks[i];
     const std::string name = hook_name(kind, i);
-    const Plan plan = make_hook_plan(hook, spec, host, kind == "createContainer");
+    const Fd root = open_root_of(init_process.pid);
+    const Plan plan =
+        make_hook_plan(hook, spec, host, kind == "createContainer", static_cast<bool>(root));
     ProgramPipes pipes;
     SpawnOptions options;
     options.stdio[0] = pipes.input_theirs.get();
     options.stdio[1] = pipes.output_theirs.get();
     options.stdio[2] = pipes.output_theirs.get();
     options.cgroup = cgroup;
-    Fd root;
     for (const Passed& passed : plan.passed()) {
-      if (passed.kind != PassedKind::container_root) {
-        options.passed.push_back(init_process.pidfd);
-        continue;
-      }
-      root = open_file(AT_FDCWD, "/proc/" + std::to_string(init_process.pid) + "/root",
-                       O_PATH | O_DIRECTORY);
-      options.passed.push_back(root.get());
+      options.passed.push_back(passed.kind == PassedKind::container_root ? root.get()
+                                                                         : init_process.pidfd);
     }
     Fd process;
     try {

@@ -120,7 +120,7 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
       true);
   add_joined_namespaces(builder, namespace_flags(spec));
   add_session(builder, !options.no_new_keyring, options.id);
-  add_root_again(builder);
+  add_container_root(builder, options.pass_root);
   if (proc_handle_needed(Spec{}, process)) {
     builder.add(wire::OpCode::open_proc);
   }
@@ -135,7 +135,8 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   return builder.take();
 }
 
-Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot) {
+Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot,
+                    bool pass_root) {
   PlanBuilder builder(spec, host);
   // A hook of createContainer is the host's program, run with init's own credentials; one of
   // startContainer is the container's program, and gets no more rights than the container's
@@ -154,14 +155,17 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
   builder.add(wire::OpCode::new_session);
   builder.add(wire::OpCode::keyring);
   if (!before_pivot) {
-    add_root_again(builder);
+    add_container_root(builder, pass_root);
     if (proc_handle_needed(Spec{}, process)) {
       builder.add(wire::OpCode::open_proc);
     }
     process.rlimits.clear();
     add_credentials(builder, process, "process.");
   } else {
-    add_old_root(builder);
+    // A hook's path is one of the host's, as init still sees it.
+    if (pass_root) {
+      add_container_root(builder, true);
+    }
     builder.add(wire::OpCode::close_fds);
   }
   add_hook_program(builder, process, hook);

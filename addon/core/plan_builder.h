@@ -81,9 +81,7 @@ void add_mounts(PlanBuilder& builder);
 void add_enter_root(PlanBuilder& builder, bool no_pivot);
 /// For a process that has joined the container's mount namespace: its root, where that is not the
 /// namespace's.
-void add_root_again(PlanBuilder& builder);
-/// For a hook before the change of root: the root that init still has.
-void add_old_root(PlanBuilder& builder);
+void add_container_root(PlanBuilder& builder, bool can_pass);
 void add_root_finish(PlanBuilder& builder);
 void add_hidden_paths(PlanBuilder& builder);
 

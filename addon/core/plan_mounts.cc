@@ -224,35 +224,23 @@ void add_enter_root(PlanBuilder& builder, bool no_pivot) {
   }
 }
 
-void add_root_again(PlanBuilder& builder) {
+void add_container_root(PlanBuilder& builder, bool can_pass) {
+  // setns(2) leads to the topmost root of a mount namespace. The container's is another one where
+  // chroot(2) led it there: no mount namespace of its own, or a caller that is itself in a chroot.
   const Spec& spec = builder.spec();
-  // Joining a mount namespace leads to its root: the container's own if that has pivoted, and where
-  // the root was put over "/" (a user namespace) as well. Else the container's processes were led
-  // by chroot(2), and so is this one.
-  if (spec.makes_namespace(NamespaceType::mount) ||
-      (has_mounts_of_its_own(spec) && host_opens_sources(builder))) {
-    return;
-  }
-  const std::uint32_t text = builder.text(absolute_in_bundle(builder.host(), spec.root.path));
-  {
-    wire::Op& op = builder.add(OpCode::root, "root.path");
-    op.str[0] = text;
-    op.flags = wire::op_open_only;
-  }
-  builder.add(OpCode::chroot);
-}
-
-void add_old_root(PlanBuilder& builder) {
-  if (!has_mounts_of_its_own(builder.spec()) || !host_opens_sources(builder)) {
-    return;
-  }
-  // Joining the mount namespace leads to what was put over "/", and a hook's path is one of the
-  // host's.
-  const int passed = builder.pass({PassedKind::container_root, {}, 0, {}});
-  {
+  if (can_pass) {
+    const int passed = builder.pass({PassedKind::container_root, {}, 0, {}});
     wire::Op& op = builder.add(OpCode::root);
     op.fd = passed;
     op.flags = wire::op_open_only;
+  } else if (!spec.makes_namespace(NamespaceType::mount) &&
+             !(has_mounts_of_its_own(spec) && host_opens_sources(builder))) {
+    const std::uint32_t text = builder.text(absolute_in_bundle(builder.host(), spec.root.path));
+    wire::Op& op = builder.add(OpCode::root, "root.path");
+    op.str[0] = text;
+    op.flags = wire::op_open_only;
+  } else {
+    return;
   }
   builder.add(OpCode::chroot);
 }

@@ -324,6 +324,11 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
   }
 }
 
+Fd open_root_of(pid_t pid) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/root";
+  return Fd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
 ExitStatus wait_child(int pidfd) {
   siginfo_t info{};
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | __WALL) < 0) {

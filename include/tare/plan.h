@@ -50,6 +50,7 @@ struct ExecPlanOptions {
   std::string id;
   std::uint32_t preserve_fds = 0;
   bool no_new_keyring = false;
+  bool pass_root = false;  ///< the host can open the root of the container's init, and passes it
   std::vector<std::string> extra_env;
 };
 
@@ -122,7 +123,8 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
                     const ExecPlanOptions& options);
 /// The plan for a hook in the container's namespaces. `before_pivot`: createContainer, whose path
 /// is one of the host's; else startContainer, run with the credentials of the container's process.
-Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot);
+Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot,
+                    bool pass_root);
 
 /// Names of the mount options that are understood (not handed to the file system as data), for
 /// `features`.

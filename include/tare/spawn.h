@@ -76,6 +76,10 @@ Error init_error(const Plan& plan, std::uint32_t op, int errnum, wire::Step step
 void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
                    const std::vector<IdMapping>& gids, const Host& host);
 
+/// "/" as the process `pid` has it (O_PATH); empty where the caller may not look (see ptrace(2),
+/// "access mode checking").
+Fd open_root_of(pid_t pid);
+
 /// How a process ended.
 struct ExitStatus {
   int code = 0;    ///< exit status; 128 + signal where a signal ended it
