@@ -144,6 +144,29 @@ void run_with_joins(const Plan& plan, const SpawnOptions& options, StubTask& tas
 
 }  // namespace
 
+namespace {
+
+Error clone_error(const Plan& plan, const StubTask& task) {
+  std::string message = std::string(task.step) + ": " + errno_text(task.errnum);
+  if (task.errnum == EPERM && (plan.clone_flags() & CLONE_NEWUSER) != 0) {
+    message +=
+        "; the kernel lets nobody make a user namespace from within a chroot, and may refuse "
+        "ordinary users: see the "
+        "sysctls kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns";
+  } else if (task.errnum == EPERM) {
+    message +=
+        "; new namespaces need CAP_SYS_ADMIN: run as root, or with a user namespace (`tare spec "
+        "--rootless`)";
+  } else if (task.errnum == ENOSPC) {
+    message += "; a limit on namespaces is reached: see user.max_*_namespaces in sysctl(8)";
+  }
+  Error error(ErrorKind::system, message);
+  error.with_errno(task.errnum, task.step);
+  return error;
+}
+
+}  // namespace
+
 InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   const Doing doing("start init");
   if (options.preserved.size() != plan.preserved_fds() ||
@@ -195,7 +218,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   init.pid_ = task.pid;
   init.pidfd_ = Fd(task.pidfd);
   if (task.errnum != 0) {
-    throw_errno(task.errnum, task.step);
+    throw clone_error(plan, task);
   }
   return init;
 }

@@ -42,6 +42,26 @@ void check_below_proc(const Mount& mount, bool bind, std::size_t index, Problems
   }
 }
 
+/// fsconfig(2) takes strings of up to 255 bytes, where the one string of mount(2) may have a page.
+void check_lengths(const Mount& mount, std::size_t index, Problems& problems) {
+  constexpr std::size_t longest = 255;
+  const auto check = [&](const std::string& place, std::size_t size) {
+    if (size > longest) {
+      problems.add_unsupported(place, std::to_string(size) +
+                                          " bytes long; the kernel takes at most " +
+                                          std::to_string(longest) +
+                                          " for one value; shorten its paths, or mount it on the "
+                                          "host and bind it");
+    }
+  };
+  check(element("mounts", index, ".source"), mount.source.size());
+  for (std::size_t i = 0; i < mount.options.size(); ++i) {
+    const std::size_t equals = mount.options[i].find('=');
+    check(element(element("mounts", index, ".options"), i),
+          equals == std::string::npos ? 0 : mount.options[i].size() - equals - 1);
+  }
+}
+
 void check_mount(const Mount& mount, std::size_t index, Problems& problems) {
   const bool bind = mount.type == "bind" || has_option(mount, "bind") || has_option(mount, "rbind");
   if (mount.destination.empty()) {
@@ -67,6 +87,9 @@ void check_mount(const Mount& mount, std::size_t index, Problems& problems) {
       problems.add_unsupported(element(element("mounts", index, ".options"), i),
                                quoted(option) + ": not implemented yet; remove it");
     }
+  }
+  if (!bind) {
+    check_lengths(mount, index, problems);
   }
   check_below_proc(mount, bind, index, problems);
 }
