@@ -1,5 +1,6 @@
 // exec: a further process in a container.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -96,6 +97,15 @@ Cgroup open_exec_cgroup(const StateRecord& record, const std::optional<std::stri
   return cgroup;
 }
 
+/// Whether this process has another root than pid 1. In a chroot, pivot_root(2) moves the chroot's
+/// mount and not the root of the mount namespace.
+bool in_chroot() {
+  struct stat own{};
+  struct stat first{};
+  return stat("/", &own) == 0 && stat("/proc/1/root/", &first) == 0 &&
+         (own.st_dev != first.st_dev || own.st_ino != first.st_ino);
+}
+
 /// A cgroup that hands controllers to children takes no processes (EBUSY): the process then goes
 /// where init is.
 InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const StateRecord& record,
@@ -147,7 +157,9 @@ StartedProcess Container::exec(const ExecOptions& given) {
   // between.
   const Fd root = open_root_of(impl_->record.pid);
   const Fd container = pidfd();
-  options.pass_root = static_cast<bool>(root);
+  // Otherwise the namespace's root is the container's, wherever its init has gone by chroot(2)
+  // since.
+  options.pass_root = root && (!config.makes_namespace(NamespaceType::mount) || in_chroot());
   const Plan plan = make_exec_plan(process, config, host, options);
 
   const auto requested = requested_cgroup(given.sub_cgroup);
