@@ -97,13 +97,14 @@ Cgroup open_exec_cgroup(const StateRecord& record, const std::optional<std::stri
   return cgroup;
 }
 
-/// Whether this process has another root than pid 1. In a chroot, pivot_root(2) moves the chroot's
-/// mount and not the root of the mount namespace.
-bool in_chroot() {
+/// Whether this process may have another root than pid 1. In a chroot, pivot_root(2) moves the
+/// chroot's mount and not the root of the mount namespace, so where it cannot be told it counts as
+/// one.
+bool may_be_in_chroot() {
   struct stat own{};
   struct stat first{};
-  return stat("/", &own) == 0 && stat("/proc/1/root/", &first) == 0 &&
-         (own.st_dev != first.st_dev || own.st_ino != first.st_ino);
+  return stat("/", &own) < 0 || stat("/proc/1/root/", &first) < 0 || own.st_dev != first.st_dev ||
+         own.st_ino != first.st_ino;
 }
 
 /// A cgroup that hands controllers to children takes no processes (EBUSY): the process then goes
@@ -159,7 +160,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
   const Fd container = pidfd();
   // Otherwise the namespace's root is the container's, wherever its init has gone by chroot(2)
   // since.
-  options.pass_root = root && (!config.makes_namespace(NamespaceType::mount) || in_chroot());
+  options.pass_root = root && (!config.makes_namespace(NamespaceType::mount) || may_be_in_chroot());
   const Plan plan = make_exec_plan(process, config, host, options);
 
   const auto requested = requested_cgroup(given.sub_cgroup);
