@@ -94,8 +94,8 @@ Error no_such_container(const std::string& id, const std::string& root) {
 
 Unlock::~Unlock() { dir_.unlock(); }
 
-Locked::Locked(StateDir& dir, const Runtime& runtime) : dir_(dir) {
-  if (!dir_.lock()) {
+Locked::Locked(StateDir& dir, const Runtime& runtime) : unlock_(dir) {
+  if (!dir.lock()) {
     throw no_such_container(dir.id(), runtime.root);
   }
 }

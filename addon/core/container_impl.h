@@ -28,19 +28,6 @@ struct Container::Impl {
 /// The error for a container that is not there.
 Error no_such_container(const std::string& id, const std::string& root);
 
-/// Holds a container's lock while it lives. Throws `not_found` where the container was removed in
-/// the meantime.
-class Locked {
- public:
-  Locked(StateDir& dir, const Runtime& runtime);
-  ~Locked() { dir_.unlock(); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  StateDir& dir_;
-};
-
 /// Lets go of a lock at the end of its scope.
 class Unlock {
  public:
@@ -51,6 +38,16 @@ class Unlock {
 
  private:
   StateDir& dir_;
+};
+
+/// Holds a container's lock while it lives. Throws `not_found` where the container was removed in
+/// the meantime.
+class Locked {
+ public:
+  Locked(StateDir& dir, const Runtime& runtime);
+
+ private:
+  Unlock unlock_;
 };
 
 /// The number that a process has in its own pid namespace.

@@ -28,8 +28,8 @@ inline Outcome failure(long result, Step step) { return {static_cast<int>(-resul
 /// Fine where `result` is not negative.
 inline Outcome check(long result, Step step) { return result < 0 ? failure(result, step) : ok; }
 
-/// A file descriptor for the time of a scope. All are close-on-exec, and the start gate closes them
-/// too: one by one they are closed only where there are so many that the table would grow.
+/// A file descriptor for the time of a scope. The op close_fds closes what is left open: one by one
+/// they are closed only where there are so many that the table would grow.
 class Handle {
  public:
   explicit Handle(long fd = -1) : fd_(static_cast<int>(fd)) {}
