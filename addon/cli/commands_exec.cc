@@ -64,8 +64,7 @@ void add_capability(Capabilities& sets, const std::string& name) {
 Process process_by_flags(const Container& container, const Arguments& given) {
   const auto words = given.positional();
   if (words.size() < 2) refuse("exec args cannot be empty: name a command, or use --process");
-  std::optional<Process> base = container.spec().process;
-  Process process = base ? std::move(*base) : Process();
+  Process process = container.spec().process.value_or(Process());
   process.args.assign(words.begin() + 1, words.end());
   process.terminal = given.is_set(flag::tty);
   if (given.given(flag::cwd)) process.cwd = given.text(flag::cwd);

@@ -56,6 +56,10 @@ long __x86_rep_stosb_threshold = 2048;
 long __x86_rep_movsb_stop_threshold = 1024 * 1024 * 3 / 4;
 int __x86_string_control = 0;
 
+// Where the executable lies, for $ORIGIN in the search paths of shared objects: nothing here loads
+// one. glibc's own reads /proc/self/exe, which procfs makes anew for each process (15 µs).
+const char* _dl_get_origin() { return reinterpret_cast<const char*>(-1); }
+
 int __libc_start_main(int (*program)(int, char**, char**), int argc, char** argv, void (*)(),
                       void (*)(), void (*)(), void* stack_end) {
   char** environment = argv + argc + 1;

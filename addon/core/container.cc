@@ -225,8 +225,11 @@ ContainerState Container::state() const {
   return impl_->state();
 }
 
-Spec Container::spec() const {
-  return parse_spec(impl_->dir.read_config(), impl_->dir.path() + "/config.json");
+const Spec& Container::spec() const {
+  std::call_once(impl_->config_read, [this] {
+    impl_->config = parse_spec(impl_->dir.read_config(), impl_->dir.path() + "/config.json");
+  });
+  return impl_->config;
 }
 
 std::vector<pid_t> Container::processes() const {
@@ -320,7 +323,8 @@ void Container::start() {
       break;
   }
   const bool has_hooks = impl_->record.has_hooks;
-  const Spec config = has_hooks ? spec() : Spec{};
+  const Spec none;
+  const Spec& config = has_hooks ? spec() : none;
   const Fd init = pidfd();
   const auto stop = [this, &init] {
     syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);

@@ -192,15 +192,6 @@ PlanOptions plan_options(const std::string& id, const CreateOptions& options, co
   return result;
 }
 
-bool has_wait(const Plan& plan, wire::WaitTag tag) {
-  for (const wire::Op& op : plan.ops()) {
-    if (op.code == wire::OpCode::wait && op.a == static_cast<std::uint64_t>(tag)) {
-      return true;
-    }
-  }
-  return false;
-}
-
 void set_oom_score_adj(pid_t pid, int value) {
   const std::string path = "/proc/" + std::to_string(pid) + "/oom_score_adj";
   const int error = write_kernel_file(AT_FDCWD, path.c_str(), std::to_string(value));
@@ -269,6 +260,15 @@ void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host) {
 }
 
 }  // namespace
+
+bool has_wait(const Plan& plan, wire::WaitTag tag) {
+  for (const wire::Op& op : plan.ops()) {
+    if (op.code == wire::OpCode::wait && op.a == static_cast<std::uint64_t>(tag)) {
+      return true;
+    }
+  }
+  return false;
+}
 
 void check_console(const Process& process, const Stdio& stdio, bool caller_takes_console) {
   if (process.terminal && stdio.console_socket.empty() && !caller_takes_console) {
@@ -488,8 +488,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   impl->dir.write(impl->record);
   prepare_console(init, *bundle.spec.process, options.prepare_console);
   init.answer(wire::WaitTag::go);
-  while (init.next_wait().has_value()) {
-  }
+  init.finish();
 
   StartedProcess process = deliver(init, console_socket.get(), pidfd_socket.get());
   write_pid_file(options.pid_file, process.pid);

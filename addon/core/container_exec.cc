@@ -132,7 +132,7 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
 StartedProcess Container::exec(const ExecOptions& given) {
   const Doing doing("exec in", id());
   check_status(impl_->status(), given.ignore_paused);
-  const Spec config = spec();
+  const Spec& config = spec();
   Process process = given.process;
   inherit_defaults(process, *config.process);
   validate_process(process, config, "process");
@@ -175,9 +175,10 @@ StartedProcess Container::exec(const ExecOptions& given) {
       spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), cgroup);
   grant_host_rights(init, plan, config, process, host);
   prepare_console(init, process, given.prepare_console);
-  init.answer(wire::WaitTag::go);
-  while (init.next_wait().has_value()) {
+  if (has_wait(plan, wire::WaitTag::go)) {
+    init.answer(wire::WaitTag::go);
   }
+  init.finish();
   StartedProcess started = deliver(init, console_socket.get(), pidfd_socket.get());
   write_pid_file(given.pid_file, started.pid);
   started.pidfd = init.release();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct Container::Impl {
   StateDir dir;
   StateRecord record;
   std::optional<StartedProcess> init;  ///< until take_init()
+  std::once_flag config_read;
+  Spec config;  ///< after config_read
 
   Status status() const;
   ContainerState state() const;
@@ -66,6 +69,8 @@ std::string hook_state(const StateRecord& record, Status status, pid_t pid);
 /// `container_pidfd` and `container_root` are the container's that a plan joins, else -1.
 std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int container_pidfd,
                              int container_root, std::vector<Fd>& owned);
+/// Whether init is to wait for that.
+bool has_wait(const Plan& plan, wire::WaitTag tag);
 /// Does for a just spawned init what needs the host's own rights: id maps, limits, oom_score_adj.
 /// Answers the wait for it if `plan` has one.
 void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,

@@ -105,7 +105,8 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
 
   add_home_directory(builder, process);
   add_credentials(builder, process, "process.");
-  add_program(builder, process, options.extra_env, options.start_gate, "process.");
+  add_program(builder, process, options.extra_env,
+              options.start_gate ? Before::start_gate : Before::host, "process.");
   return builder.take();
 }
 
@@ -131,7 +132,10 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
 
   add_home_directory(builder, process);
   add_credentials(builder, process, "process.");
-  add_program(builder, process, options.extra_env, false, "process.");
+  // To wake each other costs host and init more than all of this.
+  const bool host_acts = process.terminal || process.oom_score_adj.has_value();
+  add_program(builder, process, options.extra_env, host_acts ? Before::host : Before::nothing,
+              "process.");
   return builder.take();
 }
 

@@ -1,6 +1,7 @@
 // Collects a plan: ops, their strings, what is passed to init. Used by the plan*.cc files alone.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -95,8 +96,14 @@ void add_labels(PlanBuilder& builder, const Process& process);
 void add_home_directory(PlanBuilder& builder, const Process& process);
 void add_credentials(PlanBuilder& builder, const Process& process, const std::string& origin);
 void add_working_directory_itself(PlanBuilder& builder, const Process& process);
+/// What comes between a process that is all set up and its program.
+enum class Before : std::uint8_t {
+  nothing,
+  host,        ///< the host finishes its part
+  start_gate,  ///< that, and then `start`
+};
 void add_program(PlanBuilder& builder, const Process& process,
-                 const std::vector<std::string>& extra_env, bool start_gate,
+                 const std::vector<std::string>& extra_env, Before before,
                  const std::string& origin);
 /// The program of a hook: hook.path with the arguments and environment of `process`.
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook);

@@ -195,7 +195,7 @@ void add_credentials(PlanBuilder& builder, const Process& process, const std::st
 }
 
 void add_program(PlanBuilder& builder, const Process& process,
-                 const std::vector<std::string>& extra_env, bool start_gate,
+                 const std::vector<std::string>& extra_env, Before before,
                  const std::string& origin) {
   const std::uint32_t name = builder.text(process.args.front());
   const std::uint32_t search = builder.text(search_path(process));
@@ -204,8 +204,11 @@ void add_program(PlanBuilder& builder, const Process& process,
     op.str[0] = name;
     op.str[1] = search;
   }
-  builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::go);
-  if (start_gate) {
+  builder.add(OpCode::default_signals);
+  if (before != Before::nothing) {
+    builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::go);
+  }
+  if (before == Before::start_gate) {
     const int request = builder.pass({PassedKind::start_request, {}, 0, {}});
     const int answer = builder.pass({PassedKind::start_answer, {}, 0, {}});
     wire::Op& op = builder.add(OpCode::start_gate);

@@ -13,7 +13,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <mutex>
 
@@ -239,30 +238,9 @@ Fd InitProcess::release() {
   return std::move(pidfd_);
 }
 
-namespace {
-
-/// The mask of SigIgn in /proc/PID/status; every signal where it cannot be read.
-std::uint64_t ignored_signals(pid_t pid) {
-  constexpr std::string_view field = "\nSigIgn:\t";
-  const auto status = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/status");
-  const std::size_t at = status.has_value() ? status->find(field) : std::string::npos;
-  std::uint64_t mask = 0;
-  if (at == std::string::npos ||
-      std::from_chars(status->data() + at + field.size(), status->data() + status->size(), mask, 16)
-              .ec != std::errc()) {
-    return ~std::uint64_t{0};
-  }
-  return mask;
-}
-
-}  // namespace
-
 void InitProcess::answer(wire::WaitTag tag) {
   wire::Answer answer;
   answer.go = static_cast<std::uint32_t>(tag);
-  if (tag == wire::WaitTag::go) {
-    answer.ignored_signals = ignored_signals(pid_);
-  }
   // EPIPE: init has ended, and next_wait() knows why.
   if (send(channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL) < 0 && errno != EPIPE &&
       errno != ECONNRESET) {
@@ -344,6 +322,19 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
         throw init_error(*plan_, report.op, static_cast<int>(report.value),
                          static_cast<wire::Step>(report.step), report.detail);
     }
+  }
+}
+
+void InitProcess::finish() {
+  // The reports stay unread until the channel is closed: waking this process for each would take
+  // time from init.
+  pollfd polled{channel_.get(), 0, 0};
+  while (poll(&polled, 1, -1) < 0) {
+    if (errno != EINTR) {
+      throw_errno("poll", "init's channel");
+    }
+  }
+  while (next_wait().has_value()) {
   }
 }
 

@@ -1,5 +1,4 @@
 // What init tells the host, and how it waits for the answer.
-#include <linux/signal.h>
 #include <linux/socket.h>
 #include <linux/uio.h>
 
@@ -63,20 +62,6 @@ void report(Context& context, std::uint32_t op, Outcome outcome) {
   }
 }
 
-void reset_signals(std::uint64_t ignored) {
-  struct {
-    void* handler = nullptr;
-    unsigned long flags = 0;
-    void* restorer = nullptr;
-    std::uint64_t mask = 0;
-  } action;
-  for (int number = 1; number <= 64; ++number) {
-    if ((ignored >> (number - 1) & 1) != 0 && number != SIGKILL && number != SIGSTOP) {
-      sys::run(__NR_rt_sigaction, number, &action, 0L, sizeof ignored);
-    }
-  }
-}
-
 Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
   tare::wire::Answer answer;
   // Often the answer is there already, and nobody need be woken.
@@ -99,7 +84,6 @@ Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
     // The host has given up or died; there is nobody to tell.
     sys::exit(1);
   }
-  reset_signals(answer.ignored_signals);
   return ok;
 }
 

@@ -103,9 +103,6 @@ void forget_parent(Context& context);
 
 // channel.cc
 void report(Context& context, std::uint32_t op, Outcome outcome);
-/// Sets the signals of `ignored` (bit N-1: signal N) to their default action. A disposition that
-/// the caller ignored would outlive execve(2); its handlers the clone has cleared.
-void reset_signals(std::uint64_t ignored);
 Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag);
 Outcome send_console(Context& context, std::uint32_t op, int master);
 Outcome announce(Context& context, std::uint32_t op);
@@ -148,6 +145,7 @@ Outcome do_capabilities(const Op& op);
 Outcome do_seccomp(Context& context, const Op& op);
 Outcome do_find_program(Context& context, const Op& op);
 Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op);
+void do_default_signals();
 Outcome do_exec(Context& context, const Op& op);
 
 }  // namespace init

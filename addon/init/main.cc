@@ -138,7 +138,7 @@ Outcome execute_process_op(std::uint32_t index, const Op& op) {
     case OpCode::find_program:
       return do_find_program(context, op);
     case OpCode::default_signals:
-      reset_signals(~std::uint64_t{0});
+      do_default_signals();
       return ok;
     case OpCode::announce:
       return announce(context, index);

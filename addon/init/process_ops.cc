@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
+#include <linux/signal.h>
 
 #include "file_status.h"
 #include "init.h"
@@ -244,6 +245,21 @@ Outcome do_find_program(Context& context, const Op& op) {
     at = *end == ':' ? end + 1 : end;
   }
   return {ENOENT, Step::access};
+}
+
+// What the caller ignored would outlive execve(2); its handlers the clone has cleared.
+void do_default_signals() {
+  struct {
+    void* handler = nullptr;
+    unsigned long flags = 0;
+    void* restorer = nullptr;
+    std::uint64_t mask = 0;
+  } action;
+  for (int number = 1; number <= 64; ++number) {
+    if (number != SIGKILL && number != SIGSTOP) {
+      sys::run(__NR_rt_sigaction, number, &action, 0L, sizeof action.mask);
+    }
+  }
 }
 
 Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {

@@ -135,7 +135,7 @@ class Container {
   /// Host pids of all processes in the container.
   std::vector<pid_t> processes() const;
   /// The config that the container was created from.
-  Spec spec() const;
+  const Spec& spec() const;
   /// The container's own process, after create() with `start_gate` false or after create() in this
   /// process: its pidfd and pty master. May be taken once.
   StartedProcess take_init();

@@ -44,6 +44,9 @@ class InitProcess {
   /// program or holds at the start gate. Throws the error that init reports, as a sentence made
   /// from the plan, or that init ended early.
   std::optional<wire::WaitTag> next_wait();
+  /// When every wait is answered: waits until init executes the user's program or holds at the
+  /// start gate, and throws as next_wait() does.
+  void finish();
   /// Lets init go on. May be called before init comes to that wait: it then finds the answer there.
   void answer(wire::WaitTag tag);
   /// The pty master that init sent, still this object's; -1 where it sent none yet.

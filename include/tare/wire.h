@@ -77,7 +77,7 @@ enum class OpCode : std::uint16_t {
   find_program,  ///< str[0] as in argv[0], str[1] search path: look it up, keep its path for exec
   close_fds,     ///< close what init has opened; what it was given, beyond stdio and the preserved
                  ///< fds, goes at exec
-  default_signals,  ///< no signal is ignored any more (a plan with WaitTag::go does it there)
+  default_signals,  ///< no signal is ignored any more, whatever the caller ignored
   announce,         ///< tell the host that only the last, silent steps remain (Report executing)
   start_gate,  ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
   exec,  ///< str[0] = argv, n strings; str[1] = envp, a strings: execve(2) of what find_program
@@ -185,11 +185,6 @@ static_assert(sizeof(Report) == 256);
 /// init.
 struct Answer {
   std::uint32_t go = 0;  ///< the WaitTag that is answered
-  std::uint32_t reserved = 0;
-  /// With WaitTag::go: bit N-1 is set where init ignores signal N, as the host's caller did. The
-  /// host looks while init is busy; asking for each of 64 signals would cost init as many system
-  /// calls.
-  std::uint64_t ignored_signals = 0;
 };
 
 /// What init writes to the answer FIFO of start_gate if what follows it fails; it writes nothing on
