@@ -1,8 +1,11 @@
 // The sentence for what init could not do. init reports an op and an errno; the words are made
 // here.
+#include <sched.h>
+
 #include <cerrno>
 
 #include "tare/spawn.h"
+#include "user_namespaces.h"
 
 namespace tare {
 namespace {
@@ -86,7 +89,7 @@ std::string reason(int errnum, Step step) {
 }
 
 /// What a person can do about it, where that is known.
-std::string remedy(const wire::Op& op, int errnum, Step step) {
+std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) {
   if (op.code == OpCode::root && errnum == ENOENT) {
     return "; root.path in config.json must name a directory";
   }
@@ -108,7 +111,8 @@ std::string remedy(const wire::Op& op, int errnum, Step step) {
   if (op.code == OpCode::identity && errnum == EINVAL) {
     return "; the id has no mapping in the container's user namespace";
   }
-  return {};
+  // Where AppArmor restricts them, a user namespace is made all the same, and grants nothing.
+  return (plan.clone_flags() & CLONE_NEWUSER) != 0 ? user_namespace_remedy(errnum) : std::string();
 }
 
 }  // namespace
@@ -139,7 +143,7 @@ Error init_error(const Plan& plan, std::uint32_t index, int errnum, Step step, c
     }
     message += " (" + more + ")";
   }
-  message += remedy(op, errnum, step);
+  message += remedy(plan, op, errnum, step);
   return Error(ErrorKind::system, message).with_errno(errnum, step_name(step)).with_path(origin);
 }
 

@@ -17,6 +17,7 @@
 #include <mutex>
 
 #include "stub.h"
+#include "user_namespaces.h"
 
 extern "C" const char tare_init_image_start[] __attribute__((visibility("hidden")));
 extern "C" const char tare_init_image_end[] __attribute__((visibility("hidden")));
@@ -147,17 +148,19 @@ namespace {
 
 Error clone_error(const Plan& plan, const StubTask& task) {
   std::string message = std::string(task.step) + ": " + errno_text(task.errnum);
-  if (task.errnum == EPERM && (plan.clone_flags() & CLONE_NEWUSER) != 0) {
+  const bool new_user_namespace = (plan.clone_flags() & CLONE_NEWUSER) != 0;
+  const std::string remedy =
+      new_user_namespace || task.errnum == ENOSPC ? user_namespace_remedy(task.errnum) : "";
+  if (!remedy.empty()) {
+    message += remedy;
+  } else if (task.errnum == EPERM && new_user_namespace) {
     message +=
-        "; the kernel lets nobody make a user namespace from within a chroot, and may refuse "
-        "ordinary users: see the "
-        "sysctls kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns";
+        "; the kernel lets nobody make a user namespace from within a chroot, and a seccomp filter "
+        "or security module may forbid it";
   } else if (task.errnum == EPERM) {
     message +=
         "; new namespaces need CAP_SYS_ADMIN: run as root, or with a user namespace (`tare spec "
         "--rootless`)";
-  } else if (task.errnum == ENOSPC) {
-    message += "; a limit on namespaces is reached: see user.max_*_namespaces in sysctl(8)";
   }
   Error error(ErrorKind::system, message);
   error.with_errno(task.errnum, task.step);

@@ -82,8 +82,13 @@ export function state(text: string): Record<string, unknown> & { pid: number; st
  * container that lives on would keep pipes open.
  */
 export function tare(args: string[], options: CallOptions = {}): Result {
+  return call(cli, args, options);
+}
+
+/** The same for another program, which calls `tare` in turn. */
+export function call(program: string, args: string[], options: CallOptions = {}): Result {
   const outputs = [new OutputFile(), new OutputFile()] as const;
-  const done = spawnSync(cli, args, {
+  const done = spawnSync(program, args, {
     input: options.input ?? '',
     stdio: ['pipe', outputs[0].fd, outputs[1].fd],
     env: { PATH: process.env['PATH'], ...options.env },

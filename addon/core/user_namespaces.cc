@@ -1,0 +1,50 @@
+#include "user_namespaces.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "tare/error.h"
+#include "tare/fd.h"
+
+namespace tare {
+namespace {
+
+bool is_set_to(const char* sysctl, char value) {
+  try {
+    const std::optional<std::string> text = read_file_if_exists(AT_FDCWD, sysctl);
+    return text.has_value() && text->size() == 2 && text->front() == value;
+  } catch (const Error&) {
+    return false;  // an error is being told already
+  }
+}
+
+}  // namespace
+
+std::string user_namespace_remedy(int errnum) {
+  if (errnum == ENOSPC && is_set_to("/proc/sys/user/max_user_namespaces", '0')) {
+    return "; this host allows no user namespaces: the sysctl user.max_user_namespaces is 0, set "
+           "it "
+           "to some thousands";
+  }
+  if (errnum == ENOSPC) {
+    return "; a limit on namespaces is reached: see user.max_*_namespaces in sysctl(8)";
+  }
+  if (errnum != EPERM && errnum != EACCES) {
+    return {};
+  }
+  if (geteuid() != 0 && is_set_to("/proc/sys/kernel/unprivileged_userns_clone", '0')) {
+    return "; this host allows ordinary users no user namespaces: set the sysctl "
+           "kernel.unprivileged_userns_clone to 1, or run as root";
+  }
+  if (geteuid() != 0 && is_set_to("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1')) {
+    return "; this host's AppArmor keeps ordinary users' programs from user namespaces: load a "
+           "profile for this program with the rule \"userns,\" (apparmor.d(5)), set the sysctl "
+           "kernel.apparmor_restrict_unprivileged_userns to 0, or run as root";
+  }
+  return {};
+}
+
+}  // namespace tare

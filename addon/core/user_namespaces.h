@@ -1,0 +1,13 @@
+// Why this host refuses user namespaces.
+#pragma once
+
+#include <string>
+
+namespace tare {
+
+/// What a person can do where a user namespace, or a capability in it, was refused with `errnum`:
+/// "; …", naming the sysctl that forbids it. Empty where no rule of this host is known to be the
+/// reason.
+std::string user_namespace_remedy(int errnum);
+
+}  // namespace tare

@@ -1,0 +1,101 @@
+/** Calls `tare` as an ordinary user, with the /etc/passwd, subuid and subgid that a test wants. */
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { cli } from './build.js';
+import { call, makeRootfs, type Config, type Result, type Sandbox } from './tare.js';
+
+export const uid = 54321;
+const name = 'tare-test';
+
+/** Has the files bound over /etc's, enters a cgroup, and becomes the user. */
+const become = `set -e
+for file in passwd subuid subgid; do
+  [ -e "/etc/$file" ] && mount --bind "$1/$file" "/etc/$file"
+done
+[ -z "$2" ] || echo $$ >"$2/cgroup.procs"
+shift 2
+exec setpriv --reuid ${uid} --regid ${uid} --clear-groups "$@"`;
+
+export class OrdinaryUser {
+  readonly directory: string;
+  readonly #tare: string;
+  readonly #etc: string;
+  /** The cgroup that the calls come from; empty: this process's. */
+  cgroup = '';
+  /** Where programs are found. */
+  path = process.env['PATH'] ?? '';
+  #bundles = 0;
+
+  constructor(sandbox: Sandbox) {
+    chmodSync(sandbox.directory, 0o711);
+    this.directory = join(sandbox.directory, 'user');
+    this.#etc = join(sandbox.directory, 'etc');
+    mkdirSync(this.#etc);
+    mkdirSync(join(this.directory, 'run'), { recursive: true });
+    chownSync(this.directory, uid, uid);
+    chownSync(join(this.directory, 'run'), uid, uid);
+    this.#tare = join(this.directory, 'tare');
+    copyFileSync(cli, this.#tare);
+    writeFileSync(
+      join(this.#etc, 'passwd'),
+      `${readFileSync('/etc/passwd', 'utf8')}${name}:x:${uid}:${uid}::/:/bin/sh\n`,
+    );
+    this.ranges('');
+  }
+
+  /** /etc/subuid and /etc/subgid: "FIRST:COUNT", or nothing for the user. */
+  ranges(range: string): void {
+    for (const file of ['subuid', 'subgid']) {
+      writeFileSync(join(this.#etc, file), range === '' ? '' : `${name}:${range}\n`);
+    }
+  }
+
+  run(command: string[]): Result {
+    return call(
+      'unshare',
+      [
+        ...['--mount', '--propagation', 'private', 'sh', '-c', become, 'sh'],
+        ...[this.#etc, this.cgroup, ...command],
+      ],
+      { env: { PATH: this.path, XDG_RUNTIME_DIR: join(this.directory, 'run') } },
+    );
+  }
+
+  tare(...args: string[]): Result {
+    return this.run([this.#tare, ...args]);
+  }
+
+  /** A bundle of `spec --rootless`, made by the user. */
+  bundle(args: string[], edit?: (config: Config) => void): string {
+    const bundle = join(this.directory, `bundle${this.#bundles++}`);
+    makeRootfs(join(bundle, 'rootfs'));
+    spawnSync('chown', ['-R', `${uid}:${uid}`, bundle]);
+    const made = this.tare('spec', '--rootless', '--bundle', bundle);
+    if (made.status !== 0) throw new Error(made.stderr);
+    const path = join(bundle, 'config.json');
+    const config = JSON.parse(readFileSync(path, 'utf8')) as Config;
+    config.process.args = args;
+    config.process.terminal = false;
+    edit?.(config);
+    writeFileSync(path, JSON.stringify(config));
+    return bundle;
+  }
+
+  /** What is left of containers. */
+  containers(): string[] {
+    try {
+      return readdirSync(join(this.directory, 'run/tare')).filter((id) => !id.startsWith('@'));
+    } catch {
+      return [];
+    }
+  }
+}

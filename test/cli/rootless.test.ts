@@ -1,0 +1,175 @@
+/** An ordinary user's containers: with one id and with ranges, with a cgroup and without. */
+import { chownSync, existsSync, mkdirSync, readdirSync, rmdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { OrdinaryUser, uid } from './ordinary-user.js';
+import { Sandbox, whyNot, type Config } from './tare.js';
+
+if (whyNot !== undefined) {
+  t.plan(0, whyNot);
+} else {
+  const sandbox = new Sandbox();
+  const user = new OrdinaryUser(sandbox);
+  t.teardown(() => sandbox.remove());
+  const mayMap = existsSync('/usr/bin/newuidmap');
+  const needsHelpers = mayMap ? {} : { skip: 'needs newuidmap and newgidmap (package uidmap)' };
+
+  const withRanges = (config: Config): void => {
+    for (const key of ['uidMappings', 'gidMappings']) {
+      config.linux[key] = [
+        { containerID: 0, hostID: uid, size: 1 },
+        { containerID: 1, hostID: 700000, size: 1000 },
+      ];
+    }
+  };
+
+  sandbox.test('run: root of its own user namespace, the user outside', async (t) => {
+    const script = 'id -u; cat /proc/self/uid_map /proc/self/setgroups; touch /tmp/x; exit 5';
+    const bundle = user.bundle(['sh', '-c', script], (config) => {
+      config.root.readonly = false;
+    });
+    const { status, stdout, stderr } = user.tare('run', '--bundle', bundle, sandbox.id('run'));
+    t.equal(stderr, '');
+    t.equal(stdout.replace(/ +/g, ' '), `0\n 0 ${uid} 1\ndeny\n`);
+    t.equal(status, 5);
+    t.strictSame(user.containers(), []);
+  });
+
+  sandbox.test('create, start, exec, list, kill, delete', async (t) => {
+    const id = sandbox.id('life');
+    const bundle = user.bundle(['sleep', '1000']);
+    const steps: [string[], string][] = [
+      [['create', '--bundle', bundle, id], ''],
+      [['start', id], ''],
+      [['exec', id, 'sh', '-c', 'id -u; echo $$'], '0\n2\n'],
+      [['list', '--quiet'], `${id}\n`],
+      [['kill', id, 'KILL'], ''],
+      [['delete', '--force', id], ''],
+      [['list', '--quiet'], ''],
+    ];
+    for (const [args, stdout] of steps) {
+      const done = user.tare(...args);
+      t.strictSame([done.status, done.stdout, done.stderr], [0, stdout, ''], args.join(' '));
+    }
+  });
+
+  sandbox.test('root does not see them, and the user not those of root', async (t) => {
+    const id = sandbox.id('apart');
+    t.equal(user.tare('run', '-d', '--bundle', user.bundle(['sleep', '1000']), id).status, 0);
+    t.match(sandbox.tare(['state', id]).error, 'does not exist');
+    t.equal(user.tare('delete', '--force', id).status, 0);
+  });
+
+  void t.test('ranges by newuidmap and newgidmap', needsHelpers, async (t) => {
+    user.ranges('700000:1000');
+    const script = 'id; cat /proc/self/gid_map; chown 5:6 /tmp && stat -c %u:%g /tmp';
+    const bundle = user.bundle(['sh', '-c', script], (config) => {
+      config.root.readonly = false;
+      withRanges(config);
+      config.process.user = { uid: 0, gid: 0 };
+      const all = ['CAP_CHOWN', 'CAP_FOWNER'];
+      config.process.capabilities = { bounding: all, effective: all, permitted: all };
+    });
+    const { status, stdout, stderr } = user.tare('run', '--bundle', bundle, sandbox.id('ranges'));
+    t.equal(stderr, '');
+    t.equal(status, 0);
+    t.equal(stdout.replace(/ +/g, ' '), `uid=0 gid=0\n 0 ${uid} 1\n 1 700000 1000\n5:6\n`);
+
+    const other = user.bundle(['id', '-u'], (config) => {
+      withRanges(config);
+      config.process.user = { uid: 33, gid: 44 };
+    });
+    t.equal(user.tare('run', '--bundle', other, sandbox.id('other')).stdout, '33\n');
+    t.strictSame(sandbox.leftovers(), []);
+  });
+
+  void t.test('without a range for this user', needsHelpers, async (t) => {
+    user.ranges('');
+    const bundle = user.bundle(['true'], withRanges);
+    const { status, error } = user.tare('run', '--bundle', bundle, sandbox.id('no-range'));
+    t.equal(status, 1);
+    t.match(error, /^create .*: write the id maps of the user namespace: newuidmap failed: /);
+    t.match(error, 'is the range listed for this user in /etc/subuid and /etc/subgid?');
+    t.strictSame(user.containers(), []);
+  });
+
+  sandbox.test('without newuidmap', async (t) => {
+    const path = user.path;
+    user.path = join(sandbox.directory, 'bin');
+    mkdirSync(user.path);
+    for (const name of ['sh', 'mount', 'setpriv', 'unshare']) {
+      const real = ['/bin', '/usr/bin'].map((place) => join(place, name)).find(existsSync);
+      if (real !== undefined) symlinkSync(real, join(user.path, name));
+    }
+    try {
+      const bundle = user.bundle(['true'], withRanges);
+      const { status, error } = user.tare('run', '--bundle', bundle, sandbox.id('no-helper'));
+      t.equal(status, 1);
+      t.match(error, 'newuidmap is not installed');
+      t.match(error, 'install the package uidmap');
+    } finally {
+      user.path = path;
+    }
+    t.strictSame(user.containers(), []);
+  });
+
+  sandbox.test('a cgroup that was delegated to the user', async (t) => {
+    const top = `/sys/fs/cgroup/${sandbox.tag}-delegated`;
+    const session = join(top, 'session');
+    mkdirSync(session, { recursive: true });
+    for (const path of [top, session]) {
+      for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads']) {
+        chownSync(join(path, file), uid, uid);
+      }
+    }
+    user.cgroup = session;
+    try {
+      const id = sandbox.id('delegated');
+      const bundle = user.bundle(['sleep', '1000'], (config) => {
+        config.linux['resources'] = { unified: { 'cgroup.max.descendants': '7' } };
+      });
+      const created = user.tare('run', '-d', '--bundle', bundle, id);
+      t.strictSame([created.status, created.stderr], [0, '']);
+      t.strictSame(directories(top), ['session', id].sort());
+      const limit = user.run(['cat', join(top, id, 'cgroup.max.descendants')]);
+      t.equal(limit.stdout, '7\n');
+      t.equal(user.tare('exec', id, 'cat', '/proc/self/cgroup').status, 0);
+      t.equal(user.tare('delete', '--force', id).status, 0);
+      t.strictSame(directories(top), ['session']);
+    } finally {
+      user.cgroup = '';
+      rmdirSync(session);
+      rmdirSync(top);
+    }
+  });
+
+  sandbox.test('a limit, and no cgroup to set it in', async (t) => {
+    const bundle = user.bundle(['true'], (config) => {
+      config.linux['resources'] = { unified: { 'cgroup.max.descendants': '7' } };
+    });
+    const { status, error } = user.tare('run', '--bundle', bundle, sandbox.id('no-cgroup'));
+    t.equal(status, 1);
+    t.match(error, 'config.json: linux.resources.unified["cgroup.max.descendants"]');
+    t.match(error, 'run below a cgroup that is delegated to you');
+    t.strictSame(user.containers(), []);
+  });
+
+  sandbox.test('without a user namespace', async (t) => {
+    const bundle = user.bundle(['true'], (config) => {
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'user');
+      delete config.linux['uidMappings'];
+      delete config.linux['gidMappings'];
+    });
+    const { status, error } = user.tare('run', '--bundle', bundle, sandbox.id('no-userns'));
+    t.equal(status, 1);
+    t.match(error, 'run as root, or with a user namespace (`tare spec --rootless`)');
+    t.strictSame(user.containers(), []);
+  });
+
+  function directories(path: string): string[] {
+    return readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name)
+      .sort();
+  }
+}
