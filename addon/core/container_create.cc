@@ -35,7 +35,7 @@ std::string timestamp() {
   const auto day = floor<std::chrono::days>(seconds);
   const std::chrono::year_month_day date{day};
   const std::chrono::hh_mm_ss time{seconds - day};
-  std::array<char, 64> text{};
+  std::array<char, 96> text{};
   std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02ld:%02ld:%02ld.%09ldZ",
                 static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
                 static_cast<unsigned>(date.day()), static_cast<long>(time.hours().count()),

@@ -34,14 +34,33 @@ void inherit_defaults(Process& process, const Process& own) {
   }
 }
 
-void check_status(Status status, bool ignore_paused) {
-  if (status == Status::stopped) {
+/// A container's init and its cgroup as exec meets them.
+struct Target {
+  Fd root;
+  Fd pidfd;
+  CgroupHost cgroups;
+  Cgroup cgroup;  ///< none where the container has none, or it was removed
+};
+
+/// Refuses a container in which nothing can be executed.
+Target open_target(const StateRecord& record, bool ignore_paused) {
+  Target target;
+  // The number was the container's before and after the root was opened by it, so it was in
+  // between.
+  target.root = open_root_of(record.pid);
+  target.pidfd = open_process(record.pid, record.start_time);
+  if (!target.pidfd) {
     throw Error(ErrorKind::bad_status, "cannot exec in a stopped container");
   }
-  if (status == Status::paused && !ignore_paused) {
+  target.cgroups = find_cgroup_host();
+  if (!record.cgroup_path.empty()) {
+    target.cgroup = Cgroup::open(target.cgroups, record.cgroup_path);
+  }
+  if (!ignore_paused && target.cgroup.frozen()) {
     throw Error(ErrorKind::bad_status,
                 "cannot exec in a paused container (use --ignore-paused to override)");
   }
+  return target;
 }
 
 /// The sub-cgroup of `--cgroup`: "[CONTROLLERS:]PATH", where v2 knows no controllers. "/" is the
@@ -74,27 +93,29 @@ std::string cgroup_of(pid_t pid) {
   return text->substr(at + 3, text->find('\n', at) - at - 3);
 }
 
-Cgroup open_exec_cgroup(const StateRecord& record, const std::optional<std::string>& requested) {
+/// Moves `target.cgroup` to where the new process belongs.
+void choose_cgroup(Target& target, const StateRecord& record,
+                   const std::optional<std::string>& requested) {
   if (record.cgroup_path.empty()) {
     if (requested.has_value() && !requested->empty()) {
       throw Error(ErrorKind::unsupported, "--cgroup: the container has no cgroup");
     }
-    return {};
+    return;
   }
-  const CgroupHost host = find_cgroup_host();
   const std::string path = record.cgroup_path + requested.value_or("");
-  Cgroup cgroup = Cgroup::open(host, path);
-  if (!cgroup && !requested.has_value()) {
+  if (path != record.cgroup_path) {
+    target.cgroup = Cgroup::open(target.cgroups, path);
+  }
+  if (!target.cgroup && !requested.has_value()) {
     // Somebody moved the container's processes. Wherever they are now, the caller's own cgroup is
     // wrong.
-    cgroup = Cgroup::open(host, cgroup_of(record.pid));
+    target.cgroup = Cgroup::open(target.cgroups, cgroup_of(record.pid));
   }
-  if (!cgroup && requested.has_value()) {
+  if (!target.cgroup && requested.has_value()) {
     throw Error(ErrorKind::invalid_argument,
                 "--cgroup: " + *requested + ": the container has no such cgroup; make it first")
         .with_path(path);
   }
-  return cgroup;
 }
 
 /// Whether this process may have another root than pid 1. In a chroot, pivot_root(2) moves the
@@ -110,7 +131,7 @@ bool may_be_in_chroot() {
 /// A cgroup that hands controllers to children takes no processes (EBUSY): the process then goes
 /// where init is.
 InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const StateRecord& record,
-                            bool may_fall_back, Cgroup& cgroup) {
+                            bool may_fall_back, Target& target) {
   try {
     return spawn(plan, options);
   } catch (const Error& error) {
@@ -122,8 +143,8 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
       throw;
     }
   }
-  cgroup = Cgroup::open(find_cgroup_host(), cgroup_of(record.pid));
-  options.cgroup = cgroup.fd();
+  target.cgroup = Cgroup::open(target.cgroups, cgroup_of(record.pid));
+  options.cgroup = target.cgroup.fd();
   return spawn(plan, options);
 }
 
@@ -131,7 +152,7 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
 
 StartedProcess Container::exec(const ExecOptions& given) {
   const Doing doing("exec in", id());
-  check_status(impl_->status(), given.ignore_paused);
+  Target target = open_target(impl_->record, given.ignore_paused);
   const Spec& config = spec();
   Process process = given.process;
   inherit_defaults(process, *config.process);
@@ -144,8 +165,8 @@ StartedProcess Container::exec(const ExecOptions& given) {
                               ? Fd()
                               : connect_fd_socket(given.stdio.pidfd_socket, "--pidfd-socket");
 
-  Host host = find_host(impl_->record.bundle, find_cgroup_host());
-  complete_host(host, Spec{}, process);
+  Host host = find_host(impl_->record.bundle, target.cgroups);
+  check_labels(host, process, "");
   if (config.linux_.seccomp.has_value()) {
     host.seccomp = compile_seccomp(*config.linux_.seccomp, seccomp_cache_dir(impl_->runtime));
   }
@@ -154,25 +175,22 @@ StartedProcess Container::exec(const ExecOptions& given) {
   options.no_new_keyring = given.no_new_keyring || impl_->record.no_new_keyring;
   options.preserve_fds = static_cast<std::uint32_t>(given.stdio.preserved.size());
   options.extra_env = given.extra_env;
-  // The number was the container's before and after the root was opened by it, so it was in
-  // between.
-  const Fd root = open_root_of(impl_->record.pid);
-  const Fd container = pidfd();
   // Otherwise the namespace's root is the container's, wherever its init has gone by chroot(2)
   // since.
-  options.pass_root = root && (!config.makes_namespace(NamespaceType::mount) || may_be_in_chroot());
+  options.pass_root =
+      target.root && (!config.makes_namespace(NamespaceType::mount) || may_be_in_chroot());
   const Plan plan = make_exec_plan(process, config, host, options);
 
   const auto requested = requested_cgroup(given.sub_cgroup);
-  Cgroup cgroup = open_exec_cgroup(impl_->record, requested);
+  choose_cgroup(target, impl_->record, requested);
   std::vector<Fd> owned;
   SpawnOptions spawn_options;
   std::copy(std::begin(given.stdio.fds), std::end(given.stdio.fds), spawn_options.stdio);
   spawn_options.preserved = given.stdio.preserved;
-  spawn_options.cgroup = cgroup.fd();
-  spawn_options.passed = open_passed(plan, nullptr, container.get(), root.get(), owned);
+  spawn_options.cgroup = target.cgroup.fd();
+  spawn_options.passed = open_passed(plan, nullptr, target.pidfd.get(), target.root.get(), owned);
   InitProcess init =
-      spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), cgroup);
+      spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
   grant_host_rights(init, plan, config, process, host);
   prepare_console(init, process, given.prepare_console);
   if (has_wait(plan, wire::WaitTag::go)) {

@@ -71,12 +71,11 @@ Host find_host(const std::string& bundle, const CgroupHost& cgroups) {
   host.euid = geteuid();
   host.egid = getegid();
   host.rootless = host.euid != 0;
-  host.in_user_namespace = host.rootless || in_user_namespace();
   host.cgroup_unified = cgroups.mode == CgroupMode::unified;
   return host;
 }
 
-void complete_host(Host& host, const Spec& spec, const Process& process) {
+void check_labels(Host& host, const Process& process, const std::string& mount_label) {
   if (!process.apparmor_profile.empty()) {
     host.has_apparmor = has_apparmor();
     if (!host.has_apparmor) {
@@ -85,13 +84,18 @@ void complete_host(Host& host, const Spec& spec, const Process& process) {
              "security=apparmor");
     }
   }
-  if (!process.selinux_label.empty() || !spec.linux_.mount_label.empty()) {
+  if (!process.selinux_label.empty() || !mount_label.empty()) {
     host.has_selinux = has_selinux();
     if (!host.has_selinux) {
       refuse(process.selinux_label.empty() ? "linux.mountLabel" : "process.selinuxLabel",
              "SELinux is not enabled in this kernel; remove the label, or boot with selinux=1");
     }
   }
+}
+
+void complete_host(Host& host, const Spec& spec, const Process& process) {
+  check_labels(host, process, spec.linux_.mount_label);
+  host.in_user_namespace = host.rootless || in_user_namespace();
   host.inner_namespaces = find_inner_namespaces(spec);
 }
 

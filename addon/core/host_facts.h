@@ -9,10 +9,12 @@
 
 namespace tare {
 
-/// Facts that need no container: ids, user namespace, cgroup mode.
+/// Facts that need no container: ids, cgroup mode.
 Host find_host(const std::string& bundle, const CgroupHost& cgroups);
-/// Facts that depend on what `spec` and `process` ask for: security modules, joined namespaces.
-/// Refuses labels that this kernel cannot honour (`unsupported`).
+/// Whether the security modules that labels ask for are there. Refuses labels that this kernel
+/// cannot honour (`unsupported`).
+void check_labels(Host& host, const Process& process, const std::string& mount_label);
+/// check_labels, and what making a container depends on: user namespace, joined namespaces.
 void complete_host(Host& host, const Spec& spec, const Process& process);
 /// Whether permission errors of cgroups are to be borne.
 bool tolerates_permission_errors(const Runtime& runtime, const Host& host);

@@ -48,7 +48,11 @@ class BlockedSignals {
 class PidNamespaceForChildren {
  public:
   PidNamespaceForChildren(int fd, std::uint64_t type) {
-    own_ = open_file(AT_FDCWD, "/proc/thread-self/ns/pid", O_RDONLY);
+    // setns(2) takes it for the namespace that the process itself is in.
+    own_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+    if (!own_) {
+      throw_errno("pidfd_open", "this process");
+    }
     if (setns(fd, static_cast<int>(type)) < 0) {
       throw_errno("setns", "the container's pid namespace");
     }

@@ -26,8 +26,7 @@ bool is_set_to(const char* sysctl, char value) {
 std::string user_namespace_remedy(int errnum) {
   if (errnum == ENOSPC && is_set_to("/proc/sys/user/max_user_namespaces", '0')) {
     return "; this host allows no user namespaces: the sysctl user.max_user_namespaces is 0, set "
-           "it "
-           "to some thousands";
+           "it to some thousands";
   }
   if (errnum == ENOSPC) {
     return "; a limit on namespaces is reached: see user.max_*_namespaces in sysctl(8)";

@@ -66,18 +66,19 @@ class Handle {
 
 inline constexpr std::size_t path_max = 4096;
 
+// All zero at the beginning, so that it takes no room in init's image; main.cc makes the fds -1.
 struct Context {
   const tare::wire::PlanHeader* plan = nullptr;
   const Op* ops = nullptr;
   const char* strings = nullptr;
-  int base = 3;          // the first internal fd
-  int channel = -1;      // to the host; -1 once the start gate is reached
-  int answer = -1;       // FIFO that tells `start` what failed
-  int root = -1;         // O_PATH fd of the container's root
-  int proc = -1;         // private procfs
-  int null = -1;         // the container's /dev/null, checked to be one
-  int empty_dir = -1;    // an attached, empty, read-only tmpfs to clone
-  int parent = -1;       // what open_parent has opened last
+  int base = 0;          // the first internal fd
+  int channel = 0;       // to the host; -1 once the start gate is reached
+  int answer = 0;        // FIFO that tells `start` what failed
+  int root = 0;          // O_PATH fd of the container's root
+  int proc = 0;          // private procfs
+  int null = 0;          // the container's /dev/null, checked to be one
+  int empty_dir = 0;     // an attached, empty, read-only tmpfs to clone
+  int parent = 0;        // what open_parent has opened last
   bool gave_up = false;  // the last mount_fs fell back
   bool in_working_directory = false;
   char parent_path[path_max] = {};

@@ -173,6 +173,8 @@ extern "C" [[noreturn]] void init_main(long* stack) {
   if (argc < 4) {
     sys::exit(1);
   }
+  context.answer = context.root = context.proc = -1;
+  context.null = context.empty_dir = context.parent = -1;
   context.base = static_cast<int>(parse_number(argv[1]));
   context.channel = context.base + tare::wire::channel_fd_offset;
   std::uint64_t none = 0;

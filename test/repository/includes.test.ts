@@ -13,6 +13,7 @@ const partOf: Record<string, string> = {
   mount_options: 'plan',
   host_facts: 'container',
   pipe_signal: 'fd',
+  user_namespaces: 'spawn',
 };
 /**
  * What a unit of the core may include besides itself. A unit is a header of include/tare or
