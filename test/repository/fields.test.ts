@@ -1,0 +1,146 @@
+/**
+ * docs/fields.md has a row for every field that the parser reads, and no other; each names tests
+ * that exist and speak of the field. The parser's fields are read off its tables
+ * (`constexpr Field<Type> …_fields[]`) and the nesting off the structs that they fill.
+ */
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+function readAll(directory: string, pattern: RegExp): string {
+  return readdirSync(join(root, directory))
+    .filter((name) => pattern.test(name))
+    .map((name) => readFileSync(join(root, directory, name), 'utf8'))
+    .join('\n');
+}
+
+const headers = readAll('include/tare', /^spec.*\.h$/);
+const sources = readAll('addon/core', /^spec.*\.(cc|h)$/);
+
+interface Key {
+  readonly name: string;
+  readonly reader: string;
+}
+
+/** By the name of the table: what it reads. */
+const tables = new Map<string, { type: string; keys: Key[] }>();
+for (const [, type, table, body] of sources.matchAll(
+  /Field<(\w+)> (\w+)_fields\[\] = \{([\s\S]*?)\n\};/g,
+)) {
+  const keys = [...(body ?? '').matchAll(/\{"(\w+)",\s*([\s\S]*?)\}/g)].map(
+    ([, name = '', reader = '']) => ({ name, reader }),
+  );
+  tables.set(table ?? '', { type: type ?? '', keys });
+}
+
+/** By struct and member, the type without what wraps it. */
+const members = new Map<string, string>();
+for (const [, struct, body] of headers.matchAll(/^struct (\w+) \{\n([\s\S]*?)^\};/gm)) {
+  for (const [, type = '', member] of (body ?? '').matchAll(
+    /^ {2}([\w:<>, ]+?) (\w+)(?: = .*)?;/gm,
+  ))
+    members.set(
+      `${struct ?? ''}::${member ?? ''}`,
+      type.replace(/^(?:std::(?:optional|vector)<)+|>+$/g, ''),
+    );
+}
+
+function snakeCase(name: string): string {
+  return name
+    .replace(/([a-z])([A-Z]+)/g, (_, before: string, after: string) => `${before}_${after}`)
+    .toLowerCase();
+}
+
+/** Of several tables that fill one struct, the one that is named after the key. */
+function tableBelow(owner: string, key: Key): string | undefined {
+  const read = /<&(\w+::\w+)>/.exec(key.reader)?.[1];
+  const type = members.get(read ?? `${owner}::${snakeCase(key.name)}`);
+  const names = [...tables].filter(([, table]) => table.type === type).map(([name]) => name);
+  if (names.includes(snakeCase(key.name))) return snakeCase(key.name);
+  if (names.length > 0) return names[0];
+  // A part that has no struct of its own.
+  return read === undefined && tables.get(key.name)?.type === owner ? key.name : undefined;
+}
+
+const parsed = new Map<string, string>();
+function walk(table: string, prefix: string): void {
+  const { type, keys } = tables.get(table) ?? { type: '', keys: [] };
+  for (const key of keys) {
+    const path = prefix + key.name;
+    const below = tableBelow(type, key);
+    if (below === undefined) parsed.set(path, key.reader);
+    else walk(below, `${path}.`);
+  }
+}
+walk('spec', '');
+
+interface Row {
+  readonly path: string;
+  readonly tests: string[];
+  readonly since: string;
+}
+
+function readRows(): Row[] {
+  const text = readFileSync(join(root, 'docs/fields.md'), 'utf8');
+  return [...text.matchAll(/^\| `([^`]+)` \|([^|]*)\|([^|]*)\|$/gm)].map(
+    ([, path = '', tests = '', since = '']) => ({
+      path,
+      tests: [...tests.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name),
+      since: since.trim(),
+    }),
+  );
+}
+
+/** Fields of one shape (the hooks, mappings) may share rows: `hooks.*.path`. */
+function covers(row: string, path: string): boolean {
+  const pattern = row.split('.').map((part) => (part === '*' ? '\\w+' : part));
+  const expression = new RegExp(`^${pattern.join('\\.')}$`);
+  return expression.test(path) || row.startsWith(`${path}.`);
+}
+
+const rows = readRows();
+
+t.test('the tables were found', (t) => {
+  t.ok(parsed.size > 100, `${String(parsed.size)} fields`);
+  for (const path of ['process.user.uid', 'linux.resources.memory.limit', 'hooks.poststop.path'])
+    t.ok(parsed.has(path), path);
+  t.end();
+});
+
+t.test('every field that the parser reads has a row', (t) => {
+  for (const [path, reader] of parsed) {
+    if (reader.startsWith('not_implemented')) continue;
+    t.ok(
+      rows.some((row) => covers(row.path, path)),
+      path,
+    );
+  }
+  t.end();
+});
+
+t.test('every row is of a field that the parser reads', (t) => {
+  for (const { path } of rows)
+    t.ok(
+      [...parsed.keys()].some((name) => covers(path, name)),
+      path,
+    );
+  t.equal(new Set(rows.map(({ path }) => path)).size, rows.length, 'no field twice');
+  t.end();
+});
+
+t.test('every row names tests that speak of the field, and a kernel', (t) => {
+  for (const { path, tests, since } of rows) {
+    if (since === 'open') continue;
+    const name = path.replace(/\.\*$/, '').split('.').at(-1) ?? '';
+    t.match(since, /^(any|refused|open|\d+\.\d+)$/, `${path}: since`);
+    const spoken = tests.filter((file) => {
+      if (!t.ok(existsSync(join(root, file)), `${path}: ${file} exists`)) return false;
+      return readFileSync(join(root, file), 'utf8').includes(name);
+    });
+    t.ok(spoken.length > 0, `${path}: one of ${tests.join(', ')} has "${name}"`);
+  }
+  t.end();
+});
