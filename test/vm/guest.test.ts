@@ -1,6 +1,6 @@
 /**
  * Runs every *.guest.ts below test: on this machine when it has all that they need, otherwise all
- * of them in one guest. Their assertions count as this file's.
+ * of them in a guest. Their assertions count as this file's.
  *
  *     npm test -- test/vm/guest.test.ts --test-arg=cgroup      only suites with that in their name
  */
@@ -9,10 +9,10 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import t, { TapFile, type Test } from 'tap';
 import { Unavailable, unpackPackage } from './debian.js';
-import { lacking } from './native.js';
+import { lacking, type Need } from './native.js';
 import { findExecutable } from './qemu.js';
 import { bundleSuite, findSuites, type Suite } from './suite.js';
-import { GuestDied, Vm, repository, type RunResult } from './vm.js';
+import { GuestDied, Vm, repository, type RunResult, type VmOptions } from './vm.js';
 
 const suiteTimeout = 300_000;
 const filter = process.argv[2] ?? '';
@@ -21,6 +21,19 @@ const filter = process.argv[2] ?? '';
 const programs = [
   { name: 'containerd', package: 'containerd', directory: 'usr/bin', suite: /containerd/ },
   { name: 'apparmor_parser', package: 'apparmor', directory: 'sbin', suite: /confinement/ },
+];
+
+interface Guest {
+  suite: RegExp;
+  options: VmOptions;
+  /** What a machine must have to run these suites itself. */
+  needs: Need[];
+}
+
+/** A suite runs in the first one that takes its name. */
+const guests: Guest[] = [
+  { suite: /selinux/, options: { lsm: 'selinux' }, needs: ['selinux-without-policy'] },
+  { suite: /./, options: {}, needs: ['controllers', 'apparmor', 'caps'] },
 ];
 
 /** Why a suite cannot run, by its name. */
@@ -62,12 +75,12 @@ function runHere(env: Record<string, string>): Runner {
 }
 
 /** One guest for all suites, and a new one for a suite during which it died. */
-function runInGuest(first: Vm, env: Record<string, string>): Runner {
+function runInGuest(first: Vm, options: VmOptions, env: Record<string, string>): Runner {
   let vm = first;
   t.teardown(() => vm.stop());
   return async ({ program }) => {
     for (let attempt = 1; ; attempt++) {
-      if (vm.stopped) vm = await Vm.boot();
+      if (vm.stopped) vm = await Vm.boot(options);
       try {
         return await vm.run([process.execPath, program], { env, timeout: suiteTimeout });
       } catch (error) {
@@ -78,14 +91,14 @@ function runInGuest(first: Vm, env: Record<string, string>): Runner {
   };
 }
 
-async function makeRunner(suites: string[]): Promise<Runner> {
+async function makeRunner(suites: string[], { options, needs }: Guest): Promise<Runner> {
   const env = suiteEnvironment(await suitePath(suites));
-  const lacks = lacking('controllers', 'apparmor', 'caps');
+  const lacks = lacking(...needs);
   if (lacks.length === 0) return runHere(env);
   t.comment(`these run in a guest, for this machine lacks something: ${lacks.join('; ')}`);
-  const vm = await Vm.boot();
+  const vm = await Vm.boot(options);
   t.comment(`the guest booted in ${(vm.bootTime / 1000).toFixed(1)} s`);
-  return runInGuest(vm, env);
+  return runInGuest(vm, options, env);
 }
 
 /** Not the root test as they are: it ends by itself while a suite runs. */
@@ -110,11 +123,15 @@ async function runSuites(t: Test, suites: string[], run: Runner): Promise<void> 
 const suites = findSuites().filter((name) => name.includes(filter));
 t.setTimeout(suites.length * suiteTimeout + 120_000);
 t.ok(suites.length > 0, 'there are suites');
-try {
-  const runner = await makeRunner(suites);
-  const timeout = suites.length * suiteTimeout;
-  await t.test('suites', { timeout }, (t) => runSuites(t, suites, runner));
-} catch (error) {
-  if (!(error instanceof Unavailable)) throw error;
-  for (const name of suites) t.test(name, { skip: error.message }, () => {});
+for (const guest of guests) {
+  const ours = suites.filter((name) => guests.find(({ suite }) => suite.test(name)) === guest);
+  if (ours.length === 0) continue;
+  try {
+    const runner = await makeRunner(ours, guest);
+    const timeout = ours.length * suiteTimeout;
+    await t.test('suites', { timeout }, (t) => runSuites(t, ours, runner));
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    for (const name of ours) t.test(name, { skip: error.message }, () => {});
+  }
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-export type Need = 'controllers' | 'apparmor' | 'caps';
+export type Need = 'controllers' | 'apparmor' | 'caps' | 'selinux-without-policy';
 
 function read(path: string): string {
   try {
@@ -26,6 +26,10 @@ const checks: Record<Need, () => string | undefined> = {
     const enabled = read('/sys/module/apparmor/parameters/enabled') === 'Y';
     if (!enabled || read('/sys/kernel/security/lsm') === '') return 'AppArmor is not enabled';
     return undefined;
+  },
+  // A suite that loads a policy of its own must not do so here.
+  'selinux-without-policy'() {
+    return 'a policy of SELinux is loaded into a guest only';
   },
   caps() {
     if (process.getuid?.() !== 0) return 'not root';

@@ -14,6 +14,8 @@ export interface Machine {
   portSockets: string[];
   /** Path of guest-init.sh. */
   init: string;
+  /** The security module that labels processes; the kernel takes one. */
+  lsm: 'apparmor' | 'selinux';
   /** Directories below /tmp or /run that the guest's own tmpfs would hide. */
   directories: string[];
 }
@@ -37,10 +39,10 @@ function hasKvm(): boolean {
 
 const words = (text: string) => text.trim().split(/\s+/);
 
-function kernelCommandLine({ kernel, init, directories }: Machine): string {
+function kernelCommandLine({ kernel, init, lsm, directories }: Machine): string {
   return [
     'root=root rootfstype=virtiofs ro console=ttyS0 loglevel=4 panic=-1 oops=panic',
-    'apparmor=1 lsm=landlock,yama,apparmor,bpf cgroup_no_v1=all',
+    `${lsm}=1 lsm=landlock,yama,${lsm},bpf cgroup_no_v1=all`,
     // An emulated boot takes twice as long without these.
     'mitigations=off nokaslr cryptomgr.notests random.trust_cpu=on tsc=reliable no_timer_check',
     `SHARED="${directories.join(' ')}" init=/bin/busybox -- sh "${init}" "${kernel.modules}"`,

@@ -40,6 +40,8 @@ export interface VmOptions {
   /** MiB; a file system under /tmp or / takes it from here too. */
   memory?: number;
   cpus?: number;
+  /** AppArmor by default. */
+  lsm?: 'apparmor' | 'selinux';
   /** Milliseconds in which a guest that does not hang answers; 20,000 by default. */
   answerTimeout?: number;
   /** Directories below /tmp or /run that the guest should see; the repository always is. */
@@ -133,6 +135,7 @@ export class Vm {
         cpus: this.#options.cpus ?? 2,
         rootSocket,
         portSockets: portNames.map((name) => join(this.#directory, name)),
+        lsm: this.#options.lsm ?? 'apparmor',
         init: join(import.meta.dirname, 'guest-init.sh'),
         directories: hidden([repository, ...(this.#options.directories ?? [])]),
       }),
