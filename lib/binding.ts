@@ -49,6 +49,8 @@ export interface NativeContainer {
   /** As JSON. */
   state(): Promise<string>;
   kill(signal: number, all: boolean): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
   remove(force: boolean): Promise<void>;
   exec(options: NativeExecOptions): Promise<NativeProcess>;
   processes(): Promise<number[]>;

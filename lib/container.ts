@@ -134,6 +134,16 @@ export class Container {
     await settled(this.#native.kill(signalNumber(signal), all));
   }
 
+  /** Stops all processes in the container until {@link resume}. Resolves when they stand still. */
+  async pause(): Promise<void> {
+    await settled(this.#native.pause());
+  }
+
+  /** Lets the processes of a paused container go on. */
+  async resume(): Promise<void> {
+    await settled(this.#native.resume());
+  }
+
   /** Removes a container that has stopped; with `force` it is killed first. */
   async delete({ force = false }: { force?: boolean } = {}): Promise<void> {
     await settled(this.#native.remove(force));

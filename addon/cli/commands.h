@@ -17,6 +17,8 @@ int list(const Call& call);
 int ps(const Call& call);
 int kill(const Call& call);
 int remove(const Call& call);
+int pause(const Call& call);
+int resume(const Call& call);
 int spec(const Call& call);
 int features(const Call& call);
 int plan(const Call& call);

@@ -1,4 +1,4 @@
-// kill, delete.
+// kill, delete, pause, resume.
 #include <signal.h>
 #include <string.h>
 
@@ -84,6 +84,16 @@ int remove(const Call& call) {
     return 0;
   }
   container->remove(force);
+  return 0;
+}
+
+int pause(const Call& call) {
+  Container::open(call.runtime, call.id()).pause();
+  return 0;
+}
+
+int resume(const Call& call) {
+  Container::open(call.runtime, call.id()).resume();
   return 0;
 }
 

@@ -74,12 +74,30 @@ constexpr std::array table = {
          "The signal is a name, with or without SIG, or a number; TERM where none is given.\n",
          kill_flags, 1, 2, flags_first, kill},
     Verb{"list", "list containers", "", "", list_flags, 0, 0, interleaved, list},
+    Verb{"pause",
+         "stop all processes of a container",
+         "<container-id>",
+         "They stay as they are until resume.\n",
+         {},
+         1,
+         1,
+         interleaved,
+         pause},
     Verb{"plan", "print what would be done to start a container", "",
          "Needs no privilege and changes nothing.\n", plan_flags, 0, 0, interleaved, plan},
     Verb{"ps", "list the processes of a container", "<container-id> [ps option ...]",
          "A table is made by ps(1), called with the options that follow the container's id\n"
          "(default: -ef).\n",
          ps_flags, 1, -1, flags_first, ps},
+    Verb{"resume",
+         "let the processes of a paused container go on",
+         "<container-id>",
+         "",
+         {},
+         1,
+         1,
+         interleaved,
+         resume},
     Verb{"run", "create a container, start it and wait for its end", "<container-id>",
          "The exit status is that of the container's program. The container is deleted when\n"
          "the program has ended.\n",
@@ -107,8 +125,7 @@ constexpr std::array table = {
 
 /// Verbs of runc that are to come. They are refused by name, so that an engine's log says what is
 /// missing.
-constexpr std::array<std::string_view, 6> planned = {"checkpoint", "events", "pause",
-                                                     "restore",    "resume", "update"};
+constexpr std::array<std::string_view, 4> planned = {"checkpoint", "events", "restore", "update"};
 
 }  // namespace
 

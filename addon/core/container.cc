@@ -144,7 +144,11 @@ Status Container::Impl::status() const {
   if (dir.start_gate_held()) {
     return Status::created;
   }
-  return cgroup().frozen() ? Status::paused : Status::running;
+  if (cgroup().frozen()) {
+    return Status::paused;
+  }
+  // Barred and not frozen: somebody thawed it by a write of his own.
+  return dir.unbar_start_gate() ? Status::created : Status::running;
 }
 
 ContainerState Container::Impl::state() const {
@@ -317,8 +321,10 @@ void Container::start() {
     case Status::stopped:
       throw Error(ErrorKind::bad_status, "cannot start a container that has stopped");
     case Status::running:
-    case Status::paused:
       throw Error(ErrorKind::bad_status, "cannot start an already running container");
+    case Status::paused:
+      throw Error(ErrorKind::bad_status,
+                  "cannot start a container in the paused state; resume it first");
     default:
       break;
   }
@@ -356,8 +362,10 @@ void Container::kill(int signal, bool all) {
   const Doing doing("kill", id());
   const Fd init = open_process(impl_->record.pid, impl_->record.start_time);
   if (!init) {
-    Cgroup cgroup = all ? impl_->cgroup() : Cgroup();
-    if (!all) {
+    // What shares its pid namespace with others outlives the container's init.
+    const bool outlived = signal == SIGKILL && !impl_->record.own_pid_namespace;
+    Cgroup cgroup = all || outlived ? impl_->cgroup() : Cgroup();
+    if (!all && (!outlived || cgroup.processes().empty())) {
       throw Error(ErrorKind::bad_status, "container not running");
     }
     if (cgroup && signal == SIGKILL) {

@@ -22,6 +22,7 @@ namespace {
 constexpr const char* state_file = "state.json";
 constexpr const char* config_file = "config.json";
 constexpr const char* request_fifo = "exec.fifo";
+constexpr const char* barred_fifo = "paused.fifo";
 constexpr const char* answer_fifo = "started.fifo";
 constexpr const char* cgroup_link = "cgroup";
 
@@ -281,6 +282,16 @@ StartAnswer StateDir::pass_start_gate() {
     bytes.copy(reinterpret_cast<char*>(&result.failure), sizeof result.failure);
   }
   return result;
+}
+
+void StateDir::bar_start_gate() {
+  if (start_gate_held() && renameat(dir_.get(), request_fifo, dir_.get(), barred_fifo) < 0) {
+    throw_errno("rename", path() + "/" + request_fifo);
+  }
+}
+
+bool StateDir::unbar_start_gate() const noexcept {
+  return renameat(dir_.get(), barred_fifo, dir_.get(), request_fifo) == 0;
 }
 
 void StateDir::close_start_gate() {

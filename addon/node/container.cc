@@ -26,6 +26,19 @@ Napi::Promise promise_in_order(Napi::Env env, const Shared& handle, Work work, C
       std::move(work), std::move(convert));
 }
 
+/// The same for what gives nothing back.
+template <class Act>
+Napi::Promise carry_out(Napi::Env env, const Shared& handle, Act act) {
+  return promise_in_order(
+      env, handle,
+      [handle, act] {
+        Handle::Use container(*handle);
+        act(*container);
+        return Nothing();
+      },
+      undefined);
+}
+
 void submit_to_pool(std::function<void()> task) { Pool::instance().submit(std::move(task)); }
 
 std::string json_of(const ContainerState& state) { return state_json(state, true, 0); }
@@ -61,6 +74,8 @@ Napi::Function ContainerObject::define(Napi::Env env) {
                      {InstanceMethod<&ContainerObject::start>("start"),
                       InstanceMethod<&ContainerObject::state>("state"),
                       InstanceMethod<&ContainerObject::kill>("kill"),
+                      InstanceMethod<&ContainerObject::pause>("pause"),
+                      InstanceMethod<&ContainerObject::resume>("resume"),
                       InstanceMethod<&ContainerObject::remove>("remove"),
                       InstanceMethod<&ContainerObject::exec>("exec"),
                       InstanceMethod<&ContainerObject::processes>("processes"),
@@ -118,13 +133,15 @@ Napi::Value ContainerObject::list(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ContainerObject::start(const Napi::CallbackInfo& info) {
-  return promise_in_order(
-      info.Env(), handle_,
-      [handle = handle_] {
-        Handle::Use(*handle)->start();
-        return Nothing();
-      },
-      undefined);
+  return carry_out(info.Env(), handle_, [](Container& container) { container.start(); });
+}
+
+Napi::Value ContainerObject::pause(const Napi::CallbackInfo& info) {
+  return carry_out(info.Env(), handle_, [](Container& container) { container.pause(); });
+}
+
+Napi::Value ContainerObject::resume(const Napi::CallbackInfo& info) {
+  return carry_out(info.Env(), handle_, [](Container& container) { container.resume(); });
 }
 
 Napi::Value ContainerObject::state(const Napi::CallbackInfo& info) {
@@ -136,13 +153,8 @@ Napi::Value ContainerObject::state(const Napi::CallbackInfo& info) {
 Napi::Value ContainerObject::kill(const Napi::CallbackInfo& info) {
   const int signal = info[0].As<Napi::Number>().Int32Value();
   const bool all = info[1].As<Napi::Boolean>().Value();
-  return promise_in_order(
-      info.Env(), handle_,
-      [handle = handle_, signal, all] {
-        Handle::Use(*handle)->kill(signal, all);
-        return Nothing();
-      },
-      undefined);
+  return carry_out(info.Env(), handle_,
+                   [signal, all](Container& container) { container.kill(signal, all); });
 }
 
 Napi::Value ContainerObject::remove(const Napi::CallbackInfo& info) {

@@ -27,6 +27,8 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
   Napi::Value start(const Napi::CallbackInfo& info);
   Napi::Value state(const Napi::CallbackInfo& info);
   Napi::Value kill(const Napi::CallbackInfo& info);
+  Napi::Value pause(const Napi::CallbackInfo& info);
+  Napi::Value resume(const Napi::CallbackInfo& info);
   Napi::Value remove(const Napi::CallbackInfo& info);
   Napi::Value exec(const Napi::CallbackInfo& info);
   Napi::Value processes(const Napi::CallbackInfo& info);

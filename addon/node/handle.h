@@ -34,6 +34,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
    public:
     explicit Use(Handle& handle);
     Container* operator->() { return opened_ ? &*opened_ : held_; }
+    Container& operator*() { return *operator->(); }
 
    private:
     std::optional<Container> opened_;

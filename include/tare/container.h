@@ -128,6 +128,11 @@ class Container {
   /// Sends a signal to the container's init. Throws `bad_status` where it is not running, unless
   /// `all` (see runc's `kill --all`: then a stopped container is fine).
   void kill(int signal, bool all);
+  /// Stops every process of a container that is created or running, until resume(). Throws
+  /// `bad_status` for another, `system` (ETIMEDOUT) where a process does not stop within 10 s.
+  void pause();
+  /// Lets the processes of a paused container go on. Throws `bad_status` where it is not paused.
+  void resume();
   /// Removes a stopped container and runs poststop hooks; with `force` kills a running one first.
   void remove(bool force);
   /// Starts a further process in the container, as a child of the caller.

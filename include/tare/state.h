@@ -91,6 +91,11 @@ class StateDir {
   /// Lets init pass the gate and waits until it has executed the user's program, or failed, or
   /// ended. Throws `bad_status` where init does not hold it.
   StartAnswer pass_start_gate();
+  /// Takes the gate's request FIFO out of sight, so that nobody passes the gate of a paused
+  /// container and waits in vain. Nothing happens where init does not hold the gate.
+  void bar_start_gate();
+  /// Undoes that; false where it was not barred.
+  bool unbar_start_gate() const noexcept;
   /// Removes the FIFOs: nobody can start this container any more.
   void close_start_gate();
   /// Removes the directory and all in it; gone already is no error.

@@ -11,7 +11,7 @@ t.teardown(() => rmSync(directory, { recursive: true }));
 
 const verbs = [
   ...['create', 'delete', 'exec', 'features', 'kill', 'list'],
-  ...['plan', 'ps', 'run', 'spec', 'start', 'state'],
+  ...['pause', 'plan', 'ps', 'resume', 'run', 'spec', 'start', 'state'],
 ];
 
 /** Names of the entries below a heading of a help text. */
@@ -57,6 +57,7 @@ const options: Record<string, string[]> = {
   features: [],
   kill: [],
   list: ['--format table|json, -f table|json', '--quiet, -q'],
+  pause: [],
   plan: [
     '--bundle DIR, -b DIR',
     '--format text|json, -f text|json',
@@ -64,6 +65,7 @@ const options: Record<string, string[]> = {
     '--no-new-keyring',
   ],
   ps: ['--format table|json, -f table|json'],
+  resume: [],
   run: [
     ...['--bundle DIR, -b DIR', '--console-socket PATH', '--pidfd-socket PATH'],
     ...['--pid-file FILE', '--detach, -d', '--keep', '--no-subreaper', '--no-pivot'],
@@ -153,9 +155,10 @@ t.test('an unknown global flag is incorrect usage, too', async (t) => {
 });
 
 const refused: [string[], string][] = [
-  ...['checkpoint', 'events', 'pause', 'restore', 'resume', 'update'].map(
-    (verb): [string[], string] => [[verb, 'a'], `tare: ${verb}: not implemented yet`],
-  ),
+  ...['checkpoint', 'events', 'restore', 'update'].map((verb): [string[], string] => [
+    [verb, 'a'],
+    `tare: ${verb}: not implemented yet`,
+  ]),
   [['bogus'], 'tare: bogus: no such command, see tare help'],
   [['help', 'bogus'], 'tare: no help topic for bogus, see tare help'],
   [['--log-format', 'xml', 'list'], '--log-format xml: invalid log-format, expected text or json'],
@@ -234,8 +237,8 @@ t.test('the log', async (t) => {
   const file = join(directory, 'log');
   t.test('as text on standard error', async (t) => {
     const before = now();
-    const { stderr, stdout } = tare(['pause', 'a']);
-    const line = /^time="([^"]+)" level=error msg="tare: pause: not implemented yet"\n$/.exec(
+    const { stderr, stdout } = tare(['restore', 'a']);
+    const line = /^time="([^"]+)" level=error msg="tare: restore: not implemented yet"\n$/.exec(
       stderr,
     );
     t.ok(line, stderr);
@@ -245,15 +248,15 @@ t.test('the log', async (t) => {
   });
   t.test('as JSON in a file, to which it appends, and the message on standard error', async (t) => {
     const args = ['--log', file, '--log-format', 'json'];
-    const first = tare([...args, 'pause', 'a']);
-    t.equal(first.stderr, 'tare: pause: not implemented yet\n');
+    const first = tare([...args, 'restore', 'a']);
+    t.equal(first.stderr, 'tare: restore: not implemented yet\n');
     tare([`--log=${file}`, '--log-format=json', 'kill', 'a', 'a"\\\u0001\n\tb']);
     const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
     t.equal(lines.length, 2);
     const [one, two] = lines.map((line) => JSON.parse(line) as Record<string, string>);
     t.strictSame(Object.keys(one ?? {}), ['level', 'msg', 'time']);
     t.equal(one?.['level'], 'error');
-    t.equal(one?.['msg'], 'tare: pause: not implemented yet');
+    t.equal(one?.['msg'], 'tare: restore: not implemented yet');
     t.match(one?.['time'], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
     t.match(two?.['msg'], 'unknown signal "a"\\\u0001\n\tb": expected a name');
     t.equal(statSync(file).mode & 0o777, 0o644 & ~process.umask());
@@ -272,7 +275,7 @@ t.test('the log', async (t) => {
 });
 
 t.test('a closed standard stream does not become the log or the container', async (t) => {
-  const script = '"$0" --log "$1" --log-format json pause a >&- 2>&-';
+  const script = '"$0" --log "$1" --log-format json restore a >&- 2>&-';
   const file = join(directory, 'closed.log');
   const cli = new URL('../../build/tare', import.meta.url).pathname;
   t.throws(() => execFileSync('sh', ['-c', script, cli, file]));
