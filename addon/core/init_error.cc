@@ -105,6 +105,10 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   if (op.code == OpCode::proc_write && errnum == ENOENT) {
     return "; is the security module enabled in this kernel, and the profile loaded?";
   }
+  if (op.code == OpCode::proc_write && errnum == EINVAL &&
+      std::string_view(plan.text(op.origin)) == "process.selinuxLabel") {
+    return "; does the SELinux policy that is loaded know this label?";
+  }
   if (op.code == OpCode::rlimit && errnum == EPERM) {
     return "; raising a hard limit needs CAP_SYS_RESOURCE";
   }

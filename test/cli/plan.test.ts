@@ -24,6 +24,9 @@ const goldens = fileURLToPath(new URL('../plan', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'tare-test-plan-'));
 chmodSync(directory, 0o755);
 t.teardown(() => rmSync(directory, { recursive: true }));
+/** A copy, for the repository may be where that user may not go. */
+const program = join(directory, 'tare');
+copyFileSync(cli, program);
 
 interface Answer {
   status: number | null;
@@ -33,7 +36,7 @@ interface Answer {
 
 function plan(args: string[], cwd = directory): Answer {
   const user = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {};
-  return spawnSync(cli, ['plan', ...args], { encoding: 'utf8', cwd, env: {}, ...user });
+  return spawnSync(program, ['plan', ...args], { encoding: 'utf8', cwd, env: {}, ...user });
 }
 
 /** A bundle that has nothing but config.json. */
