@@ -96,7 +96,8 @@ int run_verb(const Verb& verb, const Arguments& global, std::span<char* const> w
     const Runtime runtime = {.root = parse_root(global),
                              .systemd_cgroup = global.is_set(flag::systemd_cgroup),
                              .rootless = parse_rootless(global.text(flag::rootless)),
-                             .warn = [](const std::string& text) { log::warning(text); }};
+                             .warn = [](const std::string& text) { log::warning(text); },
+                             .debug = [](const std::string& text) { log::debug(text); }};
     if (log::debugging()) log::debug(std::string("command: ") + verb.name);
     return verb.run({runtime, arguments});
   } catch (const UsageError& error) {

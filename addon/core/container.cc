@@ -45,8 +45,7 @@ const char* status_name(Status status) noexcept {
   return "stopped";
 }
 
-std::string state_json(const ContainerState& state, bool full, int indent) {
-  json::Writer writer(indent);
+void write_state(json::Writer& writer, const ContainerState& state, bool full) {
   writer.begin_object();
   writer.key("ociVersion").string(state.oci_version);
   writer.key("id").string(state.id);
@@ -70,6 +69,11 @@ std::string state_json(const ContainerState& state, bool full, int indent) {
     writer.key("owner").string(state.owner == 0 ? "root" : std::to_string(state.owner));
   }
   writer.end_object();
+}
+
+std::string state_json(const ContainerState& state, bool full, int indent) {
+  json::Writer writer(indent);
+  write_state(writer, state, full);
   return writer.take();
 }
 
@@ -100,7 +104,7 @@ Locked::Locked(StateDir& dir, const Runtime& runtime) : unlock_(dir) {
   }
 }
 
-std::string hook_state(const StateRecord& record, Status status, pid_t pid) {
+ContainerState told_state(const StateRecord& record, Status status, pid_t pid) {
   ContainerState state;
   state.oci_version = record.oci_version;
   state.id = record.id;
@@ -108,7 +112,11 @@ std::string hook_state(const StateRecord& record, Status status, pid_t pid) {
   state.pid = pid;
   state.bundle = record.bundle;
   state.annotations = record.annotations;
-  return state_json(state, false, 0);
+  return state;
+}
+
+std::string hook_state(const StateRecord& record, Status status, pid_t pid) {
+  return state_json(told_state(record, status, pid), false, 0);
 }
 
 Fd open_process(pid_t pid, std::uint64_t start_time) {
@@ -287,16 +295,20 @@ pid_t pid_inside(pid_t pid) {
 namespace {
 
 /// Hooks in the container need its config; most containers have none.
-void run_start_hooks(const Spec& spec, const StateRecord& record, int pidfd, int cgroup) {
+void run_start_hooks(const Spec& spec, const StateRecord& record, const Runtime& runtime, int pidfd,
+                     int cgroup) {
   if (spec.hooks.start_container.empty()) {
     return;
   }
   Host host = find_host(record.bundle, find_cgroup_host());
   complete_host(host, spec, *spec.process);
+  host.seccomp = container_filter(spec, runtime);
   const pid_t pid = pid_inside(record.pid);
-  run_container_hooks("startContainer", spec.hooks.start_container,
-                      hook_state(record, Status::created, pid), spec, host, {record.pid, pidfd},
-                      cgroup);
+  run_container_hooks(
+      "startContainer", spec.hooks.start_container, hook_state(record, Status::created, pid), spec,
+      host, {record.pid, pidfd}, cgroup, [&](InitProcess& init) {
+        SeccompAgent(spec).serve(init, told_state(record, Status::created, record.pid));
+      });
 }
 
 /// What init reported after the gate. The end of a plan does not depend on how the container was
@@ -340,7 +352,7 @@ void Container::start() {
   try {
     if (has_hooks) {
       const Cgroup cgroup = impl_->cgroup();
-      run_start_hooks(config, impl_->record, init.get(), cgroup.fd());
+      run_start_hooks(config, impl_->record, impl_->runtime, init.get(), cgroup.fd());
     }
     const StartAnswer answer = impl_->dir.pass_start_gate();
     if (answer.failed) {

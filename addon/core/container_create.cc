@@ -176,7 +176,7 @@ void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& h
   if (!spec.hooks.create_container.empty()) {
     run_container_hooks("createContainer", spec.hooks.create_container,
                         hook_state(record, Status::creating, pid_inside(init.pid())), spec, host,
-                        {init.pid(), init.pidfd()}, cgroup);
+                        {init.pid(), init.pidfd()}, cgroup, [](InitProcess&) {});
   }
 }
 
@@ -430,6 +430,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   const Fd pidfd_socket = options.stdio.pidfd_socket.empty()
                               ? Fd()
                               : connect_fd_socket(options.stdio.pidfd_socket, "--pidfd-socket");
+  SeccompAgent agent(bundle.spec);
   const CgroupHost cgroups = find_cgroup_host();
   Host host = find_host(bundle.path, cgroups);
   complete_host(host, bundle.spec, *bundle.spec.process);
@@ -441,9 +442,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   if (options.notify) {
     add_notify_mount(bundle, impl->dir.make_notify_directory());
   }
-  if (bundle.spec.linux_.seccomp.has_value()) {
-    host.seccomp = compile_seccomp(*bundle.spec.linux_.seccomp, seccomp_cache_dir(runtime));
-  }
+  host.seccomp = container_filter(bundle.spec, runtime);
   const Resources& resources = bundle.spec.linux_.resources;
   half_made.cgroup() = Cgroup::create(cgroups, cgroup_path, resources, tolerate);
   Cgroup& cgroup = half_made.cgroup();
@@ -488,6 +487,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   impl->dir.write(impl->record);
   prepare_console(init, *bundle.spec.process, options.prepare_console);
   init.answer(wire::WaitTag::go);
+  agent.serve(init, told_state(impl->record, Status::creating, init.pid()));
   init.finish();
 
   StartedProcess process = deliver(init, console_socket.get(), pidfd_socket.get());

@@ -167,9 +167,8 @@ StartedProcess Container::exec(const ExecOptions& given) {
 
   Host host = find_host(impl_->record.bundle, target.cgroups);
   check_labels(host, process, "");
-  if (config.linux_.seccomp.has_value()) {
-    host.seccomp = compile_seccomp(*config.linux_.seccomp, seccomp_cache_dir(impl_->runtime));
-  }
+  host.seccomp = container_filter(config, impl_->runtime);
+  SeccompAgent agent(config);
   ExecPlanOptions options;
   options.id = id();
   options.no_new_keyring = given.no_new_keyring || impl_->record.no_new_keyring;
@@ -196,6 +195,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
   if (has_wait(plan, wire::WaitTag::go)) {
     init.answer(wire::WaitTag::go);
   }
+  agent.serve(init, told_state(impl_->record, Status::running, impl_->record.pid));
   init.finish();
   StartedProcess started = deliver(init, console_socket.get(), pidfd_socket.get());
   write_pid_file(given.pid_file, started.pid);

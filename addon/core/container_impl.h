@@ -14,6 +14,10 @@
 
 namespace tare {
 
+namespace json {
+class Writer;
+}
+
 struct Container::Impl {
   Runtime runtime;  ///< root resolved
   StateDir dir;
@@ -64,6 +68,28 @@ Runtime resolve_runtime(const Runtime& runtime);
 std::string seccomp_cache_dir(const Runtime& runtime);
 /// The state for a hook's standard input.
 std::string hook_state(const StateRecord& record, Status status, pid_t pid);
+
+/// The state as it is told to hooks and agents: without what only tare knows of.
+ContainerState told_state(const StateRecord& record, Status status, pid_t pid);
+/// state_json's object, where a value is due.
+void write_state(json::Writer& writer, const ContainerState& state, bool full);
+
+/// The filter of linux.seccomp; an empty one where there is none.
+SeccompFilter container_filter(const Spec& spec, const Runtime& runtime);
+
+/// A connection to the agent of linux.seccomp.listenerPath, where the profile needs one.
+class SeccompAgent {
+ public:
+  /// Throws `invalid_argument` where nobody listens. `spec` must outlive this.
+  explicit SeccompAgent(const Spec& spec);
+  /// Hands over the listener of `init`, whose other waits must have been answered, with `state` as
+  /// that of the container. Does nothing where no agent is needed.
+  void serve(InitProcess& init, const ContainerState& state);
+
+ private:
+  Fd socket_;
+  const std::string* metadata_ = nullptr;
+};
 
 /// Opens what `plan` wants passed. `owned` keeps the fds; the result is in the plan's order.
 /// `container_pidfd` and `container_root` are the container's that a plan joins, else -1.

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "tare/error.h"
@@ -20,11 +21,17 @@ Fd connect_fd_socket(const std::string& path, std::string_view option) {
         .with_path(path);
   }
   path.copy(address.sun_path, path.size());
+  socklen_t size = sizeof address;
+  if (path.starts_with('@')) {
+    // An abstract socket, unix(7): its name begins with NUL and ends where the address does.
+    address.sun_path[0] = '\0';
+    size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  }
   Fd socket_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket_fd) {
     throw_errno("socket");
   }
-  if (connect(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
+  if (connect(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), size) < 0) {
     const int error = errno;
     throw Error(ErrorKind::invalid_argument, std::string(option) + ": " + path +
                                                  ": connect: " + errno_text(error) +

@@ -8,7 +8,8 @@
 
 namespace tare {
 
-/// Connects to the stream socket at `path`; `option` names the flag in errors.
+/// Connects to the stream socket at `path`, or to the abstract one that "@NAME" names; `option`
+/// names the flag in errors.
 Fd connect_fd_socket(const std::string& path, std::string_view option);
 /// Sends `fd` with SCM_RIGHTS; `name` is the message's text.
 void send_fd(int socket, int fd, std::string_view name);

@@ -1,17 +1,36 @@
 #include "tare/hooks.h"
 
+#include <cctype>
+#include <cstring>
+
 #include "program.h"
 #include "tare/error.h"
-#include "tare/spawn.h"
 
 namespace tare {
 namespace {
 
-std::string hook_name(std::string_view kind, std::size_t index) {
-  return "config.json: hooks." + std::string(kind) + "[" + std::to_string(index) + "]";
+/// Where a hook stands, and what of it failed, in the words that runc's users look for.
+struct HookName {
+  std::string path;  ///< "hooks.createRuntime[1]"
+  std::string sentence;
+
+  HookName(std::string_view kind, std::size_t index)
+      : path("hooks." + std::string(kind) + "[" + std::to_string(index) + "]"),
+        sentence("config.json: " + path + ": error running " + std::string(kind) + " hook #" +
+                 std::to_string(index) + ": ") {}
+};
+
+std::string signal_text(int signal) {
+  std::string text = std::to_string(signal);
+  if (const char* description = sigdescr_np(signal)) {
+    text.append(" (").append(description).append(")");
+    char& first = text[text.find('(') + 1];
+    first = static_cast<char>(std::tolower(static_cast<unsigned char>(first)));
+  }
+  return text;
 }
 
-void check_result(const ProgramResult& result, const Hook& hook, const std::string& name) {
+void check_result(const ProgramResult& result, const Hook& hook, const HookName& name) {
   std::string message;
   if (!result.found) {
     message = "no such file; check hooks[].path";
@@ -19,7 +38,7 @@ void check_result(const ProgramResult& result, const Hook& hook, const std::stri
     message = "ran longer than its timeout of " + std::to_string(hook.timeout.value_or(0)) +
               " s and was killed";
   } else if (result.status > 128) {
-    message = "was killed by signal " + std::to_string(result.status - 128);
+    message = "was killed by signal " + signal_text(result.status - 128);
   } else if (result.status != 0) {
     message = "exited with status " + std::to_string(result.status);
   } else {
@@ -28,8 +47,8 @@ void check_result(const ProgramResult& result, const Hook& hook, const std::stri
   if (!result.output.empty()) {
     message += "; its last output: " + result.output;
   }
-  throw Error(ErrorKind::hook_failed, name + ": " + hook.path + ": " + message)
-      .with_path(name.substr(name.find(' ') + 1));
+  throw Error(ErrorKind::hook_failed, name.sentence + hook.path + ": " + message)
+      .with_path(name.path);
 }
 
 std::vector<std::string> hook_args(const Hook& hook) {
@@ -55,15 +74,16 @@ void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook,
   options.input = state;
   options.timeout = hook.timeout;
   options.working_directory = working_directory;
-  check_result(run_program(hook_args(hook), options), hook, hook_name(kind, index));
+  check_result(run_program(hook_args(hook), options), hook, HookName(kind, index));
 }
 
 void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
                          std::string_view state, const Spec& spec, const Host& host,
-                         HookedProcess init_process, int cgroup) {
+                         HookedProcess init_process, int cgroup,
+                         const std::function<void(InitProcess&)>& attend) {
   for (std::size_t i = 0; i < hooks.size(); ++i) {
     const Hook& hook = hooks[i];
-    const std::string name = hook_name(kind, i);
+    const HookName name(kind, i);
     const Fd root = open_root_of(init_process.pid);
     const Plan plan =
         make_hook_plan(hook, spec, host, kind == "createContainer", static_cast<bool>(root));
@@ -80,10 +100,11 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
     Fd process;
     try {
       InitProcess init = spawn(plan, options);
+      attend(init);
       init.finish();
       process = init.release();
     } catch (const Error& error) {
-      throw Error(ErrorKind::hook_failed, name + ": " + error.what()).with_path(hook.path);
+      throw Error(ErrorKind::hook_failed, name.sentence + error.what()).with_path(name.path);
     }
     check_result(attend_program(process.get(), pipes, state, hook.timeout), hook, name);
   }

@@ -3,6 +3,7 @@
 
 #include <linux/sched.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "plan_builder.h"
@@ -56,6 +57,10 @@ int PlanBuilder::pass(Passed passed) {
 }
 
 void PlanBuilder::join(int passed, std::uint64_t type) { plan_.joins_.push_back({passed, type}); }
+
+bool PlanBuilder::has_op(wire::OpCode code) const {
+  return std::ranges::any_of(plan_.ops_, [code](const wire::Op& op) { return op.code == code; });
+}
 
 std::string Plan::bytes() const {
   wire::PlanHeader header;
@@ -164,6 +169,9 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
       builder.add(wire::OpCode::open_proc);
     }
     process.rlimits.clear();
+    if (hook.env.empty()) {
+      add_home_directory(builder, process);
+    }
     add_credentials(builder, process, "process.");
   } else {
     // A hook's path is one of the host's, as init still sees it.
@@ -172,7 +180,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
     }
     builder.add(wire::OpCode::close_fds);
   }
-  add_hook_program(builder, process, hook);
+  add_hook_program(builder, process, hook, !before_pivot);
   return builder.take();
 }
 

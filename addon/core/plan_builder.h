@@ -35,6 +35,7 @@ class PlanBuilder {
   void clone_flags(std::uint64_t flags) { plan_.clone_flags_ |= flags; }
   void preserved_fds(std::uint32_t count) { plan_.preserved_fds_ = count; }
   void has_console() { plan_.has_console_ = true; }
+  bool has_op(wire::OpCode code) const;
   Plan take() { return std::move(plan_); }
 
  private:
@@ -91,6 +92,8 @@ void add_devices(PlanBuilder& builder);
 void add_console(PlanBuilder& builder, const Process& process, bool bind);
 
 // plan_process.cc
+/// True where the seccomp filter asks an agent.
+bool has_listener(const PlanBuilder& builder);
 void add_names_and_sysctls(PlanBuilder& builder);
 void add_labels(PlanBuilder& builder, const Process& process);
 void add_home_directory(PlanBuilder& builder, const Process& process);
@@ -105,8 +108,10 @@ enum class Before : std::uint8_t {
 void add_program(PlanBuilder& builder, const Process& process,
                  const std::vector<std::string>& extra_env, Before before,
                  const std::string& origin);
-/// The program of a hook: hook.path with the arguments and environment of `process`.
-void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook);
+/// The program of a hook: hook.path with the arguments and environment of `process`, `in_container`
+/// under the container's filter and with its user's HOME.
+void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,
+                      bool in_container);
 /// True where sysctls or labels are to be written below /proc.
 bool proc_handle_needed(const Spec& spec, const Process& process);
 /// True where prestart, createRuntime or createContainer hooks exist.

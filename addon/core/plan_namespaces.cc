@@ -82,6 +82,10 @@ void add_namespaces(PlanBuilder& builder) {
     }
   }
   if (late != 0) {
+    // From then on no thread can be made before execve(2); see time_namespaces(7).
+    if (has_listener(builder)) {
+      builder.add(OpCode::listener_thread);
+    }
     builder.add(OpCode::unshare).a = late;
   }
   if (spec.makes_namespace(NamespaceType::network)) {

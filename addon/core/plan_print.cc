@@ -2,6 +2,7 @@
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -58,6 +59,7 @@ constexpr auto op_names = std::to_array<const char*>({
     "identity",
     "capabilities",
     "seccomp",
+    "listener_thread",
     "find_program",
     "close_fds",
     "default_signals",
@@ -116,6 +118,7 @@ constexpr auto step_names = std::to_array<const char*>({
     "unlinkat",
     "readlinkat",
     "socket",
+    "clone3",
     "",
     "",
     "",
@@ -185,6 +188,8 @@ const char* wait_name(std::uint64_t tag) {
       return "wait for the host: createRuntime and createContainer hooks";
     case wire::WaitTag::go:
       return "wait for the host: device filter, state";
+    case wire::WaitTag::listener:
+      break;
   }
   return "wait for the host";
 }
@@ -388,7 +393,11 @@ class Printer {
       case OpCode::capabilities:
         return describe_capabilities(op);
       case OpCode::seccomp:
-        return "seccomp filter of " + std::to_string(op.n / 8) + " instructions";
+        return "seccomp filter of " + std::to_string(op.n / 8) + " instructions" +
+               ((op.a & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0 ? ", its listener to the agent"
+                                                               : "");
+      case OpCode::listener_thread:
+        return "start the thread that hands over the filter's listener";
       case OpCode::find_program:
         return "find " + first(op) + " in PATH";
       case OpCode::close_fds:

@@ -1,4 +1,7 @@
 // The process: names, sysctls, labels, credentials, and the program.
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+
 #include <algorithm>
 
 #include "plan_builder.h"
@@ -86,12 +89,21 @@ void add_labels(PlanBuilder& builder, const Process& process) {
   }
 }
 
+bool has_listener(const PlanBuilder& builder) {
+  return (builder.host().seccomp.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+}
+
 namespace {
 
-void add_seccomp(PlanBuilder& builder) {
+// A filter without a listener comes directly before execve(2), so that it sees no system call but
+// that of what the container's user did not write.
+void add_seccomp(PlanBuilder& builder, bool with_listener) {
   const SeccompFilter& filter = builder.host().seccomp;
-  if (filter.program.empty()) {
+  if (filter.program.empty() || has_listener(builder) != with_listener) {
     return;
+  }
+  if (with_listener && !builder.has_op(OpCode::listener_thread)) {
+    builder.add(OpCode::listener_thread);
   }
   const std::uint32_t program = builder.blob(filter.program);
   wire::Op& op = builder.add(OpCode::seccomp, "linux.seccomp");
@@ -152,11 +164,14 @@ void add_exec(PlanBuilder& builder, const std::vector<std::string>& args,
               const std::vector<std::string>& env, const std::string& origin, bool add_home) {
   const std::uint32_t arguments = builder.list(args);
   const std::uint32_t variables = builder.list(env);
+  const std::uint32_t pointers =
+      builder.blob(std::string((args.size() + env.size() + 3) * sizeof(char*), '\0'));
   wire::Op& op = builder.add(OpCode::exec, origin);
   op.str[0] = arguments;
   op.n = static_cast<std::uint32_t>(args.size());
   op.str[1] = variables;
   op.a = env.size();
+  op.b = pointers;
   op.flags = add_home ? wire::op_add_home : 0;
 }
 
@@ -173,10 +188,6 @@ void add_credentials(PlanBuilder& builder, const Process& process, const std::st
   builder.add(OpCode::close_fds);
   if (process.no_new_privileges) {
     builder.add(OpCode::no_new_privileges, origin + "noNewPrivileges");
-  } else {
-    // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it comes before the
-    // capabilities go.
-    add_seccomp(builder);
   }
   add_rlimits(builder, process, origin);
   const Capabilities capabilities = process.capabilities.value_or(Capabilities{});
@@ -188,6 +199,12 @@ void add_credentials(PlanBuilder& builder, const Process& process, const std::st
   wire::Op& op = builder.add(OpCode::capabilities, origin + "capabilities");
   op.a = capabilities.effective;
   op.b = capabilities.permitted;
+  if (!builder.host().seccomp.program.empty() && !process.no_new_privileges) {
+    // Without no_new_privs only CAP_SYS_ADMIN may load a filter. It goes by execve(2), which takes
+    // from these two sets nothing into those of the program; see capabilities(7).
+    op.a |= std::uint64_t{1} << CAP_SYS_ADMIN;
+    op.b |= std::uint64_t{1} << CAP_SYS_ADMIN;
+  }
   op.c = capabilities.inheritable;
   op.d = capabilities.ambient;
   builder.add(OpCode::umask, origin + "user.umask").a = process.user.umask.value_or(0022);
@@ -208,6 +225,7 @@ void add_program(PlanBuilder& builder, const Process& process,
   if (before != Before::nothing) {
     builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::go);
   }
+  add_seccomp(builder, true);
   if (before == Before::start_gate) {
     const int request = builder.pass({PassedKind::start_request, {}, 0, {}});
     const int answer = builder.pass({PassedKind::start_answer, {}, 0, {}});
@@ -217,9 +235,7 @@ void add_program(PlanBuilder& builder, const Process& process,
   } else {
     builder.add(OpCode::announce);
   }
-  if (process.no_new_privileges) {
-    add_seccomp(builder);
-  }
+  add_seccomp(builder, false);
   std::vector<std::string> env = process.env;
   env.insert(env.end(), extra_env.begin(), extra_env.end());
   const bool add_home = !has_home(process.env);
@@ -229,15 +245,24 @@ void add_program(PlanBuilder& builder, const Process& process,
   add_exec(builder, process.args, env, origin + "args", add_home);
 }
 
-void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook) {
+void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,
+                      bool in_container) {
   const std::uint32_t path = builder.text(hook.path);
   builder.add(OpCode::find_program, "hook").str[0] = path;
   builder.add(OpCode::default_signals);
-  builder.add(OpCode::announce);
-  if (process.no_new_privileges) {
-    add_seccomp(builder);
+  if (in_container) {
+    add_seccomp(builder, true);
   }
-  add_exec(builder, process.args, process.env, "hook", false);
+  builder.add(OpCode::announce);
+  if (in_container) {
+    add_seccomp(builder, false);
+  }
+  std::vector<std::string> env = process.env;
+  const bool add_home = in_container && hook.env.empty() && !has_home(env);
+  if (add_home) {
+    std::erase(env, "HOME=");
+  }
+  add_exec(builder, process.args, env, "hook", add_home);
 }
 
 // runc's users rely on a missing working directory being made; the spec leaves it open.

@@ -26,12 +26,15 @@ namespace {
 struct Flag {
   const char* name;
   std::uint32_t value;
+  bool needs_listener = false;  ///< means nothing, and is refused, without one
 };
 
 constexpr Flag flags[] = {
-    {"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
+    // What loads the filter is the only thread that is to have it.
+    {"SECCOMP_FILTER_FLAG_TSYNC", 0},
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, true},
 };
 
 struct ReleaseContext {
@@ -191,16 +194,18 @@ std::string compile(const Seccomp& profile) {
 /// Whether this kernel knows the flag: it looks at the flags before it finds that there is no
 /// program.
 bool supported(const Flag& flag) {
-  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flag.value, nullptr) == -1 &&
-         errno == EFAULT;
+  const std::uint32_t value =
+      flag.value | (flag.needs_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, value, nullptr) == -1 && errno == EFAULT;
 }
 
 std::uint32_t filter_flags(const Seccomp& profile) {
+  const bool listener = seccomp_needs_agent(profile);
+  std::uint32_t value = listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
   if (!profile.flags) {
     // The store bypass mitigation slows programs down; seccomp alone is no reason for it.
-    return SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    return value | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
   }
-  std::uint32_t value = 0;
   for (std::size_t i = 0; i < profile.flags->size(); ++i) {
     const std::string& name = (*profile.flags)[i];
     const std::string path = "linux.seccomp.flags[" + std::to_string(i) + "]";
@@ -210,7 +215,9 @@ std::uint32_t filter_flags(const Seccomp& profile) {
                   path + ": this kernel does not know " + name + "; remove it")
           .with_path(path);
     }
-    value |= flag.value;
+    if (listener || !flag.needs_listener) {
+      value |= flag.value;
+    }
   }
   return value;
 }
@@ -222,6 +229,12 @@ std::string compiler_identity() {
 }
 
 }  // namespace
+
+bool seccomp_needs_agent(const Seccomp& profile) noexcept {
+  return std::ranges::any_of(profile.syscalls, [](const SeccompSyscall& rule) {
+    return rule.action == seccomp_notify_action;
+  });
+}
 
 SeccompFilter compile_seccomp(const Seccomp& profile, const std::string& cache_dir) {
   SeccompFilter filter;

@@ -27,6 +27,7 @@ constexpr Action actions[] = {
     {"SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS},
     {"SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD},
     {"SCMP_ACT_LOG", SECCOMP_RET_LOG},
+    {seccomp_notify_action.data(), SECCOMP_RET_USER_NOTIF},
     {"SCMP_ACT_TRACE", SECCOMP_RET_TRACE, true},
     {"SCMP_ACT_TRAP", SECCOMP_RET_TRAP},
 };

@@ -248,6 +248,10 @@ Fd InitProcess::release() {
 void InitProcess::answer(wire::WaitTag tag) {
   wire::Answer answer;
   answer.go = static_cast<std::uint32_t>(tag);
+  if (tag == wire::WaitTag::listener) {
+    // As long as anybody has it, who is asked about waits for an answer.
+    listener_.reset();
+  }
   // EPIPE: init has ended, and next_wait() knows why.
   if (send(channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL) < 0 && errno != EPIPE &&
       errno != ECONNRESET) {
@@ -321,6 +325,9 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
       case wire::ReportKind::console:
         console_ = std::move(fd);
         break;
+      case wire::ReportKind::listener:
+        listener_ = std::move(fd);
+        return wire::WaitTag::listener;
       case wire::ReportKind::executing:
         executing_ = true;
         break;
@@ -330,6 +337,15 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
                          static_cast<wire::Step>(report.step), report.detail);
     }
   }
+}
+
+int InitProcess::await_listener() {
+  while (!listener_) {
+    if (!next_wait()) {
+      throw Error(ErrorKind::system, "init sent no listener of its seccomp filter");
+    }
+  }
+  return listener_.get();
 }
 
 void InitProcess::finish() {

@@ -31,10 +31,6 @@ void check_name(const std::string& name, const std::vector<std::string>& known, 
 void check_action(const std::string& action, std::optional<std::uint32_t> errno_ret,
                   const std::string& place, const std::string& errno_place, Problems& problems) {
   static const std::vector<std::string> known = seccomp_actions();
-  if (action == "SCMP_ACT_NOTIFY" && !contains(known, action)) {
-    problems.add_unsupported(place, "SCMP_ACT_NOTIFY: not implemented yet; use another action");
-    return;
-  }
   check_name(action, known, "action", place, problems);
   if (!errno_ret) {
     return;
@@ -62,6 +58,37 @@ void check_args(const std::vector<SeccompArg>& args, const std::string& list, Pr
     if (!contains(known, args[i].op)) {
       check_name(args[i].op, known, "operator", element(list, i, ".op"), problems);
     }
+  }
+}
+
+/// What an agent may be asked about, and where it is.
+void check_agent(const Seccomp& seccomp, Problems& problems) {
+  if (seccomp.default_action == seccomp_notify_action) {
+    problems.add("linux.seccomp.defaultAction",
+                 "SCMP_ACT_NOTIFY cannot be used as default action; name the system calls in "
+                 "linux.seccomp.syscalls");
+  }
+  for (std::size_t i = 0; i < seccomp.syscalls.size(); ++i) {
+    const SeccompSyscall& rule = seccomp.syscalls[i];
+    const auto found = std::find(rule.names.begin(), rule.names.end(), "write");
+    if (rule.action == seccomp_notify_action && found != rule.names.end()) {
+      // By write(2) `start` hears what became of the program.
+      problems.add(element(element("linux.seccomp.syscalls", i, ".names"),
+                           static_cast<std::size_t>(found - rule.names.begin())),
+                   "SCMP_ACT_NOTIFY cannot be used for the write syscall; remove it");
+    }
+  }
+  if (!seccomp_needs_agent(seccomp)) {
+    return;  // the path is ignored
+  }
+  const std::string& path = seccomp.listener_path;
+  if (path.empty()) {
+    problems.add("linux.seccomp.listenerPath",
+                 "is not set, and SCMP_ACT_NOTIFY needs it; name the agent's socket");
+  } else if (!is_absolute(path) && !path.starts_with('@')) {
+    problems.add(
+        "linux.seccomp.listenerPath",
+        "must be an absolute path, or @ and the name of an abstract socket, not " + quoted(path));
   }
 }
 
@@ -93,13 +120,7 @@ void check_seccomp(const Seccomp& seccomp, Problems& problems) {
   for (std::size_t i = 0; seccomp.flags && i < seccomp.flags->size(); ++i) {
     const std::string& flag = (*seccomp.flags)[i];
     const std::string place = element("linux.seccomp.flags", i);
-    if (flag == "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" && !contains(flags, flag)) {
-      problems.add_unsupported(place,
-                               "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: not implemented yet; "
-                               "remove it");
-    } else {
-      check_name(flag, flags, "flag", place, problems);
-    }
+    check_name(flag, flags, "flag", place, problems);
   }
   if (seccomp.listener_path.empty() && !seccomp.listener_metadata.empty()) {
     problems.add("linux.seccomp.listenerMetadata",
@@ -108,6 +129,7 @@ void check_seccomp(const Seccomp& seccomp, Problems& problems) {
   for (std::size_t i = 0; i < seccomp.syscalls.size(); ++i) {
     check_rule(seccomp.syscalls[i], i, problems);
   }
+  check_agent(seccomp, problems);
 }
 
 }  // namespace tare

@@ -62,21 +62,26 @@ void report(Context& context, std::uint32_t op, Outcome outcome) {
   }
 }
 
-Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
+namespace {
+
+Outcome send_with_fd(const Context& context, tare::wire::Report message, int fd) {
+  iovec vector{&message, sizeof message};
+  FdControl control;
+  control.fd = fd;
+  MessageHeader header;
+  header.vectors = &vector;
+  header.vector_count = 1;
+  header.control = &control;
+  header.control_size = sizeof control;
+  return check(sys::run(__NR_sendmsg, context.channel, &header, msg_nosignal), Step::sendmsg);
+}
+
+Outcome read_answer(const Context& context, std::uint64_t tag) {
   tare::wire::Answer answer;
-  // Often the answer is there already, and nobody need be woken.
-  long result =
-      sys::run(__NR_recvfrom, context.channel, &answer, sizeof answer, msg_dontwait, 0L, 0L);
-  if (result == -EAGAIN) {
-    result = send(
-        context, make_report(tare::wire::ReportKind::waiting, op, static_cast<std::uint32_t>(tag)));
-    if (result < 0) {
-      return failure(result, Step::sendmsg);
-    }
-    do {
-      result = sys::run(__NR_read, context.channel, &answer, sizeof answer);
-    } while (result == -EINTR);
-  }
+  long result = 0;
+  do {
+    result = sys::run(__NR_read, context.channel, &answer, sizeof answer);
+  } while (result == -EINTR);
   if (result < 0) {
     return failure(result, Step::recv);
   }
@@ -87,21 +92,43 @@ Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
   return ok;
 }
 
+}  // namespace
+
+Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
+  tare::wire::Answer answer;
+  // Often the answer is there already, and nobody need be woken.
+  long result =
+      sys::run(__NR_recvfrom, context.channel, &answer, sizeof answer, msg_dontwait, 0L, 0L);
+  if (result == -EAGAIN) {
+    result = send(
+        context, make_report(tare::wire::ReportKind::waiting, op, static_cast<std::uint32_t>(tag)));
+    return result < 0 ? failure(result, Step::sendmsg) : read_answer(context, tag);
+  }
+  if (result < 0) {
+    return failure(result, Step::recv);
+  }
+  if (result != sizeof answer || answer.go != tag) {
+    sys::exit(1);
+  }
+  return ok;
+}
+
 Outcome announce(Context& context, std::uint32_t op) {
+  if (context.took_leave) {
+    return ok;
+  }
   return check(send(context, make_report(tare::wire::ReportKind::executing, op, 0)), Step::sendmsg);
 }
 
 Outcome send_console(Context& context, std::uint32_t op, int master) {
-  tare::wire::Report message = make_report(tare::wire::ReportKind::console, op, 0);
-  iovec vector{&message, sizeof message};
-  FdControl control;
-  control.fd = master;
-  MessageHeader header;
-  header.vectors = &vector;
-  header.vector_count = 1;
-  header.control = &control;
-  header.control_size = sizeof control;
-  return check(sys::run(__NR_sendmsg, context.channel, &header, msg_nosignal), Step::sendmsg);
+  return send_with_fd(context, make_report(tare::wire::ReportKind::console, op, 0), master);
+}
+
+Outcome send_listener(Context& context, std::uint32_t op, int listener) {
+  constexpr auto tag = static_cast<std::uint32_t>(tare::wire::WaitTag::listener);
+  const Outcome sent =
+      send_with_fd(context, make_report(tare::wire::ReportKind::listener, op, tag), listener);
+  return sent.failed() ? sent : read_answer(context, tag);
 }
 
 }  // namespace init

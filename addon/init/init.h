@@ -81,6 +81,8 @@ struct Context {
   int parent = 0;        // what open_parent has opened last
   bool gave_up = false;  // the last mount_fs fell back
   bool in_working_directory = false;
+  bool took_leave =
+      false;  // the listener's thread did what `announce` and `start_gate` tell the host
   char parent_path[path_max] = {};
   char program[path_max] = {};  // what find_program found
   char home[path_max] = {};     // "HOME=…" of home_directory
@@ -107,6 +109,8 @@ void report(Context& context, std::uint32_t op, Outcome outcome);
 Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag);
 Outcome send_console(Context& context, std::uint32_t op, int master);
 Outcome announce(Context& context, std::uint32_t op);
+/// Sends the listener and waits for the answer.
+Outcome send_listener(Context& context, std::uint32_t op, int listener);
 
 // One function an op; see wire.h.
 Outcome do_setns(const Context& context, const Op& op);
@@ -143,9 +147,13 @@ Outcome do_close_fds(const Context& context);
 Outcome do_bounding_set(const Op& op);
 Outcome do_identity(Context& context, const Op& op);
 Outcome do_capabilities(const Op& op);
-Outcome do_seccomp(Context& context, const Op& op);
+Outcome do_seccomp(Context& context, std::uint32_t index, const Op& op);
+Outcome do_listener_thread(Context& context);
 Outcome do_find_program(Context& context, const Op& op);
 Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op);
+/// What of start_gate comes before the wait: the host hears that the container is created, and only
+/// the two FIFOs are left of all that came from it.
+Outcome take_leave(Context& context, std::uint32_t index, const Op& op);
 void do_default_signals();
 Outcome do_exec(Context& context, const Op& op);
 

@@ -11,7 +11,7 @@ namespace {
 using tare::wire::OpCode;
 
 constexpr int map_private = 2;
-constexpr int prot_read = 1;
+constexpr int prot_read_write = 3;
 
 Context context;
 
@@ -25,7 +25,7 @@ unsigned long parse_number(const char* text) {
 
 Outcome map_plan(unsigned long offset, unsigned long size) {
   const int fd = context.base + tare::wire::plan_fd_offset;
-  const long at = sys::run(__NR_mmap, 0L, size, prot_read, map_private, fd, offset);
+  const long at = sys::run(__NR_mmap, 0L, size, prot_read_write, map_private, fd, offset);
   if (at < 0 && at > -4096) {
     return failure(at, Step::mmap);
   }
@@ -134,7 +134,9 @@ Outcome execute_process_op(std::uint32_t index, const Op& op) {
     case OpCode::capabilities:
       return do_capabilities(op);
     case OpCode::seccomp:
-      return do_seccomp(context, op);
+      return do_seccomp(context, index, op);
+    case OpCode::listener_thread:
+      return do_listener_thread(context);
     case OpCode::find_program:
       return do_find_program(context, op);
     case OpCode::default_signals:

@@ -1,11 +1,9 @@
 // Ops that shape the process itself: identity, capabilities, limits, filters, and the program at
 // the end.
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <linux/prctl.h>
-#include <linux/seccomp.h>
 #include <linux/signal.h>
 
 #include "file_status.h"
@@ -16,8 +14,6 @@ namespace {
 
 using namespace tare::wire;
 
-constexpr int prot_read_write = 3;
-constexpr int map_private_anonymous = 0x22;
 constexpr int x_ok = 1;
 constexpr int at_eaccess = 0x200;
 
@@ -181,14 +177,6 @@ Outcome do_capabilities(const Op& op) {
   return ok;
 }
 
-Outcome do_seccomp(Context& context, const Op& op) {
-  sock_fprog program{};
-  program.len = static_cast<unsigned short>(op.n / sizeof(sock_filter));
-  program.filter =
-      const_cast<sock_filter*>(reinterpret_cast<const sock_filter*>(context.text(op, 0)));
-  return check(sys::run(__NR_seccomp, SECCOMP_SET_MODE_FILTER, op.a, &program), Step::seccomp);
-}
-
 namespace {
 
 // 0: a file that may be executed; else -errno.
@@ -262,11 +250,10 @@ void do_default_signals() {
   }
 }
 
-Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
+Outcome take_leave(Context& context, std::uint32_t index, const Op& op) {
   if (const Outcome outcome = announce(context, index); outcome.failed()) {
     return outcome;
   }
-  // From here on only the two FIFOs are left of all that came from the host.
   if (const long result = sys::run(__NR_dup3, context.passed(op.fd), context.base, O_CLOEXEC);
       result < 0) {
     return failure(result, Step::dup);
@@ -283,6 +270,15 @@ Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
   sys::run(__NR_close_range, context.base + 3, ~0U, 0);
   // The host takes the channel's end for "the container is created".
   sys::run(__NR_close, channel);
+  return ok;
+}
+
+Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
+  if (!context.took_leave) {
+    if (const Outcome outcome = take_leave(context, index, op); outcome.failed()) {
+      return outcome;
+    }
+  }
   char byte = 0;
   long result = 0;
   do {
@@ -294,15 +290,10 @@ Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
   return ok;
 }
 
+// Only the last system call is one: a filter that is loaded by now need allow no other.
 Outcome do_exec(Context& context, const Op& op) {
   const bool add_home = (op.flags & op_add_home) != 0;
-  const std::size_t count = std::size_t{op.n} + op.a + 2 + (add_home ? 1 : 0);
-  const long at = sys::run(__NR_mmap, 0L, count * sizeof(char*), prot_read_write,
-                           map_private_anonymous, -1, 0L);
-  if (at < 0 && at > -4096) {
-    return failure(at, Step::mmap);
-  }
-  const char** vector = reinterpret_cast<const char**>(at);
+  const char** vector = reinterpret_cast<const char**>(const_cast<char*>(context.strings + op.b));
   const char** argv = vector;
   for (int list = 0; list < 2; ++list) {
     const char* text = context.text(op, list);

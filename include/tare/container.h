@@ -30,6 +30,8 @@ struct Runtime {
   /// Takes what must be told but is no failure (a poststop hook that failed, an unknown
   /// capability); may be empty.
   std::function<void(const std::string&)> warn;
+  /// Takes what helps to find a fault; may be empty.
+  std::function<void(const std::string&)> debug;
 };
 
 /// /run/tare, or $XDG_RUNTIME_DIR/tare for a caller without privilege.

@@ -3,11 +3,13 @@
 /// namespaces, with the state on their standard input, within their timeout.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tare/plan.h"
+#include "tare/spawn.h"
 #include "tare/spec.h"
 
 namespace tare {
@@ -29,9 +31,11 @@ struct HookedProcess {
   int pidfd = -1;
 };
 
-/// The same in the namespaces of the container whose init is `init` (see make_hook_plan).
+/// The same in the namespaces of the container whose init is `init` (see make_hook_plan). `attend`
+/// is called with what becomes each hook, to answer what it waits for.
 void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
                          std::string_view state, const Spec& spec, const Host& host,
-                         HookedProcess init, int cgroup);
+                         HookedProcess init, int cgroup,
+                         const std::function<void(InitProcess&)>& attend);
 
 }  // namespace tare

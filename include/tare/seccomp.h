@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tare/spec.h"
@@ -12,9 +13,16 @@ namespace tare {
 
 /// A compiled filter: what seccomp(SECCOMP_SET_MODE_FILTER) takes.
 struct SeccompFilter {
-  std::string program;      ///< struct sock_filter[], as bytes; empty: no filter is to be loaded
-  std::uint32_t flags = 0;  ///< SECCOMP_FILTER_FLAG_*
+  std::string program;  ///< struct sock_filter[], as bytes; empty: no filter is to be loaded
+  /// SECCOMP_FILTER_FLAG_*, with NEW_LISTENER where an agent is asked. TSYNC is never among them:
+  /// the process that loads the filter has no other thread to give it to.
+  std::uint32_t flags = 0;
 };
+
+/// The action that asks the agent at linux.seccomp.listenerPath; see seccomp_unotify(2).
+inline constexpr std::string_view seccomp_notify_action = "SCMP_ACT_NOTIFY";
+/// Whether a rule has that action. Only then listenerPath means anything.
+bool seccomp_needs_agent(const Seccomp& profile) noexcept;
 
 /// Compiles `profile`. With `cache_dir` (not empty; made 0700 if absent) the result is looked up
 /// there first and kept there afterwards; an entry holds the whole profile that it was compiled

@@ -53,6 +53,9 @@ class InitProcess {
   int console() const noexcept { return console_.get(); }
   /// The pty master that init sent; empty where it sent none.
   Fd take_console() { return std::move(console_); }
+  /// Goes on until init has loaded a filter whose listener is to be handed over, and holds for the
+  /// answer to WaitTag::listener. The listener is still this object's, until that answer.
+  int await_listener();
   /// Gives the process away: its pidfd, which is the caller's from now on.
   Fd release();
 
@@ -64,6 +67,7 @@ class InitProcess {
   Fd pidfd_;
   Fd channel_;
   Fd console_;
+  Fd listener_;
   bool executing_ = false;
 };
 

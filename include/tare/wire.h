@@ -73,15 +73,18 @@ enum class OpCode : std::uint16_t {
   identity,      ///< a = uid, b = gid, str[0] = n supplementary gids (uint32_t); flags
                  ///< identity_no_setgroups
   capabilities,  ///< a = effective, b = permitted, c = inheritable, d = ambient
-  seccomp,       ///< str[0] = n bytes of struct sock_filter, a = flags
+  seccomp,       ///< str[0] = n bytes of struct sock_filter, a = flags; with
+                 ///< SECCOMP_FILTER_FLAG_NEW_LISTENER the host gets the listener, and what the next
+                 ///< op, announce or start_gate, tells the host is told already
+  listener_thread,  ///< start the thread that hands the listener of a later seccomp to the host
   find_program,  ///< str[0] as in argv[0], str[1] search path: look it up, keep its path for exec
   close_fds,     ///< close what init has opened; what it was given, beyond stdio and the preserved
                  ///< fds, goes at exec
   default_signals,  ///< no signal is ignored any more, whatever the caller ignored
   announce,         ///< tell the host that only the last, silent steps remain (Report executing)
   start_gate,  ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
-  exec,  ///< str[0] = argv, n strings; str[1] = envp, a strings: execve(2) of what find_program
-         ///< found
+  exec,  ///< str[0] = argv, n strings; str[1] = envp, a strings; b = offset of n + a + 3 words for
+         ///< pointers: execve(2) of what find_program found
 };
 
 /// Op::flags, by op.
@@ -162,6 +165,7 @@ enum class WaitTag : std::uint32_t {
               ///< is still there
   go = 3,  ///< all is set up but the last steps; the host finishes its part (device filter, limits,
            ///< state)
+  listener = 4,  ///< the filter is loaded; hand its listener to the agent
 };
 
 /// From init to the host over the channel (SOCK_SEQPACKET), one message each.
@@ -170,6 +174,7 @@ enum class ReportKind : std::uint32_t {
   failed = 2,     ///< value = errno
   console = 3,    ///< carries the pty master as SCM_RIGHTS
   executing = 4,  ///< the start gate or execve(2) follows; then the channel closes
+  listener = 5,   ///< as waiting; carries the listener of the seccomp filter as SCM_RIGHTS
 };
 
 struct Report {
@@ -247,6 +252,7 @@ enum class Step : std::uint32_t {
   unlink,
   readlink,
   socket,
+  clone,
   path_escapes,     ///< no system call: the path leaves the root
   not_a_device,     ///< no system call: not the device that it must be
   not_procfs,       ///< no system call: not on a procfs

@@ -1,5 +1,5 @@
 /** What is wrong in `linux.seccomp`. */
-import { unsupported, type Row } from './config-refusals-row.js';
+import { type Row } from './config-refusals-row.js';
 
 const rule = { names: ['mkdir'], action: 'SCMP_ACT_ERRNO' };
 
@@ -12,7 +12,7 @@ export const seccomp: readonly Row[] = [
   [
     'an unknown default action',
     { 'linux.seccomp': { defaultAction: 'SCMP_ACT_DENY', syscalls: [rule] } },
-    'linux.seccomp.defaultAction: unknown action "SCMP_ACT_DENY"; use one of SCMP_ACT_ALLOW, SCMP_ACT_ERRNO, SCMP_ACT_KILL, SCMP_ACT_KILL_PROCESS, SCMP_ACT_KILL_THREAD, SCMP_ACT_LOG, SCMP_ACT_TRACE, SCMP_ACT_TRAP',
+    'linux.seccomp.defaultAction: unknown action "SCMP_ACT_DENY"; use one of SCMP_ACT_ALLOW, SCMP_ACT_ERRNO, SCMP_ACT_KILL, SCMP_ACT_KILL_PROCESS, SCMP_ACT_KILL_THREAD, SCMP_ACT_LOG, SCMP_ACT_NOTIFY, SCMP_ACT_TRACE, SCMP_ACT_TRAP',
   ],
   [
     'an errno for a default action without one',
@@ -39,19 +39,7 @@ export const seccomp: readonly Row[] = [
         flags: ['SECCOMP_FILTER_FLAG_NEW_LISTENER'],
       },
     },
-    'linux.seccomp.flags[0]: unknown flag "SECCOMP_FILTER_FLAG_NEW_LISTENER"; use one of SECCOMP_FILTER_FLAG_TSYNC, SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW',
-  ],
-  [
-    'a flag that is not implemented',
-    {
-      'linux.seccomp': {
-        defaultAction: 'SCMP_ACT_ALLOW',
-        syscalls: [rule],
-        flags: ['SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV'],
-      },
-    },
-    'linux.seccomp.flags[0]: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: not implemented yet; remove it',
-    unsupported,
+    'linux.seccomp.flags[0]: unknown flag "SECCOMP_FILTER_FLAG_NEW_LISTENER"; use one of SECCOMP_FILTER_FLAG_TSYNC, SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV',
   ],
   [
     'listenerMetadata without listenerPath',
@@ -93,18 +81,50 @@ export const seccomp: readonly Row[] = [
         syscalls: [{ ...rule, action: 'errno' }],
       },
     },
-    'linux.seccomp.syscalls[0].action: unknown action "errno"; use one of SCMP_ACT_ALLOW, SCMP_ACT_ERRNO, SCMP_ACT_KILL, SCMP_ACT_KILL_PROCESS, SCMP_ACT_KILL_THREAD, SCMP_ACT_LOG, SCMP_ACT_TRACE, SCMP_ACT_TRAP',
+    'linux.seccomp.syscalls[0].action: unknown action "errno"; use one of SCMP_ACT_ALLOW, SCMP_ACT_ERRNO, SCMP_ACT_KILL, SCMP_ACT_KILL_PROCESS, SCMP_ACT_KILL_THREAD, SCMP_ACT_LOG, SCMP_ACT_NOTIFY, SCMP_ACT_TRACE, SCMP_ACT_TRAP',
   ],
   [
-    'SCMP_ACT_NOTIFY',
+    'SCMP_ACT_NOTIFY without listenerPath',
     {
       'linux.seccomp': {
         defaultAction: 'SCMP_ACT_ALLOW',
         syscalls: [{ ...rule, action: 'SCMP_ACT_NOTIFY' }],
       },
     },
-    'linux.seccomp.syscalls[0].action: SCMP_ACT_NOTIFY: not implemented yet; use another action',
-    unsupported,
+    "linux.seccomp.listenerPath: is not set, and SCMP_ACT_NOTIFY needs it; name the agent's socket",
+  ],
+  [
+    'a relative listenerPath',
+    {
+      'linux.seccomp': {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        listenerPath: 'agent.sock',
+        syscalls: [{ ...rule, action: 'SCMP_ACT_NOTIFY' }],
+      },
+    },
+    'linux.seccomp.listenerPath: must be an absolute path, or @ and the name of an abstract socket, not "agent.sock"',
+  ],
+  [
+    'SCMP_ACT_NOTIFY for write',
+    {
+      'linux.seccomp': {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        listenerPath: '/agent.sock',
+        syscalls: [{ names: ['mkdir', 'write'], action: 'SCMP_ACT_NOTIFY' }],
+      },
+    },
+    'linux.seccomp.syscalls[0].names[1]: SCMP_ACT_NOTIFY cannot be used for the write syscall; remove it',
+  ],
+  [
+    'SCMP_ACT_NOTIFY by default',
+    {
+      'linux.seccomp': {
+        defaultAction: 'SCMP_ACT_NOTIFY',
+        listenerPath: '/agent.sock',
+        syscalls: [rule],
+      },
+    },
+    'linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action; name the system calls in linux.seccomp.syscalls',
   ],
   [
     'an errno out of range',

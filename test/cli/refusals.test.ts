@@ -183,7 +183,7 @@ if (whyNot !== undefined) {
         config.hooks = { createRuntime: [hook] };
       },
       message:
-        'config.json: hooks.createRuntime[0]: /bin/sh: exited with status 3; its last output: why',
+        'config.json: hooks.createRuntime[0]: error running createRuntime hook #0: /bin/sh: exited with status 3; its last output: why',
     },
     {
       what: 'a hook that does not end in time',
@@ -191,14 +191,15 @@ if (whyNot !== undefined) {
         config.hooks = { prestart: [{ path: '/bin/sleep', args: ['sleep', '1000'], timeout: 1 }] };
       },
       message:
-        'config.json: hooks.prestart[0]: /bin/sleep: ran longer than its timeout of 1 s and was killed',
+        'config.json: hooks.prestart[0]: error running prestart hook #0: /bin/sleep: ran longer than its timeout of 1 s and was killed',
     },
     {
       what: 'a startContainer hook that fails',
       config: (config) => {
         config.hooks = { startContainer: [{ path: '/bin/false', args: ['false'] }] };
       },
-      message: 'config.json: hooks.startContainer[0]: /bin/false: exited with status 1',
+      message:
+        'config.json: hooks.startContainer[0]: error running startContainer hook #0: /bin/false: exited with status 1',
     },
   ];
 

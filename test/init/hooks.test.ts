@@ -117,7 +117,7 @@ if (whyNot !== undefined) {
         t.equal(result.status, 1);
         t.match(
           result.error,
-          `hooks.${kind}[0]: /bin/busybox: exited with status 3; its last output: said`,
+          `hooks.${kind}[0]: error running ${kind} hook #0: /bin/busybox: exited with status 3; its last output: said`,
         );
         t.strictSame(lines(log), ['poststop 0'], 'after the state was removed');
         t.match(
@@ -146,7 +146,7 @@ if (whyNot !== undefined) {
       inside.must(['create', '-b', bundle, id]);
       t.match(
         inside.tare(['start', id]).error,
-        `hooks.${kind}[0]: /bin/busybox: exited with status 3`,
+        `hooks.${kind}[0]: error running ${kind} hook #0: /bin/busybox: exited with status 3`,
       );
       t.match(inside.must(['state', id]).stdout, '"status": "stopped"');
       inside.must(['delete', id]);

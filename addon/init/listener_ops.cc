@@ -1,0 +1,151 @@
+// Loading a seccomp filter, and giving away the listener of one that asks an agent.
+//
+// A filter holds from its system call on and may ask about any other, while the agent that answers
+// does not have the listener yet. So it is handed over by a second thread without the filter, which
+// also does what is left to be told to the host; meanwhile the first makes no system call at all.
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+
+#include "init.h"
+
+namespace init {
+namespace {
+
+using tare::wire::OpCode;
+
+enum Stage : int { unused, parked, loading, loaded, finished };
+
+// What the two threads share.
+struct Handover {
+  int stage = unused;
+  Context* context = nullptr;
+  std::uint32_t index = 0;  // of the op that loads
+  int listener = -1;        // or -errno
+  Outcome outcome;
+};
+
+Handover handover;
+alignas(16) unsigned char thread_stack[16384];
+
+int stage() { return __atomic_load_n(&handover.stage, __ATOMIC_ACQUIRE); }
+void set_stage(int stage) { __atomic_store_n(&handover.stage, stage, __ATOMIC_RELEASE); }
+
+[[noreturn]] void end_thread() {
+  for (;;) {
+    sys::run(__NR_exit, 0);
+  }
+}
+
+void hand_over() {
+  while (stage() == parked) {
+    sys::run(__NR_futex, &handover.stage, FUTEX_WAIT_PRIVATE, parked, 0L);
+  }
+  // The first thread can wake nobody any more.
+  while (stage() == loading) {
+    sys::run(__NR_sched_yield);
+  }
+  if (handover.listener < 0) {
+    end_thread();
+  }
+  Context& context = *handover.context;
+  Outcome outcome = send_listener(context, handover.index, handover.listener);
+  // Where nobody has the listener any more, the kernel gives ENOSYS to who is asked about.
+  sys::run(__NR_close, handover.listener);
+  const std::uint32_t next = handover.index + 1;
+  if (!outcome.failed()) {
+    const Op& op = context.ops[next];
+    outcome =
+        op.code == OpCode::start_gate ? take_leave(context, next, op) : announce(context, next);
+  }
+  handover.outcome = outcome;
+  set_stage(finished);
+  end_thread();
+}
+
+// clone3(2); the child runs hand_over on its own stack.
+long clone_thread(clone_args* arguments) {
+#if defined(__x86_64__)
+  long result;
+  register void (*r12)() __asm__("r12") = hand_over;
+  __asm__ volatile(
+      "syscall\n\t"
+      "test %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "xor %%ebp, %%ebp\n\t"
+      "call *%%r12\n\t"
+      "hlt\n"
+      "1:"
+      : "=a"(result)
+      : "a"(__NR_clone3), "D"(arguments), "S"(sizeof *arguments), "r"(r12)
+      : "rcx", "r11", "memory");
+  return result;
+#else
+  register long x8 __asm__("x8") = __NR_clone3;
+  register long x0 __asm__("x0") = reinterpret_cast<long>(arguments);
+  register long x1 __asm__("x1") = sizeof *arguments;
+  register void (*x20)() __asm__("x20") = hand_over;
+  __asm__ volatile(
+      "svc #0\n\t"
+      "cbnz x0, 1f\n\t"
+      "mov x29, #0\n\t"
+      "blr x20\n\t"
+      "brk #1\n"
+      "1:"
+      : "+r"(x0)
+      : "r"(x8), "r"(x1), "r"(x20)
+      : "x30", "memory");
+  return x0;
+#endif
+}
+
+long load_filter(Context& context, const Op& op) {
+  sock_fprog program{};
+  program.len = static_cast<unsigned short>(op.n / sizeof(sock_filter));
+  program.filter =
+      const_cast<sock_filter*>(reinterpret_cast<const sock_filter*>(context.text(op, 0)));
+  return sys::run(__NR_seccomp, SECCOMP_SET_MODE_FILTER, op.a, &program);
+}
+
+void relax() {
+#if defined(__x86_64__)
+  __asm__ volatile("pause");
+#else
+  __asm__ volatile("yield");
+#endif
+}
+
+}  // namespace
+
+Outcome do_listener_thread(Context& context) {
+  handover.context = &context;
+  set_stage(parked);
+  clone_args arguments{};
+  arguments.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+  arguments.stack = reinterpret_cast<std::uint64_t>(thread_stack);
+  arguments.stack_size = sizeof thread_stack;
+  return check(clone_thread(&arguments), Step::clone);
+}
+
+Outcome do_seccomp(Context& context, std::uint32_t index, const Op& op) {
+  if ((op.a & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) {
+    return check(load_filter(context, op), Step::seccomp);
+  }
+  handover.index = index;
+  set_stage(loading);
+  sys::run(__NR_futex, &handover.stage, FUTEX_WAKE_PRIVATE, 1);
+  const long listener = load_filter(context, op);
+  handover.listener = static_cast<int>(listener);
+  set_stage(loaded);
+  if (listener < 0) {
+    return failure(listener, Step::seccomp);
+  }
+  while (stage() != finished) {
+    relax();
+  }
+  context.took_leave = true;
+  return handover.outcome;
+}
+
+}  // namespace init
