@@ -42,6 +42,41 @@ export interface Process {
   /** From -1000 (never) to 1000 (first) for the kernel's out-of-memory killer. */
   oomScoreAdj?: number;
   selinuxLabel?: string;
+  scheduler?: Scheduler;
+  ioPriority?: IOPriority;
+  /** Of processes that `exec` starts. */
+  execCPUAffinity?: CPUAffinity;
+}
+
+/** See sched(7) and sched_setattr(2). */
+export interface Scheduler {
+  /** `SCHED_OTHER`, `SCHED_FIFO`, `SCHED_RR`, `SCHED_BATCH`, `SCHED_IDLE`, `SCHED_DEADLINE` */
+  policy: string;
+  /** From -20 to 19. */
+  nice?: number;
+  /** From 1 to 99, of `SCHED_FIFO` and `SCHED_RR`. */
+  priority?: number;
+  /** `SCHED_FLAG_…` */
+  flags?: string[];
+  /** Nanoseconds, of `SCHED_DEADLINE`; so are the other two. */
+  runtime?: Uint64;
+  deadline?: Uint64;
+  period?: Uint64;
+}
+
+/** See ioprio_set(2). */
+export interface IOPriority {
+  class: 'IOPRIO_CLASS_RT' | 'IOPRIO_CLASS_BE' | 'IOPRIO_CLASS_IDLE';
+  /** From 0 (highest) to 7. */
+  priority?: number;
+}
+
+/** Lists of processors such as `0-3,7`. */
+export interface CPUAffinity {
+  /** While the process is being started. */
+  initial?: string;
+  /** From when it is in the container's cgroup. */
+  final?: string;
 }
 
 /** A terminal's size in characters. */

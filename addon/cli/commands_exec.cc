@@ -61,7 +61,8 @@ void add_capability(Capabilities& sets, const std::string& name) {
 }
 
 /// The container's own process, changed by flags.
-Process process_by_flags(const Container& container, const Arguments& given) {
+Process process_by_flags(const Container& container, const Arguments& given,
+                         ProcessSource& source) {
   const auto words = given.positional();
   if (words.size() < 2) refuse("exec args cannot be empty: name a command, or use --process");
   Process process = container.spec().process.value_or(Process());
@@ -80,11 +81,27 @@ Process process_by_flags(const Container& container, const Arguments& given) {
   if (given.given(flag::no_new_privs)) process.no_new_privileges = given.is_set(flag::no_new_privs);
   if (given.given(flag::apparmor)) process.apparmor_profile = given.text(flag::apparmor);
   if (given.given(flag::process_label)) process.selinux_label = given.text(flag::process_label);
+  static constexpr std::pair<const Flag*, const char*> fields[] = {
+      {&flag::tty, "terminal"},
+      {&flag::cwd, "cwd"},
+      {&flag::additional_gids, "user.additionalGids"},
+      {&flag::user, "user"},
+      {&flag::env, "env"},
+      {&flag::cap, "capabilities"},
+      {&flag::no_new_privs, "noNewPrivileges"},
+      {&flag::apparmor, "apparmorProfile"},
+      {&flag::process_label, "selinuxLabel"},
+  };
+  for (const auto& [given_flag, field] : fields) {
+    if (given.given(*given_flag)) {
+      source.elsewhere.emplace_back(field, std::string("--") + given_flag->name);
+    }
+  }
   return process;
 }
 
 /// The process of --process FILE. Flags and words that it would override are refused, not ignored.
-Process process_by_file(const Arguments& given) {
+Process process_by_file(const Arguments& given, ProcessSource& source) {
   static constexpr std::array others = {
       &flag::cwd, &flag::user,         &flag::additional_gids, &flag::env,
       &flag::cap, &flag::no_new_privs, &flag::process_label,   &flag::apparmor};
@@ -99,7 +116,11 @@ Process process_by_file(const Arguments& given) {
            given.positional()[1] + "\"");
   }
   Process process = parse_process(read_file(AT_FDCWD, file), file);
-  if (given.is_set(flag::tty)) process.terminal = true;
+  source = {.document = file, .prefix = ""};
+  if (given.is_set(flag::tty)) {
+    process.terminal = true;
+    source.elsewhere.emplace_back("terminal", "--tty");
+  }
   return process;
 }
 
@@ -111,8 +132,8 @@ int exec(const Call& call) {
   check_console_socket(given);
   Container container = Container::open(call.runtime, call.id());
   ExecOptions options;
-  options.process =
-      given.given(flag::process) ? process_by_file(given) : process_by_flags(container, given);
+  options.process = given.given(flag::process) ? process_by_file(given, options.source)
+                                               : process_by_flags(container, given, options.source);
   options.sub_cgroup = given.texts(flag::cgroup);
   options.ignore_paused = given.is_set(flag::ignore_paused);
   options.pid_file = given.text(flag::pid_file);

@@ -150,13 +150,14 @@ class HalfMade {
   bool kept_ = false;
 };
 
-StateRecord make_record(const Bundle& bundle, const std::string& id, bool no_new_keyring) {
+StateRecord make_record(const Bundle& bundle, const std::string& id, uid_t owner,
+                        bool no_new_keyring) {
   StateRecord record;
   record.id = id;
   record.bundle = bundle.path;
   record.rootfs = rootfs_path(bundle);
   record.created = timestamp();
-  record.owner = geteuid();
+  record.owner = owner;
   record.oci_version = bundle.spec.oci_version;
   record.annotations.assign(bundle.spec.annotations.begin(), bundle.spec.annotations.end());
   const Hooks& hooks = bundle.spec.hooks;
@@ -192,26 +193,26 @@ PlanOptions plan_options(const std::string& id, const CreateOptions& options, co
   return result;
 }
 
-void set_oom_score_adj(pid_t pid, int value) {
+void set_oom_score_adj(pid_t pid, int value, const ProcessSource& source) {
   const std::string path = "/proc/" + std::to_string(pid) + "/oom_score_adj";
   const int error = write_kernel_file(AT_FDCWD, path.c_str(), std::to_string(value));
   if (error != 0) {
     throw Error(ErrorKind::system,
-                "config.json: process.oomScoreAdj: write " + std::to_string(value) + ": " +
+                source.place("oomScoreAdj") + ": write " + std::to_string(value) + ": " +
                     errno_text(error) +
                     (error == EACCES || error == EPERM
                          ? "; a value below the caller's own needs CAP_SYS_RESOURCE"
                          : ""))
         .with_errno(error, "write")
-        .with_path("process.oomScoreAdj");
+        .with_path("oomScoreAdj");
   }
 }
 
-void set_rlimits(pid_t pid, const std::vector<Rlimit>& limits) {
+void set_rlimits(pid_t pid, const std::vector<Rlimit>& limits, const ProcessSource& source) {
   for (std::size_t i = 0; i < limits.size(); ++i) {
     const rlimit limit{limits[i].soft, limits[i].hard};
     if (prlimit(pid, static_cast<__rlimit_resource>(limits[i].resource), &limit, nullptr) < 0) {
-      throw_errno("prlimit", "config.json: process.rlimits[" + std::to_string(i) + "]");
+      throw_errno("prlimit", source.place("rlimits[" + std::to_string(i) + "]"));
     }
   }
 }
@@ -284,16 +285,16 @@ void check_console(const Process& process, const Stdio& stdio, bool caller_takes
 }
 
 void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,
-                       const Process& process, const Host& host) {
+                       const Process& process, const ProcessSource& source, const Host& host) {
   const bool user_namespace = spec.has_namespace(NamespaceType::user);
   if ((plan.clone_flags() & CLONE_NEWUSER) != 0) {
     write_id_maps(init.pid(), spec.linux_.uid_mappings, spec.linux_.gid_mappings, host);
   }
   if (user_namespace) {
-    set_rlimits(init.pid(), process.rlimits);
+    set_rlimits(init.pid(), process.rlimits, source);
   }
   if (process.oom_score_adj.has_value()) {
-    set_oom_score_adj(init.pid(), *process.oom_score_adj);
+    set_oom_score_adj(init.pid(), *process.oom_score_adj, source);
   }
   if (has_wait(plan, wire::WaitTag::host_rights)) {
     init.answer(wire::WaitTag::host_rights);
@@ -433,6 +434,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   SeccompAgent agent(bundle.spec);
   const CgroupHost cgroups = find_cgroup_host();
   Host host = find_host(bundle.path, cgroups);
+  const ProcessSource source;
   complete_host(host, bundle.spec, *bundle.spec.process);
   const bool tolerate = tolerates_permission_errors(runtime, host);
   const std::string cgroup_path = cgroup_path_for(bundle.spec, id, cgroups);
@@ -466,15 +468,16 @@ Container Container::create(const Runtime& given, const std::string& id,
   owned.clear();
 
   // From here on init works off its plan; what the host still has to do runs beside it.
-  impl->record = make_record(bundle, id, options.no_new_keyring);
+  impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
   impl->record.pid = init.pid();
   impl->record.cgroup_path = cgroup.path();
-  grant_host_rights(init, plan, bundle.spec, *bundle.spec.process, host);
+  grant_host_rights(init, plan, bundle.spec, *bundle.spec.process, source, host);
   if (cgroup || !tolerate) {
     cgroup.apply(resources);
     cgroup.attach_device_filter(resources.devices, tolerate);
     delegate_cgroup(cgroup, bundle.spec, host);
   }
+  reset_affinity(init.pid());
   impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
   if (has_wait(plan, wire::WaitTag::hooks)) {
     while (init.next_wait() != wire::WaitTag::hooks) {
@@ -485,6 +488,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   impl->dir.write_config(bundle.config);
   impl->dir.write(impl->record);
+  set_scheduling(init, plan, *bundle.spec.process, source, !resources.cpu.cpus.empty());
   prepare_console(init, *bundle.spec.process, options.prepare_console);
   init.answer(wire::WaitTag::go);
   agent.serve(init, told_state(impl->record, Status::creating, init.pid()));

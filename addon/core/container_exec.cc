@@ -15,23 +15,34 @@
 namespace tare {
 namespace {
 
-/// What the process object leaves open is as in the container's own.
-void inherit_defaults(Process& process, const Process& own) {
-  if (!process.capabilities.has_value()) {
-    process.capabilities = own.capabilities;
-  }
-  if (process.apparmor_profile.empty()) {
-    process.apparmor_profile = own.apparmor_profile;
-  }
-  if (process.selinux_label.empty()) {
-    process.selinux_label = own.selinux_label;
-  }
-  if (process.rlimits.empty()) {
-    process.rlimits = own.rlimits;
-  }
-  if (!process.user.umask.has_value()) {
-    process.user.umask = own.user.umask;
-  }
+bool is_left_open(const std::string& text) { return text.empty(); }
+bool is_left_open(const std::vector<Rlimit>& limits) { return limits.empty(); }
+bool is_left_open(const CpuAffinity& affinity) {
+  return affinity.initial.empty() && affinity.final_.empty();
+}
+template <typename T>
+bool is_left_open(const std::optional<T>& value) {
+  return !value.has_value();
+}
+
+/// What the process object leaves open is as in the container's own, whose config.json then is what
+/// messages are to name.
+void inherit_defaults(Process& process, const Process& own, ProcessSource& source) {
+  const ProcessSource config;
+  const auto inherit = [&](auto& value, const auto& own_value, const char* field) {
+    if (is_left_open(value) && !is_left_open(own_value)) {
+      value = own_value;
+      source.elsewhere.emplace_back(field, config.place(field));
+    }
+  };
+  inherit(process.capabilities, own.capabilities, "capabilities");
+  inherit(process.apparmor_profile, own.apparmor_profile, "apparmorProfile");
+  inherit(process.selinux_label, own.selinux_label, "selinuxLabel");
+  inherit(process.rlimits, own.rlimits, "rlimits");
+  inherit(process.user.umask, own.user.umask, "user.umask");
+  inherit(process.scheduler, own.scheduler, "scheduler");
+  inherit(process.io_priority, own.io_priority, "ioPriority");
+  inherit(process.exec_cpu_affinity, own.exec_cpu_affinity, "execCPUAffinity");
 }
 
 /// A container's init and its cgroup as exec meets them.
@@ -148,6 +159,20 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
   return spawn(plan, options);
 }
 
+/// Where the config is silent, a process may run wherever the container's may: not only where the
+/// caller may.
+template <typename Spawn>
+InitProcess spawn_on_processors(const CpuAffinity& affinity, const ProcessSource& source,
+                                const Spawn& spawn) {
+  if (!is_left_open(affinity)) {
+    const ThreadAffinity bound(affinity.initial, source.place("execCPUAffinity.initial"));
+    return spawn();
+  }
+  InitProcess init = spawn();
+  reset_affinity(init.pid());
+  return init;
+}
+
 }  // namespace
 
 StartedProcess Container::exec(const ExecOptions& given) {
@@ -155,8 +180,9 @@ StartedProcess Container::exec(const ExecOptions& given) {
   Target target = open_target(impl_->record, given.ignore_paused);
   const Spec& config = spec();
   Process process = given.process;
-  inherit_defaults(process, *config.process);
-  validate_process(process, config, "process");
+  ProcessSource source = given.source;
+  inherit_defaults(process, *config.process, source);
+  validate_process(process, config, source);
   check_console(process, given.stdio, given.allow_terminal_without_socket);
   const Fd console_socket = given.stdio.console_socket.empty()
                                 ? Fd()
@@ -166,7 +192,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
                               : connect_fd_socket(given.stdio.pidfd_socket, "--pidfd-socket");
 
   Host host = find_host(impl_->record.bundle, target.cgroups);
-  check_labels(host, process, "");
+  check_labels(host, process, source, "");
   host.seccomp = container_filter(config, impl_->runtime);
   SeccompAgent agent(config);
   ExecPlanOptions options;
@@ -174,6 +200,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
   options.no_new_keyring = given.no_new_keyring || impl_->record.no_new_keyring;
   options.preserve_fds = static_cast<std::uint32_t>(given.stdio.preserved.size());
   options.extra_env = given.extra_env;
+  options.source = source;
   // Otherwise the namespace's root is the container's, wherever its init has gone by chroot(2)
   // since.
   options.pass_root =
@@ -188,9 +215,11 @@ StartedProcess Container::exec(const ExecOptions& given) {
   spawn_options.preserved = given.stdio.preserved;
   spawn_options.cgroup = target.cgroup.fd();
   spawn_options.passed = open_passed(plan, nullptr, target.pidfd.get(), target.root.get(), owned);
-  InitProcess init =
-      spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
-  grant_host_rights(init, plan, config, process, host);
+  InitProcess init = spawn_on_processors(process.exec_cpu_affinity, source, [&] {
+    return spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
+  });
+  grant_host_rights(init, plan, config, process, source, host);
+  set_scheduling(init, plan, process, source, !config.linux_.resources.cpu.cpus.empty());
   prepare_console(init, process, given.prepare_console);
   if (has_wait(plan, wire::WaitTag::go)) {
     init.answer(wire::WaitTag::go);

@@ -100,7 +100,26 @@ bool has_wait(const Plan& plan, wire::WaitTag tag);
 /// Does for a just spawned init what needs the host's own rights: id maps, limits, oom_score_adj.
 /// Answers the wait for it if `plan` has one.
 void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,
-                       const Process& process, const Host& host);
+                       const Process& process, const ProcessSource& source, const Host& host);
+/// Waits for init where it is to be scheduled in some way, and sees to that. After the cgroup's
+/// limits: SCHED_DEADLINE does not go with less than all processors.
+void set_scheduling(InitProcess& init, const Plan& plan, const Process& process,
+                    const ProcessSource& source, bool has_cpuset);
+/// Lets a container's process run on all processors of its cgroup, whatever the caller is bound to.
+/// The mask has more processors than there are: cpuset may get others later.
+void reset_affinity(pid_t pid);
+/// Binds the calling thread, and what it spawns, to a list of processors for the time of a scope;
+/// to none where the list is empty. `place` is how messages call it.
+class ThreadAffinity {
+ public:
+  ThreadAffinity(const std::string& processors, const std::string& place);
+  ~ThreadAffinity();
+  ThreadAffinity(const ThreadAffinity&) = delete;
+  ThreadAffinity& operator=(const ThreadAffinity&) = delete;
+
+ private:
+  std::string before_;  ///< the mask that the thread had
+};
 /// Refuses terminal and console socket that do not fit together.
 void check_console(const Process& process, const Stdio& stdio, bool caller_takes_console);
 /// Has `prepare` see to the pty, if the process has one, before the answer to the last wait lets

@@ -59,8 +59,9 @@ std::uint64_t find_inner_namespaces(const Spec& spec) {
   return inner;
 }
 
-[[noreturn]] void refuse(const std::string& path, const std::string& message) {
-  throw Error(ErrorKind::unsupported, "config.json: " + path + ": " + message).with_path(path);
+[[noreturn]] void refuse(const std::string& place, const std::string& message) {
+  throw Error(ErrorKind::unsupported, place + ": " + message)
+      .with_path(place.substr(place.find(": ") + 2));
 }
 
 }  // namespace
@@ -69,17 +70,18 @@ Host find_host(const std::string& bundle, const CgroupHost& cgroups) {
   Host host;
   host.bundle = bundle;
   host.euid = geteuid();
-  host.egid = getegid();
   host.rootless = host.euid != 0;
+  host.egid = host.rootless ? getegid() : 0;
   host.cgroup_unified = cgroups.mode == CgroupMode::unified;
   return host;
 }
 
-void check_labels(Host& host, const Process& process, const std::string& mount_label) {
+void check_labels(Host& host, const Process& process, const ProcessSource& source,
+                  const std::string& mount_label) {
   if (!process.apparmor_profile.empty()) {
     host.has_apparmor = has_apparmor();
     if (!host.has_apparmor) {
-      refuse("process.apparmorProfile",
+      refuse(source.place("apparmorProfile"),
              "AppArmor is not enabled in this kernel; remove the profile, or boot with apparmor=1 "
              "security=apparmor");
     }
@@ -87,14 +89,15 @@ void check_labels(Host& host, const Process& process, const std::string& mount_l
   if (!process.selinux_label.empty() || !mount_label.empty()) {
     host.has_selinux = has_selinux();
     if (!host.has_selinux) {
-      refuse(process.selinux_label.empty() ? "linux.mountLabel" : "process.selinuxLabel",
+      refuse(process.selinux_label.empty() ? "config.json: linux.mountLabel"
+                                           : source.place("selinuxLabel"),
              "SELinux is not enabled in this kernel; remove the label, or boot with selinux=1");
     }
   }
 }
 
 void complete_host(Host& host, const Spec& spec, const Process& process) {
-  check_labels(host, process, spec.linux_.mount_label);
+  check_labels(host, process, {}, spec.linux_.mount_label);
   host.in_user_namespace = host.rootless || in_user_namespace();
   host.inner_namespaces = find_inner_namespaces(spec);
 }

@@ -13,7 +13,8 @@ namespace tare {
 Host find_host(const std::string& bundle, const CgroupHost& cgroups);
 /// Whether the security modules that labels ask for are there. Refuses labels that this kernel
 /// cannot honour (`unsupported`).
-void check_labels(Host& host, const Process& process, const std::string& mount_label);
+void check_labels(Host& host, const Process& process, const ProcessSource& source,
+                  const std::string& mount_label);
 /// check_labels, and what making a container depends on: user namespace, joined namespaces.
 void complete_host(Host& host, const Spec& spec, const Process& process);
 /// Whether permission errors of cgroups are to be borne.

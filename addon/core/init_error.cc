@@ -112,11 +112,23 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   if (op.code == OpCode::rlimit && errnum == EPERM) {
     return "; raising a hard limit needs CAP_SYS_RESOURCE";
   }
+  if (op.code == OpCode::cpu_affinity && errnum == EINVAL) {
+    return "; none of these processors is online and in the container's cgroup";
+  }
   if (op.code == OpCode::identity && errnum == EINVAL) {
     return "; the id has no mapping in the container's user namespace";
   }
   // Where AppArmor restricts them, a user namespace is made all the same, and grants nothing.
   return (plan.clone_flags() & CLONE_NEWUSER) != 0 ? user_namespace_remedy(errnum) : std::string();
+}
+
+/// An op's origin is a path in config.json, or says itself where it is from.
+std::string place_of(std::string_view origin) {
+  if (origin.empty()) {
+    return {};
+  }
+  const bool elsewhere = origin.starts_with('-') || origin.find(": ") != std::string_view::npos;
+  return (elsewhere ? "" : "config.json: ") + std::string(origin) + ": ";
 }
 
 }  // namespace
@@ -135,10 +147,7 @@ Error init_error(const Plan& plan, std::uint32_t index, int errnum, Step step, c
   const std::string what = plan.describe(index);
   const std::string_view origin = plan.text(op.origin);
   const Doing doing(what);
-  std::string message;
-  if (!origin.empty() && origin.find(' ') == std::string_view::npos) {
-    message = "config.json: " + std::string(origin) + ": ";
-  }
+  std::string message = place_of(origin);
   message += reason(errnum, step);
   if (detail != nullptr && detail[0] != '\0') {
     std::string more = detail;
@@ -148,7 +157,10 @@ Error init_error(const Plan& plan, std::uint32_t index, int errnum, Step step, c
     message += " (" + more + ")";
   }
   message += remedy(plan, op, errnum, step);
-  return Error(ErrorKind::system, message).with_errno(errnum, step_name(step)).with_path(origin);
+  const std::size_t document = origin.find(": ");
+  return Error(ErrorKind::system, message)
+      .with_errno(errnum, step_name(step))
+      .with_path(document == std::string_view::npos ? origin : origin.substr(document + 2));
 }
 
 }  // namespace tare

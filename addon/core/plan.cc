@@ -9,8 +9,14 @@
 #include "plan_builder.h"
 
 namespace tare {
+namespace {
 
-PlanBuilder::PlanBuilder(const Spec& spec, const Host& host) : spec_(spec), host_(host) {
+constexpr std::string_view config_prefix = "config.json: ";
+
+}  // namespace
+
+PlanBuilder::PlanBuilder(const Spec& spec, const Host& host, ProcessSource source)
+    : spec_(spec), host_(host), source_(std::move(source)) {
   plan_.strings_.push_back('\0');
   plan_.ops_.reserve(64);
 }
@@ -21,6 +27,14 @@ wire::Op& PlanBuilder::add(wire::OpCode code, std::string_view origin) {
   op.origin = text(origin);
   plan_.ops_.push_back(op);
   return plan_.ops_.back();
+}
+
+std::string PlanBuilder::process_origin(std::string_view field) const {
+  if (source_.elsewhere.empty() && config_prefix.starts_with(source_.document)) {
+    return source_.prefix + std::string(field);
+  }
+  std::string place = source_.place(field);
+  return place.starts_with(config_prefix) ? place.substr(config_prefix.size()) : place;
 }
 
 std::uint32_t PlanBuilder::text(std::string_view value) {
@@ -109,21 +123,23 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   add_hidden_paths(builder);
 
   add_home_directory(builder, process);
-  add_credentials(builder, process, "process.");
+  add_scheduling(builder, process);
+  add_credentials(builder, process);
   add_program(builder, process, options.extra_env,
-              options.start_gate ? Before::start_gate : Before::host, "process.");
+              options.start_gate ? Before::start_gate : Before::host);
   return builder.take();
 }
 
 Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
                     const ExecPlanOptions& options) {
-  PlanBuilder builder(spec, host);
+  PlanBuilder builder(spec, host, options.source);
   builder.preserved_fds(options.preserve_fds);
 
   const bool in_user_namespace = spec.has_namespace(NamespaceType::user);
   add_user_namespace_entry(
       builder, in_user_namespace && (!process.rlimits.empty() || process.oom_score_adj.has_value()),
       true);
+  add_cpu_affinity(builder, process);
   add_joined_namespaces(builder, namespace_flags(spec));
   add_session(builder, !options.no_new_keyring, options.id);
   add_container_root(builder, options.pass_root);
@@ -136,11 +152,11 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   }
 
   add_home_directory(builder, process);
-  add_credentials(builder, process, "process.");
+  add_scheduling(builder, process);
+  add_credentials(builder, process);
   // To wake each other costs host and init more than all of this.
   const bool host_acts = process.terminal || process.oom_score_adj.has_value();
-  add_program(builder, process, options.extra_env, host_acts ? Before::host : Before::nothing,
-              "process.");
+  add_program(builder, process, options.extra_env, host_acts ? Before::host : Before::nothing);
   return builder.take();
 }
 
@@ -172,7 +188,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
     if (hook.env.empty()) {
       add_home_directory(builder, process);
     }
-    add_credentials(builder, process, "process.");
+    add_credentials(builder, process);
   } else {
     // A hook's path is one of the host's, as init still sees it.
     if (pass_root) {

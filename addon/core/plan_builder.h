@@ -15,10 +15,13 @@ namespace tare {
 
 class PlanBuilder {
  public:
-  PlanBuilder(const Spec& spec, const Host& host);
+  /// `source`: where the process is from that is to be started.
+  PlanBuilder(const Spec& spec, const Host& host, ProcessSource source = {});
 
   const Spec& spec() const { return spec_; }
   const Host& host() const { return host_; }
+  /// The origin of an op that sees to that field of the process ("user.uid").
+  std::string process_origin(std::string_view field) const;
 
   /// Appends an op. The reference is good until the next one is added.
   wire::Op& add(wire::OpCode code, std::string_view origin = {});
@@ -41,6 +44,7 @@ class PlanBuilder {
  private:
   const Spec& spec_;
   const Host& host_;
+  ProcessSource source_;
   Plan plan_;
   std::unordered_map<std::string, std::uint32_t> offsets_;
 };
@@ -97,7 +101,10 @@ bool has_listener(const PlanBuilder& builder);
 void add_names_and_sysctls(PlanBuilder& builder);
 void add_labels(PlanBuilder& builder, const Process& process);
 void add_home_directory(PlanBuilder& builder, const Process& process);
-void add_credentials(PlanBuilder& builder, const Process& process, const std::string& origin);
+void add_cpu_affinity(PlanBuilder& builder, const Process& process);
+void add_credentials(PlanBuilder& builder, const Process& process);
+/// A wait for the host, where the process is to be scheduled in some way.
+void add_scheduling(PlanBuilder& builder, const Process& process);
 void add_working_directory_itself(PlanBuilder& builder, const Process& process);
 /// What comes between a process that is all set up and its program.
 enum class Before : std::uint8_t {
@@ -106,8 +113,7 @@ enum class Before : std::uint8_t {
   start_gate,  ///< that, and then `start`
 };
 void add_program(PlanBuilder& builder, const Process& process,
-                 const std::vector<std::string>& extra_env, Before before,
-                 const std::string& origin);
+                 const std::vector<std::string>& extra_env, Before before);
 /// The program of a hook: hook.path with the arguments and environment of `process`, `in_container`
 /// under the container's filter and with its user's HOME.
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,

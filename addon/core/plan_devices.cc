@@ -131,7 +131,7 @@ void add_devices(PlanBuilder& builder) {
 
 void add_console(PlanBuilder& builder, const Process& process, bool bind) {
   const std::uint32_t ptmx = builder.text("/dev/pts/ptmx");
-  wire::Op& op = builder.add(OpCode::console, "process.terminal");
+  wire::Op& op = builder.add(OpCode::console, builder.process_origin("terminal"));
   op.str[1] = ptmx;
   if (process.console_size.has_value()) {
     op.a = process.console_size->height;

@@ -49,6 +49,7 @@ constexpr auto op_names = std::to_array<const char*>({
     "sysctl",
     "proc_write",
     "rlimit",
+    "cpu_affinity",
     "umask",
     "working_directory",
     "home_directory",
@@ -119,6 +120,7 @@ constexpr auto step_names = std::to_array<const char*>({
     "readlinkat",
     "socket",
     "clone3",
+    "sched_setaffinity",
     "",
     "",
     "",
@@ -186,6 +188,8 @@ const char* wait_name(std::uint64_t tag) {
       return "wait for the host: id maps, and limits that a user namespace's root may not set";
     case wire::WaitTag::hooks:
       return "wait for the host: createRuntime and createContainer hooks";
+    case wire::WaitTag::scheduling:
+      return "wait for the host: scheduling policy, I/O priority";
     case wire::WaitTag::go:
       return "wait for the host: device filter, state";
     case wire::WaitTag::listener:
@@ -327,6 +331,20 @@ class Printer {
     }
   }
 
+  /// Hexadecimal, the highest byte first.
+  std::string processor_mask(const Op& op) const {
+    constexpr const char* digits = "0123456789abcdef";
+    std::string text;
+    for (std::uint32_t i = op.n; i > 0; --i) {
+      const auto byte = static_cast<unsigned char>(plan_.text(op.str[0])[i - 1]);
+      if (byte != 0 || !text.empty()) {
+        text += digits[byte >> 4];
+        text += digits[byte & 15];
+      }
+    }
+    return "0x" + text;
+  }
+
   std::string describe_identity(const Op& op) const {
     std::string text = "setuid " + std::to_string(op.a) + ", setgid " + std::to_string(op.b);
     for (std::uint32_t i = 0; i < op.n; ++i) {
@@ -374,6 +392,8 @@ class Printer {
       case OpCode::rlimit:
         return "prlimit " + std::to_string(op.a) + " " + std::to_string(op.b) + ":" +
                std::to_string(op.c);
+      case OpCode::cpu_affinity:
+        return "taskset " + processor_mask(op);
       case OpCode::umask:
         return "umask " + octal(op.a);
       case OpCode::working_directory:

@@ -81,11 +81,11 @@ bool proc_handle_needed(const Spec& spec, const Process& process) {
 void add_labels(PlanBuilder& builder, const Process& process) {
   if (!process.apparmor_profile.empty()) {
     add_value(builder, OpCode::proc_write, "self/attr/apparmor/exec",
-              "exec " + process.apparmor_profile, "process.apparmorProfile");
+              "exec " + process.apparmor_profile, builder.process_origin("apparmorProfile"));
   }
   if (!process.selinux_label.empty()) {
     add_value(builder, OpCode::proc_write, "self/attr/exec", process.selinux_label,
-              "process.selinuxLabel");
+              builder.process_origin("selinuxLabel"));
   }
 }
 
@@ -112,41 +112,41 @@ void add_seccomp(PlanBuilder& builder, bool with_listener) {
   op.a = filter.flags;
 }
 
-void add_rlimits(PlanBuilder& builder, const Process& process, const std::string& origin) {
+void add_rlimits(PlanBuilder& builder, const Process& process) {
   // In a user namespace the host sets them (WaitTag::host_rights): raising a hard limit is not its
   // root's right.
   if (builder.spec().has_namespace(NamespaceType::user)) {
     return;
   }
   for (std::size_t i = 0; i < process.rlimits.size(); ++i) {
-    wire::Op& op = builder.add(OpCode::rlimit, origin + "rlimits[" + std::to_string(i) + "]");
+    wire::Op& op =
+        builder.add(OpCode::rlimit, builder.process_origin("rlimits[" + std::to_string(i) + "]"));
     op.a = static_cast<std::uint64_t>(process.rlimits[i].resource);
     op.b = process.rlimits[i].soft;
     op.c = process.rlimits[i].hard;
   }
 }
 
-void add_working_directory(PlanBuilder& builder, const Process& process, const std::string& origin,
-                           bool may_be_refused) {
+void add_working_directory(PlanBuilder& builder, const Process& process, bool may_be_refused) {
   const std::uint32_t path = builder.text(process.cwd);
-  wire::Op& op = builder.add(OpCode::working_directory, origin + "cwd");
+  wire::Op& op = builder.add(OpCode::working_directory, builder.process_origin("cwd"));
   op.str[0] = path;
   op.flags = may_be_refused ? wire::op_optional : 0;
 }
 
-void add_identity(PlanBuilder& builder, const Process& process, const std::string& origin) {
+void add_identity(PlanBuilder& builder, const Process& process) {
   const User& user = process.user;
   std::string gids(reinterpret_cast<const char*>(user.additional_gids.data()),
                    user.additional_gids.size() * sizeof(std::uint32_t));
   if (builder.host().rootless && !user.additional_gids.empty()) {
-    throw Error(ErrorKind::unsupported,
-                origin +
-                    "user.additionalGids: cannot set any additional groups in a rootless "
-                    "container; remove them")
-        .with_path(origin + "user.additionalGids");
+    const std::string place = builder.process_origin("user.additionalGids");
+    throw Error(ErrorKind::unsupported, place +
+                                            ": cannot set any additional groups in a rootless "
+                                            "container; remove them")
+        .with_path(place);
   }
   const std::uint32_t text = builder.blob(gids);
-  wire::Op& op = builder.add(OpCode::identity, origin + "user");
+  wire::Op& op = builder.add(OpCode::identity, builder.process_origin("user"));
   op.a = user.uid;
   op.b = user.gid;
   op.str[0] = text;
@@ -179,24 +179,45 @@ void add_exec(PlanBuilder& builder, const std::vector<std::string>& args,
 
 void add_home_directory(PlanBuilder& builder, const Process& process) {
   if (!has_home(process.env)) {
-    builder.add(OpCode::home_directory, "process.env").a = process.user.uid;
+    builder.add(OpCode::home_directory, builder.process_origin("env")).a = process.user.uid;
   }
 }
 
-void add_credentials(PlanBuilder& builder, const Process& process, const std::string& origin) {
+void add_cpu_affinity(PlanBuilder& builder, const Process& process) {
+  const std::string& processors = process.exec_cpu_affinity.final_;
+  if (processors.empty()) {
+    return;
+  }
+  const std::string mask = *number_mask(processors, processor_limit);
+  const std::uint32_t offset = builder.blob(mask);
+  wire::Op& op = builder.add(OpCode::cpu_affinity, builder.process_origin("execCPUAffinity.final"));
+  op.str[0] = offset;
+  op.n = static_cast<std::uint32_t>(mask.size());
+}
+
+// While init may still read from the host, which has to have set the cgroup's limits by then, and
+// before a seccomp filter could forbid it.
+void add_scheduling(PlanBuilder& builder, const Process& process) {
+  if (process.scheduler || process.io_priority) {
+    builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::scheduling);
+  }
+}
+
+void add_credentials(PlanBuilder& builder, const Process& process) {
   add_labels(builder, process);
   builder.add(OpCode::close_fds);
   if (process.no_new_privileges) {
-    builder.add(OpCode::no_new_privileges, origin + "noNewPrivileges");
+    builder.add(OpCode::no_new_privileges, builder.process_origin("noNewPrivileges"));
   }
-  add_rlimits(builder, process, origin);
+  add_rlimits(builder, process);
   const Capabilities capabilities = process.capabilities.value_or(Capabilities{});
-  builder.add(OpCode::bounding_set, origin + "capabilities.bounding").a = capabilities.bounding;
+  builder.add(OpCode::bounding_set, builder.process_origin("capabilities.bounding")).a =
+      capabilities.bounding;
   // The directory may be one that only root, or only the user, can enter: both are tried.
-  add_working_directory(builder, process, origin, true);
+  add_working_directory(builder, process, true);
   builder.add(OpCode::keep_caps);
-  add_identity(builder, process, origin);
-  wire::Op& op = builder.add(OpCode::capabilities, origin + "capabilities");
+  add_identity(builder, process);
+  wire::Op& op = builder.add(OpCode::capabilities, builder.process_origin("capabilities"));
   op.a = capabilities.effective;
   op.b = capabilities.permitted;
   if (!builder.host().seccomp.program.empty() && !process.no_new_privileges) {
@@ -207,17 +228,17 @@ void add_credentials(PlanBuilder& builder, const Process& process, const std::st
   }
   op.c = capabilities.inheritable;
   op.d = capabilities.ambient;
-  builder.add(OpCode::umask, origin + "user.umask").a = process.user.umask.value_or(0022);
-  add_working_directory(builder, process, origin, false);
+  builder.add(OpCode::umask, builder.process_origin("user.umask")).a =
+      process.user.umask.value_or(0022);
+  add_working_directory(builder, process, false);
 }
 
 void add_program(PlanBuilder& builder, const Process& process,
-                 const std::vector<std::string>& extra_env, Before before,
-                 const std::string& origin) {
+                 const std::vector<std::string>& extra_env, Before before) {
   const std::uint32_t name = builder.text(process.args.front());
   const std::uint32_t search = builder.text(search_path(process));
   {
-    wire::Op& op = builder.add(OpCode::find_program, origin + "args");
+    wire::Op& op = builder.add(OpCode::find_program, builder.process_origin("args"));
     op.str[0] = name;
     op.str[1] = search;
   }
@@ -242,7 +263,7 @@ void add_program(PlanBuilder& builder, const Process& process,
   if (add_home) {
     std::erase(env, "HOME=");
   }
-  add_exec(builder, process.args, env, origin + "args", add_home);
+  add_exec(builder, process.args, env, builder.process_origin("args"), add_home);
 }
 
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,

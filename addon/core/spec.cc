@@ -166,9 +166,9 @@ constexpr Field<Process> process_fields[] = {
     {"apparmorProfile", read_member<&Process::apparmor_profile>},
     {"oomScoreAdj", read_member<&Process::oom_score_adj>},
     {"selinuxLabel", read_member<&Process::selinux_label>},
-    {"scheduler", not_implemented<Process>},
-    {"ioPriority", not_implemented<Process>},
-    {"execCPUAffinity", not_implemented<Process>},
+    {"scheduler", read_member<&Process::scheduler>},
+    {"ioPriority", read_member<&Process::io_priority>},
+    {"execCPUAffinity", read_member<&Process::exec_cpu_affinity>},
 };
 
 /// Engines of old wrote relative destinations; the spec has them mean "relative to /".
@@ -252,6 +252,16 @@ const Namespace* Spec::find_namespace(NamespaceType type) const noexcept {
     }
   }
   return nullptr;
+}
+
+std::string ProcessSource::place(std::string_view field) const {
+  for (const auto& [name, other] : elsewhere) {
+    const std::string_view rest = field.substr(std::min(name.size(), field.size()));
+    if (field.starts_with(name) && (rest.empty() || rest[0] == '.' || rest[0] == '[')) {
+      return other.starts_with('-') ? other : other + std::string(rest);
+    }
+  }
+  return document + ": " + prefix + std::string(field);
 }
 
 std::vector<std::string> hook_names() {

@@ -14,6 +14,9 @@ namespace tare {
 void read(Linux& target, const json::Value& value);
 void read(Resources& resources, const json::Value& value);
 void read(Seccomp& seccomp, const json::Value& value);
+void read(Scheduler& scheduler, const json::Value& value);
+void read(IoPriority& priority, const json::Value& value);
+void read(CpuAffinity& affinity, const json::Value& value);
 
 /// Every "RLIMIT_…" name that the parser knows.
 std::vector<std::string_view> rlimit_names();

@@ -115,9 +115,9 @@ void check_hooks(const Spec& spec, Problems& problems) {
   }
 }
 
-[[noreturn]] void throw_problem(const Problem& problem, const std::string& name) {
+[[noreturn]] void throw_problem(const Problem& problem, const std::string& place) {
   Error error(problem.unsupported ? ErrorKind::unsupported : ErrorKind::invalid_config,
-              name + ": " + problem.path + ": " + problem.message);
+              place + ": " + problem.message);
   error.with_path(problem.path);
   throw error;
 }
@@ -183,14 +183,14 @@ std::vector<Problem> find_process_problems(const Process& process, const Spec& s
 void validate(const Spec& spec, const std::string& name) {
   const std::vector<Problem> problems = find_problems(spec);
   if (!problems.empty()) {
-    throw_problem(problems.front(), name);
+    throw_problem(problems.front(), name + ": " + problems.front().path);
   }
 }
 
-void validate_process(const Process& process, const Spec& spec, const std::string& name) {
+void validate_process(const Process& process, const Spec& spec, const ProcessSource& source) {
   const std::vector<Problem> problems = find_process_problems(process, spec);
   if (!problems.empty()) {
-    throw_problem(problems.front(), name);
+    throw_problem(problems.front(), source.place(problems.front().path));
   }
 }
 

@@ -146,6 +146,7 @@ void check_process(const Process& process, const Spec& spec, const std::string& 
                  std::to_string(*process.oom_score_adj) + " is not within -1000 to 1000");
   }
   check_label(process.selinux_label, prefix + "selinuxLabel", problems);
+  check_scheduling(process, prefix, problems);
 }
 
 }  // namespace tare

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <charconv>
 #include <optional>
+#include <tuple>
 
 #include "validate_sections.h"
 
@@ -57,39 +57,6 @@ void check_memory(const MemoryResources& memory, Problems& problems) {
   }
 }
 
-/// "0-3,7": numbers and ranges with commas between them.
-bool is_number_list(std::string_view list) {
-  const auto take_number = [&list]() -> std::optional<std::uint32_t> {
-    std::uint32_t number = 0;
-    const auto [end, error] = std::from_chars(list.data(), list.data() + list.size(), number);
-    if (error != std::errc{}) {
-      return std::nullopt;
-    }
-    list.remove_prefix(static_cast<std::size_t>(end - list.data()));
-    return number;
-  };
-  for (;;) {
-    const std::optional<std::uint32_t> first = take_number();
-    if (!first) {
-      return false;
-    }
-    if (list.starts_with('-')) {
-      list.remove_prefix(1);
-      const std::optional<std::uint32_t> last = take_number();
-      if (!last || *last < *first) {
-        return false;
-      }
-    }
-    if (list.empty()) {
-      return true;
-    }
-    if (list.front() != ',') {
-      return false;
-    }
-    list.remove_prefix(1);
-  }
-}
-
 void check_cpu(const CpuResources& cpu, Problems& problems) {
   const std::string section = "linux.resources.cpu.";
   // What the kernel takes for cpu.max, in microseconds.
@@ -113,10 +80,10 @@ void check_cpu(const CpuResources& cpu, Problems& problems) {
   if (cpu.idle && (*cpu.idle < 0 || *cpu.idle > 1)) {
     problems.add(section + "idle", std::to_string(*cpu.idle) + " is neither 0 nor 1");
   }
-  const std::pair<const char*, const std::string*> lists[] = {{"cpus", &cpu.cpus},
-                                                              {"mems", &cpu.mems}};
-  for (const auto& [name, list] : lists) {
-    if (!list->empty() && !is_number_list(*list)) {
+  const std::tuple<const char*, const std::string*, std::uint32_t> lists[] = {
+      {"cpus", &cpu.cpus, processor_limit}, {"mems", &cpu.mems, memory_node_limit}};
+  for (const auto& [name, list, limit] : lists) {
+    if (!list->empty() && !number_mask(*list, limit)) {
       problems.add(section + name,
                    quoted(*list) + " is no list of numbers and ranges such as \"0-3,7\"");
     }

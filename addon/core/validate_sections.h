@@ -45,6 +45,8 @@ bool is_mapped(const std::vector<IdMapping>& mappings, std::uint32_t id);
 
 void check_process(const Process& process, const Spec& spec, const std::string& prefix,
                    Problems& problems);
+/// scheduler, ioPriority, execCPUAffinity.
+void check_scheduling(const Process& process, const std::string& prefix, Problems& problems);
 void check_mounts(const Spec& spec, Problems& problems);
 void check_linux(const Spec& spec, Problems& problems);
 void check_sysctl(const Spec& spec, Problems& problems);

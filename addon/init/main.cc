@@ -113,6 +113,9 @@ Outcome execute_process_op(std::uint32_t index, const Op& op) {
       return do_proc_write(context, op);
     case OpCode::rlimit:
       return do_rlimit(op);
+    case OpCode::cpu_affinity:
+      return check(sys::run(__NR_sched_setaffinity, 0, op.n, context.text(op, 0)),
+                   Step::sched_setaffinity);
     case OpCode::umask:
       sys::run(__NR_umask, op.a);
       return ok;

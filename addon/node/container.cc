@@ -64,6 +64,7 @@ Process complete(const ExecRequest& request, const Spec& spec) {
 StartedProcess exec_in(Handle& handle, ExecRequest& request) {
   Handle::Use container(handle);
   request.options.process = complete(request, container->spec());
+  request.options.source = {.document = "process", .prefix = ""};
   return container->exec(request.options);
 }
 

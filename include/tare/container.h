@@ -94,6 +94,7 @@ struct StartedProcess {
 struct ExecOptions {
   /// The process to run; its capabilities, label and so on default to the container's where empty.
   Process process;
+  ProcessSource source;                 ///< of it, for messages
   std::vector<std::string> sub_cgroup;  ///< `--cgroup` as given
   bool ignore_paused = false;
   std::string pid_file;

@@ -24,7 +24,7 @@ struct Host {
   bool in_user_namespace =
       false;  ///< the caller's user namespace is not the initial one: mknod(2) is not its right
   uid_t euid = 0;
-  gid_t egid = 0;
+  gid_t egid = 0;              ///< of a rootless caller, else 0
   bool cgroup_unified = true;  ///< /sys/fs/cgroup is a cgroup2 file system
   std::string cgroup_dir;      ///< absolute directory of the container's cgroup; empty: none
   bool has_apparmor = false;   ///< /sys/kernel/security/apparmor, or its procfs attr, exists
@@ -50,6 +50,7 @@ struct ExecPlanOptions {
   std::string id;
   std::uint32_t preserve_fds = 0;
   bool no_new_keyring = false;
+  ProcessSource source;    ///< of the process
   bool pass_root = false;  ///< the host can open the root of the container's init, and passes it
   std::vector<std::string> extra_env;
 };

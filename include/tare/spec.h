@@ -56,6 +56,29 @@ struct Rlimit {
   std::uint64_t hard = 0;
 };
 
+/// sched_setattr(2) for the process. `runtime`, `deadline` and `period` are SCHED_DEADLINE's, in
+/// nanoseconds.
+struct Scheduler {
+  int policy = 0;  ///< SCHED_* of sched(7)
+  std::int32_t nice = 0;
+  std::int32_t priority = 0;  ///< of SCHED_FIFO and SCHED_RR
+  std::uint64_t flags = 0;    ///< SCHED_FLAG_*
+  std::uint64_t runtime = 0;
+  std::uint64_t deadline = 0;
+  std::uint64_t period = 0;
+};
+
+struct IoPriority {
+  int io_class = 0;           ///< IOPRIO_CLASS_* of ioprio_set(2)
+  std::int32_t priority = 0;  ///< 0 (highest) to 7
+};
+
+/// The processors of a process that is executed in a running container; lists as in `number_mask`.
+struct CpuAffinity {
+  std::string initial;  ///< while it is being started
+  std::string final_;   ///< from when it is in the container's cgroup
+};
+
 struct Process {
   bool terminal = false;
   std::optional<Box> console_size;
@@ -69,9 +92,24 @@ struct Process {
   std::string apparmor_profile;
   std::optional<int> oom_score_adj;
   std::string selinux_label;
+  std::optional<Scheduler> scheduler;
+  std::optional<IoPriority> io_priority;
+  CpuAffinity exec_cpu_affinity;
   /// What `parse_process` left out and the caller must log, each as "PATH: sentence" (the spec's
   /// "Warnings").
   std::vector<std::string> warnings;
+};
+
+/// Where the fields of a process object are from, for messages about them.
+struct ProcessSource {
+  std::string document = "config.json";
+  std::string prefix = "process.";  ///< of the fields in the document
+  /// Fields that are not from there, "user" for all below it: what they are called, "--user".
+  std::vector<std::pair<std::string, std::string>> elsewhere{};
+
+  /// How messages call a field such as "user.uid": "config.json: process.user.uid",
+  /// "process.json: user.uid", "--user".
+  std::string place(std::string_view field) const;
 };
 
 struct Root {
@@ -299,6 +337,19 @@ std::vector<std::string> hook_names();
 std::optional<int> rlimit_number(std::string_view name);
 /// "RLIMIT_NOFILE"; null for a number without a name.
 const char* rlimit_name(int resource) noexcept;
+
+/// "SCHED_FIFO"; null for a number without a name.
+const char* scheduling_policy_name(int policy) noexcept;
+
+/// The numbers of a list such as "0-3,7" (see cpuset(7), "List format") as a bit mask of the form
+/// that the kernel takes: number N is bit N % 8 of byte N / 8. Spaces around an element and empty
+/// elements are fine, an empty set is not. None where it is no list, or has a number of `limit` or
+/// more.
+std::optional<std::string> number_mask(std::string_view list, std::uint32_t limit);
+/// More processors than any kernel is built for (CONFIG_NR_CPUS).
+inline constexpr std::uint32_t processor_limit = 8192;
+/// More memory nodes than any kernel is built for (CONFIG_NODES_SHIFT).
+inline constexpr std::uint32_t memory_node_limit = 1024;
 
 /// The config.json that `spec` writes: a shell in new namespaces on ./rootfs. With `rootless`, one
 /// for an ordinary user: a user namespace that maps the caller's own uid and gid to root, and no

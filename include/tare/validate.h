@@ -19,11 +19,13 @@ struct Problem {
 /// Every problem of `spec`, in document order; empty where it can be run.
 std::vector<Problem> find_problems(const Spec& spec);
 /// Problems of a process object that is to be executed in a container of `spec`.
+/// Their paths are those of the object, `user.uid`.
 std::vector<Problem> find_process_problems(const Process& process, const Spec& spec);
 
 /// Throws `invalid_config` (or `unsupported`) for the first problem: "NAME: PATH: message".
 void validate(const Spec& spec, const std::string& name);
-void validate_process(const Process& process, const Spec& spec, const std::string& name);
+/// The same for a process that `source` knows the places of.
+void validate_process(const Process& process, const Spec& spec, const ProcessSource& source);
 
 /// Throws `invalid_argument` unless `id` is 1 to 1024 bytes of [A-Za-z0-9_+.-], and not "." or
 /// "..".

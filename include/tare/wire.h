@@ -55,13 +55,14 @@ enum class OpCode : std::uint16_t {
               ///< a = rows, b = columns, c = uid << 32 | gid of its owner; flags console_*
 
   // The process.
-  hostname,    ///< str[0], n bytes
-  domainname,  ///< str[0], n bytes
-  sysctl,      ///< str[0] path below /proc/sys, str[1] value of n bytes
-  proc_write,  ///< str[0] path below /proc/thread-self or /proc/self, str[1] value of n bytes;
-               ///< flags proc_optional
-  rlimit,      ///< a = RLIMIT_*, b = soft, c = hard
-  umask,       ///< a
+  hostname,      ///< str[0], n bytes
+  domainname,    ///< str[0], n bytes
+  sysctl,        ///< str[0] path below /proc/sys, str[1] value of n bytes
+  proc_write,    ///< str[0] path below /proc/thread-self or /proc/self, str[1] value of n bytes;
+                 ///< flags proc_optional
+  rlimit,        ///< a = RLIMIT_*, b = soft, c = hard
+  cpu_affinity,  ///< str[0] = n bytes of the mask for sched_setaffinity(2)
+  umask,         ///< a
   working_directory,  ///< str[0]; must lie below the root
   home_directory,     ///< a = uid: look for its home in the container's /etc/passwd; for exec with
                       ///< op_add_home
@@ -163,6 +164,8 @@ enum class WaitTag : std::uint32_t {
       1,  ///< write uid_map, gid_map, setgroups; set what a user namespace's root may not (rlimits)
   hooks = 2,  ///< prestart, createRuntime and createContainer hooks: mounts are done, the old root
               ///< is still there
+  scheduling =
+      5,   ///< the host sets scheduling policy and I/O priority: the rights for that are its
   go = 3,  ///< all is set up but the last steps; the host finishes its part (device filter, limits,
            ///< state)
   listener = 4,  ///< the filter is loaded; hand its listener to the agent
@@ -253,6 +256,7 @@ enum class Step : std::uint32_t {
   readlink,
   socket,
   clone,
+  sched_setaffinity,
   path_escapes,     ///< no system call: the path leaves the root
   not_a_device,     ///< no system call: not the device that it must be
   not_procfs,       ///< no system call: not on a procfs

@@ -281,21 +281,101 @@ export const process: readonly Row[] = [
     'process.capabilities.bounding[0]: expected a string, got 21',
   ],
   [
-    'process.scheduler',
-    { 'process.scheduler': { x: 1 } },
-    'process.scheduler: not implemented yet; remove it',
+    'a scheduler without policy',
+    { 'process.scheduler': { nice: 1 } },
+    'process.scheduler.policy: is missing; add it',
+  ],
+  [
+    'an unknown scheduling policy',
+    { 'process.scheduler': { policy: 'SCHED_NORMAL' } },
+    'process.scheduler.policy: unknown scheduling policy "SCHED_NORMAL"; use one of SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_ISO, SCHED_IDLE, SCHED_DEADLINE',
+  ],
+  [
+    'a scheduling policy that no kernel has',
+    { 'process.scheduler': { policy: 'SCHED_ISO' } },
+    'process.scheduler.policy: no kernel implements SCHED_ISO; use another policy',
     unsupported,
   ],
   [
-    'process.ioPriority',
-    { 'process.ioPriority': { x: 1 } },
-    'process.ioPriority: not implemented yet; remove it',
-    unsupported,
+    'an unknown scheduling flag',
+    { 'process.scheduler': { policy: 'SCHED_OTHER', flags: ['SCHED_RESET_ON_FORK'] } },
+    'process.scheduler.flags[0]: unknown scheduling flag "SCHED_RESET_ON_FORK"; use one of SCHED_FLAG_RESET_ON_FORK, SCHED_FLAG_RECLAIM, SCHED_FLAG_DL_OVERRUN, SCHED_FLAG_KEEP_POLICY, SCHED_FLAG_KEEP_PARAMS, SCHED_FLAG_UTIL_CLAMP_MIN, SCHED_FLAG_UTIL_CLAMP_MAX',
   ],
   [
-    'process.execCPUAffinity',
-    { 'process.execCPUAffinity': { x: 1 } },
-    'process.execCPUAffinity: not implemented yet; remove it',
-    unsupported,
+    'a nice value out of range',
+    { 'process.scheduler': { policy: 'SCHED_BATCH', nice: -21 } },
+    'process.scheduler.nice: -21 is not within -20 to 19',
+  ],
+  [
+    'a priority without a real-time policy',
+    { 'process.scheduler': { policy: 'SCHED_BATCH', priority: 1 } },
+    'process.scheduler.priority: can only be specified for SCHED_FIFO or SCHED_RR, not for SCHED_BATCH',
+  ],
+  [
+    'a real-time policy without priority',
+    { 'process.scheduler': { policy: 'SCHED_FIFO' } },
+    'process.scheduler.priority: 0 is not within 1 to 99, as SCHED_FIFO needs it',
+  ],
+  [
+    'a period without SCHED_DEADLINE',
+    { 'process.scheduler': { policy: 'SCHED_RR', priority: 99, period: 1 } },
+    'process.scheduler.period: can only be specified for SCHED_DEADLINE, not for SCHED_RR',
+  ],
+  [
+    'SCHED_DEADLINE without runtime',
+    { 'process.scheduler': { policy: 'SCHED_DEADLINE', deadline: 100000 } },
+    'process.scheduler.runtime: 0 ns; SCHED_DEADLINE needs at least 1024',
+  ],
+  [
+    'SCHED_DEADLINE without deadline',
+    { 'process.scheduler': { policy: 'SCHED_DEADLINE', runtime: 100000 } },
+    'process.scheduler.deadline: is missing; SCHED_DEADLINE needs one, in ns',
+  ],
+  [
+    'a deadline below the runtime',
+    { 'process.scheduler': { policy: 'SCHED_DEADLINE', runtime: 2000, deadline: 1500 } },
+    'process.scheduler.deadline: 1500 ns are below the runtime of 2000',
+  ],
+  [
+    'a period below the deadline',
+    {
+      'process.scheduler': {
+        policy: 'SCHED_DEADLINE',
+        runtime: 2000,
+        deadline: 9000,
+        period: 8000,
+      },
+    },
+    'process.scheduler.period: 8000 ns are below the deadline of 9000',
+  ],
+  [
+    'an ioPriority without class',
+    { 'process.ioPriority': { priority: 1 } },
+    'process.ioPriority.class: is missing; add it',
+  ],
+  [
+    'an unknown class of I/O priority',
+    { 'process.ioPriority': { class: 'IOPRIO_CLASS_NONE' } },
+    'process.ioPriority.class: unknown I/O scheduling class "IOPRIO_CLASS_NONE"; use one of IOPRIO_CLASS_RT, IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE',
+  ],
+  [
+    'an I/O priority out of range',
+    { 'process.ioPriority': { class: 'IOPRIO_CLASS_BE', priority: 8 } },
+    'process.ioPriority.priority: 8 is not within 0 to 7',
+  ],
+  [
+    'an affinity that is no list',
+    { 'process.execCPUAffinity': { initial: '0-3,x' } },
+    'process.execCPUAffinity.initial: "0-3,x" is no list of processors such as "0-3,7", with numbers below 8192',
+  ],
+  [
+    'an affinity backwards',
+    { 'process.execCPUAffinity': { final: '3-1' } },
+    'process.execCPUAffinity.final: "3-1" is no list of processors such as "0-3,7", with numbers below 8192',
+  ],
+  [
+    'an affinity of nothing',
+    { 'process.execCPUAffinity': { final: ', ,' } },
+    'process.execCPUAffinity.final: ", ," is no list of processors such as "0-3,7", with numbers below 8192',
   ],
 ];

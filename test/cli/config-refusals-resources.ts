@@ -82,8 +82,8 @@ export const resources: readonly Row[] = [
   ],
   [
     'a list of CPUs that is none',
-    { 'linux.resources.cpu': { cpus: '0-3,' } },
-    'linux.resources.cpu.cpus: "0-3," is no list of numbers and ranges such as "0-3,7"',
+    { 'linux.resources.cpu': { cpus: '0-3,x' } },
+    'linux.resources.cpu.cpus: "0-3,x" is no list of numbers and ranges such as "0-3,7"',
   ],
   [
     'a list of nodes backwards',

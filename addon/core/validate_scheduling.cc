@@ -1,0 +1,89 @@
+#include <linux/sched.h>
+
+#include "validate_sections.h"
+
+namespace tare {
+
+namespace {
+
+constexpr int sched_iso = 4;  // reserved in sched(7), and not implemented by any kernel
+
+std::string list_message(const std::string& list) {
+  return quoted(list) + " is no list of processors such as \"0-3,7\", with numbers below " +
+         std::to_string(processor_limit);
+}
+
+/// What SCHED_DEADLINE demands, sched(7). Its bounds for the period are sysctls of the host.
+void check_deadline(const Scheduler& scheduler, const std::string& section, Problems& problems) {
+  constexpr std::uint64_t shortest = 1024;
+  if (scheduler.runtime < shortest) {
+    problems.add(section + "runtime",
+                 std::to_string(scheduler.runtime) + " ns; SCHED_DEADLINE needs at least 1024");
+  }
+  if (scheduler.deadline == 0) {
+    problems.add(section + "deadline", "is missing; SCHED_DEADLINE needs one, in ns");
+  } else if (scheduler.deadline < scheduler.runtime) {
+    problems.add(section + "deadline", std::to_string(scheduler.deadline) +
+                                           " ns are below the runtime of " +
+                                           std::to_string(scheduler.runtime));
+  }
+  if (scheduler.period != 0 && scheduler.period < scheduler.deadline) {
+    problems.add(section + "period", std::to_string(scheduler.period) +
+                                         " ns are below the deadline of " +
+                                         std::to_string(scheduler.deadline));
+  }
+}
+
+void check_scheduler(const Scheduler& scheduler, const std::string& section, Problems& problems) {
+  const std::string policy = scheduling_policy_name(scheduler.policy);
+  const bool real_time = scheduler.policy == SCHED_FIFO || scheduler.policy == SCHED_RR;
+  if (scheduler.policy == sched_iso) {
+    problems.add_unsupported(section + "policy",
+                             "no kernel implements SCHED_ISO; use another policy");
+  }
+  if (scheduler.nice < -20 || scheduler.nice > 19) {
+    problems.add(section + "nice", std::to_string(scheduler.nice) + " is not within -20 to 19");
+  }
+  if (real_time && (scheduler.priority < 1 || scheduler.priority > 99)) {
+    problems.add(section + "priority", std::to_string(scheduler.priority) +
+                                           " is not within 1 to 99, as " + policy + " needs it");
+  } else if (!real_time && scheduler.priority != 0) {
+    problems.add(section + "priority",
+                 "can only be specified for SCHED_FIFO or SCHED_RR, not for " + policy);
+  }
+  if (scheduler.policy == SCHED_DEADLINE) {
+    check_deadline(scheduler, section, problems);
+    return;
+  }
+  const std::pair<const char*, std::uint64_t> times[] = {{"runtime", scheduler.runtime},
+                                                         {"deadline", scheduler.deadline},
+                                                         {"period", scheduler.period}};
+  for (const auto& [name, value] : times) {
+    if (value != 0) {
+      problems.add(section + name, "can only be specified for SCHED_DEADLINE, not for " + policy);
+    }
+  }
+}
+
+}  // namespace
+
+void check_scheduling(const Process& process, const std::string& prefix, Problems& problems) {
+  if (process.scheduler) {
+    check_scheduler(*process.scheduler, prefix + "scheduler.", problems);
+  }
+  if (process.io_priority &&
+      (process.io_priority->priority < 0 || process.io_priority->priority > 7)) {
+    problems.add(prefix + "ioPriority.priority",
+                 std::to_string(process.io_priority->priority) + " is not within 0 to 7");
+  }
+  const std::pair<const char*, const std::string*> lists[] = {
+      {"initial", &process.exec_cpu_affinity.initial},
+      {"final", &process.exec_cpu_affinity.final_}};
+  for (const auto& [name, list] : lists) {
+    if (!list->empty() && !number_mask(*list, processor_limit)) {
+      problems.add(prefix + "execCPUAffinity." + name, list_message(*list));
+    }
+  }
+}
+
+}  // namespace tare
