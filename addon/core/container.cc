@@ -143,11 +143,22 @@ void wait_for_end(int pidfd) {
   }
 }
 
+void Container::Impl::refresh() {
+  if (record.creating) {
+    if (std::optional<StateRecord> now = dir.read()) {
+      record = std::move(*now);
+    }
+  }
+}
+
 Status Container::Impl::status() const {
   const auto stat = process_stat(record.pid);
   if (!stat.has_value() || stat->start_time != record.start_time || stat->state == 'Z' ||
       stat->state == 'X') {
     return Status::stopped;
+  }
+  if (record.creating) {
+    return Status::creating;
   }
   if (dir.start_gate_held()) {
     return Status::created;
@@ -292,84 +303,6 @@ pid_t pid_inside(pid_t pid) {
   return inside;
 }
 
-namespace {
-
-/// Hooks in the container need its config; most containers have none.
-void run_start_hooks(const Spec& spec, const StateRecord& record, const Runtime& runtime, int pidfd,
-                     int cgroup) {
-  if (spec.hooks.start_container.empty()) {
-    return;
-  }
-  Host host = find_host(record.bundle, find_cgroup_host());
-  complete_host(host, spec, *spec.process);
-  host.seccomp = container_filter(spec, runtime);
-  const pid_t pid = pid_inside(record.pid);
-  run_container_hooks(
-      "startContainer", spec.hooks.start_container, hook_state(record, Status::created, pid), spec,
-      host, {record.pid, pidfd}, cgroup, [&](InitProcess& init) {
-        SeccompAgent(spec).serve(init, told_state(record, Status::created, record.pid));
-      });
-}
-
-/// What init reported after the gate. The end of a plan does not depend on how the container was
-/// created.
-Error start_error(const wire::StartFailure& failure, const Spec& spec) {
-  Host host;
-  if (spec.linux_.seccomp.has_value()) {
-    host.seccomp = compile_seccomp(*spec.linux_.seccomp, {});
-  }
-  const Plan plan = make_plan(spec, host, {});
-  const auto op = static_cast<std::uint32_t>(plan.ops().size()) - failure.from_end;
-  return init_error(plan, op, static_cast<int>(failure.value),
-                    static_cast<wire::Step>(failure.step), "");
-}
-
-}  // namespace
-
-void Container::start() {
-  const Doing doing("start", id());
-  const Locked locked(impl_->dir, impl_->runtime);
-  switch (impl_->status()) {
-    case Status::stopped:
-      throw Error(ErrorKind::bad_status, "cannot start a container that has stopped");
-    case Status::running:
-      throw Error(ErrorKind::bad_status, "cannot start an already running container");
-    case Status::paused:
-      throw Error(ErrorKind::bad_status,
-                  "cannot start a container in the paused state; resume it first");
-    default:
-      break;
-  }
-  const bool has_hooks = impl_->record.has_hooks;
-  const Spec none;
-  const Spec& config = has_hooks ? spec() : none;
-  const Fd init = pidfd();
-  const auto stop = [this, &init] {
-    syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
-    wait_for_end(init.get());
-    impl_->dir.close_start_gate();
-  };
-  try {
-    if (has_hooks) {
-      const Cgroup cgroup = impl_->cgroup();
-      run_start_hooks(config, impl_->record, impl_->runtime, init.get(), cgroup.fd());
-    }
-    const StartAnswer answer = impl_->dir.pass_start_gate();
-    if (answer.failed) {
-      throw start_error(answer.failure, has_hooks ? config : spec());
-    }
-    if (has_hooks) {
-      run_host_hooks("poststart", config.hooks.poststart,
-                     hook_state(impl_->record, Status::running, impl_->record.pid),
-                     impl_->record.bundle);
-    }
-  } catch (...) {
-    stop();
-    throw;
-  }
-  impl_->dir.close_start_gate();
-}
-
 void Container::kill(int signal, bool all) {
   const Doing doing("kill", id());
   const Fd init = open_process(impl_->record.pid, impl_->record.start_time);
@@ -412,13 +345,13 @@ void Container::remove(bool force) {
     throw no_such_container(id(), impl_->runtime.root);
   }
   const Unlock unlock(impl_->dir);
+  impl_->refresh();
   const Status status = impl_->status();
   if (!force && (status == Status::running || status == Status::paused)) {
     throw Error(ErrorKind::bad_status, "cannot delete container " + id() +
                                            " that is not stopped: " + status_name(status) +
                                            "; kill it first, or use --force");
   }
-  Cgroup cgroup = impl_->cgroup();
   if (status != Status::stopped) {
     const Fd init = open_process(impl_->record.pid, impl_->record.start_time);
     if (init) {
@@ -426,6 +359,11 @@ void Container::remove(bool force) {
       wait_for_end(init.get());
     }
   }
+  destroy();
+}
+
+void Container::destroy() {
+  Cgroup cgroup = impl_->cgroup();
   if (cgroup) {
     if (!impl_->record.own_pid_namespace) {
       cgroup.kill_all();

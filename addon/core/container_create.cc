@@ -479,14 +479,18 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   reset_affinity(init.pid());
   impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
+  impl->dir.write_config(bundle.config);
   if (has_wait(plan, wire::WaitTag::hooks)) {
     while (init.next_wait() != wire::WaitTag::hooks) {
     }
     half_made.hooks_run();
+    // Hooks may ask for the state.
+    impl->record.creating = true;
+    impl->dir.write(impl->record);
     run_create_hooks(bundle.spec, impl->record, host, init, cgroup.fd());
+    impl->record.creating = false;
     init.answer(wire::WaitTag::hooks);
   }
-  impl->dir.write_config(bundle.config);
   impl->dir.write(impl->record);
   set_scheduling(init, plan, *bundle.spec.process, source, !resources.cpu.cpus.empty());
   prepare_console(init, *bundle.spec.process, options.prepare_console);

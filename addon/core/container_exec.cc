@@ -177,6 +177,9 @@ InitProcess spawn_on_processors(const CpuAffinity& affinity, const ProcessSource
 
 StartedProcess Container::exec(const ExecOptions& given) {
   const Doing doing("exec in", id());
+  if (impl_->record.creating) {
+    throw Error(ErrorKind::bad_status, "cannot exec in a container that is being created");
+  }
   Target target = open_target(impl_->record, given.ignore_paused);
   const Spec& config = spec();
   Process process = given.process;

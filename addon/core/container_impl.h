@@ -27,6 +27,8 @@ struct Container::Impl {
   Spec config;  ///< after config_read
 
   Status status() const;
+  /// What create() has written since it let go of the lock, which the caller holds now.
+  void refresh();
   ContainerState state() const;
   Cgroup cgroup() const;
   void warn(const std::string& text) const;

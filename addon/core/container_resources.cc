@@ -7,6 +7,7 @@ namespace tare {
 void Container::pause() {
   const Doing doing("pause", id());
   const Locked locked(impl_->dir, impl_->runtime);
+  impl_->refresh();
   switch (impl_->status()) {
     case Status::created:
     case Status::running:

@@ -68,9 +68,7 @@ void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook,
                    std::string_view state, const std::string& working_directory) {
   ProgramOptions options;
   options.path = hook.path;
-  if (!hook.env.empty()) {
-    options.env = hook.env;
-  }
+  options.env = hook.env;
   options.input = state;
   options.timeout = hook.timeout;
   options.working_directory = working_directory;

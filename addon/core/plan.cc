@@ -168,8 +168,8 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
   // process.
   Process process = *spec.process;
   process.args = hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args;
-  if (before_pivot || !hook.env.empty()) {
-    process.env = hook.env;
+  if (before_pivot || hook.env.has_value()) {
+    process.env = hook.env.value_or(std::vector<std::string>{});
   }
   process.cwd = "/";
   process.terminal = false;
@@ -185,7 +185,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
       builder.add(wire::OpCode::open_proc);
     }
     process.rlimits.clear();
-    if (hook.env.empty()) {
+    if (!hook.env.has_value()) {
       add_home_directory(builder, process);
     }
     add_credentials(builder, process);

@@ -279,7 +279,7 @@ void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& 
     add_seccomp(builder, false);
   }
   std::vector<std::string> env = process.env;
-  const bool add_home = in_container && hook.env.empty() && !has_home(env);
+  const bool add_home = in_container && !hook.env.has_value() && !has_home(env);
   if (add_home) {
     std::erase(env, "HOME=");
   }

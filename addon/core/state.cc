@@ -195,6 +195,7 @@ void StateDir::write(const StateRecord& record) {
   writer.key("cgroupPath").string(record.cgroup_path);
   writer.key("owner").number_unsigned(record.owner);
   writer.key("hooks").boolean(record.has_hooks);
+  writer.key("creating").boolean(record.creating);
   writer.key("ownPidNamespace").boolean(record.own_pid_namespace);
   writer.key("noNewKeyring").boolean(record.no_new_keyring);
   writer.key("annotations").begin_object();
@@ -224,6 +225,7 @@ std::optional<StateRecord> StateDir::read() const {
   record.cgroup_path = root.at("cgroupPath").as_string();
   record.owner = root.at("owner").as_uint32();
   record.has_hooks = root.at("hooks").as_bool();
+  record.creating = root.at("creating").as_bool();
   record.own_pid_namespace = root.at("ownPidNamespace").as_bool();
   record.no_new_keyring = root.at("noNewKeyring").as_bool();
   root.at("annotations").for_each_member([&record](std::string_view key, const json::Value& value) {

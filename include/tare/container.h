@@ -126,7 +126,8 @@ class Container {
   const std::string& id() const noexcept;
   ContainerState state() const;
   /// Runs startContainer hooks, lets the program go, waits until it is executed, runs poststart
-  /// hooks.
+  /// hooks. On failure the container is stopped; where a hook failed it is removed too, and its
+  /// poststop hooks are run (runtime.md "Lifecycle").
   void start();
   /// Sends a signal to the container's init. Throws `bad_status` where it is not running, unless
   /// `all` (see runc's `kill --all`: then a stopped container is fine).
@@ -157,6 +158,8 @@ class Container {
  private:
   struct Impl;
   explicit Container(std::unique_ptr<Impl> impl);
+  /// Removes all of a container whose init has ended, and runs poststop hooks.
+  void destroy();
   std::unique_ptr<Impl> impl_;
 };
 

@@ -127,7 +127,7 @@ struct Mount {
 struct Hook {
   std::string path;
   std::vector<std::string> args;
-  std::vector<std::string> env;
+  std::optional<std::vector<std::string>> env;
   std::optional<int> timeout;  ///< seconds, > 0
 };
 

@@ -33,6 +33,7 @@ struct StateRecord {
   std::vector<std::pair<std::string, std::string>> annotations;
   bool has_hooks =
       false;  ///< startContainer, poststart or poststop: start and delete need the config
+  bool creating = false;           ///< its create() is at its hooks, or died there
   bool own_pid_namespace = false;  ///< its processes end with its init
   bool no_new_keyring = false;     ///< it was created with the caller's session keyring
 };

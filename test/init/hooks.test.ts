@@ -1,5 +1,5 @@
 /** Hooks, and what is left of a container whose creation fails, is interrupted, or is deleted meanwhile. */
-import { Output, exitOf, whyNot, type Config } from '../cli/tare.js';
+import { Output, cli, exitOf, whyNot, type Config } from '../cli/tare.js';
 import { Inside, type Edit } from './inside.js';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -77,6 +77,45 @@ if (whyNot !== undefined) {
     },
   );
 
+  inside.test('an empty environment is one; HOME comes with that of the container', async (t) => {
+    const out = join(inside.directory, 'empty-environment');
+    const bundle = inside.script('true', (config, rootfs) => {
+      writeFileSync(join(rootfs, 'environment'), '');
+      config.hooks = {
+        createRuntime: [{ ...script(`echo [$OF] >>${out}`), env: [] }],
+        startContainer: [
+          script('echo [$HOME] >>/environment'),
+          { ...script('echo [$HOME] >>/environment'), env: [] },
+        ],
+      };
+    });
+    inside.must(['run', '-b', bundle, inside.fresh()], { env: { OF: 'caller' } });
+    t.strictSame(lines(out), ['[]']);
+    t.strictSame(lines(join(bundle, 'rootfs/environment')), ['[/]', '[]']);
+  });
+
+  inside.test('hooks of create see the container: state tells it', async (t) => {
+    const log = join(inside.directory, 'asked');
+    const ask = script(
+      `${cli} --root ${inside.root} state $(sed 's/.*"id":"//; s/".*//') >>${log}`,
+    );
+    const kinds = ['prestart', 'createRuntime'];
+    const bundle = inside.script('true', (config) => {
+      config.hooks = Object.fromEntries(kinds.map((kind) => [kind, [ask]]));
+    });
+    const id = inside.fresh();
+    inside.must(['create', '-b', bundle, id]);
+    const { pid } = JSON.parse(inside.must(['state', id]).stdout) as { pid: number };
+    inside.must(['delete', '--force', id]);
+    const told = JSON.parse(
+      `[${readFileSync(log, 'utf8').replaceAll('}\n{', '},{')}]`,
+    ) as unknown[];
+    t.match(told, [
+      { id, pid, status: 'creating' },
+      { id, pid, status: 'creating' },
+    ]);
+  });
+
   inside.test('the pid for a hook in a pid namespace that was joined', async (t) => {
     await inside.created(inside.script('sleep 1000'), async (first) => {
       inside.must(['start', first]);
@@ -136,7 +175,7 @@ if (whyNot !== undefined) {
     },
   );
 
-  inside.test('a failed hook of start stops the container, and delete runs poststop', async (t) => {
+  inside.test('a failed hook of start destroys the container, and poststop runs', async (t) => {
     for (const kind of ['startContainer', 'poststart']) {
       const log = join(inside.directory, `failed-${kind}`);
       const bundle = inside.script('echo program; sleep 1000', (config) => {
@@ -148,8 +187,7 @@ if (whyNot !== undefined) {
         inside.tare(['start', id]).error,
         `hooks.${kind}[0]: error running ${kind} hook #0: /bin/busybox: exited with status 3`,
       );
-      t.match(inside.must(['state', id]).stdout, '"status": "stopped"');
-      inside.must(['delete', id]);
+      t.match(inside.tare(['state', id]).error, 'does not exist');
       t.strictSame(lines(log), ['poststop']);
       const run = inside.tare(['run', '-b', bundle, inside.fresh()]);
       t.equal(run.status, 1);
@@ -186,9 +224,14 @@ if (whyNot !== undefined) {
       const deleting = inside.spawn(['delete', '--force', id], { stdio: 'ignore' });
       const other = inside.tare(['create', '-b', inside.script('true'), id]);
       t.match(other.error, `container with given ID already exists: ${id}`);
-      t.match(inside.tare(['state', id]).error, 'does not exist', 'not created yet');
+      t.match(JSON.parse(inside.must(['state', id]).stdout), { id, status: 'creating' });
+      t.match(inside.must(['list']).stdout, new RegExp(`${id} +\\d+ +creating`));
+      t.match(inside.tare(['exec', id, 'true']).error, 'cannot exec in a container that is being');
+      const starting = inside.spawn(['start', id], { stdio: 'ignore' });
       release();
       t.strictSame(await Promise.all([exitOf(creating), exitOf(deleting)]), [0, 0]);
+      // It came before or after the other one.
+      await exitOf(starting);
       t.match(inside.tare(['state', id]).error, 'does not exist');
     },
   );

@@ -1,0 +1,92 @@
+// start: startContainer hooks, the program, poststart hooks.
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "container_impl.h"
+#include "tare/error.h"
+#include "tare/hooks.h"
+
+namespace tare {
+namespace {
+
+/// Hooks in the container need its config; most containers have none.
+void run_start_hooks(const Spec& spec, const StateRecord& record, const Runtime& runtime, int pidfd,
+                     int cgroup) {
+  if (spec.hooks.start_container.empty()) {
+    return;
+  }
+  Host host = find_host(record.bundle, find_cgroup_host());
+  complete_host(host, spec, *spec.process);
+  host.seccomp = container_filter(spec, runtime);
+  const pid_t pid = pid_inside(record.pid);
+  run_container_hooks(
+      "startContainer", spec.hooks.start_container, hook_state(record, Status::created, pid), spec,
+      host, {record.pid, pidfd}, cgroup, [&](InitProcess& init) {
+        SeccompAgent(spec).serve(init, told_state(record, Status::created, record.pid));
+      });
+}
+
+/// What init reported after the gate. The end of a plan does not depend on how the container was
+/// created.
+Error start_error(const wire::StartFailure& failure, const Spec& spec) {
+  Host host;
+  if (spec.linux_.seccomp.has_value()) {
+    host.seccomp = compile_seccomp(*spec.linux_.seccomp, {});
+  }
+  const Plan plan = make_plan(spec, host, {});
+  const auto op = static_cast<std::uint32_t>(plan.ops().size()) - failure.from_end;
+  return init_error(plan, op, static_cast<int>(failure.value),
+                    static_cast<wire::Step>(failure.step), "");
+}
+
+}  // namespace
+
+void Container::start() {
+  const Doing doing("start", id());
+  const Locked locked(impl_->dir, impl_->runtime);
+  impl_->refresh();
+  switch (impl_->status()) {
+    case Status::stopped:
+      throw Error(ErrorKind::bad_status, "cannot start a container that has stopped");
+    case Status::running:
+      throw Error(ErrorKind::bad_status, "cannot start an already running container");
+    case Status::paused:
+      throw Error(ErrorKind::bad_status,
+                  "cannot start a container in the paused state; resume it first");
+    case Status::creating:
+    case Status::created:
+      break;
+  }
+  const bool has_hooks = impl_->record.has_hooks;
+  const Spec none;
+  const Spec& config = has_hooks ? spec() : none;
+  const Fd init = pidfd();
+  try {
+    if (has_hooks) {
+      const Cgroup cgroup = impl_->cgroup();
+      run_start_hooks(config, impl_->record, impl_->runtime, init.get(), cgroup.fd());
+    }
+    const StartAnswer answer = impl_->dir.pass_start_gate();
+    if (answer.failed) {
+      throw start_error(answer.failure, has_hooks ? config : spec());
+    }
+    if (has_hooks) {
+      run_host_hooks("poststart", config.hooks.poststart,
+                     hook_state(impl_->record, Status::running, impl_->record.pid),
+                     impl_->record.bundle);
+    }
+  } catch (const Error& error) {
+    syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
+    wait_for_end(init.get());
+    impl_->dir.close_start_gate();
+    if (error.kind() == ErrorKind::hook_failed) {
+      // runtime.md "Lifecycle", 7 and 9: a failed hook leads to step 12.
+      destroy();
+    }
+    throw;
+  }
+  impl_->dir.close_start_gate();
+}
+
+}  // namespace tare
