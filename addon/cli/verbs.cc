@@ -19,6 +19,7 @@ constexpr std::array run_flags = {&flag::bundle,       &flag::console_socket, &f
                                   &flag::pid_file,     &flag::detach,         &flag::keep,
                                   &flag::no_subreaper, &flag::no_pivot,       &flag::no_new_keyring,
                                   &flag::preserve_fds};
+constexpr std::array events_flags = {&flag::interval, &flag::stats};
 constexpr std::array exec_flags = {&flag::console_socket,
                                    &flag::pidfd_socket,
                                    &flag::cwd,
@@ -41,6 +42,14 @@ constexpr std::array kill_flags = {&flag::all};
 constexpr std::array list_flags = {&flag::format, &flag::quiet};
 constexpr std::array ps_flags = {&flag::format};
 constexpr std::array spec_flags = {&flag::bundle, &flag::rootless_spec};
+constexpr std::array update_flags = {
+    &flag::resources,          &flag::blkio_weight,   &flag::cpu_period,
+    &flag::cpu_quota,          &flag::cpu_burst,      &flag::cpu_share,
+    &flag::cpu_rt_period,      &flag::cpu_rt_runtime, &flag::cpuset_cpus,
+    &flag::cpuset_mems,        &flag::cpu_idle,       &flag::memory,
+    &flag::memory_reservation, &flag::memory_swap,    &flag::pids_limit,
+    &flag::l3_cache_schema,    &flag::mem_bw_schema,  &flag::kernel_memory,
+    &flag::kernel_memory_tcp};
 constexpr std::array plan_flags = {&flag::bundle, &flag::plan_format, &flag::no_pivot,
                                    &flag::no_new_keyring};
 
@@ -56,6 +65,10 @@ constexpr std::array table = {
          "Removes the state and the cgroup of a container that has ended or that was never\n"
          "started.\n",
          delete_flags, 1, 1, interleaved, remove},
+    Verb{"events", "print what a container uses, and its OOM kills, as JSON", "<container-id>",
+         "A line each: a sample after each interval, and a kill when it happens, until no\n"
+         "process is left.\n",
+         events_flags, 1, 1, interleaved, events},
     Verb{"exec", "run a further process in a container",
          "<container-id> <command> [argument ...]  |  --process FILE <container-id>",
          "Flags end at the container's id. The exit status is that of the process, or 255\n"
@@ -121,11 +134,15 @@ constexpr std::array table = {
          1,
          interleaved,
          state},
+    Verb{"update", "change the limits of a container", "<container-id>",
+         "What is not named stays as it is. The limits of a container whose process runs\n"
+         "change at once.\n",
+         update_flags, 1, 1, interleaved, update},
 };
 
 /// Verbs of runc that are to come. They are refused by name, so that an engine's log says what is
 /// missing.
-constexpr std::array<std::string_view, 4> planned = {"checkpoint", "events", "restore", "update"};
+constexpr std::array<std::string_view, 2> planned = {"checkpoint", "restore"};
 
 }  // namespace
 

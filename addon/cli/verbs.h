@@ -114,6 +114,44 @@ inline constexpr Flag format{"format", 'f', text, "table|json",
                              "format of the output (default: table)"};
 inline constexpr Flag quiet{"quiet", 'q', boolean, "", "ids only"};
 inline constexpr Flag rootless_spec{"rootless", 0, boolean, "", "for a caller without privilege"};
+// events.
+inline constexpr Flag interval{"interval", 0, text, "DURATION",
+                               "time between two samples, such as 500ms or 1m (default: 5s)"};
+inline constexpr Flag stats{"stats", 0, boolean, "", "print one sample, and no more"};
+
+// update.
+inline constexpr Flag resources{"resources", 'r', text, "FILE|-",
+                                "an OCI resources object, from FILE or standard input, instead of\n"
+                                "the flags of single limits"};
+inline constexpr Flag blkio_weight{"blkio-weight", 0, text, "N", "share of block I/O, 10 to 1000"};
+inline constexpr Flag cpu_period{"cpu-period", 0, text, "USEC", "period of the quota"};
+inline constexpr Flag cpu_quota{"cpu-quota", 0, text, "USEC",
+                                "processor time in each period, -1: no limit"};
+inline constexpr Flag cpu_burst{"cpu-burst", 0, text, "USEC",
+                                "unused time that a later period may use beyond the quota"};
+inline constexpr Flag cpu_share{"cpu-share", 0, text, "N",
+                                "share of processor time, 2 to 262144 (default: 1024)"};
+inline constexpr Flag cpu_rt_period{"cpu-rt-period", 0, text, "USEC", "of cgroup v1", true};
+inline constexpr Flag cpu_rt_runtime{"cpu-rt-runtime", 0, text, "USEC", "of cgroup v1", true};
+inline constexpr Flag cpuset_cpus{"cpuset-cpus", 0, text, "LIST", "processors, such as 0-3,7"};
+inline constexpr Flag cpuset_mems{"cpuset-mems", 0, text, "LIST", "memory nodes, such as 0,1"};
+inline constexpr Flag cpu_idle{"cpu-idle", 0, text, "0|1",
+                               "1: run only where nobody else wants the processor"};
+inline constexpr Flag memory{"memory", 0, text, "BYTES",
+                             "limit of memory, such as 50M, -1: no limit"};
+inline constexpr Flag memory_reservation{"memory-reservation", 0, text, "BYTES",
+                                         "memory that is taken last when it is short"};
+inline constexpr Flag memory_swap{"memory-swap", 0, text, "BYTES",
+                                  "limit of memory and swap together, -1: no limit"};
+inline constexpr Flag pids_limit{"pids-limit", 0, text, "N",
+                                 "limit of processes and threads, -1: no limit"};
+inline constexpr Flag l3_cache_schema{"l3-cache-schema", 0, text, "SCHEMA",
+                                      "schema of the L3 cache for resctrl"};
+inline constexpr Flag mem_bw_schema{"mem-bw-schema", 0, text, "SCHEMA",
+                                    "schema of memory bandwidth for resctrl"};
+inline constexpr Flag kernel_memory{"kernel-memory", 0, text, "BYTES", "ignored", true};
+inline constexpr Flag kernel_memory_tcp{"kernel-memory-tcp", 0, text, "BYTES", "ignored", true};
+
 inline constexpr Flag plan_format{"format", 'f', text, "text|json",
                                   "format of the output (default: text)"};
 

@@ -170,10 +170,8 @@ bool can_hold(std::string_view offered, const CgroupSetting& setting) {
   return setting.controller.empty() || has_word(offered, setting.controller);
 }
 
-constexpr const char* config_resources = "config.json: linux.resources";
-
 [[noreturn]] void refuse_not_delegated(const CgroupSetting& setting, const Refusal& refusal) {
-  const std::string field = std::string(config_resources) + "." + setting.field;
+  const std::string field = std::string(config_resources).append(setting.field);
   std::string message = field + " needs the " + setting.controller + " controller, which " +
                         refusal.place + " cannot hand on to its children: ";
   if (refusal.errnum == EBUSY) {
@@ -196,7 +194,7 @@ constexpr const char* config_resources = "config.json: linux.resources";
 
 [[noreturn]] void refuse_without_permission(const CgroupSetting& setting, int errnum,
                                             const std::string& place) {
-  const std::string field = std::string(config_resources) + "." + setting.field;
+  const std::string field = std::string(config_resources).append(setting.field);
   Error error(ErrorKind::unsupported,
               field + " needs a cgroup, and " + place + " cannot be made: " + errno_text(errnum) +
                   "; run below a cgroup that is delegated to you (systemd-run --user --scope -p "

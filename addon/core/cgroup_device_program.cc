@@ -91,7 +91,9 @@ constexpr std::array default_rules{
   throw error;
 }
 
-Access parse_access(const std::string& letters, std::size_t index) {
+/// There are configs with a further "a" in the list, which others read over: then it may take away,
+/// but not give.
+Access parse_access(const std::string& letters, bool allow, std::size_t index) {
   Access access = 0;
   for (const char letter : letters) {
     switch (letter) {
@@ -103,6 +105,9 @@ Access parse_access(const std::string& letters, std::size_t index) {
         break;
       case 'm':
         access |= BPF_DEVCG_ACC_MKNOD;
+        break;
+      case 'a':
+        access |= allow ? 0 : access_all;
         break;
       default:
         fail_rule(index, "access", "\"" + letters + "\" is not made of r, w and m");
@@ -130,7 +135,7 @@ std::vector<Rule> resolve(const std::vector<DeviceRule>& given) {
                        .allow = rule.allow,
                        .major = major,
                        .minor = minor,
-                       .access = parse_access(rule.access, index)});
+                       .access = parse_access(rule.access, rule.allow, index)});
     }
   }
   rules.insert(rules.end(), default_rules.begin(), default_rules.end());

@@ -26,6 +26,10 @@ int bpf(int command, union bpf_attr& attributes) noexcept {
 
 std::uint64_t address(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
 
+/// What bpftool(8) shows, and how we tell our filters from those of others.
+constexpr char program_name[] = "tare_devices";
+static_assert(sizeof program_name <= BPF_OBJ_NAME_LEN);
+
 Fd load_program(const std::string& program) noexcept {
   union bpf_attr attributes;
   std::memset(&attributes, 0, sizeof attributes);
@@ -34,6 +38,7 @@ Fd load_program(const std::string& program) noexcept {
   attributes.insn_cnt = static_cast<std::uint32_t>(program.size() / sizeof(struct bpf_insn));
   // Only programs that call GPL-only functions of the kernel must be under the GPL.
   attributes.license = address("Apache-2.0");
+  std::memcpy(attributes.prog_name, program_name, sizeof program_name);
   return Fd(bpf(BPF_PROG_LOAD, attributes));
 }
 
@@ -82,6 +87,17 @@ std::vector<Fd> attached_programs(int cgroup, const std::string& place) {
   return programs;
 }
 
+bool is_ours(const Fd& program) noexcept {
+  struct bpf_prog_info info = {};
+  union bpf_attr attributes;
+  std::memset(&attributes, 0, sizeof attributes);
+  attributes.info.bpf_fd = static_cast<std::uint32_t>(program.get());
+  attributes.info.info_len = sizeof info;
+  attributes.info.info = address(&info);
+  return bpf(BPF_OBJ_GET_INFO_BY_FD, attributes) == 0 &&
+         std::strncmp(info.name, program_name, sizeof info.name) == 0;
+}
+
 int attach(int cgroup, int program, int replaced) noexcept {
   union bpf_attr attributes;
   std::memset(&attributes, 0, sizeof attributes);
@@ -106,41 +122,73 @@ int detach(int cgroup, int program) noexcept {
   return bpf(BPF_PROG_DETACH, attributes);
 }
 
+/// The filter for `rules`; none, and EPERM, where we may load none.
+Fd load_filter(const std::vector<DeviceRule>& rules) {
+  const std::string code = device_filter_program(rules);
+  Fd program = load_program(code);
+  if (!program && errno == EPERM) {
+    program = load_program_with_memory(code);
+  }
+  if (!program && errno != EPERM) {
+    throw_errno("bpf(BPF_PROG_LOAD)");
+  }
+  return program;
+}
+
+/// Attaches `program` in place of the `old` ones: of one, by one step of the kernel's. False, and
+/// EPERM, where we may not.
+bool attach_instead(int cgroup, const Fd& program, const std::vector<Fd>& old) {
+  const int replaced = old.size() == 1 ? old.front().get() : -1;
+  if (attach(cgroup, program.get(), replaced) != 0) {
+    if (errno == EPERM) {
+      return false;
+    }
+    throw_errno("bpf(BPF_PROG_ATTACH)");
+  }
+  for (const Fd& each : old) {
+    if (replaced < 0 && detach(cgroup, each.get()) != 0 && errno != ENOENT) {
+      throw_errno("bpf(BPF_PROG_DETACH)");
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 void Cgroup::attach_device_filter(const std::vector<DeviceRule>& rules,
                                   bool tolerate_permission_errors) {
-  const std::string code = device_filter_program(rules);
   if (!dir_ && tolerate_permission_errors) {
     return;
   }
   const int cgroup = required_fd();
   const Doing doing("attach the device filter to", path_);
-  Fd program = load_program(code);
-  if (!program && errno == EPERM) {
-    program = load_program_with_memory(code);
-  }
+  const Fd program = load_filter(rules);
   if (!program) {
-    if (errno == EPERM && tolerate_permission_errors) {
+    if (tolerate_permission_errors) {
       return;
     }
-    throw_errno("bpf(BPF_PROG_LOAD)");
+    throw_errno(EPERM, "bpf(BPF_PROG_LOAD)");
   }
   // A cgroup that was made for this container has no filter yet.
   const std::vector<Fd> old =
       made_ && !filtered_ ? std::vector<Fd>() : attached_programs(cgroup, place());
-  const int replaced = old.size() == 1 ? old.front().get() : -1;
-  if (attach(cgroup, program.get(), replaced) != 0) {
-    if (errno == EPERM && tolerate_permission_errors) {
-      return;
-    }
-    throw_errno("bpf(BPF_PROG_ATTACH)");
+  filtered_ = attach_instead(cgroup, program, old);
+  if (!filtered_ && !tolerate_permission_errors) {
+    throw_errno(EPERM, "bpf(BPF_PROG_ATTACH)");
   }
-  filtered_ = true;
-  for (const Fd& each : old) {
-    if (replaced < 0 && detach(cgroup, each.get()) != 0 && errno != ENOENT) {
-      throw_errno("bpf(BPF_PROG_DETACH)");
-    }
+}
+
+void Cgroup::replace_device_filter(const std::vector<DeviceRule>& rules) const {
+  const int cgroup = required_fd();
+  const Doing doing("replace the device filter of", path_);
+  const Fd program = load_filter(rules);
+  if (!program) {
+    throw_errno(EPERM, "bpf(BPF_PROG_LOAD)");
+  }
+  std::vector<Fd> old = attached_programs(cgroup, place());
+  std::erase_if(old, [](const Fd& each) { return !is_ours(each); });
+  if (!attach_instead(cgroup, program, old)) {
+    throw_errno(EPERM, "bpf(BPF_PROG_ATTACH)");
   }
 }
 

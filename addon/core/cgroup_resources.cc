@@ -97,35 +97,6 @@ int write_setting(int directory, CgroupSetting& setting) noexcept {
   return fallback_errnum;
 }
 
-std::string path_of(std::string_view where, std::string_view field) {
-  // Without the name of the file.
-  const std::size_t colon = where.rfind(": ");
-  return std::string(where.substr(colon == std::string_view::npos ? 0 : colon + 2))
-      .append(".")
-      .append(field);
-}
-
-/// memory.checkBeforeUpdate: v1 refused a limit below what is in use, v2 kills.
-void check_usage(int directory, const MemoryResources& memory, std::string_view where) {
-  if (!memory.check_before_update.value_or(false)) {
-    return;
-  }
-  const std::uint64_t used = number_in(directory, "memory.current").value_or(0);
-  const std::uint64_t swapped = number_in(directory, "memory.swap.current").value_or(0);
-  const auto check = [&](std::int64_t limit, std::uint64_t usage, std::string_view field) {
-    if (limit > 0 && static_cast<std::uint64_t>(limit) <= usage) {
-      Error error(ErrorKind::invalid_config,
-                  std::string(where).append(".").append(field) + ": " + std::to_string(limit) +
-                      " is not more than what is in use (" + std::to_string(usage) +
-                      " bytes), and memory.checkBeforeUpdate forbids to kill for it");
-      error.with_path(path_of(where, field));
-      throw error;
-    }
-  };
-  check(memory.limit.value_or(0), used, "memory.limit");
-  check(memory.swap.value_or(0), used + swapped, "memory.swap");
-}
-
 /// "max 50000" as "20000 50000" where the quota is 20000 now.
 std::string with_present_quota(int directory, const CgroupSetting& setting) {
   const std::string present = read_file_if_exists(directory, setting.file).value_or("max");
@@ -135,8 +106,8 @@ std::string with_present_quota(int directory, const CgroupSetting& setting) {
 
 }  // namespace
 
-void Cgroup::refuse_missing(const CgroupSetting& setting, std::string_view where) const {
-  const std::string field = std::string(where).append(".").append(setting.field);
+void Cgroup::refuse_missing(const CgroupSetting& setting, std::string_view prefix) const {
+  const std::string field = std::string(prefix).append(setting.field);
   std::string message = field + " needs ";
   if (setting.controller.empty()) {
     message += place(setting.file) + ", which does not exist; remove it";
@@ -149,45 +120,66 @@ void Cgroup::refuse_missing(const CgroupSetting& setting, std::string_view where
     message += " does not offer " + explain_missing(setting.controller);
   }
   Error error(ErrorKind::unsupported, message);
-  error.with_path(path_of(where, setting.field));
+  error.with_path(json_path(prefix, setting.field));
   throw error;
 }
 
-void Cgroup::apply(const Resources& resources, std::string_view where) {
-  std::vector<CgroupSetting> settings = cgroup_settings(resources, where);
-  if (settings.empty()) {
+// memory.checkBeforeUpdate: v1 refused a limit below what is in use, v2 kills.
+void Cgroup::check_memory_in_use(const MemoryResources& memory, std::string_view prefix) const {
+  if (!memory.check_before_update.value_or(false)) {
     return;
   }
+  const std::uint64_t used = number_in(dir_.get(), "memory.current").value_or(0);
+  const std::uint64_t swapped = number_in(dir_.get(), "memory.swap.current").value_or(0);
+  const auto check = [&](std::int64_t limit, std::uint64_t usage, std::string_view field,
+                         const char* what) {
+    if (limit > 0 && static_cast<std::uint64_t>(limit) <= usage) {
+      Error error(ErrorKind::invalid_config,
+                  std::string(prefix).append(field) + ": rejecting " + what + " limit " +
+                      std::to_string(limit) + " <= usage " + std::to_string(usage) +
+                      ": memory.checkBeforeUpdate forbids to kill for it");
+      error.with_path(json_path(prefix, field));
+      throw error;
+    }
+  };
+  check(memory.swap.value_or(0), used + swapped, "memory.swap", "memory+swap");
+  check(memory.limit.value_or(0), used, "memory.limit", "memory");
+}
+
+void Cgroup::write(CgroupSetting& setting, std::string_view prefix) const {
+  int errnum = ENOENT;
   if (dir_) {
-    check_usage(dir_.get(), resources.memory, where);
-  }
-  for (CgroupSetting& setting : settings) {
-    int errnum = ENOENT;
-    if (dir_) {
-      if (setting.keep_quota) {
-        setting.value = with_present_quota(dir_.get(), setting);
-      }
+    if (setting.keep_quota) {
+      setting.value = with_present_quota(dir_.get(), setting);
+    }
+    errnum = write_setting(dir_.get(), setting);
+    if (errnum == ENOENT && setting.required && !setting.controller.empty() &&
+        !has_controller(dir_.get(), setting.controller) &&
+        enable_controller(dir_.get(), std::count(path_.begin(), path_.end(), '/'),
+                          setting.controller)) {
       errnum = write_setting(dir_.get(), setting);
-      if (errnum == ENOENT && setting.required && !setting.controller.empty() &&
-          !has_controller(dir_.get(), setting.controller) &&
-          enable_controller(dir_.get(), std::count(path_.begin(), path_.end(), '/'),
-                            setting.controller)) {
-        errnum = write_setting(dir_.get(), setting);
-      }
     }
-    if (errnum == 0 || (errnum == ENOENT && !setting.required) ||
-        (errnum == EINVAL && setting.tentative)) {
-      continue;
-    }
-    if (errnum == ENOENT) {
-      refuse_missing(setting, where);
-    }
-    const std::string file = place(setting.file);
-    Error error(ErrorKind::system, std::string(where).append(".").append(setting.field) +
-                                       ": write \"" + setting.value + "\" to " + file + ": " +
-                                       errno_text(errnum));
-    error.with_errno(errnum, "write").with_path(file);
-    throw error;
+  }
+  if (errnum == 0 || (errnum == ENOENT && !setting.required) ||
+      (errnum == EINVAL && setting.tentative)) {
+    return;
+  }
+  if (errnum == ENOENT) {
+    refuse_missing(setting, prefix);
+  }
+  const std::string file = place(setting.file);
+  Error error(ErrorKind::system, std::string(prefix).append(setting.field) + ": write \"" +
+                                     setting.value + "\" to " + file + ": " + errno_text(errnum));
+  error.with_errno(errnum, "write").with_path(file);
+  throw error;
+}
+
+void Cgroup::apply(const Resources& resources, std::string_view prefix) {
+  if (dir_) {
+    check_memory_in_use(resources.memory, prefix);
+  }
+  for (CgroupSetting& setting : cgroup_settings(resources, prefix)) {
+    write(setting, prefix);
   }
 }
 

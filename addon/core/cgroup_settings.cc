@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "cgroup_words.h"
 #include "tare/cgroup.h"
 #include "tare/error.h"
 
@@ -21,7 +22,7 @@ using Settings = std::vector<CgroupSetting>;
 /// Makes the errors of one linux.resources.
 class Complaint {
  public:
-  explicit Complaint(std::string_view where) : where_(where) {}
+  explicit Complaint(std::string_view prefix) : prefix_(prefix) {}
 
   [[noreturn]] void invalid(std::string_view field, std::string_view message) const {
     fail(ErrorKind::invalid_config, field, message);
@@ -34,15 +35,12 @@ class Complaint {
 
  private:
   [[noreturn]] void fail(ErrorKind kind, std::string_view field, std::string_view message) const {
-    std::string path = std::string(where_).append(".").append(field);
-    Error error(kind, path + ": " + std::string(message));
-    // Without the name of the file.
-    const std::size_t colon = where_.rfind(": ");
-    error.with_path(path.substr(colon == std::string_view::npos ? 0 : colon + 2));
+    Error error(kind, std::string(prefix_).append(field).append(": ").append(message));
+    error.with_path(json_path(prefix_, field));
     throw error;
   }
 
-  std::string_view where_;
+  std::string_view prefix_;
 };
 
 std::string device_number(std::int64_t major, std::int64_t minor) {
@@ -222,7 +220,8 @@ void add_cpu(const CpuResources& cpu, const Complaint& complaint, Settings& sett
     settings.push_back({.controller = "cpu",
                         .file = "cpu.weight",
                         .value = std::to_string(cpu_weight(shares)),
-                        .field = "cpu.shares"});
+                        .field = "cpu.shares",
+                        .tentative = idle});
   }
   if (idle) {
     add_idle();
@@ -380,8 +379,8 @@ void add_unified(const std::vector<std::pair<std::string, std::string>>& unified
 
 }  // namespace
 
-std::vector<CgroupSetting> cgroup_settings(const Resources& resources, std::string_view where) {
-  const Complaint complaint(where);
+std::vector<CgroupSetting> cgroup_settings(const Resources& resources, std::string_view prefix) {
+  const Complaint complaint(prefix);
   Settings settings;
   if (resources.network_class_id.value_or(0) != 0) {
     complaint.only_in_v1("network.classID", "mark packets by nftables' `socket cgroupv2` instead");

@@ -31,6 +31,12 @@ inline bool has_word(std::string_view words, std::string_view word) {
   return found;
 }
 
+/// The place in a JSON text of what messages call "PREFIX FIELD": without the name of the text.
+inline std::string json_path(std::string_view prefix, std::string_view field) {
+  const std::size_t colon = prefix.rfind(": ");
+  return std::string(prefix.substr(colon == prefix.npos ? 0 : colon + 2)).append(field);
+}
+
 /// Enabled for every container, where they can be: what engines show of one without limits comes
 /// from them, and a container that makes cgroups itself may use them. Others (hugetlb alone costs
 /// 20 µs a container) only for a limit that needs them.

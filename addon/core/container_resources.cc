@@ -1,6 +1,7 @@
-// pause and resume.
+// pause, resume and update.
 #include "container_impl.h"
 #include "tare/error.h"
+#include "tare/validate.h"
 
 namespace tare {
 
@@ -32,6 +33,32 @@ void Container::resume() {
   Cgroup cgroup = impl_->cgroup();
   impl_->dir.unbar_start_gate();
   cgroup.freeze(false);
+}
+
+void Container::update(const Resources& given, const std::string& name) {
+  const Doing doing("update", id());
+  const Locked locked(impl_->dir, impl_->runtime);
+  if (impl_->status() == Status::stopped) {
+    throw Error(ErrorKind::bad_status, "container not running");
+  }
+  Resources changes = given;
+  if (changes.memory.kernel.has_value() || changes.memory.kernel_tcp.has_value()) {
+    impl_->warn("update " + id() +
+                ": kernel memory settings are ignored: cgroup v2 counts the "
+                "kernel's memory with memory.limit");
+    changes.memory.kernel.reset();
+    changes.memory.kernel_tcp.reset();
+  }
+  const auto remembered = impl_->dir.read_resources();
+  const Resources before = remembered
+                               ? parse_resources(*remembered, impl_->dir.path() + "/resources.json")
+                               : spec().linux_.resources;
+  validate_resources(updated_resources(before, changes), name);
+  const std::string prefix = name + ": ";
+  const ResourcesChange change = change_of_resources(before, changes, prefix);
+  Cgroup cgroup = impl_->cgroup();
+  cgroup.change(change, prefix);
+  impl_->dir.write_resources(resources_json(change.after));
 }
 
 }  // namespace tare

@@ -1,5 +1,7 @@
 #include "json_fields.h"
 
+#include <algorithm>
+
 namespace tare::json {
 
 std::string_view c_string(const Value& value) {
@@ -14,6 +16,13 @@ void check_key(std::string_view key, const Value& value) {
   if (key.find('\0') != std::string_view::npos) {
     value.fail("the name contains a NUL character; remove it");
   }
+}
+
+bool is_other_case(std::string_view one, std::string_view other) noexcept {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return one.size() == other.size() &&
+         std::equal(one.begin(), one.end(), other.begin(),
+                    [&](char a, char b) { return lower(a) == lower(b); });
 }
 
 bool is_empty(const Value& value) {

@@ -77,17 +77,31 @@ void not_implemented(Object&, const Value& value) {
   }
 }
 
+/// Whether two names differ in the case of ASCII letters alone.
+bool is_other_case(std::string_view one, std::string_view other) noexcept;
+
 template <typename Object, std::size_t count>
 void read_fields(Object& object, const Value& value, const Field<Object> (&fields)[count]) {
   static_assert(count <= 32);
   std::uint32_t seen = 0;
+  const auto take = [&](std::size_t i, const Value& member) {
+    if (!member.is_null()) {
+      seen |= 1U << i;
+      fields[i].read(object, member);
+    }
+  };
   value.for_each_member([&](std::string_view key, const Value& member) {
     for (std::size_t i = 0; i < count; ++i) {
       if (fields[i].name == key) {
-        if (!member.is_null()) {
-          seen |= 1U << i;
-          fields[i].read(object, member);
-        }
+        take(i, member);
+        return;
+      }
+    }
+    // Engines in Go, and the runtimes that they have grown up with, do not look at case: what works
+    // there must not be taken for an unknown member, and so be left out without a word.
+    for (std::size_t i = 0; i < count; ++i) {
+      if (is_other_case(fields[i].name, key)) {
+        take(i, member);
         return;
       }
     }

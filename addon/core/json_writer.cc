@@ -94,6 +94,19 @@ Writer& Writer::number_unsigned(std::uint64_t value) {
   return *this;
 }
 
+Writer& Writer::number_hundredths(std::uint64_t value) {
+  separate();
+  append_number(text_, value / 100);
+  if (const std::uint64_t places = value % 100; places != 0) {
+    text_ += '.';
+    text_ += static_cast<char>('0' + places / 10);
+    if (places % 10 != 0) {
+      text_ += static_cast<char>('0' + places % 10);
+    }
+  }
+  return *this;
+}
+
 Writer& Writer::boolean(bool value) {
   separate();
   text_ += value ? "true" : "false";

@@ -21,6 +21,7 @@ namespace {
 
 constexpr const char* state_file = "state.json";
 constexpr const char* config_file = "config.json";
+constexpr const char* resources_file = "resources.json";
 constexpr const char* request_fifo = "exec.fifo";
 constexpr const char* barred_fifo = "paused.fifo";
 constexpr const char* answer_fifo = "started.fifo";
@@ -243,6 +244,14 @@ void StateDir::write_config(std::string_view config) {
 }
 
 std::string StateDir::read_config() const { return read_file(dir_.get(), config_file); }
+
+void StateDir::write_resources(std::string_view resources) {
+  write_file_atomically(dir_.get(), resources_file, std::string(resources));
+}
+
+std::optional<std::string> StateDir::read_resources() const {
+  return read_file_if_exists(dir_.get(), resources_file);
+}
 
 void StateDir::make_start_gate() {
   for (const char* name : {request_fifo, answer_fifo}) {

@@ -194,6 +194,15 @@ void validate_process(const Process& process, const Spec& spec, const ProcessSou
   }
 }
 
+void validate_resources(const Resources& resources, const std::string& name) {
+  Problems problems;
+  check_resources(resources, problems);
+  for (Problem& problem : problems.take()) {
+    problem.path.erase(0, std::string_view("linux.resources.").size());
+    throw_problem(problem, name + ": " + problem.path);
+  }
+}
+
 void validate_id(const std::string& id) {
   constexpr std::size_t longest = 1024;
   const auto allowed = [](char c) {

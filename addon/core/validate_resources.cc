@@ -12,7 +12,7 @@ void check_device_rules(const std::vector<DeviceRule>& rules, Problems& problems
   constexpr const char* list = "linux.resources.devices";
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const DeviceRule& rule = rules[i];
-    if (rule.access.find_first_not_of("rwm") != std::string::npos) {
+    if (rule.access.find_first_not_of("rwma") != std::string::npos) {
       problems.add(element(list, i, ".access"),
                    quoted(rule.access) + " may have no other letters than r, w and m");
     }

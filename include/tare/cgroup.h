@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tare/cgroup_stats.h"
 #include "tare/fd.h"
 #include "tare/spec.h"
 
@@ -39,6 +40,9 @@ CgroupHost find_cgroup_host();
 /// "..", or that is the root of the tree.
 std::string cgroup_path_for(const Spec& spec, const std::string& id, const CgroupHost& host);
 
+/// What messages about config.json put before a field of linux.resources.
+inline constexpr std::string_view config_resources = "config.json: linux.resources.";
+
 /// One write to a file of a cgroup.
 struct CgroupSetting {
   std::string controller;  ///< "memory"; empty for the core's own files ("cgroup.…")
@@ -50,7 +54,8 @@ struct CgroupSetting {
   std::string fallback_value{};
   /// False for a value that holds anyhow where the file is missing ("max", no swap).
   bool required = true;
-  /// EINVAL is no error: the same value is written again when the setting it depends on is there.
+  /// EINVAL is no error: the same value is written again when the setting it depends on is there,
+  /// or says nothing as long as another setting holds (an idle cgroup has no weight).
   bool tentative = false;
   /// The value's first word, the quota, is to stay what it is.
   bool keep_quota = false;
@@ -59,9 +64,23 @@ struct CgroupSetting {
 /// What `resources` means in cgroup v2, in the order of writing; the device filter is apart. Values
 /// that are absent, zero or empty mean "not set". Pure. Throws `invalid_config` for values that
 /// contradict each other or that no kernel takes, `unsupported` for what only cgroup v1 had.
-/// `where` is how messages call linux.resources.
+/// `prefix` is what messages put before a field of linux.resources.
 std::vector<CgroupSetting> cgroup_settings(const Resources& resources,
-                                           std::string_view where = "config.json: linux.resources");
+                                           std::string_view prefix = config_resources);
+
+/// A change of the resources of a container that is there.
+struct ResourcesChange {
+  Resources after;                      ///< what holds afterwards
+  std::vector<CgroupSetting> settings;  ///< what is to be written for it, in this order
+  /// The device rules are others than before. Engines send the same ones with each update.
+  bool devices = false;
+};
+
+/// What `changes` (see `updated_resources`) make of `before`. Written is what `changes` name and
+/// what follows from it; a key of `unified` that would undo it is dropped. Pure, and throws as
+/// `cgroup_settings` does.
+ResourcesChange change_of_resources(const Resources& before, const Resources& changes,
+                                    std::string_view prefix);
 
 /// The container's cgroup. Everything acts on a directory descriptor, never on a path that could
 /// have been replaced. Where false, the container has none: nothing is tracked or waited for, and
@@ -97,14 +116,23 @@ class Cgroup {
 
   /// Writes every limit that is set (see `cgroup_settings`). Throws `system` with the file's name
   /// and what was written, or `unsupported` where the controller is missing.
-  void apply(const Resources& resources, std::string_view where = "config.json: linux.resources");
+  void apply(const Resources& resources, std::string_view prefix = config_resources);
+  /// Writes the settings of `change` and replaces the device filter, with the same errors; then
+  /// what was written already is put back to what it was. Where memory.checkBeforeUpdate is set,
+  /// throws `invalid_config` for a limit that is not above what is in use.
+  void change(const ResourcesChange& change, std::string_view prefix);
   /// Builds and attaches the eBPF device filter for `rules` (see `device_filter_program`), in place
   /// of what is attached to this cgroup. With `tolerate_permission_errors`, EPERM is no error.
   void attach_device_filter(const std::vector<DeviceRule>& rules, bool tolerate_permission_errors);
+  /// The same where the container is there, by one step: no access is ever judged by no filter, or
+  /// by both. Filters that others have attached beside ours stay.
+  void replace_device_filter(const std::vector<DeviceRule>& rules) const;
   /// chown of the cgroup and of the files in /sys/kernel/cgroup/delegate, for a user namespace's
   /// root.
   void delegate(uid_t uid, gid_t gid);
 
+  /// What its processes use. Where the cgroup is being removed, zeros.
+  CgroupStats stats() const;
   /// Every process in the cgroup and below it, host pids.
   std::vector<pid_t> processes() const;
   /// Kills every process in it and below it, those that are being forked too, by cgroup.kill (Linux
@@ -130,7 +158,9 @@ class Cgroup {
   std::string place(std::string_view file) const { return place().append("/").append(file); }
   /// The descriptor; throws `unsupported` where there is none.
   int required_fd() const;
-  [[noreturn]] void refuse_missing(const CgroupSetting& setting, std::string_view where) const;
+  [[noreturn]] void refuse_missing(const CgroupSetting& setting, std::string_view prefix) const;
+  void write(CgroupSetting& setting, std::string_view prefix) const;
+  void check_memory_in_use(const MemoryResources& memory, std::string_view prefix) const;
   /// Throws unless an existing cgroup can be a new container's.
   void refuse_in_use() const;
 

@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "tare/cgroup_stats.h"
+#include "tare/cgroup_watch.h"
 #include "tare/fd.h"
 #include "tare/spec.h"
 
@@ -84,6 +86,9 @@ struct ContainerState {
 /// The state as JSON. `full` adds rootfs, created and owner to the spec's fields.
 std::string state_json(const ContainerState& state, bool full, int indent = 2);
 
+/// A sample of use in the JSON that `events` prints as `data`.
+std::string stats_json(const CgroupStats& stats);
+
 /// A started process that is a child of the caller.
 struct StartedProcess {
   pid_t pid = -1;
@@ -137,6 +142,15 @@ class Container {
   void pause();
   /// Lets the processes of a paused container go on. Throws `bad_status` where it is not paused.
   void resume();
+  /// Changes the limits of a container that has not stopped (see `updated_resources`), and
+  /// remembers them for the next update. `name` is how errors call `changes`. Where a limit cannot
+  /// be set, all are as before.
+  void update(const Resources& changes, const std::string& name);
+  /// What the container uses. Throws `unsupported` where it has no cgroup.
+  CgroupStats stats() const;
+  /// Notice of out-of-memory kills, and of the end of the last process. Throws `bad_status` for a
+  /// stopped container.
+  CgroupWatch watch() const;
   /// Removes a stopped container and runs poststop hooks; with `force` kills a running one first.
   void remove(bool force);
   /// Starts a further process in the container, as a child of the caller.

@@ -99,6 +99,8 @@ class Writer {
   Writer& string(std::string_view value);
   Writer& number(std::int64_t value);
   Writer& number_unsigned(std::uint64_t value);
+  /// `value` / 100, without needless zeros: 1250 is 12.5.
+  Writer& number_hundredths(std::uint64_t value);
   Writer& boolean(bool value);
   Writer& null();
   /// The text so far; the writer is empty afterwards.

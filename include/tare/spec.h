@@ -325,6 +325,14 @@ Process parse_process(std::string text, const std::string& name);
 /// Reads a linux.resources object alone (`update --resources`), with the same errors.
 Resources parse_resources(std::string text, const std::string& name);
 
+/// `resources` as the JSON of linux.resources, which `parse_resources` reads.
+std::string resources_json(const Resources& resources);
+/// What an update makes of `before`: a field that `changes` set takes the place of the old one.
+/// Zero in a field where it means "not set", and an empty list, leave it as it is. An element of a
+/// list of devices, page sizes or unified files takes the place of the one for the same; the list
+/// of device rules, whose order has a meaning, that of the whole list.
+Resources updated_resources(const Resources& before, const Resources& changes);
+
 /// The number of a capability by its name with or without "CAP_", any case; none where unknown.
 std::optional<int> capability_number(std::string_view name);
 /// "CAP_SYS_ADMIN"; null for a number without a name.

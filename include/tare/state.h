@@ -73,6 +73,9 @@ class StateDir {
   std::optional<StateRecord> read() const;
   void write_config(std::string_view config);
   std::string read_config() const;
+  /// linux.resources as updates have made it; none where there was no update.
+  void write_resources(std::string_view resources);
+  std::optional<std::string> read_resources() const;
 
   /// Remembers the container's cgroup before anything is in it: state.json comes late in create(),
   /// which may die.

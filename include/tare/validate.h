@@ -27,6 +27,9 @@ void validate(const Spec& spec, const std::string& name);
 /// The same for a process that `source` knows the places of.
 void validate_process(const Process& process, const Spec& spec, const ProcessSource& source);
 
+/// The same for a linux.resources object alone; places are relative to it.
+void validate_resources(const Resources& resources, const std::string& name);
+
 /// Throws `invalid_argument` unless `id` is 1 to 1024 bytes of [A-Za-z0-9_+.-], and not "." or
 /// "..".
 void validate_id(const std::string& id);

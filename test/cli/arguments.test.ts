@@ -10,8 +10,8 @@ const directory = mkdtempSync(join(tmpdir(), 'tare-test-arguments-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
 
 const verbs = [
-  ...['create', 'delete', 'exec', 'features', 'kill', 'list'],
-  ...['pause', 'plan', 'ps', 'resume', 'run', 'spec', 'start', 'state'],
+  ...['create', 'delete', 'events', 'exec', 'features', 'kill', 'list'],
+  ...['pause', 'plan', 'ps', 'resume', 'run', 'spec', 'start', 'state', 'update'],
 ];
 
 /** Names of the entries below a heading of a help text. */
@@ -46,6 +46,7 @@ const options: Record<string, string[]> = {
     ...['--pid-file FILE', '--no-pivot', '--no-new-keyring', '--preserve-fds N'],
   ],
   delete: ['--force, -f'],
+  events: ['--interval DURATION', '--stats'],
   exec: [
     ...['--console-socket PATH', '--pidfd-socket PATH', '--cwd DIR'],
     ...['--env NAME=VALUE, -e NAME=VALUE', '--tty, -t', '--user UID[:GID], -u UID[:GID]'],
@@ -74,6 +75,13 @@ const options: Record<string, string[]> = {
   spec: ['--bundle DIR, -b DIR', '--rootless'],
   start: [],
   state: [],
+  update: [
+    ...['--resources FILE|-, -r FILE|-', '--blkio-weight N', '--cpu-period USEC'],
+    ...['--cpu-quota USEC', '--cpu-burst USEC', '--cpu-share N', '--cpuset-cpus LIST'],
+    ...['--cpuset-mems LIST', '--cpu-idle 0|1', '--memory BYTES', '--memory-reservation BYTES'],
+    ...['--memory-swap BYTES', '--pids-limit N', '--l3-cache-schema SCHEMA'],
+    '--mem-bw-schema SCHEMA',
+  ],
 };
 
 for (const verb of verbs) {
@@ -155,7 +163,7 @@ t.test('an unknown global flag is incorrect usage, too', async (t) => {
 });
 
 const refused: [string[], string][] = [
-  ...['checkpoint', 'events', 'restore', 'update'].map((verb): [string[], string] => [
+  ...['checkpoint', 'restore'].map((verb): [string[], string] => [
     [verb, 'a'],
     `tare: ${verb}: not implemented yet`,
   ]),

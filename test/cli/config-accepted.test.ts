@@ -66,6 +66,10 @@ const accepted: [name: string, change: Change][] = [
     'no limits',
     { 'linux.resources.memory': { limit: -1, swap: -1 }, 'linux.resources.pids': { limit: -1 } },
   ],
+  [
+    'a page size in another case, as jq scripts have it',
+    { 'linux.resources.hugepageLimits': [{ pagesize: '2MB', limit: 0 }] },
+  ],
   ['a seccomp profile of nothing', { 'linux.seccomp': {} }],
   [
     'listenerPath without SCMP_ACT_NOTIFY',

@@ -31,6 +31,11 @@ export const resources: readonly Row[] = [
     'linux.resources.devices[0].minor: -2 is no device number; use -1 or leave it out for all',
   ],
   [
+    'a wrong value of a member in another case',
+    { 'linux.resources.memory': { LIMIT: -2 } },
+    'linux.resources.memory.limit: -2 is no limit; give bytes, or -1 for no limit',
+  ],
+  [
     'a negative memory limit',
     { 'linux.resources.memory': { limit: -2 } },
     'linux.resources.memory.limit: -2 is no limit; give bytes, or -1 for no limit',

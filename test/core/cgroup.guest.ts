@@ -144,7 +144,7 @@ t.test('checkBeforeUpdate refuses what would kill', async (t) => {
   const lines = steps(cgroup, 'create', 'spawn', lower(true));
   t.match(
     lines[2],
-    /^ERR_TARE_INVALID_CONFIG resources\.memory\.limit: 4096 is not more than what is in use \(\d+ bytes\), and memory\.checkBeforeUpdate forbids to kill for it$/,
+    /^ERR_TARE_INVALID_CONFIG resources\.memory\.limit: rejecting memory limit 4096 <= usage \d+: memory\.checkBeforeUpdate forbids to kill for it$/,
   );
   t.strictSame(
     steps(cgroup, 'open', 'show=memory.max', 'spawn', lower(false), 'kill', 'reap', 'remove'),

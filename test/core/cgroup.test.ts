@@ -379,7 +379,7 @@ t.test('limits as files', async (t) => {
       { cpu: { quota: 20000, burst: 10000 } },
       ['cpu.max.burst 10000 tentative', 'cpu.max 20000', 'cpu.max.burst 10000'],
     ],
-    [{ cpu: { idle: 1, shares: 1024 } }, ['cpu.weight 100', 'cpu.idle 1']],
+    [{ cpu: { idle: 1, shares: 1024 } }, ['cpu.weight 100 tentative', 'cpu.idle 1']],
     [{ cpu: { idle: 0, shares: 1024 } }, ['cpu.idle 0 ?', 'cpu.weight 100']],
     [{ cpu: { cpus: '0-1', mems: '0' } }, ['cpuset.cpus 0-1', 'cpuset.mems 0']],
     [{ blockIO: { weight: 10 } }, ['io.bfq.weight 10', 'else io.weight 1']],

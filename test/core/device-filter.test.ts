@@ -96,6 +96,15 @@ t.test('rules', asRoot, async (t) => {
       { 'c:240:1': 'r-m', 'b:240:1': 'r-m', 'c:240:2': mknodOnly },
     ],
     ['no access means all three', [{ allow: true, ...c(240, 1) }], { 'c:240:1': all }],
+    [
+      'a further "a" takes away, and gives nothing',
+      [
+        { allow: true, ...c(240), access: 'rw' },
+        { allow: false, ...c(240, 1), access: 'ra' },
+        { allow: true, ...c(241, 1), access: 'ra' },
+      ],
+      { 'c:240:0': all, 'c:240:1': mknodOnly, 'c:241:1': 'r-m' },
+    ],
     ['-1 means any', [{ allow: true, ...c(240, -1), access: 'rw' }], { 'c:240:5': all }],
     [
       'numbers that no device has',

@@ -1,10 +1,14 @@
 // A cgroup's life on the real kernel; for test/core/cgroup.test.ts and cgroup.guest.ts.
 //
-//   cgroup host                    prints the mode and the mount point
+//   cgroup host                      prints the mode and the mount point
 //   cgroup path MODE CGROUPSPATH ID  prints where the container's cgroup is in "unified", "hybrid"
-//   or "legacy" cgroup settings RESOURCES      prints what would be written, a line each: FILE
-//   VALUE (or FILE VALUE?, if it may fail) cgroup run PATH STEP ...       does the steps with the
-//   cgroup PATH and prints a line for each:
+//                                    or "legacy"
+//   cgroup settings RESOURCES        prints what would be written, a line each: FILE VALUE (or FILE
+//                                    VALUE?, if it may fail)
+//   cgroup change BEFORE CHANGES     prints what an update would write; "devices" if it would
+//                                    replace the device filter; and the resources afterwards
+//   cgroup run PATH STEP ...         does the steps with the cgroup PATH and prints a line for
+//   each:
 //     create[=RESOURCES] create-rootless[=RESOURCES] open   made, used or none
 //     apply=RESOURCES filter       ok
 //     spawn spawn-below=NAME       a process that waits for a signal, in it or in a cgroup below
@@ -196,7 +200,7 @@ class Run {
 
   std::string act(const std::string& name, const std::string& argument) {
     if (name == "apply") {
-      cgroup_.apply(resources_of(argument), "resources");
+      cgroup_.apply(resources_of(argument), "resources.");
     } else if (name == "filter") {
       cgroup_.attach_device_filter({}, false);
     } else if (name == "signal") {
@@ -266,6 +270,19 @@ int print_settings(const char* json) {
   return 0;
 }
 
+int print_change(const char* before, const char* changes) {
+  const tare::ResourcesChange change =
+      tare::change_of_resources(resources_of(before), resources_of(changes), "");
+  for (const tare::CgroupSetting& each : change.settings) {
+    std::printf("%s %s\n", each.file.c_str(), each.value.c_str());
+  }
+  if (change.devices) {
+    std::printf("devices\n");
+  }
+  std::printf("%s\n", tare::resources_json(change.after).c_str());
+  return 0;
+}
+
 int dispatch(int argc, char** argv) {
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "host") {
@@ -279,10 +296,13 @@ int dispatch(int argc, char** argv) {
   if (command == "settings" && argc == 3) {
     return print_settings(argv[2]);
   }
+  if (command == "change" && argc == 4) {
+    return print_change(argv[2], argv[3]);
+  }
   if (command == "run" && argc > 3) {
     return run(argv[2], argv + 3);
   }
-  std::fprintf(stderr, "usage: cgroup host|path|settings|run ...\n");
+  std::fprintf(stderr, "usage: cgroup host|path|settings|change|run ...\n");
   return 2;
 }
 

@@ -1,0 +1,227 @@
+/** update and events where no controller is needed: flags, refusals, the device filter, the sample's form. */
+import { Output, Sandbox, exitOf, state, whyNot } from './tare.js';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+
+if (whyNot !== undefined) {
+  t.plan(0, whyNot);
+} else {
+  const sandbox = new Sandbox();
+  t.teardown(() => sandbox.remove());
+
+  function cgroupOf(id: string): string {
+    const { pid } = state(sandbox.must(['state', id]).stdout);
+    const path = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))![1]!;
+    return join('/sys/fs/cgroup', path);
+  }
+
+  async function created(
+    t: Test,
+    name: string,
+    bundle = sandbox.bundle(['sleep', '1000']),
+  ): Promise<string> {
+    const id = sandbox.id(name);
+    const child = sandbox.spawn(['create', '-b', bundle, id], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    t.equal(await exitOf(child), 0);
+    return id;
+  }
+
+  sandbox.test(
+    'resources from a file and from standard input, in every status but stopped',
+    async (t) => {
+      const id = await created(t, 'file');
+      const depth = (): string =>
+        readFileSync(join(cgroupOf(id), 'cgroup.max.depth'), 'utf8').trim();
+      const resources = (value: string): string =>
+        JSON.stringify({ unified: { 'cgroup.max.depth': value } });
+      const file = join(sandbox.directory, 'resources.json');
+      writeFileSync(file, resources('3'));
+      t.match(sandbox.tare(['update', '--resources', file, id]), {
+        status: 0,
+        stdout: '',
+        stderr: '',
+      });
+      t.equal(depth(), '3', 'created');
+      sandbox.must(['start', id]);
+      sandbox.must(['update', id, '-r', '-'], { input: resources('4') });
+      t.equal(depth(), '4', 'running');
+      sandbox.must(['pause', id]);
+      sandbox.must(['update', '--resources=-', id], { input: resources('5') });
+      t.equal(depth(), '5', 'paused');
+      t.equal(state(sandbox.must(['state', id]).stdout).status, 'paused', 'and it stays so');
+      sandbox.must(['update', id]);
+      t.equal(depth(), '5', 'nothing is named');
+      sandbox.must(['kill', id, 'KILL']);
+      while (state(sandbox.must(['state', id]).stdout).status !== 'stopped');
+      t.equal(
+        sandbox.tare(['update', '-r', '-', id], { input: resources('6') }).error,
+        `update ${id}: container not running`,
+      );
+      sandbox.must(['delete', id]);
+    },
+  );
+
+  sandbox.test('what is wrong is refused by its place, and nothing is written', async (t) => {
+    const id = await created(t, 'wrong');
+    const file = join(sandbox.directory, 'wrong.json');
+    for (const [resources, message] of [
+      ['{"memory": {"limit": "1"}}', 'memory.limit: expected an integer'],
+      ['{', `${file}: line 1`],
+      [
+        '{"memory": {"swap": 100}}',
+        'memory.swap: unable to set swap limit without memory limit; set memory.limit too',
+      ],
+      ['{"cpu": {"idle": 2}}', 'cpu.idle: 2 is neither 0 nor 1'],
+      ['{"cpu": {"realtimePeriod": 2}}', 'cpu.realtimePeriod: cgroup v2 has nothing like it'],
+      [
+        '{"unified": {"a/b.c": "1"}}',
+        'unified["a/b.c"]: unified resource "a/b.c" must be a file name (no slashes)',
+      ],
+      [
+        '{"unified": {"cgroup.max.depth": "7", "cgroup.nonesuch": "1"}}',
+        'unified["cgroup.nonesuch"] needs ',
+      ],
+    ] as const) {
+      writeFileSync(file, resources);
+      const result = sandbox.tare(['update', '--resources', file, id]);
+      t.equal(result.status, 1, resources);
+      t.match(result.error, message);
+      t.match(result.error, file);
+      t.equal(readFileSync(join(cgroupOf(id), 'cgroup.max.depth'), 'utf8'), 'max\n', 'put back');
+    }
+    for (const [args, message] of [
+      [
+        ['--memory', '1x'],
+        'invalid value for memory: "1x": expected bytes, with a unit such as k, m or g after them if need be, or -1',
+      ],
+      [
+        ['--memory-swap', 'm'],
+        'invalid value for memory-swap: "m": expected bytes, with a unit such as k, m or g after them if need be, or -1',
+      ],
+      [
+        ['--memory-reservation', '1.2.3g'],
+        'invalid value for memory-reservation: "1.2.3g": expected bytes, with a unit such as k, m or g after them if need be, or -1',
+      ],
+      [
+        ['--cpu-share', '-1'],
+        'invalid value for cpu-share: "-1": expected a number that is not negative',
+      ],
+      [['--cpu-quota', '1.5'], 'invalid value for cpu-quota: "1.5": expected an integer'],
+      [['--pids-limit', 'many'], 'invalid value for pids-limit: "many": expected an integer'],
+      [['--blkio-weight', '5'], `update ${id}: update: blockIO.weight: 5 is not within 10 to 1000`],
+      [['--cpu-idle', '-1'], `update ${id}: update: cpu.idle: -1 is neither 0 nor 1`],
+      [
+        ['--cpuset-cpus', 'a'],
+        `update ${id}: update: cpu.cpus: "a" is no list of numbers and ranges such as "0-3,7"`,
+      ],
+      [
+        ['--resources', file, '--memory', '1'],
+        `--resources ${file} describes the whole change: leave out --memory`,
+      ],
+      [
+        ['--l3-cache-schema', 'L3:0=f'],
+        '--l3-cache-schema: Intel RDT/CAT: l3 cache schema is not enabled',
+      ],
+      [
+        ['--mem-bw-schema', 'MB:0=20'],
+        '--mem-bw-schema: Intel RDT/MBA: memory bandwidth schema is not enabled',
+      ],
+    ] as const) {
+      t.equal(sandbox.tare(['update', ...args, id]).error, message);
+    }
+    const missing = sandbox.id('missing');
+    t.match(sandbox.tare(['update', '--pids-limit', '5', missing]).error, /does not exist/);
+    sandbox.must(['delete', '--force', id]);
+  });
+
+  sandbox.test('the device filter is replaced in one step', async (t) => {
+    const rules = (...more: object[]) => [{ allow: false, access: 'rwm' }, ...more];
+    const full = { allow: true, type: 'c', major: 1, minor: 7, access: 'rw' };
+    // At no time is /dev/null, which all may use, refused, nor /dev/kmsg, which nobody may, allowed.
+    const script =
+      'while :; do : </dev/null || echo refused; head -c1 </dev/kmsg && echo allowed; done 2>/dev/null';
+    const bundle = sandbox.bundle(['sh', '-c', script], (config) => {
+      config.linux['resources'] = { devices: rules() };
+      config.linux['devices'] = [
+        { path: '/dev/kmsg', type: 'c', major: 1, minor: 11 },
+        { path: '/dev/other', type: 'c', major: 240, minor: 7 },
+      ];
+    });
+    const id = sandbox.id('devices');
+    const run = sandbox.spawn(['run', '-b', bundle, id], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const output = new Output(run.stdout);
+    while (sandbox.tare(['state', id]).status !== 0)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    const kmsg = { allow: false, type: 'c', major: 1, minor: 11, access: 'rwm' };
+    for (let round = 0; round < 20; round++) {
+      const devices = round % 2 === 0 ? rules(kmsg, { ...full, minor: 9 }) : rules(kmsg);
+      sandbox.must(['update', '-r', '-', id], { input: JSON.stringify({ devices }) });
+    }
+    t.equal(output.text, '');
+    // A device without a driver: what is allowed fails otherwise.
+    const opened = (): string => sandbox.tare(['exec', id, 'cat', '/dev/other']).stderr;
+    const other = { allow: true, type: 'c', major: 240, minor: 7, access: 'r' };
+    t.match(opened(), 'Operation not permitted');
+    sandbox.must(['update', '-r', '-', id], { input: JSON.stringify({ devices: rules(other) }) });
+    t.match(opened(), 'No such device or address');
+    sandbox.must(['update', '-r', '-', id], { input: '{"unified": {"cgroup.max.depth": "3"}}' });
+    t.match(opened(), 'No such device or address', 'another update leaves it');
+    sandbox.must(['update', '-r', '-', id], { input: JSON.stringify({ devices: rules() }) });
+    t.match(opened(), 'Operation not permitted');
+    sandbox.must(['kill', id, 'KILL']);
+    await exitOf(run);
+    t.equal(await output.all(), '');
+  });
+
+  sandbox.test('a sample has the form that readers of events expect', async (t) => {
+    const id = await created(t, 'stats');
+    sandbox.must(['start', id]);
+    const { stdout } = sandbox.must(['events', '--stats', id]);
+    t.match(
+      stdout,
+      new RegExp(`^\\{"type":"stats","id":"${id}","data":\\{"cpu":\\{"usage":\\{.*\\}\\n$`),
+    );
+    const { data } = JSON.parse(stdout) as { data: Record<string, Record<string, unknown>> };
+    t.strictSame(Object.keys(data), [
+      ...['cpu', 'cpuset', 'memory', 'pids', 'blkio', 'hugetlb', 'intel_rdt', 'network_interfaces'],
+    ]);
+    t.equal(data['pids']!['current'], 1);
+    t.equal(data['network_interfaces'], null);
+    sandbox.must(['delete', '--force', id]);
+    t.match(sandbox.tare(['events', '--stats', id]).error, /does not exist/);
+  });
+
+  sandbox.test('events come at their interval, until the end', async (t) => {
+    const id = await created(t, 'events');
+    sandbox.must(['start', id]);
+    for (const interval of ['0s', '-1s', '5', 'soon', '1.5.2s', '']) {
+      const { status, error } = sandbox.tare(['events', '--interval', interval, id]);
+      t.equal(status, 1, interval);
+      t.match(error, /interval/);
+    }
+    const events = sandbox.spawn(['events', '--interval', '50ms', id]);
+    const output = new Output(events.stdout);
+    const begin = Date.now();
+    for (let sample = 0; sample < 3; sample++) await output.until('"type":"stats"');
+    t.ok(Date.now() - begin >= 149, 'not sooner');
+    sandbox.must(['delete', '--force', id]);
+    t.equal(await exitOf(events), 0);
+    const lines = (await output.all()).trimEnd().split('\n');
+    for (const line of lines) t.equal((JSON.parse(line) as { id: string }).id, id);
+  });
+
+  sandbox.test('events of a container that has ended', async (t) => {
+    const id = sandbox.id('ended');
+    sandbox.must(['run', '--keep', '-b', sandbox.bundle(['true']), id]);
+    for (const args of [['--stats'], []]) {
+      t.equal(
+        sandbox.tare(['events', ...args, id]).error,
+        `events of ${id}: container with id ${id} is not running`,
+      );
+    }
+    sandbox.must(['delete', id]);
+  });
+}
