@@ -125,6 +125,9 @@ export interface Mount {
   source?: string;
   /** As for mount(8), and the spec's own such as `rro` and `tmpcopyup`. */
   options?: string[];
+  /** Of a bind mount whose files show other owners: `containerID` on disk is `hostID` outside. */
+  uidMappings?: IdMapping[];
+  gidMappings?: IdMapping[];
 }
 
 export interface Hook {

@@ -1,7 +1,6 @@
 // create: from a bundle to a container that holds at its start gate, or runs.
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -217,22 +216,6 @@ void set_rlimits(pid_t pid, const std::vector<Rlimit>& limits, const ProcessSour
   }
 }
 
-/// A clone of the mount tree at a host path, attached nowhere yet; see open_tree(2).
-Fd open_detached_mount(const Passed& passed, const std::string& where) {
-  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-  if ((passed.flags & wire::op_recursive) != 0) {
-    flags |= AT_RECURSIVE;
-  }
-  if ((passed.flags & wire::op_no_follow) != 0) {
-    flags |= AT_SYMLINK_NOFOLLOW;
-  }
-  Fd fd(open_tree(AT_FDCWD, passed.path.c_str(), flags));
-  if (!fd) {
-    throw_errno("open_tree", where);
-  }
-  return fd;
-}
-
 /// A user namespace's root owns the container's cgroup where it sees it, alone and writable, at a
 /// cgroup mount.
 void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host) {
@@ -317,7 +300,14 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int containe
         break;
       }
       case PassedKind::detached_mount:
-        owned.push_back(open_detached_mount(passed, where));
+        owned.push_back(open_detached_mount(
+            passed, passed.id_mapping < 0 ? -1 : fds[static_cast<std::size_t>(passed.id_mapping)]));
+        break;
+      case PassedKind::id_mapping:
+        owned.push_back(make_id_mapping(passed.uids, passed.gids));
+        break;
+      case PassedKind::directory:
+        owned.push_back(open_file(AT_FDCWD, passed.path, O_PATH | O_DIRECTORY));
         break;
       case PassedKind::start_request:
         owned.push_back(dir->open_start_request());
@@ -465,7 +455,6 @@ Container Container::create(const Runtime& given, const std::string& id,
   spawn_options.cgroup = cgroup.fd();
   spawn_options.passed = open_passed(plan, &impl->dir, -1, -1, owned);
   InitProcess& init = half_made.process(spawn(plan, spawn_options));
-  owned.clear();
 
   // From here on init works off its plan; what the host still has to do runs beside it.
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
@@ -479,6 +468,8 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   reset_affinity(init.pid());
   impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
+  serve_fetches(init, plan, spawn_options.passed);
+  owned.clear();
   impl->dir.write_config(bundle.config);
   if (has_wait(plan, wire::WaitTag::hooks)) {
     while (init.next_wait() != wire::WaitTag::hooks) {

@@ -75,7 +75,7 @@ void write_linux(json::Writer& writer) {
   }
   writer.end_object();
   writer.key("mountExtensions").begin_object();
-  write_enabled(writer, "idmap", false);
+  write_enabled(writer, "idmap", true);
   writer.end_object();
   write_enabled(writer, "netDevices", false);
   writer.end_object();

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "tare/error.h"
@@ -96,8 +97,30 @@ void check_labels(Host& host, const Process& process, const ProcessSource& sourc
   }
 }
 
+namespace {
+
+/// The kernel lets only who has all rights over a file system map its ids.
+void check_id_mapped_mounts(const std::vector<Mount>& mounts) {
+  for (std::size_t i = 0; i < mounts.size(); ++i) {
+    const bool mapped = !mounts[i].uid_mappings.empty() ||
+                        std::ranges::any_of(mounts[i].options, [](const std::string& option) {
+                          return option == "idmap" || option == "ridmap";
+                        });
+    if (mapped) {
+      refuse("mounts[" + std::to_string(i) + "]",
+             "id-mapped mounts are not supported for rootless containers: mapping the ids of a "
+             "file system is its owner's right; run as root, or remove the mapping");
+    }
+  }
+}
+
+}  // namespace
+
 void complete_host(Host& host, const Spec& spec, const Process& process) {
   check_labels(host, process, {}, spec.linux_.mount_label);
+  if (host.rootless) {
+    check_id_mapped_mounts(spec.mounts);
+  }
   host.in_user_namespace = host.rootless || in_user_namespace();
   host.inner_namespaces = find_inner_namespaces(spec);
 }

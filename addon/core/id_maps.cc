@@ -3,10 +3,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 
 #include "program.h"
+#include "spawn_signals.h"
+#include "stub.h"
 #include "tare/spawn.h"
+#include "user_namespaces.h"
 
 namespace tare {
 namespace {
@@ -76,6 +80,48 @@ void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
     write_proc_file(process.get(), "setgroups", "deny");
   }
   write_proc_file(process.get(), "gid_map", map_text(gids));
+}
+
+namespace {
+
+/// A child that has ended; it is reaped at the end of the scope.
+class Ended {
+ public:
+  explicit Ended(int pidfd) : pidfd_(pidfd) {}
+  ~Ended() {
+    siginfo_t info;
+    while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL) < 0 &&
+           errno == EINTR) {
+    }
+  }
+  Ended(const Ended&) = delete;
+  Ended& operator=(const Ended&) = delete;
+
+ private:
+  Fd pidfd_;
+};
+
+}  // namespace
+
+Fd make_id_mapping(const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids) {
+  const Doing doing("make the user namespace of an id-mapped mount");
+  alignas(16) std::array<unsigned char, std::size_t{16} << 10> stack;
+  int pidfd = -1;
+  int pid = -1;
+  {
+    const BlockedSignals blocked;
+    pid = clone_user_namespace(pidfd, stack.data(), stack.size());
+  }
+  if (pid < 0) {
+    throw Error(ErrorKind::system, "clone3: " + errno_text(-pid) + user_namespace_remedy(-pid))
+        .with_errno(-pid, "clone3");
+  }
+  // As long as it is a zombie, the namespace has a name in /proc.
+  const Ended child(pidfd);
+  const Fd process = open_file(AT_FDCWD, "/proc/" + std::to_string(pid), O_PATH | O_DIRECTORY);
+  write_proc_file(process.get(), "uid_map", map_text(uids));
+  write_proc_file(process.get(), "gid_map", map_text(gids));
+  return open_file(process.get(), "ns/user", O_RDONLY);
 }
 
 }  // namespace tare

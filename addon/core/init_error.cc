@@ -1,5 +1,6 @@
 // The sentence for what init could not do. init reports an op and an errno; the words are made
 // here.
+#include <linux/mount.h>
 #include <sched.h>
 
 #include <cerrno>
@@ -95,6 +96,10 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   }
   if (op.code == OpCode::bind && step == Step::open_tree && errnum == ENOENT) {
     return "; the source of the mount does not exist";
+  }
+  if (op.code == OpCode::bind && step == Step::mount_setattr &&
+      ((op.a | op.d) & MOUNT_ATTR_IDMAP) != 0) {
+    return id_mapping_remedy(errnum);
   }
   if (step == Step::fsopen && errnum == ENODEV) {
     return "; the kernel has no such file system: check the mount's type, or load its module";

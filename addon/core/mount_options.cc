@@ -19,6 +19,7 @@ enum class Kind : std::uint8_t {
   recursive_bind,
   remount,
   source_no_follow,
+  id_mapped,
   file_system,  // a flag of the superblock, handed to fsconfig(2) under the same name
   nothing,
   refused,
@@ -49,7 +50,7 @@ constexpr auto options = std::to_array<Option>({
     {"diratime", Kind::attribute_clear, MOUNT_ATTR_NODIRATIME},
     {"dirsync", Kind::file_system},
     {"exec", Kind::attribute_clear, MOUNT_ATTR_NOEXEC},
-    {"idmap", Kind::refused},
+    {"idmap", Kind::id_mapped, MOUNT_ATTR_IDMAP},
     {"iversion", Kind::file_system},
     {"lazytime", Kind::file_system},
     {"loud", Kind::nothing},
@@ -74,7 +75,7 @@ constexpr auto options = std::to_array<Option>({
     {"relatime", Kind::attribute_set, relatime_mark},
     {"remount", Kind::remount},
     {"rexec", Kind::attribute_clear, MOUNT_ATTR_NOEXEC, true},
-    {"ridmap", Kind::refused},
+    {"ridmap", Kind::id_mapped, MOUNT_ATTR_IDMAP, true},
     {"rnoatime", Kind::attribute_set, MOUNT_ATTR_NOATIME, true},
     {"rnodev", Kind::attribute_set, MOUNT_ATTR_NODEV, true},
     {"rnodiratime", Kind::attribute_set, MOUNT_ATTR_NODIRATIME, true},
@@ -145,6 +146,7 @@ void add_data(MountOptions& result, std::string_view text) {
 MountOptions read_mount_options(const Mount& mount, const std::string& origin) {
   MountOptions result;
   result.bind = mount.type == "bind";
+  result.id_mapped = !mount.uid_mappings.empty();
   for (std::size_t i = 0; i < mount.options.size(); ++i) {
     const std::string& word = mount.options[i];
     const Option* option = find_option(word);
@@ -175,6 +177,10 @@ MountOptions read_mount_options(const Mount& mount, const std::string& origin) {
         break;
       case Kind::source_no_follow:
         result.source_no_follow = true;
+        break;
+      case Kind::id_mapped:
+        result.id_mapped = true;
+        result.id_mapped_recursively = option->recursive;
         break;
       case Kind::file_system:
         result.data.emplace_back(word, "");
@@ -232,7 +238,8 @@ std::string attribute_names(std::uint64_t set, std::uint64_t clear, bool recursi
       continue;
     }
     const bool is_atime = (option.flags & atime) != 0;
-    if (option.kind == Kind::attribute_set && (set & option.flags) == option.flags) {
+    const bool sets = option.kind == Kind::attribute_set || option.kind == Kind::id_mapped;
+    if (sets && (set & option.flags) == option.flags) {
       append(option.name);
     } else if (option.kind == Kind::attribute_clear && !is_atime &&
                (clear & option.flags) == option.flags && (set & option.flags) == 0) {

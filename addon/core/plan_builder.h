@@ -34,6 +34,11 @@ class PlanBuilder {
   /// Has the host pass something; its index.
   int pass(Passed passed);
   void join(int passed, std::uint64_t type);
+  /// Has the host open a mount for init before the clone or, where these are many or it is `late`,
+  /// when init comes to this place of the plan; Op::fd of the op that takes it.
+  int source(Passed passed, bool late);
+  /// The user namespace of an id-mapped mount; its index.
+  int pass_id_mapping(const Mount& mount, const std::string& origin);
 
   void clone_flags(std::uint64_t flags) { plan_.clone_flags_ |= flags; }
   void preserved_fds(std::uint32_t count) { plan_.preserved_fds_ = count; }
@@ -46,6 +51,8 @@ class PlanBuilder {
   const Host& host_;
   ProcessSource source_;
   Plan plan_;
+  std::size_t fetch_ = 0;    // the last op `fetch`, 0: none
+  std::size_t at_once_ = 0;  // sources that are opened before the clone
   std::unordered_map<std::string, std::uint32_t> offsets_;
 };
 
@@ -56,6 +63,8 @@ struct MountOptions {
   bool recursive = false;
   bool remount = false;
   bool source_no_follow = false;
+  bool id_mapped = false;
+  bool id_mapped_recursively = false;
   std::uint64_t set = 0;  ///< MOUNT_ATTR_*
   std::uint64_t clear = 0;
   std::uint64_t recursive_set = 0;
@@ -80,6 +89,17 @@ void add_namespaces(PlanBuilder& builder);
 void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined);
 void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces);
 void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
+
+// plan_sources.cc
+/// True where init cannot reach what it is to mount: a rootful container with a user namespace,
+/// whose root may not walk to, or clone, what only the host's root reaches.
+bool host_opens_sources(const PlanBuilder& builder);
+/// True where mounts of the container are sources of others, named by the host's path of the root.
+bool root_is_in_its_place(const PlanBuilder& builder);
+/// Whether the host's path `source` lies below the container's root.
+bool is_below_root(const PlanBuilder& builder, const std::string& source);
+/// A path of the config that may be relative to the bundle.
+std::string absolute_in_bundle(const Host& host, const std::string& path);
 
 // plan_mounts.cc
 void add_root(PlanBuilder& builder);

@@ -55,17 +55,15 @@ bool dev_is_ours(const Spec& spec) {
 // mknod(2) is the initial user namespace's alone: elsewhere the host's node is bound.
 void add_bound_device(PlanBuilder& builder, const std::string& path, const std::string& origin) {
   const std::uint32_t text = builder.text(path);
-  int passed = -1;
-  if (builder.spec().has_namespace(NamespaceType::user) && !builder.host().rootless) {
-    passed = builder.pass({PassedKind::detached_mount, path, 0, origin});
-  }
+  const bool opened = host_opens_sources(builder);
+  const int fd = opened ? builder.source({PassedKind::detached_mount, path, 0, origin}, false) : -1;
   wire::Op& op = builder.add(OpCode::bind, origin);
   op.flags = wire::op_make_target;
   op.str[0] = text;
   op.str[1] = text;
   op.c = MS_PRIVATE;
-  if (passed >= 0) {
-    op.fd = passed;
+  if (opened) {
+    op.fd = fd;
     op.flags |= wire::op_source_is_fd;
   }
 }

@@ -15,17 +15,7 @@ using wire::OpCode;
 
 namespace {
 
-std::string absolute_in_bundle(const Host& host, const std::string& path) {
-  return path.starts_with('/') ? path : absolute_path(host.bundle + "/" + path);
-}
-
 std::string mount_origin(std::size_t index) { return "mounts[" + std::to_string(index) + "]"; }
-
-// A rootful container with a user namespace: its root may not walk to, or clone, what only the
-// host's root reaches.
-bool host_opens_sources(const PlanBuilder& builder) {
-  return builder.spec().has_namespace(NamespaceType::user) && !builder.host().rootless;
-}
 
 bool is_destination(const Mount& mount, std::string_view path) {
   return absolute_path(mount.destination) == path;
@@ -62,19 +52,28 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   if (is_destination(mount, "/proc")) {
     flags |= wire::op_no_symlink;
   }
-  int passed = -1;
-  if (host_opens_sources(builder)) {
-    passed = builder.pass({PassedKind::detached_mount, source, flags, origin + ".source"});
+  const int mapping = options.id_mapped ? builder.pass_id_mapping(mount, origin) : -1;
+  const bool opened = host_opens_sources(builder);
+  int fd = -1;
+  if (opened) {
+    Passed passed{PassedKind::detached_mount, source, flags, origin + ".source"};
+    passed.id_mapping = mapping;
+    passed.maps_all = options.id_mapped_recursively;
+    fd = builder.source(std::move(passed), is_below_root(builder, source));
     flags |= wire::op_source_is_fd;
   }
   wire::Op& op = builder.add(OpCode::bind, origin);
   op.flags = flags;
   op.str[0] = source_text;
   op.str[1] = destination;
-  op.fd = passed;
+  op.fd = fd;
   set_attributes(op, options);
-  if (passed >= 0 && op.c == 0) {
+  if (opened && op.c == 0) {
     op.c = MS_SLAVE | MS_REC;  // cloned on the host, it would still be a peer of the host's mount
+  }
+  if (!opened && mapping >= 0) {
+    (options.id_mapped_recursively ? op.d : op.a) |= MOUNT_ATTR_IDMAP;
+    op.n = static_cast<std::uint32_t>(mapping);
   }
 }
 
@@ -167,22 +166,33 @@ void add_root(PlanBuilder& builder) {
   const bool own = has_mounts_of_its_own(spec);
   if (spec.makes_namespace(NamespaceType::mount)) {
     // An unbindable tree could not be cloned from; the container's root gets that flag at the end.
+    // In a user namespace of its own no tree is the host's peer, and a root that is put into its
+    // place needs a parent that is not shared.
+    const bool never_shared = host_opens_sources(builder) && root_is_in_its_place(builder);
     builder.add(OpCode::propagation, "linux.rootfsPropagation").a =
-        wanted == MS_UNBINDABLE ? std::uint64_t{MS_SLAVE} : wanted;
+        wanted == MS_UNBINDABLE || (wanted == MS_SHARED && never_shared) ? std::uint64_t{MS_SLAVE}
+                                                                         : wanted;
   }
   const std::uint32_t text = builder.text(path);
-  int passed = -1;
-  if (own && host_opens_sources(builder)) {
-    passed = builder.pass({PassedKind::detached_mount, path, wire::op_recursive, "root.path"});
+  const bool opened = own && host_opens_sources(builder);
+  int fd = -1;
+  std::uint32_t target = 0;
+  if (opened) {
+    fd = builder.source({PassedKind::detached_mount, path, wire::op_recursive, "root.path"}, false);
+    if (root_is_in_its_place(builder)) {
+      target = static_cast<std::uint32_t>(
+          -1 - builder.source({PassedKind::directory, path, 0, "root.path"}, true));
+    }
   }
   wire::Op& op = builder.add(OpCode::root, "root.path");
   op.str[0] = text;
-  op.fd = passed;
+  op.fd = fd;
+  op.n = target;
   if (!own) {
     op.flags = wire::op_open_only;
-  } else if (passed >= 0) {
+  } else if (opened) {
     op.c = MS_SLAVE | MS_REC;
-    if (wanted == MS_SHARED) {
+    if (wanted == MS_SHARED && target == 0) {
       op.flags = wire::op_private_parent;
     }
   } else if (wanted == MS_SHARED) {

@@ -31,6 +31,7 @@ constexpr auto op_names = std::to_array<const char*>({
     "root",
     "root_here",
     "mount_fs",
+    "fetch",
     "bind",
     "attributes",
     "mask",
@@ -186,6 +187,8 @@ const char* wait_name(std::uint64_t tag) {
   switch (static_cast<wire::WaitTag>(tag)) {
     case wire::WaitTag::host_rights:
       return "wait for the host: id maps, and limits that a user namespace's root may not set";
+    case wire::WaitTag::mounts:
+      return "wait for the host: mounts that it opens";
     case wire::WaitTag::hooks:
       return "wait for the host: createRuntime and createContainer hooks";
     case wire::WaitTag::scheduling:
@@ -301,6 +304,8 @@ class Printer {
         return "use / as the root";
       case OpCode::mount_fs:
         return describe_mount_fs(op);
+      case OpCode::fetch:
+        return "wait for the host: the next " + std::to_string(op.n) + " mounts";
       case OpCode::bind:
         return describe_bind(op);
       case OpCode::attributes:

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "spawn_signals.h"
 #include "stub.h"
 #include "user_namespaces.h"
 
@@ -26,22 +27,6 @@ namespace tare {
 namespace {
 
 constexpr std::size_t stub_stack_size = std::size_t{32} << 10;
-
-/// No signal handler of the process may run in the child while it borrows the memory.
-class BlockedSignals {
- public:
-  BlockedSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  BlockedSignals(const BlockedSignals&) = delete;
-  BlockedSignals& operator=(const BlockedSignals&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 /// setns(2) into a pid namespace holds for this thread's next children, and is taken back
 /// afterwards.
@@ -256,6 +241,27 @@ void InitProcess::answer(wire::WaitTag tag) {
   if (send(channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL) < 0 && errno != EPIPE &&
       errno != ECONNRESET) {
     throw_errno("send", "init's channel");
+  }
+}
+
+void InitProcess::send_mounts(const std::vector<int>& fds) {
+  wire::Answer answer;
+  answer.go = static_cast<std::uint32_t>(wire::WaitTag::mounts);
+  iovec vector{&answer, sizeof answer};
+  const std::size_t size = fds.size() * sizeof(int);
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(wire::most_fetched * sizeof(int))> control{};
+  msghdr header{};
+  header.msg_iov = &vector;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = CMSG_SPACE(size);
+  cmsghdr* message = CMSG_FIRSTHDR(&header);
+  message->cmsg_level = SOL_SOCKET;
+  message->cmsg_type = SCM_RIGHTS;
+  message->cmsg_len = CMSG_LEN(size);
+  std::memcpy(CMSG_DATA(message), fds.data(), size);
+  if (sendmsg(channel_.get(), &header, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET) {
+    throw_errno("sendmsg", "init's channel");
   }
 }
 

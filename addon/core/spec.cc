@@ -53,8 +53,8 @@ constexpr Field<Mount> mount_fields[] = {
     {"type", read_member<&Mount::type>},
     {"source", read_member<&Mount::source>},
     {"options", read_member<&Mount::options>},
-    {"uidMappings", not_implemented<Mount>},
-    {"gidMappings", not_implemented<Mount>},
+    {"uidMappings", read_member<&Mount::uid_mappings>},
+    {"gidMappings", read_member<&Mount::gid_mappings>},
 };
 
 constexpr Field<Root> root_fields[] = {

@@ -182,7 +182,7 @@ static void read(Namespace& target, const json::Value& value) {
   read_fields(target, value, namespace_fields);
 }
 
-static void read(IdMapping& mapping, const json::Value& value) {
+void read(IdMapping& mapping, const json::Value& value) {
   read_fields(mapping, value, mapping_fields);
 }
 

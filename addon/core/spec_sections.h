@@ -12,6 +12,7 @@
 namespace tare {
 
 void read(Linux& target, const json::Value& value);
+void read(IdMapping& mapping, const json::Value& value);
 void read(Resources& resources, const json::Value& value);
 void read(Seccomp& seccomp, const json::Value& value);
 void read(Scheduler& scheduler, const json::Value& value);

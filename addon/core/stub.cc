@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/fcntl.h>
+#include <linux/mount.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
@@ -211,7 +212,91 @@ void join_and_clone(void* subject) {
   leave(0);
 }
 
+bool open_source(StubSource& source, StubVisit* visit) noexcept {
+  const long path = reinterpret_cast<long>(source.path);
+  const bool clones = source.tree_flags != 0;
+  const long fd = clones
+                      ? call(__NR_open_tree, AT_FDCWD, path, source.tree_flags, 0, 0)
+                      : call(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
+  if (fd < 0) {
+    visit->errnum = static_cast<int>(-fd);
+    visit->step = clones ? "open_tree" : "openat";
+    return false;
+  }
+  source.fd = static_cast<int>(fd);
+  if (source.user_namespace < 0) {
+    return true;
+  }
+  static const char empty[1] = {};
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<__u64>(source.user_namespace);
+  const long result = call(__NR_mount_setattr, fd, reinterpret_cast<long>(empty),
+                           AT_EMPTY_PATH | (source.maps_all ? AT_RECURSIVE : 0),
+                           reinterpret_cast<long>(&attributes), sizeof attributes);
+  if (result < 0) {
+    visit->errnum = static_cast<int>(-result);
+    visit->step = "mount_setattr";
+  }
+  return result >= 0;
+}
+
+// setns(2) leads to the topmost root of a mount namespace, which need not be the one that its
+// processes have.
+void open_sources(void* subject) {
+  auto* visit = static_cast<StubVisit*>(subject);
+  static const char here[] = ".";
+  long result = call(__NR_setns, visit->pidfd, CLONE_NEWNS, 0, 0, 0);
+  visit->step = "setns";
+  if (result >= 0) {
+    result = call(__NR_fchdir, visit->root, 0, 0, 0, 0);
+    visit->step = "fchdir";
+  }
+  if (result >= 0) {
+    result = call(__NR_chroot, reinterpret_cast<long>(here), 0, 0, 0, 0);
+    visit->step = "chroot";
+  }
+  if (result < 0) {
+    visit->errnum = static_cast<int>(-result);
+    leave(1);
+  }
+  for (visit->failed = 0; visit->failed < visit->count; ++visit->failed) {
+    if (!open_source(visit->sources[visit->failed], visit)) {
+      leave(1);
+    }
+  }
+  leave(0);
+}
+
+void leave_at_once(void* /*subject*/) { leave(0); }
+
 }  // namespace
+
+bool run_visit(StubVisit& visit, void* stack, std::size_t stack_size) noexcept {
+  clone_args arguments{};
+  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_CLEAR_SIGHAND;
+  arguments.stack = reinterpret_cast<std::uint64_t>(stack);
+  arguments.stack_size = stack_size;
+  visit.failed = visit.count;
+  const long pid = clone_call(&arguments, open_sources, &visit);
+  if (pid < 0) {
+    visit.errnum = static_cast<int>(-pid);
+    visit.step = "clone3";
+    return false;
+  }
+  int status = 0;
+  call(__NR_wait4, pid, reinterpret_cast<long>(&status), static_cast<long>(__WALL), 0, 0);
+  return visit.errnum == 0;
+}
+
+int clone_user_namespace(int& pidfd, void* stack, std::size_t stack_size) noexcept {
+  clone_args arguments{};
+  arguments.flags = CLONE_NEWUSER | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+  arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  arguments.stack = reinterpret_cast<std::uint64_t>(stack);
+  arguments.stack_size = stack_size;
+  return static_cast<int>(clone_call(&arguments, leave_at_once, nullptr));
+}
 
 bool run_stub(StubTask& task, void* stack, std::size_t stack_size) noexcept {
   auto* memory = static_cast<unsigned char*>(stack);

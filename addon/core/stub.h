@@ -33,6 +33,39 @@ struct StubTask {
   const char* step = nullptr;  ///< and the name of that system call
 };
 
+/// A mount that is to be opened in a container's mount namespace.
+struct StubSource {
+  // In.
+  const char* path = nullptr;
+  unsigned tree_flags = 0;  ///< of open_tree(2); 0: the directory itself, O_PATH
+  int user_namespace = -1;  ///< that maps the ids of the mount (MOUNT_ATTR_IDMAP); -1: none
+  bool maps_all = false;    ///< and those of all mounts below it
+  // Out.
+  int fd = -1;
+};
+
+/// A visit to another mount namespace, with `root` of there as the root.
+struct StubVisit {
+  // In.
+  int pidfd = -1;  ///< of a process in that namespace
+  int root = -1;   ///< O_PATH
+  StubSource* sources = nullptr;
+  std::size_t count = 0;
+  // Out.
+  std::size_t failed = 0;  ///< index of the source that failed; `count`: none of them did
+  int errnum = 0;
+  const char* step = nullptr;  ///< the name of the system call that failed
+};
+
+/// Opens the sources of `visit` by a child in the other namespace; their fds are this process's.
+/// Blocks until then. The rules are run_stub()'s. False: nothing beyond visit.sources[failed].fd is
+/// open.
+bool run_visit(StubVisit& visit, void* stack, std::size_t stack_size) noexcept;
+
+/// Makes a child in a new user namespace that ends at once, and stays a zombie until it is waited
+/// for: its pid, or -errno. The rules are run_stub()'s.
+int clone_user_namespace(int& pidfd, void* stack, std::size_t stack_size) noexcept;
+
 /// Runs `task`; true where init is executing. Blocks until then (CLONE_VFORK). All signals must be
 /// blocked. `stack` is memory of `stack_size` bytes, aligned to 16, for the children to run on.
 bool run_stub(StubTask& task, void* stack, std::size_t stack_size) noexcept;

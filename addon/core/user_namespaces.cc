@@ -46,4 +46,17 @@ std::string user_namespace_remedy(int errnum) {
   return {};
 }
 
+std::string id_mapping_remedy(int errnum) {
+  if (errnum == EINVAL) {
+    return "; the file system of the source has no id-mapped mounts in this kernel, or is "
+           "id-mapped "
+           "already (mount_setattr(2)); use another one, or change the owners of its files";
+  }
+  if (errnum == EPERM) {
+    return "; the source is id-mapped already, or its file system was mounted in a user namespace "
+           "in which this process has no rights (mount_setattr(2))";
+  }
+  return {};
+}
+
 }  // namespace tare

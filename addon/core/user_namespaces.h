@@ -10,4 +10,7 @@ namespace tare {
 /// reason.
 std::string user_namespace_remedy(int errnum);
 
+/// What can be done where mount_setattr(2) refused an id-mapped mount; begins with ";".
+std::string id_mapping_remedy(int errnum);
+
 }  // namespace tare

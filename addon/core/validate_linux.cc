@@ -9,28 +9,13 @@ namespace tare {
 
 namespace {
 
-void check_namespaces(const std::vector<Namespace>& namespaces, Problems& problems) {
-  unsigned seen = 0;
-  for (std::size_t i = 0; i < namespaces.size(); ++i) {
-    const Namespace& entry = namespaces[i];
-    const unsigned bit = 1U << static_cast<unsigned>(entry.type);
-    if ((seen & bit) != 0) {
-      problems.add(element("linux.namespaces", i, ".type"),
-                   quoted(namespace_name(entry.type)) + " appears twice; keep one");
-    }
-    seen |= bit;
-    if (!entry.path.empty()) {
-      check_absolute(entry.path, element("linux.namespaces", i, ".path"), problems);
-    }
-  }
-}
-
 /// Whether the two ranges [a, a + size_a) and [b, b + size_b) have a number in common.
 bool overlap(std::uint32_t a, std::uint32_t size_a, std::uint32_t b, std::uint32_t size_b) {
   return a < b ? b - a < size_a : a - b < size_b;
 }
 
-/// What the kernel demands of uid_map and gid_map, user_namespaces(7).
+}  // namespace
+
 void check_mappings(const std::vector<IdMapping>& mappings, const std::string& list,
                     Problems& problems) {
   constexpr std::size_t most = 340;
@@ -59,6 +44,24 @@ void check_mappings(const std::vector<IdMapping>& mappings, const std::string& l
       } else if (overlap(mapping.host_id, mapping.size, other.host_id, other.size)) {
         problems.add(element(list, i, ".hostID"), "overlaps the host ids of " + element(list, j));
       }
+    }
+  }
+}
+
+namespace {
+
+void check_namespaces(const std::vector<Namespace>& namespaces, Problems& problems) {
+  unsigned seen = 0;
+  for (std::size_t i = 0; i < namespaces.size(); ++i) {
+    const Namespace& entry = namespaces[i];
+    const unsigned bit = 1U << static_cast<unsigned>(entry.type);
+    if ((seen & bit) != 0) {
+      problems.add(element("linux.namespaces", i, ".type"),
+                   quoted(namespace_name(entry.type)) + " appears twice; keep one");
+    }
+    seen |= bit;
+    if (!entry.path.empty()) {
+      check_absolute(entry.path, element("linux.namespaces", i, ".path"), problems);
     }
   }
 }

@@ -62,7 +62,39 @@ void check_lengths(const Mount& mount, std::size_t index, Problems& problems) {
   }
 }
 
-void check_mount(const Mount& mount, std::size_t index, Problems& problems) {
+/// config.md "Idmapped mounts".
+void check_id_mapping(const Mount& mount, const Spec& spec, bool bind, std::size_t index,
+                      Problems& problems) {
+  const bool given = !mount.uid_mappings.empty() || !mount.gid_mappings.empty();
+  const auto option =
+      std::find_if(mount.options.begin(), mount.options.end(),
+                   [](const std::string& word) { return word == "idmap" || word == "ridmap"; });
+  if (!given && option == mount.options.end()) {
+    return;
+  }
+  const std::string place =
+      option == mount.options.end()
+          ? element("mounts", index, mount.uid_mappings.empty() ? ".gidMappings" : ".uidMappings")
+          : element(element("mounts", index, ".options"),
+                    static_cast<std::size_t>(option - mount.options.begin()));
+  if (!bind) {
+    problems.add(place,
+                 "id-mapped mounts are only supported for bind-mounts; bind a directory of the "
+                 "host, or remove it");
+  } else if (given && (mount.uid_mappings.empty() || mount.gid_mappings.empty())) {
+    problems.add(
+        element("mounts", index, mount.uid_mappings.empty() ? ".uidMappings" : ".gidMappings"),
+        "is missing; id-mapped mounts must have both uid and gid mappings specified");
+  } else if (!given && !spec.has_namespace(NamespaceType::user)) {
+    problems.add(place,
+                 "id-mapped mounts must have both uid and gid mappings specified; give the mount "
+                 "uidMappings and gidMappings, or the container a user namespace");
+  }
+  check_mappings(mount.uid_mappings, element("mounts", index, ".uidMappings"), problems);
+  check_mappings(mount.gid_mappings, element("mounts", index, ".gidMappings"), problems);
+}
+
+void check_mount(const Mount& mount, const Spec& spec, std::size_t index, Problems& problems) {
   const bool bind = mount.type == "bind" || has_option(mount, "bind") || has_option(mount, "rbind");
   if (mount.destination.empty()) {
     problems.add(element("mounts", index, ".destination"),
@@ -81,13 +113,7 @@ void check_mount(const Mount& mount, std::size_t index, Problems& problems) {
     problems.add(element("mounts", index, ".type"),
                  "is missing; name the filesystem, or add the option \"bind\"");
   }
-  for (std::size_t i = 0; i < mount.options.size(); ++i) {
-    const std::string& option = mount.options[i];
-    if (option == "idmap" || option == "ridmap") {
-      problems.add_unsupported(element(element("mounts", index, ".options"), i),
-                               quoted(option) + ": not implemented yet; remove it");
-    }
-  }
+  check_id_mapping(mount, spec, bind, index, problems);
   if (!bind) {
     check_lengths(mount, index, problems);
   }
@@ -98,7 +124,7 @@ void check_mount(const Mount& mount, std::size_t index, Problems& problems) {
 
 void check_mounts(const Spec& spec, Problems& problems) {
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
-    check_mount(spec.mounts[i], i, problems);
+    check_mount(spec.mounts[i], spec, i, problems);
   }
   if (spec.has_namespace(NamespaceType::mount)) {
     return;

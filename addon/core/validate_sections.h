@@ -40,6 +40,9 @@ inline bool is_absolute(std::string_view path) { return path.starts_with('/'); }
 /// Adds a problem unless `path` is absolute.
 void check_absolute(const std::string& path, std::string_view place, Problems& problems);
 
+/// What the kernel demands of uid_map and gid_map, user_namespaces(7). `list` is their JSON path.
+void check_mappings(const std::vector<IdMapping>& mappings, const std::string& list,
+                    Problems& problems);
 /// Whether a user namespace with these mappings has `id`.
 bool is_mapped(const std::vector<IdMapping>& mappings, std::uint32_t id);
 

@@ -27,6 +27,15 @@ struct FdControl {
   int padding = 0;
 };
 
+constexpr long msg_cmsg_cloexec = 0x40000000;
+
+struct FdsControl {
+  std::size_t size = 0;
+  int level = 0;
+  int type = 0;
+  int fds[tare::wire::most_fetched] = {};
+};
+
 tare::wire::Report make_report(tare::wire::ReportKind kind, std::uint32_t op, std::uint32_t value) {
   tare::wire::Report message;
   message.kind = kind;
@@ -110,6 +119,41 @@ Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
   if (result != sizeof answer || answer.go != tag) {
     sys::exit(1);
   }
+  return ok;
+}
+
+Outcome fetch(Context& context, std::uint32_t op, std::uint32_t count) {
+  constexpr auto tag = tare::wire::WaitTag::mounts;
+  if (count > tare::wire::most_fetched) {
+    return {0, Step::bad_plan};
+  }
+  long result = send(
+      context, make_report(tare::wire::ReportKind::waiting, op, static_cast<std::uint32_t>(tag)));
+  if (result < 0) {
+    return failure(result, Step::sendmsg);
+  }
+  tare::wire::Answer answer;
+  iovec vector{&answer, sizeof answer};
+  FdsControl control;
+  MessageHeader header;
+  header.vectors = &vector;
+  header.vector_count = 1;
+  do {
+    header.control = &control;
+    header.control_size = sizeof control;
+    result = sys::run(__NR_recvmsg, context.channel, &header, msg_cmsg_cloexec);
+  } while (result == -EINTR);
+  if (result < 0) {
+    return failure(result, Step::recv);
+  }
+  if (result != sizeof answer || answer.go != static_cast<std::uint32_t>(tag)) {
+    sys::exit(1);  // as in wait_for_host
+  }
+  const std::size_t wanted = sizeof(std::size_t) + 2 * sizeof(int) + count * sizeof(int);
+  if (header.control_size < wanted || control.size != wanted) {
+    return {EMFILE, Step::recv};  // the kernel leaves out those for which there is no room
+  }
+  memcpy(context.fetched, control.fds, count * sizeof(int));
   return ok;
 }
 

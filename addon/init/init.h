@@ -71,15 +71,16 @@ struct Context {
   const tare::wire::PlanHeader* plan = nullptr;
   const Op* ops = nullptr;
   const char* strings = nullptr;
-  int base = 0;          // the first internal fd
-  int channel = 0;       // to the host; -1 once the start gate is reached
-  int answer = 0;        // FIFO that tells `start` what failed
-  int root = 0;          // O_PATH fd of the container's root
-  int proc = 0;          // private procfs
-  int null = 0;          // the container's /dev/null, checked to be one
-  int empty_dir = 0;     // an attached, empty, read-only tmpfs to clone
-  int parent = 0;        // what open_parent has opened last
-  bool gave_up = false;  // the last mount_fs fell back
+  int base = 0;                                // the first internal fd
+  int channel = 0;                             // to the host; -1 once the start gate is reached
+  int answer = 0;                              // FIFO that tells `start` what failed
+  int root = 0;                                // O_PATH fd of the container's root
+  int proc = 0;                                // private procfs
+  int null = 0;                                // the container's /dev/null, checked to be one
+  int empty_dir = 0;                           // an attached, empty, read-only tmpfs to clone
+  int fetched[tare::wire::most_fetched] = {};  // mounts that the host sent last; -1 once taken
+  int parent = 0;                              // what open_parent has opened last
+  bool gave_up = false;                        // the last mount_fs fell back
   bool in_working_directory = false;
   bool took_leave =
       false;  // the listener's thread did what `announce` and `start_gate` tell the host
@@ -111,6 +112,8 @@ Outcome send_console(Context& context, std::uint32_t op, int master);
 Outcome announce(Context& context, std::uint32_t op);
 /// Sends the listener and waits for the answer.
 Outcome send_listener(Context& context, std::uint32_t op, int listener);
+/// Waits for `count` descriptors from the host, which become context.fetched.
+Outcome fetch(Context& context, std::uint32_t op, std::uint32_t count);
 
 // One function an op; see wire.h.
 Outcome do_setns(const Context& context, const Op& op);

@@ -70,6 +70,8 @@ Outcome execute_mount_op(std::uint32_t index, const Op& op) {
       return do_root_here(context);
     case OpCode::mount_fs:
       return do_mount_fs(context, op);
+    case OpCode::fetch:
+      return fetch(context, index, op.n);
     case OpCode::bind:
       return do_bind(context, op);
     case OpCode::attributes:

@@ -27,13 +27,14 @@ long set_attributes(int fd, bool recursive, std::uint64_t set, std::uint64_t cle
 
 // Everything that an op asks of one mount: attributes of it, of the whole tree, propagation.
 Outcome set_all_attributes(int fd, const Op& op) {
-  if ((op.a | op.b) != 0) {
-    if (const long result = set_attributes(fd, false, op.a, op.b, 0); result < 0) {
+  constexpr std::uint64_t apart = MOUNT_ATTR_IDMAP;
+  if (((op.a & ~apart) | op.b) != 0) {
+    if (const long result = set_attributes(fd, false, op.a & ~apart, op.b, 0); result < 0) {
       return failure(result, Step::mount_setattr);
     }
   }
-  if ((op.d | op.e) != 0) {
-    if (const long result = set_attributes(fd, true, op.d, op.e, 0); result < 0) {
+  if (((op.d & ~apart) | op.e) != 0) {
+    if (const long result = set_attributes(fd, true, op.d & ~apart, op.e, 0); result < 0) {
       return failure(result, Step::mount_setattr);
     }
   }
@@ -42,6 +43,31 @@ Outcome set_all_attributes(int fd, const Op& op) {
     return check(result, Step::mount_setattr);
   }
   return ok;
+}
+
+// An id-mapped mount, of one mount or of all below it; it must not be attached yet.
+Outcome map_ids(const Context& context, int fd, const Op& op) {
+  if (((op.a | op.d) & MOUNT_ATTR_IDMAP) == 0) {
+    return ok;
+  }
+  const bool recursive = (op.d & MOUNT_ATTR_IDMAP) != 0;
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<__u64>(context.passed(static_cast<int>(op.n)));
+  return check(sys::run(__NR_mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0),
+                        &attributes, sizeof attributes),
+               Step::mount_setattr);
+}
+
+// The mount that the host opened for an op: one that it passed, or the Kth that it sent last.
+long take_source(Context& context, const Op& op) {
+  if (op.fd >= 0) {
+    return sys::run(__NR_dup, context.passed(op.fd));
+  }
+  int& fetched = context.fetched[-2 - op.fd];
+  const int fd = fetched;
+  fetched = -1;
+  return fd >= 0 ? fd : -EBADF;
 }
 
 long attach(Context& context, int mount, int target) {
@@ -165,13 +191,14 @@ Outcome make_parent_private(int inside) {
 Outcome do_root(Context& context, const Op& op) {
   // A root that the host opened lies beyond what the user namespace may walk to: it is put over "/"
   // instead.
-  const bool passed = op.fd >= 0;
+  const bool passed = op.fd != -1;
   const char* path = passed ? "/" : context.text(op, 0);
   if (passed && (op.flags & op_open_only) != 0) {
     context.root = context.passed(op.fd);
     return ok;
   }
-  Handle target(sys::run(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Handle target(op.n > 0 ? context.fetched[op.n - 1]
+                         : sys::run(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!target.valid()) {
     return failure(target.get(), Step::open);
   }
@@ -179,7 +206,7 @@ Outcome do_root(Context& context, const Op& op) {
     context.root = target.release();
     return ok;
   }
-  Handle tree(passed ? sys::run(__NR_dup, context.passed(op.fd)) : clone_tree(target.get(), true));
+  Handle tree(passed ? take_source(context, op) : clone_tree(target.get(), true));
   if (!tree.valid()) {
     return failure(tree.get(), Step::open_tree);
   }
@@ -238,7 +265,7 @@ Outcome do_bind(Context& context, const Op& op) {
   }
   Handle tree;
   if ((op.flags & op_source_is_fd) != 0) {
-    tree.reset(sys::run(__NR_dup, context.passed(op.fd)));
+    tree.reset(take_source(context, op));
   } else {
     tree.reset(sys::run(
         __NR_open_tree, AT_FDCWD, context.text(op, 0),
@@ -260,6 +287,9 @@ Outcome do_bind(Context& context, const Op& op) {
   const Outcome opened = open_target(context, op, (status.mode & S_IFMT) == S_IFDIR, target);
   if (opened.failed()) {
     return opened;
+  }
+  if (const Outcome outcome = map_ids(context, tree.get(), op); outcome.failed()) {
+    return outcome;
   }
   if (const Outcome outcome = set_all_attributes(tree.get(), op); outcome.failed()) {
     return outcome;

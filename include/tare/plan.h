@@ -57,13 +57,15 @@ struct ExecPlanOptions {
 
 /// What the host opens before the clone and passes to init.
 enum class PassedKind : std::uint8_t {
-  namespace_file,   ///< a namespace to join
+  namespace_file,   ///< a namespace to join, or the mapping of an id-mapped mount
+  id_mapping,       ///< a user namespace with nobody in it, for its mapping alone
   detached_mount,   ///< open_tree(2) with OPEN_TREE_CLONE of a path that init could not reach from
                     ///< its user namespace
   start_request,    ///< the request FIFO of the container
   start_answer,     ///< the answer FIFO of the container
   container_pidfd,  ///< the pidfd of the container that is joined
   container_root,   ///< "/" as the container's init has it
+  directory,        ///< a directory as it is; is only ever fetched
 };
 
 struct Passed {
@@ -71,6 +73,11 @@ struct Passed {
   std::string path;
   std::uint32_t flags = 0;  ///< wire::op_recursive, op_no_follow for detached_mount
   std::string origin;       ///< place in config.json
+  /// detached_mount: index of the passed user namespace that maps its ids, -1: none.
+  int id_mapping = -1;
+  bool maps_all = false;        ///< so that of all mounts below it, too
+  std::vector<IdMapping> uids;  ///< of id_mapping
+  std::vector<IdMapping> gids;
 };
 
 /// A namespace that is joined before the clone.
@@ -84,6 +91,8 @@ class Plan {
  public:
   const std::vector<wire::Op>& ops() const noexcept { return ops_; }
   const std::vector<Passed>& passed() const noexcept { return passed_; }
+  /// What init fetches from the host, one fetch after the other.
+  const std::vector<Passed>& fetched() const noexcept { return fetched_; }
   /// CLONE_NEW* for clone3(2).
   std::uint64_t clone_flags() const noexcept { return clone_flags_; }
   /// What must be joined before the clone, in this order: pid namespaces (they take children only),
@@ -109,6 +118,7 @@ class Plan {
   friend class PlanBuilder;
   std::vector<wire::Op> ops_;
   std::vector<Passed> passed_;
+  std::vector<Passed> fetched_;
   std::string strings_;
   std::uint64_t clone_flags_ = 0;
   std::vector<Join> joins_;

@@ -49,6 +49,8 @@ class InitProcess {
   void finish();
   /// Lets init go on. May be called before init comes to that wait: it then finds the answer there.
   void answer(wire::WaitTag tag);
+  /// Answers a wait for mounts with `fds`, at most wire::most_fetched; they stay the caller's.
+  void send_mounts(const std::vector<int>& fds);
   /// The pty master that init sent, still this object's; -1 where it sent none yet.
   int console() const noexcept { return console_.get(); }
   /// The pty master that init sent; empty where it sent none.
@@ -82,6 +84,15 @@ Error init_error(const Plan& plan, std::uint32_t op, int errnum, wire::Step step
 /// caller may not.
 void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
                    const std::vector<IdMapping>& gids, const Host& host);
+
+/// A user namespace with these mappings and nobody in it (mount_setattr(2), "ID-mapped mounts").
+/// Throws `system`.
+Fd make_id_mapping(const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids);
+/// A clone of the mount tree at passed.path, attached nowhere yet; see open_tree(2).
+/// `user_namespace` maps its ids, -1: none. Throws `system`.
+Fd open_detached_mount(const Passed& passed, int user_namespace);
+/// Answers all fetches of a plan; `passed` are the fds that init was spawned with.
+void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& passed);
 
 /// "/" as the process `pid` has it (O_PATH); empty where the caller may not look (see ptrace(2),
 /// "access mode checking").

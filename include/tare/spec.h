@@ -122,6 +122,10 @@ struct Mount {
   std::string type;
   std::string source;
   std::vector<std::string> options;
+  /// Of an id-mapped mount: container_id is an id as the file system has it, host_id as it is seen
+  /// through the mount.
+  std::vector<IdMapping> uid_mappings;
+  std::vector<IdMapping> gid_mappings;
 };
 
 struct Hook {

@@ -32,14 +32,17 @@ enum class OpCode : std::uint16_t {
 
   // Mounts. Sources are host paths, destinations are paths below the root.
   propagation,  ///< mount_setattr(2) of "/" and all below: a = MS_SHARED, MS_SLAVE or MS_PRIVATE
-  root,  ///< clone the tree at host path str[0] (or take detached fd), attach it and use it as the
-         ///< root; flags op_private_parent
+  root,  ///< clone the tree at host path str[0], attach it there and use it as the root; or take
+         ///< detached fd, and attach it to "/" or, if n is not 0, to the (n - 1)th directory of the
+         ///< last fetch; flags op_private_parent
   root_here,  ///< the root is the process's own "/" (joined mount namespace)
   mount_fs,   ///< str[0] type, str[1] path, str[2] n option pairs "key\0value\0", a = MOUNT_ATTR_*;
               ///< flags mount_*
-  bind,  ///< str[0] host source (or fd), str[1] path, a, b = MOUNT_ATTR_* to set and clear on it,
-         ///< d, e = the same for the whole tree, c = propagation (MS_*, with MS_REC); flags
-         ///< op_recursive, …
+  fetch,  ///< the host opens n mounts, as they are in this mount namespace now, and sends them; an
+          ///< op's fd names the Kth of them by -2 - K, until the next fetch
+  bind,   ///< str[0] host source (or fd), str[1] path, a, b = MOUNT_ATTR_* to set and clear on it,
+          ///< d, e = the same for the whole tree, c = propagation (MS_*, with MS_REC); flags
+          ///< op_recursive, …; n = the passed user namespace of MOUNT_ATTR_IDMAP in a or d
   attributes,   ///< str[1] path, a, b, c, d, e as in bind
   mask,         ///< str[1] path: an empty read-only directory or /dev/null over it; absent is fine
   read_only,    ///< str[1] path: bind it over itself, read-only; absent is fine
@@ -92,7 +95,7 @@ enum class OpCode : std::uint16_t {
 enum : std::uint16_t {
   // bind, attributes: the whole tree (AT_RECURSIVE).
   op_recursive = 1 << 0,
-  // bind: Op::fd is a detached mount that the host opened.
+  // bind: Op::fd is a detached mount that the host opened and passed, or sent.
   op_source_is_fd = 1 << 1,
   // mount_fs, bind: make the destination if it is absent.
   op_make_target = 1 << 2,
@@ -151,6 +154,9 @@ struct PlanHeader {
 };
 static_assert(sizeof(PlanHeader) == 32);
 
+/// The most that one fetch may ask for.
+inline constexpr std::uint32_t most_fetched = 48;
+
 /// init's image and its plan lie in one sealed memfd, the plan at a page's beginning. init finds
 /// its fds at BASE = 3 + preserved: BASE that memfd, BASE+1 the channel, BASE+2… the passed fds in
 /// order. Its arguments are BASE, the plan's offset and the plan's size, in decimal.
@@ -169,6 +175,7 @@ enum class WaitTag : std::uint32_t {
   go = 3,  ///< all is set up but the last steps; the host finishes its part (device filter, limits,
            ///< state)
   listener = 4,  ///< the filter is loaded; hand its listener to the agent
+  mounts = 6,    ///< open the mounts of a fetch; they come with the answer
 };
 
 /// From init to the host over the channel (SOCK_SEQPACKET), one message each.
@@ -189,7 +196,8 @@ struct Report {
 };
 static_assert(sizeof(Report) == 256);
 
-/// From the host to init: the answer to `waiting`. Anything else, or the end of the channel, ends
+/// From the host to init: the answer to `waiting`; that to `mounts` carries them as SCM_RIGHTS.
+/// Anything else, or the end of the channel, ends
 /// init.
 struct Answer {
   std::uint32_t go = 0;  ///< the WaitTag that is answered

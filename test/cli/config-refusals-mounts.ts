@@ -1,5 +1,5 @@
 /** What is wrong in `mounts` and `hooks`. */
-import { unsupported, without, type Row } from './config-refusals-row.js';
+import { without, type Row } from './config-refusals-row.js';
 
 export const mounts: readonly Row[] = [
   [
@@ -49,28 +49,47 @@ export const mounts: readonly Row[] = [
     'mounts[7].destination: "/proc/sys/kernel/core_pattern" cannot be mounted because it is inside /proc; remove it',
   ],
   [
-    'the option idmap',
+    'the option idmap without mappings',
     { 'mounts.7': { destination: '/mnt', source: '/tmp', options: ['rbind', 'idmap'] } },
-    'mounts[7].options[1]: "idmap": not implemented yet; remove it',
-    unsupported,
+    'mounts[7].options[1]: id-mapped mounts must have both uid and gid mappings specified; give the mount uidMappings and gidMappings, or the container a user namespace',
   ],
   [
-    'the option ridmap',
-    { 'mounts.7': { destination: '/mnt', source: '/tmp', options: ['rbind', 'ridmap'] } },
-    'mounts[7].options[1]: "ridmap": not implemented yet; remove it',
-    unsupported,
+    'an id-mapped file system',
+    { 'mounts.7': { destination: '/mnt', type: 'tmpfs', source: 'x', options: ['ridmap'] } },
+    'mounts[7].options[0]: id-mapped mounts are only supported for bind-mounts; bind a directory of the host, or remove it',
   ],
   [
-    'uidMappings of a mount',
+    'uidMappings of a file system',
     { 'mounts.1.uidMappings': [{ containerID: 0, hostID: 0, size: 1 }] },
-    'mounts[1].uidMappings: not implemented yet; remove it',
-    unsupported,
+    'mounts[1].uidMappings: id-mapped mounts are only supported for bind-mounts; bind a directory of the host, or remove it',
   ],
   [
-    'gidMappings of a mount',
-    { 'mounts.1.gidMappings': [{ containerID: 0, hostID: 0, size: 1 }] },
-    'mounts[1].gidMappings: not implemented yet; remove it',
-    unsupported,
+    'gidMappings alone',
+    {
+      'mounts.7': {
+        destination: '/mnt',
+        source: '/tmp',
+        options: ['bind'],
+        gidMappings: [{ containerID: 0, hostID: 0, size: 1 }],
+      },
+    },
+    'mounts[7].uidMappings: is missing; id-mapped mounts must have both uid and gid mappings specified',
+  ],
+  [
+    'mappings of a mount that overlap',
+    {
+      'mounts.7': {
+        destination: '/mnt',
+        source: '/tmp',
+        options: ['bind'],
+        uidMappings: [
+          { containerID: 0, hostID: 0, size: 10 },
+          { containerID: 9, hostID: 100, size: 1 },
+        ],
+        gidMappings: [{ containerID: 0, hostID: 0, size: 1 }],
+      },
+    },
+    'mounts[7].uidMappings[1].containerID: overlaps the container ids of mounts[7].uidMappings[0]',
   ],
   [
     'mounts without a mount namespace',

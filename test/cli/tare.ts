@@ -32,6 +32,12 @@ const applets =
   'cat chmod cut date dd dirname echo env false find grep head hostname id kill ls mkdir mount nc ' +
   'ps printf readlink rm sed seq sh sleep sort stat stty tail test touch tr true tty umount uname wc';
 
+export interface IdMapping {
+  containerID: number;
+  hostID: number;
+  size: number;
+}
+
 /** The parts of config.json that tests change. */
 export interface Config {
   process: {
@@ -44,7 +50,14 @@ export interface Config {
     [name: string]: unknown;
   };
   root: { path: string; readonly: boolean };
-  mounts: { destination: string; type?: string; source?: string; options?: string[] }[];
+  mounts: {
+    destination: string;
+    type?: string;
+    source?: string;
+    options?: string[];
+    uidMappings?: IdMapping[];
+    gidMappings?: IdMapping[];
+  }[];
   hooks?: Record<string, unknown>;
   annotations?: Record<string, string>;
   linux: {

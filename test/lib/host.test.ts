@@ -45,6 +45,28 @@ t.test('failed creates leave no file descriptor and no zombie', options, async (
   t.same(zombies(), []);
 });
 
+t.test('the helpers of mounts leave no file descriptor and no zombie', options, async (t) => {
+  const containers = new Containers(t);
+  const ids = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+  // Each asks for a user namespace of its own, and for sources that are opened inside.
+  const bundle = containers.bundle(['true'], (config) => {
+    config.root.readonly = false;
+    config.linux.namespaces.push({ type: 'user' });
+    Object.assign(config.linux, { uidMappings: ids, gidMappings: ids });
+    for (const size of [1, 2, 3]) {
+      const [uidMappings, gidMappings] = [ids, [{ ...ids[0]!, size }]];
+      const mount = { options: ['bind'], uidMappings, gidMappings };
+      config.mounts.push({ ...mount, destination: '/tmp', source: '/tmp' });
+      config.mounts.push({ ...mount, destination: '/run', source: 'rootfs/etc' });
+    }
+  });
+  const before = openFiles();
+  await Promise.all(Array.from({ length: 8 }, (_, i) => containers.run(`m${i}`, bundle)));
+  for (let i = 0; i < 10; i++) await containers.run('m', bundle);
+  t.same(openFiles(), before);
+  t.same(zombies(), []);
+});
+
 t.test('containers that nobody waits for are reaped', options, async (t) => {
   const containers = new Containers(t);
   const bundle = containers.bundle(['true']);

@@ -1,0 +1,82 @@
+// What the host opens for a container that is in a user namespace, and when.
+#include <algorithm>
+
+#include "plan_builder.h"
+#include "tare/fd.h"
+
+namespace tare {
+
+using wire::OpCode;
+
+int PlanBuilder::source(Passed passed, bool late) {
+  if (!late && fetch_ == 0 && at_once_ < wire::most_fetched) {
+    ++at_once_;
+    return pass(std::move(passed));
+  }
+  // One trip to the host for as many as possible: only what is mounted by the ops before must be
+  // there already, and only few descriptors may be open at a time.
+  if (fetch_ == 0 || late || plan_.ops_[fetch_].n == wire::most_fetched) {
+    fetch_ = plan_.ops_.size();
+    add(OpCode::fetch).a = plan_.fetched_.size();
+  }
+  plan_.fetched_.push_back(std::move(passed));
+  return -2 - static_cast<int>(plan_.ops_[fetch_].n++);
+}
+
+namespace {
+
+bool is_same(const std::vector<IdMapping>& a, const std::vector<IdMapping>& b) {
+  return std::ranges::equal(a, b, [](const IdMapping& x, const IdMapping& y) {
+    return x.container_id == y.container_id && x.host_id == y.host_id && x.size == y.size;
+  });
+}
+
+}  // namespace
+
+int PlanBuilder::pass_id_mapping(const Mount& mount, const std::string& origin) {
+  Passed wanted;
+  wanted.origin = origin;
+  const Namespace* user = spec_.find_namespace(NamespaceType::user);
+  if (!mount.uid_mappings.empty()) {
+    wanted.kind = PassedKind::id_mapping;
+    wanted.uids = mount.uid_mappings;
+    wanted.gids = mount.gid_mappings;
+  } else if (user->path.empty()) {
+    // The container's own user namespace comes into being only with the clone.
+    wanted.kind = PassedKind::id_mapping;
+    wanted.uids = spec_.linux_.uid_mappings;
+    wanted.gids = spec_.linux_.gid_mappings;
+  } else {
+    wanted.path = user->path;
+  }
+  const auto same = std::ranges::find_if(plan_.passed_, [&wanted](const Passed& other) {
+    return other.kind == wanted.kind && other.path == wanted.path &&
+           is_same(other.uids, wanted.uids) && is_same(other.gids, wanted.gids);
+  });
+  return same == plan_.passed_.end() ? pass(std::move(wanted))
+                                     : static_cast<int>(same - plan_.passed_.begin());
+}
+
+std::string absolute_in_bundle(const Host& host, const std::string& path) {
+  return path.starts_with('/') ? path : absolute_path(host.bundle + "/" + path);
+}
+
+bool host_opens_sources(const PlanBuilder& builder) {
+  return builder.spec().has_namespace(NamespaceType::user) && !builder.host().rootless;
+}
+
+bool is_below_root(const PlanBuilder& builder, const std::string& source) {
+  const std::string root =
+      absolute_path(absolute_in_bundle(builder.host(), builder.spec().root.path));
+  return absolute_path(source).starts_with(root + "/");
+}
+
+bool root_is_in_its_place(const PlanBuilder& builder) {
+  return std::ranges::any_of(builder.spec().mounts, [&builder](const Mount& mount) {
+    return !mount.source.empty() &&
+           is_below_root(builder, absolute_in_bundle(builder.host(), mount.source)) &&
+           read_mount_options(mount, {}).bind;
+  });
+}
+
+}  // namespace tare

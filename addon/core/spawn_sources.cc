@@ -1,0 +1,118 @@
+// Mounts that the host opens for init.
+#include <fcntl.h>
+#include <sys/mount.h>
+
+#include <array>
+#include <cerrno>
+
+#include "spawn_signals.h"
+#include "stub.h"
+#include "tare/spawn.h"
+#include "user_namespaces.h"
+
+namespace tare {
+namespace {
+
+constexpr std::size_t stack_size = std::size_t{16} << 10;
+
+unsigned tree_flags(const Passed& passed) {
+  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+  if ((passed.flags & wire::op_recursive) != 0) {
+    flags |= AT_RECURSIVE;
+  }
+  if ((passed.flags & wire::op_no_follow) != 0) {
+    flags |= AT_SYMLINK_NOFOLLOW;
+  }
+  return flags;
+}
+
+[[noreturn]] void fail(int errnum, const std::string& step, const Passed& passed) {
+  const std::string remedy = step == "mount_setattr" ? id_mapping_remedy(errnum)
+                             : step == "open_tree" && errnum == ENOENT
+                                 ? "; the source of the mount does not exist: make it, or correct "
+                                   "the path"
+                                 : "";
+  const bool in_config = passed.origin.find(' ') == std::string::npos;
+  const std::string place = in_config ? "config.json: " + passed.origin + ": " : "";
+  throw Error(ErrorKind::system,
+              place + passed.path + ": " + step + ": " + errno_text(errnum) + remedy)
+      .with_errno(errnum, step)
+      .with_path(in_config ? passed.origin : passed.path);
+}
+
+/// Opens `count` fetched mounts from `first` on in init's mount namespace.
+std::vector<Fd> open_inside(const InitProcess& init, const Plan& plan,
+                            const std::vector<int>& passed, std::size_t first, std::size_t count) {
+  std::array<StubSource, wire::most_fetched> sources;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Passed& wanted = plan.fetched()[first + i];
+    sources[i].path = wanted.path.c_str();
+    if (wanted.kind == PassedKind::detached_mount) {
+      sources[i].tree_flags = tree_flags(wanted);
+    }
+    if (wanted.id_mapping >= 0) {
+      sources[i].user_namespace = passed[static_cast<std::size_t>(wanted.id_mapping)];
+      sources[i].maps_all = wanted.maps_all;
+    }
+  }
+  const Fd root = open_root_of(init.pid());
+  StubVisit visit;
+  visit.pidfd = init.pidfd();
+  visit.root = root.get();
+  visit.sources = sources.data();
+  visit.count = count;
+  alignas(16) std::array<unsigned char, stack_size> stack;
+  bool done = false;
+  {
+    const BlockedSignals blocked;
+    done = run_visit(visit, stack.data(), stack.size());
+  }
+  std::vector<Fd> opened;
+  for (std::size_t i = 0; i < count; ++i) {
+    opened.emplace_back(sources[i].fd);
+  }
+  if (!done) {
+    if (visit.failed == count) {
+      throw_errno(visit.errnum, visit.step, "the container's mount namespace");
+    }
+    fail(visit.errnum, visit.step, plan.fetched()[first + visit.failed]);
+  }
+  return opened;
+}
+
+}  // namespace
+
+Fd open_detached_mount(const Passed& passed, int user_namespace) {
+  Fd fd(open_tree(AT_FDCWD, passed.path.c_str(), tree_flags(passed)));
+  if (!fd) {
+    fail(errno, "open_tree", passed);
+  }
+  if (user_namespace >= 0) {
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = static_cast<__u64>(user_namespace);
+    const unsigned flags = AT_EMPTY_PATH | (passed.maps_all ? AT_RECURSIVE : 0);
+    if (mount_setattr(fd.get(), "", flags, &attributes, sizeof attributes) < 0) {
+      fail(errno, "mount_setattr", passed);
+    }
+  }
+  return fd;
+}
+
+void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& passed) {
+  for (const wire::Op& op : plan.ops()) {
+    if (op.code != wire::OpCode::fetch) {
+      continue;
+    }
+    while (init.next_wait() != wire::WaitTag::mounts) {
+    }
+    const std::vector<Fd> opened = open_inside(init, plan, passed, op.a, op.n);
+    std::vector<int> fds;
+    for (const Fd& fd : opened) {
+      fds.push_back(fd.get());
+    }
+    init.send_mounts(fds);
+  }
+}
+
+}  // namespace tare
