@@ -164,6 +164,13 @@ int state(const Call& call) {
 
 int list(const Call& call) {
   const bool json = is_second_choice(call, flag::format, "table", "json");
+  // The default one comes with the first container; one that was named and is not there is a
+  // mistake, which an empty list would hide.
+  const std::string& root = call.runtime.root;
+  if (!root.empty() && ::access(root.c_str(), F_OK) != 0) {
+    throw Error(ErrorKind::not_found, "--root " + root + ": " + errno_text(errno) +
+                                          "; name a directory with the state of containers");
+  }
   const std::vector<ContainerState> states = Container::list(call.runtime);
   if (call.arguments.is_set(flag::quiet)) {
     std::string ids;

@@ -56,15 +56,29 @@ std::string indented(std::string_view text) {
   return out;
 }
 
+std::string_view called = "tare";
+
+/// The first section of every help.
+std::string title(std::string_view name, std::string_view usage) {
+  return "NAME:\n" + std::string(indent) + std::string(name) + " - " + std::string(usage) + "\n";
+}
+
+std::string name_of(std::string_view verb) { return std::string(called) + " " + std::string(verb); }
+
 }  // namespace
 
+std::string_view program_name() noexcept { return called; }
+
+void set_program_name(const char* called_as) noexcept {
+  std::string_view name = called_as;
+  name.remove_prefix(name.find_last_of('/') + 1);  // npos + 1 is 0
+  if (!name.empty()) called = name;
+}
+
 std::string help() {
-  std::string text =
-      "NAME:\n"
-      "   tare - a low-level container runtime, by the OCI runtime specification\n\n"
-      "USAGE:\n"
-      "   tare [option ...] command [argument ...]\n\n"
-      "COMMANDS:\n";
+  std::string text = title(called, "Open Container Initiative runtime") + "\nUSAGE:\n" +
+                     std::string(indent) + std::string(called) +
+                     " [option ...] command [argument ...]\n\nCOMMANDS:\n";
   std::size_t width = std::string_view("help, h").size();
   for (const Verb& verb : verbs()) width = std::max(width, std::string_view(verb.name).size());
   width += 2 * indent.size();
@@ -79,12 +93,16 @@ std::string help() {
 }
 
 std::string help(const Verb& verb) {
-  const std::string name = verb.name;
+  const std::string name = name_of(verb.name);
   const std::string arguments = *verb.arguments == '\0' ? "" : " " + std::string(verb.arguments);
-  std::string text = "NAME:\n   tare " + name + " - " + verb.usage + "\n\nUSAGE:\n   tare " + name +
+  std::string text = title(name, verb.usage) + "\nUSAGE:\n" + std::string(indent) + name +
                      " [option ...]" + arguments + "\n";
   if (*verb.description != '\0') text += "\nDESCRIPTION:\n" + indented(verb.description);
   return text + "\nOPTIONS:\n" + options(verb.flags);
+}
+
+std::string help_of_planned(std::string_view name) {
+  return title(name_of(name), std::string(planned(name)) + " (not implemented yet)");
 }
 
 }  // namespace tare::cli

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -108,40 +109,48 @@ int run_verb(const Verb& verb, const Arguments& global, std::span<char* const> w
   }
 }
 
-/// help [VERB]
-int print_help(std::span<char* const> words) {
-  const Verb* verb = words.empty() ? nullptr : find_verb(words.front());
-  if (!words.empty() && verb == nullptr) {
+/// Of `name`, or of all where it is empty.
+int print_help(const std::string& name) {
+  const Verb* verb = find_verb(name);
+  if (verb == nullptr && !name.empty() && planned(name) == nullptr) {
     throw Error(ErrorKind::invalid_argument,
-                "tare: no help topic for " + std::string(words.front()) + ", see tare help");
+                "No help topic for '" + name + "', see " + std::string(program_name()) + " help");
   }
-  print(verb == nullptr ? help() : help(*verb));
+  if (name.empty()) {
+    print(help());
+  } else {
+    print(verb != nullptr ? help(*verb) : help_of_planned(name));
+  }
   return 0;
+}
+
+bool asks_for_help(std::span<char* const> words) {
+  return std::ranges::any_of(
+      words, [](std::string_view word) { return word == "-h" || word == "--help"; });
 }
 
 int run_words(const Arguments& global) {
   if (global.is_set(flag::version)) {
-    print("tare version " TARE_VERSION "\n");
+    print(std::string(program_name()) + " version " TARE_VERSION "\n");
     return 0;
   }
   const auto words = global.positional();
-  if (global.help() || words.empty()) {
-    print(help());
-    return 0;
-  }
+  if (global.help() || words.empty()) return print_help({});
   open_log(global);
   const std::string name = words.front();
-  if (name == "help" || name == "h") return print_help(words.subspan(1));
+  if (name == "help" || name == "h") return print_help(words.size() > 1 ? words[1] : "");
   const Verb* verb = find_verb(name);
   if (verb != nullptr) return run_verb(*verb, global, words.subspan(1));
-  const char* what =
-      is_planned(name) ? ": not implemented yet" : ": no such command, see tare help";
-  throw Error(is_planned(name) ? ErrorKind::unsupported : ErrorKind::invalid_argument,
-              "tare: " + name + what);
+  if (asks_for_help(words.subspan(1))) return print_help(name);
+  const bool to_come = planned(name) != nullptr;
+  throw Error(to_come ? ErrorKind::unsupported : ErrorKind::invalid_argument,
+              "tare: " + name + (to_come ? ": not implemented yet" : ": no such command, see ") +
+                  (to_come ? "" : std::string(program_name()) + " help"));
 }
 
 int main(std::span<char* const> words) {
   open_standard_streams();
+  set_program_name(words.front());
   try {
     return run_words(Arguments(words.subspan(1), global_flags(), AfterArgument::command));
   } catch (const UsageError& error) {

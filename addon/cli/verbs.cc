@@ -140,9 +140,17 @@ constexpr std::array table = {
          update_flags, 1, 1, interleaved, update},
 };
 
+struct Planned {
+  std::string_view name;
+  const char* usage;
+};
+
 /// Verbs of runc that are to come. They are refused by name, so that an engine's log says what is
 /// missing.
-constexpr std::array<std::string_view, 2> planned = {"checkpoint", "restore"};
+constexpr std::array to_come = {
+    Planned{"checkpoint", "save a running container to a directory"},
+    Planned{"restore", "start a container from what checkpoint has saved"},
+};
 
 }  // namespace
 
@@ -157,11 +165,11 @@ const Verb* find_verb(std::string_view name) noexcept {
   return nullptr;
 }
 
-bool is_planned(std::string_view name) noexcept {
-  for (const std::string_view one : planned) {
-    if (name == one) return true;
+const char* planned(std::string_view name) noexcept {
+  for (const Planned& one : to_come) {
+    if (name == one.name) return one.usage;
   }
-  return false;
+  return nullptr;
 }
 
 }  // namespace tare::cli

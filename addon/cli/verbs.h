@@ -37,12 +37,21 @@ struct Verb {
 
 std::span<const Verb> verbs() noexcept;
 const Verb* find_verb(std::string_view name) noexcept;
-/// A verb of runc that tare does not have yet.
-bool is_planned(std::string_view name) noexcept;
+/// What a verb of runc that tare does not have yet would do, in one line; nullptr for any other
+/// name.
+const char* planned(std::string_view name) noexcept;
+
+/// The name that tare was called by, without its directory: an engine's log and a user's terminal
+/// show the command line that was typed, also where tare is installed in another runtime's place.
+std::string_view program_name() noexcept;
+/// Call it once, with argv[0], which stays where it is.
+void set_program_name(const char* called_as) noexcept;
 
 /// Help texts, made from the table.
 std::string help();
 std::string help(const Verb& verb);
+/// That of a verb which is planned().
+std::string help_of_planned(std::string_view name);
 
 namespace flag {
 

@@ -235,22 +235,51 @@ Outcome do_find_program(Context& context, const Op& op) {
   return {ENOENT, Step::access};
 }
 
+namespace {
+
+// As rt_sigaction(2) takes it.
+struct SignalAction {
+  void (*handler)(int) = nullptr;
+  unsigned long flags = 0;
+  void (*restorer)() = nullptr;
+  std::uint64_t mask = 0;
+};
+
+void set_action(int number, const SignalAction& action) {
+  sys::run(__NR_rt_sigaction, number, &action, 0L, sizeof action.mask);
+}
+
+void end_by_signal(int number) { sys::exit(128 + number); }
+
+// The first process of a pid namespace gets no signal that it does not handle, but SIGKILL; so
+// whoever wants a container gone that is created and not started would have to know that. The
+// program's execve(2) takes the handlers away.
+void end_when_asked() {
+  SignalAction action;
+  action.handler = end_by_signal;
+#ifdef __x86_64__
+  action.flags = 0x04000000;  // SA_RESTORER: there is no handler without one, also if none returns
+  action.restorer = [] {};
+#endif
+  constexpr int asking[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+  for (const int number : asking) {
+    set_action(number, action);
+  }
+}
+
+}  // namespace
+
 // What the caller ignored would outlive execve(2); its handlers the clone has cleared.
 void do_default_signals() {
-  struct {
-    void* handler = nullptr;
-    unsigned long flags = 0;
-    void* restorer = nullptr;
-    std::uint64_t mask = 0;
-  } action;
   for (int number = 1; number <= 64; ++number) {
     if (number != SIGKILL && number != SIGSTOP) {
-      sys::run(__NR_rt_sigaction, number, &action, 0L, sizeof action.mask);
+      set_action(number, {});
     }
   }
 }
 
 Outcome take_leave(Context& context, std::uint32_t index, const Op& op) {
+  end_when_asked();
   if (const Outcome outcome = announce(context, index); outcome.failed()) {
     return outcome;
   }

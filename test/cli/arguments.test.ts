@@ -1,10 +1,10 @@
 /** The parser, help and the log: what needs no container and no privilege. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { errorIn, tare } from './tare.js';
+import { call, cli, errorIn, tare } from './tare.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'tare-test-arguments-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
@@ -96,6 +96,35 @@ for (const verb of verbs) {
   });
 }
 
+t.test('help of a verb that is to come says so', async (t) => {
+  for (const args of [
+    ['checkpoint', '-h'],
+    ['checkpoint', 'a', '--help'],
+    ['help', 'checkpoint'],
+  ]) {
+    const { stdout, stderr, status } = tare(args);
+    t.equal(status, 0);
+    t.equal(stderr, '');
+    t.equal(
+      stdout,
+      'NAME:\n   tare checkpoint - save a running container to a directory (not implemented yet)\n',
+    );
+  }
+});
+
+t.test('help and version go by the name that tare was called by', async (t) => {
+  const other = join(directory, 'other');
+  symlinkSync(cli, other);
+  const all = call(other, ['--help']).stdout;
+  t.match(all, /^NAME:\n {3}other - .*\n\nUSAGE:\n {3}other \[option/);
+  t.match(
+    call(other, ['kill', '-h']).stdout,
+    /^NAME:\n {3}other kill - .*\n\nUSAGE:\n {3}other kill /,
+  );
+  t.match(call(other, ['--version']).stdout, /^other version \d/);
+  t.equal(call(other, ['bogus']).error, 'tare: bogus: no such command, see other help');
+});
+
 t.test('version', async (t) => {
   const { version } = JSON.parse(
     readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -168,7 +197,9 @@ const refused: [string[], string][] = [
     `tare: ${verb}: not implemented yet`,
   ]),
   [['bogus'], 'tare: bogus: no such command, see tare help'],
-  [['help', 'bogus'], 'tare: no help topic for bogus, see tare help'],
+  [['help', 'bogus'], "No help topic for 'bogus', see tare help"],
+  [['bogus', '-h'], "No help topic for 'bogus', see tare help"],
+  [['bogus', 'a', '--help'], "No help topic for 'bogus', see tare help"],
   [['--log-format', 'xml', 'list'], '--log-format xml: invalid log-format, expected text or json'],
   [['--rootless', 'maybe', 'list'], '--rootless maybe: expected true, false or auto'],
   [['--root', '/', 'list'], '--root "/": must not be /, name a directory of its own'],

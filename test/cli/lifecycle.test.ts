@@ -1,8 +1,9 @@
 /** create, start, state, kill, delete, list, ps, run: what each does, and that nothing stays. */
 import { recvtty } from './recvtty.js';
-import { Output, Sandbox, exitOf, state, whyNot } from './tare.js';
+import { Output, Sandbox, exitOf, state, tare, whyNot } from './tare.js';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 
 if (whyNot !== undefined) {
@@ -170,6 +171,33 @@ if (whyNot !== undefined) {
     const id = sandbox.id('created');
     sandbox.must(['create', '-b', bundle, id]);
     sandbox.must(['delete', id]);
+  });
+
+  sandbox.test('the signals that ask a program to end also end a created container', async (t) => {
+    const bundle = sandbox.bundle(['true']);
+    for (const signal of ['HUP', 'INT', 'QUIT', 'TERM']) {
+      const id = sandbox.id(`asked-${signal}`);
+      sandbox.must(['create', '-b', bundle, id]);
+      sandbox.must(['kill', id, signal]);
+      const status = () => state(sandbox.must(['state', id]).stdout).status;
+      for (let tries = 0; status() !== 'stopped' && tries < 100; tries++) await sleep(20);
+      t.equal(status(), 'stopped', signal);
+      t.match(sandbox.tare(['start', id]).error, 'cannot start a container that has stopped');
+      sandbox.must(['delete', id]);
+    }
+  });
+
+  sandbox.test('list of a state directory that was named and does not exist', async (t) => {
+    const missing = join(sandbox.directory, 'missing');
+    const refused = tare(['--root', missing, 'list']);
+    t.equal(refused.status, 1);
+    t.equal(
+      refused.error,
+      `--root ${missing}: ENOENT (No such file or directory); name a directory with the state of containers`,
+    );
+    // The default one is there from the first container on.
+    const env = { XDG_RUNTIME_DIR: missing };
+    t.equal(tare(['--rootless=true', 'list', '-q'], { env }).status, 0);
   });
 
   sandbox.test('delete --force: nothing there is no error; all processes are killed', async (t) => {
