@@ -54,7 +54,19 @@ export interface NativeContainer {
   remove(force: boolean): Promise<void>;
   exec(options: NativeExecOptions): Promise<NativeProcess>;
   processes(): Promise<number[]>;
+  /** Takes the JSON of a resources object. */
+  update(resources: string): Promise<void>;
+  /** As JSON. */
+  stats(): Promise<string>;
+  watch(): Promise<NativeNews>;
   wait(): Promise<NativeExit>;
+}
+
+export interface NativeNews {
+  /** Resolves when there is something new; not to be called before the last one has. */
+  next(): Promise<{ oomKills: number; ended: boolean }>;
+  /** Has `next` resolve with the end. */
+  cancel(): void;
 }
 
 export interface Binding {

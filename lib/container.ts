@@ -4,8 +4,9 @@ import { invalidArgument, settled, TareError } from './errors.js';
 import { stringify } from './json.js';
 import { ContainerProcess, exitStatus, type ExitStatus } from './process.js';
 import { signalNumber } from './signals.js';
-import type { Process, Spec } from './spec.js';
+import type { Process, Resources, Spec } from './spec.js';
 import type { ContainerState } from './state.js';
+import type { ContainerEvent, ContainerStats } from './stats.js';
 import { stdioFds, type Stdio } from './stdio.js';
 
 /** Where containers are kept, and how the host is to be treated. */
@@ -53,6 +54,13 @@ export interface ExecOptions extends StdioOptions {
   pidFile?: string;
   /** Starts the process even if the container is paused; it then runs when that is resumed. */
   ignorePaused?: boolean;
+}
+
+export interface EventsOptions {
+  /** Milliseconds between two samples; 5000 by default. */
+  interval?: number;
+  /** Ends the events. */
+  signal?: AbortSignal;
 }
 
 /** A process for {@link Container.exec}: what is absent is as in the container's own process. */
@@ -142,6 +150,62 @@ export class Container {
   /** Lets the processes of a paused container go on. */
   async resume(): Promise<void> {
     await settled(this.#native.resume());
+  }
+
+  /**
+   * Changes limits: those that are given, absent ones stay as they are. They are remembered for the
+   * next update. Where one cannot be set, all are as before.
+   */
+  async update(resources: Resources): Promise<void> {
+    await settled(this.#native.update(stringify(resources)));
+  }
+
+  /** What the container uses now. */
+  async stats(): Promise<ContainerStats> {
+    return JSON.parse(await settled(this.#native.stats())) as ContainerStats;
+  }
+
+  /**
+   * A sample after each interval, and each kill for want of memory when it happens, until no process
+   * is left in the container. Keeps this program running until then, or until the caller leaves the
+   * loop.
+   */
+  async *events({ interval = 5000, signal }: EventsOptions = {}): AsyncGenerator<ContainerEvent> {
+    if (!(interval > 0)) throw invalidArgument('interval: must be greater than 0');
+    const watch = await settled(this.#native.watch());
+    const stop = (): void => watch.cancel();
+    signal?.addEventListener('abort', stop);
+    if (signal?.aborted === true) stop();
+    // News, and undefined for the tick of the clock.
+    const told: ({ oomKills: number; ended: boolean } | undefined)[] = [];
+    let wake = (): void => undefined;
+    const tell = (news?: (typeof told)[number]): void => {
+      told.push(news);
+      wake();
+    };
+    // What nobody has waited for is not made up for.
+    const clock = setInterval(() => told.includes(undefined) || tell(), interval);
+    const listen = (): void => void watch.next().then(tell);
+    listen();
+    try {
+      for (;;) {
+        while (told.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+        const news = told.shift();
+        if (news === undefined) {
+          const data = await this.stats().catch(() => undefined);
+          // Without: it is just ending, which the watch will tell.
+          if (data) yield { type: 'stats', id: this.id, data };
+          continue;
+        }
+        for (let kill = 0; kill < news.oomKills; kill++) yield { type: 'oom', id: this.id };
+        if (news.ended) return;
+        listen();
+      }
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      clearInterval(clock);
+      watch.cancel();
+    }
   }
 
   /** Removes a container that has stopped; with `force` it is killed first. */

@@ -8,6 +8,7 @@
 
 #include "convert.h"
 #include "handle.h"
+#include "news.h"
 #include "process.h"
 #include "tare/spec.h"
 #include "worker.h"
@@ -80,6 +81,9 @@ Napi::Function ContainerObject::define(Napi::Env env) {
                       InstanceMethod<&ContainerObject::remove>("remove"),
                       InstanceMethod<&ContainerObject::exec>("exec"),
                       InstanceMethod<&ContainerObject::processes>("processes"),
+                      InstanceMethod<&ContainerObject::update>("update"),
+                      InstanceMethod<&ContainerObject::stats>("stats"),
+                      InstanceMethod<&ContainerObject::watch>("watch"),
                       InstanceMethod<&ContainerObject::wait>("wait")});
 }
 
@@ -189,6 +193,26 @@ Napi::Value ContainerObject::processes(const Napi::CallbackInfo& info) {
   return promise_in_order(
       info.Env(), handle_, [handle = handle_] { return Handle::Use(*handle)->processes(); },
       number_array);
+}
+
+Napi::Value ContainerObject::update(const Napi::CallbackInfo& info) {
+  const std::string resources = info[0].As<Napi::String>().Utf8Value();
+  return carry_out(info.Env(), handle_, [resources](Container& container) {
+    container.update(parse_resources(resources, "resources"), "resources");
+  });
+}
+
+Napi::Value ContainerObject::stats(const Napi::CallbackInfo& info) {
+  return promise_in_order(
+      info.Env(), handle_, [handle = handle_] { return stats_json(Handle::Use(*handle)->stats()); },
+      string_value);
+}
+
+Napi::Value ContainerObject::watch(const Napi::CallbackInfo& info) {
+  return promise_in_order(
+      info.Env(), handle_,
+      [handle = handle_] { return std::make_shared<News>(Handle::Use(*handle)->watch()); },
+      NewsObject::make);
 }
 
 /// Unless the process is watched already, a pool thread finds it first.

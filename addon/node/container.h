@@ -32,6 +32,9 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
   Napi::Value remove(const Napi::CallbackInfo& info);
   Napi::Value exec(const Napi::CallbackInfo& info);
   Napi::Value processes(const Napi::CallbackInfo& info);
+  Napi::Value update(const Napi::CallbackInfo& info);
+  Napi::Value stats(const Napi::CallbackInfo& info);
+  Napi::Value watch(const Napi::CallbackInfo& info);
   Napi::Value wait(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Handle> handle_;

@@ -1,6 +1,7 @@
 #include "module.h"
 
 #include "container.h"
+#include "news.h"
 #include "process.h"
 
 namespace tare::node {
@@ -16,6 +17,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       .loop = std::make_shared<EventLoop>(env),
       .container_class = Napi::Persistent(ContainerObject::define(env)),
       .process_class = Napi::Persistent(ProcessObject::define(env)),
+      .news_class = Napi::Persistent(NewsObject::define(env)),
       .warn = {},
   };
   env.SetInstanceData(data);

@@ -14,6 +14,7 @@ struct AddonData {
   std::shared_ptr<EventLoop> loop;
   Napi::FunctionReference container_class;
   Napi::FunctionReference process_class;
+  Napi::FunctionReference news_class;
   Napi::FunctionReference warn;  // takes a sentence
 
   static AddonData& of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
