@@ -195,17 +195,27 @@ bool can_hold(std::string_view offered, const CgroupSetting& setting) {
 [[noreturn]] void refuse_without_permission(const CgroupSetting& setting, int errnum,
                                             const std::string& place) {
   const std::string field = std::string(config_resources).append(setting.field);
-  Error error(ErrorKind::unsupported,
-              field + " needs a cgroup, and " + place + " cannot be made: " + errno_text(errnum) +
-                  "; run below a cgroup that is delegated to you (systemd-run --user --scope -p "
-                  "Delegate=yes …), or remove the limit");
+  Error error(
+      ErrorKind::unsupported,
+      field + " needs a cgroup, and " + place + " cannot be made: " + errno_text(errnum) +
+          ": rootless needs no limits + no cgrouppath when no permission is granted for "
+          "cgroups; run below a cgroup that is delegated to you (systemd-run --user --scope "
+          "-p Delegate=yes …), or remove the limit");
   error.with_errno(errnum, "mkdir").with_path("linux.resources." + setting.field);
   throw error;
 }
 
 [[noreturn]] void fail_to_make(int errnum, const std::string& place) {
-  std::string message = "make cgroup " + place + ": " + errno_text(errnum);
-  if (errnum == EAGAIN) {
+  std::string message = "unable to apply cgroup configuration: ";
+  if (is_permission_error(errnum)) {
+    message += "permission denied: ";
+  }
+  message += "make cgroup " + place + ": " + errno_text(errnum);
+  if (is_permission_error(errnum)) {
+    message +=
+        "; have a cgroup delegated to you (systemd-run --user --scope -p Delegate=yes …) and name "
+        "one below it, or leave linux.cgroupsPath and limits out";
+  } else if (errnum == EAGAIN) {
     message += "; cgroup.max.depth or cgroup.max.descendants of a cgroup above it is reached";
   } else if (errnum == ENOTDIR || errnum == EXDEV) {
     message += "; choose another linux.cgroupsPath";
@@ -223,6 +233,9 @@ Fd open_parent(const Fd& root, const std::string& path, std::string_view offered
   const std::string parent_path = parent_of(path);
   Controllers controllers{std::string(usual_controllers), {}};
   const std::string& wanted = controllers.wanted;
+  if (first_required(settings) != nullptr) {
+    controllers.wanted = offered.substr(0, offered.find('\n'));
+  }
   for (const CgroupSetting& setting : settings) {
     controllers.wanted.append(" ").append(setting.controller);
     controllers.needed.append(" ").append(setting.required ? setting.controller : "");

@@ -39,7 +39,8 @@ inline std::string json_path(std::string_view prefix, std::string_view field) {
 
 /// Enabled for every container, where they can be: what engines show of one without limits comes
 /// from them, and a container that makes cgroups itself may use them. Others (hugetlb alone costs
-/// 20 µs a container) only for a limit that needs them.
+/// 20 µs a container) only for a container that is limited: who limits one counts on finding there
+/// what other runtimes have.
 inline constexpr std::string_view usual_controllers = "cpuset cpu io memory pids";
 
 /// "+cpu +memory": what is `wanted` and `offered` but not in `enabled`.

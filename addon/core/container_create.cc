@@ -436,7 +436,9 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   host.seccomp = container_filter(bundle.spec, runtime);
   const Resources& resources = bundle.spec.linux_.resources;
-  half_made.cgroup() = Cgroup::create(cgroups, cgroup_path, resources, tolerate);
+  // Who names a cgroup is not served without it.
+  half_made.cgroup() = Cgroup::create(cgroups, cgroup_path, resources,
+                                      tolerate && bundle.spec.linux_.cgroups_path.empty());
   Cgroup& cgroup = half_made.cgroup();
   if (cgroup) {
     impl->dir.note_cgroup(cgroup.path());

@@ -89,7 +89,8 @@ class Cgroup {
  public:
   Cgroup() = default;
 
-  /// Makes the cgroup, and enables in each ancestor the controllers that its parent offers. Refuses
+  /// Makes the cgroup, and enables in each ancestor the usual controllers, or all that its parent
+  /// offers where `resources` limit anything. Refuses
   /// with `unsupported`, before anything is made, limits whose controller v2 lacks there: names the
   /// controller, the place and what to do. In legacy mode the tree is mounted for this process
   /// alone, without a place in the file system.

@@ -143,6 +143,18 @@ if (whyNot !== undefined) {
     }
   });
 
+  sandbox.test('a cgroup that is named, and not the user’s', async (t) => {
+    const bundle = user.bundle(['true'], (config) => {
+      config.linux.cgroupsPath = `/${sandbox.tag}-named`;
+    });
+    const { status, error } = user.tare('run', '--bundle', bundle, sandbox.id('named'));
+    t.equal(status, 1);
+    t.match(
+      error,
+      /unable to apply cgroup configuration: permission denied: make cgroup .*-named: EACCES .*, or leave linux\.cgroupsPath and limits out/,
+    );
+  });
+
   sandbox.test('a limit, and no cgroup to set it in', async (t) => {
     const bundle = user.bundle(['true'], (config) => {
       config.linux['resources'] = { unified: { 'cgroup.max.descendants': '7' } };

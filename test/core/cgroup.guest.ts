@@ -1,5 +1,6 @@
 /** Limits on a kernel whose cgroup v2 tree has all controllers. */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
@@ -173,6 +174,12 @@ t.test('controllers', async (t) => {
       'cpuset cpu io memory hugetlb pids',
     ],
     'the usual ones come down from the root, another when it is needed',
+  );
+  const offered = readFileSync(join(root, 'cgroup.controllers'), 'utf8').trim();
+  t.strictSame(
+    steps(`${cgroup}/outer/limited`, 'create={"pids":{"limit":9}}', 'show=cgroup.controllers'),
+    ['made', offered],
+    'all of them for a container with limits',
   );
   t.strictSame(
     steps(cgroup, 'open', 'remove', 'exists'),

@@ -213,7 +213,10 @@ t.test('an existing cgroup', asRoot, async (t) => {
 t.test('nothing stays of a create that fails', asRoot, async (t) => {
   const below = `${cgroup}/made/on/the/way`;
   const error = cgroupProgram('run', `${below}/line\nfeed`, 'create').join('\n');
-  t.match(error, /^ERR_TARE_SYSTEM make cgroup .*: EINVAL \(Invalid argument\)/s);
+  t.match(
+    error,
+    /^ERR_TARE_SYSTEM unable to apply cgroup configuration: make cgroup .*: EINVAL \(Invalid argument\)/s,
+  );
   t.strictSame(run('exists'), ['exists: false']);
   const [, file] = cgroupProgram('run', '/cgroup.procs', 'exists', 'create');
   t.match(
@@ -269,7 +272,10 @@ t.test('as an ordinary user', asRoot, async (t) => {
     return linesOf(stdout);
   };
   t.strictSame(asNobody('create-rootless'), ['create-rootless: none'], 'none without limits');
-  t.match(asNobody('create')[0], /^ERR_TARE_SYSTEM make cgroup .*: EACCES \(Permission denied\)$/);
+  t.match(
+    asNobody('create')[0],
+    /^ERR_TARE_SYSTEM unable to apply cgroup configuration: permission denied: make cgroup .*: EACCES \(Permission denied\); have a cgroup delegated to you/,
+  );
   t.strictSame(asNobody('create-rootless', 'freeze'), [
     'create-rootless: none',
     'ERR_TARE_UNSUPPORTED the container has no cgroup (cgroup v2 is not there, or not for this user)',
