@@ -195,6 +195,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
       add_container_root(builder, true);
     }
     builder.add(wire::OpCode::close_fds);
+    add_root_as_working_directory(builder);
   }
   add_hook_program(builder, process, hook, !before_pivot);
   return builder.take();

@@ -138,6 +138,9 @@ void add_program(PlanBuilder& builder, const Process& process,
 /// under the container's filter and with its user's HOME.
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,
                       bool in_container);
+/// A hook of createContainer finds the container's root, with its mounts, in ".", as it does under
+/// runc; not where it may not enter the way there.
+void add_root_as_working_directory(PlanBuilder& builder);
 /// True where sysctls or labels are to be written below /proc.
 bool proc_handle_needed(const Spec& spec, const Process& process);
 /// True where prestart, createRuntime or createContainer hooks exist.

@@ -93,7 +93,7 @@ std::uint32_t add_options(PlanBuilder& builder, const Mount& mount, const std::s
     pairs.append(value).push_back('\0');
     ++count;
   };
-  if (!mount.source.empty() && !is_kernel_interface(type)) {
+  if (!mount.source.empty()) {
     append("source", mount.source);
   }
   for (const auto& [key, value] : options.data) {

@@ -286,6 +286,14 @@ void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& 
   add_exec(builder, process.args, env, "hook", add_home);
 }
 
+void add_root_as_working_directory(PlanBuilder& builder) {
+  const std::uint32_t path =
+      builder.text(absolute_in_bundle(builder.host(), builder.spec().root.path));
+  wire::Op& op = builder.add(OpCode::working_directory, "root.path");
+  op.str[0] = path;
+  op.flags = wire::op_optional;
+}
+
 // runc's users rely on a missing working directory being made; the spec leaves it open.
 void add_working_directory_itself(PlanBuilder& builder, const Process& process) {
   const std::uint32_t path = builder.text(process.cwd);

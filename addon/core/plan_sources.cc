@@ -72,11 +72,13 @@ bool is_below_root(const PlanBuilder& builder, const std::string& source) {
 }
 
 bool root_is_in_its_place(const PlanBuilder& builder) {
-  return std::ranges::any_of(builder.spec().mounts, [&builder](const Mount& mount) {
-    return !mount.source.empty() &&
-           is_below_root(builder, absolute_in_bundle(builder.host(), mount.source)) &&
-           read_mount_options(mount, {}).bind;
-  });
+  // Hooks look for it there.
+  return has_create_hooks(builder.spec()) ||
+         std::ranges::any_of(builder.spec().mounts, [&builder](const Mount& mount) {
+           return !mount.source.empty() &&
+                  is_below_root(builder, absolute_in_bundle(builder.host(), mount.source)) &&
+                  read_mount_options(mount, {}).bind;
+         });
 }
 
 }  // namespace tare

@@ -2,7 +2,7 @@
 import { Output, cli, exitOf, whyNot, type Config } from '../cli/tare.js';
 import { Inside, type Edit } from './inside.js';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
@@ -48,6 +48,30 @@ if (whyNot !== undefined) {
     ]);
     t.match(JSON.parse(seen.slice(5).join('')), { id, status: 'stopped', bundle });
     t.strictSame(lines(join(bundle, 'rootfs/order')), ['startContainer 1 created']);
+  });
+
+  inside.test('createContainer hooks work in the root, and what they mount is seen', async (t) => {
+    const file = join(inside.directory, 'mounted');
+    writeFileSync(file, 'mounted by the hook\n');
+    const users: Edit[] = [
+      () => undefined,
+      (config) => {
+        config.linux.namespaces.push({ type: 'user' });
+        const all = [{ containerID: 0, hostID: 0, size: 65536 }];
+        Object.assign(config.linux, { uidMappings: all, gidMappings: all });
+      },
+    ];
+    for (const edit of users) {
+      const bundle = inside.script('cat /lib/target', (config, rootfs) => {
+        edit(config, rootfs);
+        mkdirSync(join(rootfs, 'lib'), { recursive: true });
+        config.hooks = {
+          createContainer: [script(`touch ./lib/target && mount --bind ${file} ./lib/target`)],
+        };
+      });
+      t.equal(inside.must(['run', '-b', bundle, inside.fresh()]).stdout, 'mounted by the hook\n');
+      t.equal(readFileSync(join(bundle, 'rootfs/lib/target'), 'utf8'), '', 'only in the container');
+    }
   });
 
   inside.test(

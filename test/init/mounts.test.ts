@@ -35,6 +35,11 @@ if (whyNot !== undefined) {
     for (const [path, [type, options, data]] of Object.entries(expected)) {
       const mount = mountAt(seen, path);
       t.equal(mount.type, type, path);
+      t.equal(
+        mount.source,
+        path === '/dev/shm' ? 'shm' : path.startsWith('/sys/fs') ? 'cgroup' : type,
+        path,
+      );
       // strictatime is shown as the absence of relatime.
       const wanted = options.filter((option) => option !== 'strictatime');
       t.strictSame(
