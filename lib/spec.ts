@@ -173,6 +173,34 @@ export interface Linux {
   readonlyPaths?: string[];
   /** SELinux context of the container's mounts. */
   mountLabel?: string;
+  personality?: Personality;
+  /** Needs a new `time` namespace. */
+  timeOffsets?: { monotonic?: TimeOffset; boottime?: TimeOffset };
+  memoryPolicy?: MemoryPolicy;
+}
+
+/** See personality(2). */
+export interface Personality {
+  /** `LINUX32` shows a 32-bit machine in uname(2). */
+  domain: 'LINUX' | 'LINUX32';
+  /** The spec has none. */
+  flags?: [];
+}
+
+/** What a clock of the container is ahead of the host's. */
+export interface TimeOffset {
+  secs?: number;
+  nanosecs?: number;
+}
+
+/** See set_mempolicy(2). */
+export interface MemoryPolicy {
+  /** `MPOL_…` */
+  mode: string;
+  /** A list such as `0-3,7`. */
+  nodes?: string;
+  /** `MPOL_F_…` */
+  flags?: string[];
 }
 
 export type NamespaceType =

@@ -1,5 +1,6 @@
 // exec: a further process in a container.
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -196,6 +197,10 @@ StartedProcess Container::exec(const ExecOptions& given) {
 
   Host host = find_host(impl_->record.bundle, target.cgroups);
   check_labels(host, process, source, "");
+  if (config.has_namespace(NamespaceType::user) && config.has_namespace(NamespaceType::time) &&
+      is_in_own_time_namespace(impl_->record.pid)) {
+    host.inner_namespaces = CLONE_NEWTIME;
+  }
   host.seccomp = container_filter(config, impl_->runtime);
   SeccompAgent agent(config);
   ExecPlanOptions options;

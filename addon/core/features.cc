@@ -66,8 +66,8 @@ void write_linux(json::Writer& writer) {
   write_enabled(writer, "apparmor", true);
   write_enabled(writer, "selinux", true);
   writer.key("memoryPolicy").begin_object();
-  write_strings(writer, "modes", {});
-  write_strings(writer, "flags", {});
+  write_strings(writer, "modes", memory_policy_modes());
+  write_strings(writer, "flags", memory_policy_flags());
   writer.end_object();
   writer.key("intelRdt").begin_object();
   for (const char* part : {"enabled", "schemata", "monitoring"}) {

@@ -60,6 +60,18 @@ std::uint64_t find_inner_namespaces(const Spec& spec) {
   return inner;
 }
 
+}  // namespace
+
+bool is_in_own_time_namespace(pid_t pid) {
+  const std::string directory = "/proc/" + std::to_string(pid) + "/ns/";
+  const Fd time = open_file(AT_FDCWD, directory + "time", O_RDONLY);
+  const Fd user = open_file(AT_FDCWD, directory + "user", O_RDONLY);
+  const Fd owner(ioctl(time.get(), NS_GET_USERNS));
+  return owner && inode(owner.get()) == inode(user.get());
+}
+
+namespace {
+
 [[noreturn]] void refuse(const std::string& place, const std::string& message) {
   throw Error(ErrorKind::unsupported, place + ": " + message)
       .with_path(place.substr(place.find(": ") + 2));

@@ -15,6 +15,8 @@ Host find_host(const std::string& bundle, const CgroupHost& cgroups);
 /// cannot honour (`unsupported`).
 void check_labels(Host& host, const Process& process, const ProcessSource& source,
                   const std::string& mount_label);
+/// Whether a running process is in a time namespace that belongs to its user namespace.
+bool is_in_own_time_namespace(pid_t pid);
 /// check_labels, and what making a container depends on: user namespace, joined namespaces.
 void complete_host(Host& host, const Spec& spec, const Process& process);
 /// Whether permission errors of cgroups are to be borne.

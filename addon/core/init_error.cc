@@ -117,6 +117,22 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   if (op.code == OpCode::rlimit && errnum == EPERM) {
     return "; raising a hard limit needs CAP_SYS_RESOURCE";
   }
+  if (op.code == OpCode::time_offsets && errnum == ERANGE) {
+    return "; a clock of the container would be below 0 or beyond 146 years";
+  }
+  if (op.code == OpCode::personality && errnum == EINVAL) {
+    return "; the kernel runs no 32-bit programs on this processor";
+  }
+  if (op.code == OpCode::memory_policy && errnum == EINVAL) {
+    return "; the nodes must be online and in the container's cgroup, and the kernel must know the "
+           "mode and flags";
+  }
+  if (op.code == OpCode::memory_policy && errnum == ENOSYS) {
+    return "; the kernel is built without CONFIG_NUMA";
+  }
+  if (op.code == OpCode::unshare && errnum == EINVAL) {
+    return "; the kernel has no such namespaces";
+  }
   if (op.code == OpCode::cpu_affinity && errnum == EINVAL) {
     return "; none of these processors is online and in the container's cgroup";
   }

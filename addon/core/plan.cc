@@ -72,10 +72,6 @@ int PlanBuilder::pass(Passed passed) {
 
 void PlanBuilder::join(int passed, std::uint64_t type) { plan_.joins_.push_back({passed, type}); }
 
-bool PlanBuilder::has_op(wire::OpCode code) const {
-  return std::ranges::any_of(plan_.ops_, [code](const wire::Op& op) { return op.code == code; });
-}
-
 std::string Plan::bytes() const {
   wire::PlanHeader header;
   header.op_count = static_cast<std::uint32_t>(ops_.size());
@@ -138,7 +134,7 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   const bool in_user_namespace = spec.has_namespace(NamespaceType::user);
   add_user_namespace_entry(
       builder, in_user_namespace && (!process.rlimits.empty() || process.oom_score_adj.has_value()),
-      true);
+      true, false);
   add_cpu_affinity(builder, process);
   add_joined_namespaces(builder, namespace_flags(spec));
   add_session(builder, !options.no_new_keyring, options.id);
@@ -175,7 +171,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
   process.terminal = false;
   process.no_new_privileges = process.no_new_privileges && !before_pivot;
 
-  add_user_namespace_entry(builder, false, true);
+  add_user_namespace_entry(builder, false, true, false);
   add_joined_namespaces(builder, namespace_flags(spec));
   builder.add(wire::OpCode::new_session);
   builder.add(wire::OpCode::keyring);

@@ -43,7 +43,6 @@ class PlanBuilder {
   void clone_flags(std::uint64_t flags) { plan_.clone_flags_ |= flags; }
   void preserved_fds(std::uint32_t count) { plan_.preserved_fds_ = count; }
   void has_console() { plan_.has_console_ = true; }
-  bool has_op(wire::OpCode code) const;
   Plan take() { return std::move(plan_); }
 
  private:
@@ -85,8 +84,9 @@ std::string attribute_names(std::uint64_t set, std::uint64_t clear, bool recursi
 
 // plan_namespaces.cc
 void add_namespaces(PlanBuilder& builder);
-/// `joined`: the user namespace, if there is one, is not made by this plan.
-void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined);
+/// `joined`: the user namespace, if there is one, is not made by this plan. `starts`: the plan is a
+/// container's, and makes its time namespace too.
+void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined, bool starts);
 void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces);
 void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
 

@@ -26,10 +26,23 @@ void add_setns(PlanBuilder& builder, const Namespace& entry) {
   op.a = namespace_clone_flag(entry.type);
 }
 
-// A time namespace cannot be made together with CLONE_VM, and would take in only children; see
-// time_namespaces(7). (A new cgroup namespace is rooted at the cgroup that CLONE_INTO_CGROUP
-// names.)
-constexpr std::uint64_t made_by_init = CLONE_NEWTIME;
+/// A time namespace cannot be made together with CLONE_VM, and takes in only children until it is
+/// joined by name; see time_namespaces(7). Its offsets are set before that.
+void add_time_namespace(PlanBuilder& builder) {
+  builder.add(OpCode::unshare).a = CLONE_NEWTIME;
+  std::string text;
+  for (const TimeOffset& offset : builder.spec().linux_.time_offsets) {
+    text += offset.clock + " " + std::to_string(offset.secs) + " " +
+            std::to_string(offset.nanosecs) + "\n";
+  }
+  if (!text.empty()) {
+    const std::uint32_t blob = builder.blob(text);
+    wire::Op& op = builder.add(OpCode::time_offsets, "linux.timeOffsets");
+    op.str[0] = blob;
+    op.n = static_cast<std::uint32_t>(text.size());
+  }
+  builder.add(OpCode::enter_time);
+}
 
 }  // namespace
 
@@ -48,9 +61,8 @@ void add_namespaces(PlanBuilder& builder) {
   for (const Namespace& entry : spec.linux_.namespaces) {
     const std::uint64_t flag = namespace_clone_flag(entry.type);
     if (entry.path.empty()) {
-      if ((flag & made_by_init) == 0) {
-        builder.clone_flags(flag);
-      }
+      // A new cgroup namespace is rooted at the cgroup that CLONE_INTO_CGROUP names.
+      builder.clone_flags(flag & ~std::uint64_t{CLONE_NEWTIME});
     } else if (&entry == user) {
       continue;
     } else if (entry.type != NamespaceType::pid &&
@@ -71,36 +83,29 @@ void add_namespaces(PlanBuilder& builder) {
   const bool wants_host =
       (user != nullptr) && (user->path.empty() || !spec.process->rlimits.empty() ||
                             spec.process->oom_score_adj.has_value());
-  add_user_namespace_entry(builder, wants_host, user == nullptr || !user->path.empty());
+  add_user_namespace_entry(builder, wants_host, user == nullptr || !user->path.empty(), true);
   for (const Namespace* entry : inner) {
     add_setns(builder, *entry);
-  }
-  std::uint64_t late = 0;
-  for (const Namespace& entry : spec.linux_.namespaces) {
-    if (entry.path.empty()) {
-      late |= namespace_clone_flag(entry.type) & made_by_init;
-    }
-  }
-  if (late != 0) {
-    // From then on no thread can be made before execve(2); see time_namespaces(7).
-    if (has_listener(builder)) {
-      builder.add(OpCode::listener_thread);
-    }
-    builder.add(OpCode::unshare).a = late;
   }
   if (spec.makes_namespace(NamespaceType::network)) {
     builder.add(OpCode::loopback_up, "linux.namespaces");
   }
 }
 
-void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined) {
+void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined, bool starts) {
   const Spec& spec = builder.spec();
+  const bool new_time = starts && spec.makes_namespace(NamespaceType::time);
   // In namespaces that are joined there are others, who could look into this process from the first
   // moment on. In a new user namespace nobody is yet, and the host must first write the id maps:
   // the files in /proc of a process that is not dumpable are not an ordinary user's. See proc(5).
-  const bool at_once = joined && !(ask_host && builder.host().rootless);
+  // So are those of the process that writes an ordinary user's time offsets.
+  const bool at_once = joined && !((ask_host || new_time) && builder.host().rootless);
   if (at_once) {
     builder.add(OpCode::undumpable);
+  }
+  if (new_time) {
+    // With another uid, those of the user namespace's root would be out of its reach.
+    add_time_namespace(builder);
   }
   if (ask_host) {
     builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::host_rights);
@@ -117,6 +122,13 @@ void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined) 
 
 void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
   const int container = builder.pass({PassedKind::container_pidfd, {}, 0, {}});
+  const Namespace* time = builder.spec().find_namespace(NamespaceType::time);
+  if (time != nullptr && !time->path.empty() && (namespaces & CLONE_NEWUSER) != 0 &&
+      (builder.host().inner_namespaces & CLONE_NEWTIME) == 0) {
+    // It is the host's, and out of reach once the user namespace is joined.
+    builder.join(container, CLONE_NEWTIME);
+    namespaces &= ~std::uint64_t{CLONE_NEWTIME};
+  }
   // A pid namespace takes in the children of whoever joins it. With a user namespace all are joined
   // at once: some may belong to it and some to the host, and setns(2) looks at the caller's rights
   // from before. Only a time namespace does not take in who shares its memory.

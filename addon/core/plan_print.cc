@@ -1,11 +1,14 @@
 // Plans in words: for `tare plan`, for goldens, and for the sentence of a failed op.
 #include <linux/capability.h>
+#include <linux/mempolicy.h>
 #include <linux/mount.h>
+#include <linux/personality.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -22,6 +25,8 @@ constexpr auto op_names = std::to_array<const char*>({
     "end",
     "setns",
     "unshare",
+    "time_offsets",
+    "enter_time",
     "wait",
     "become_root",
     "loopback_up",
@@ -51,6 +56,8 @@ constexpr auto op_names = std::to_array<const char*>({
     "proc_write",
     "rlimit",
     "cpu_affinity",
+    "personality",
+    "memory_policy",
     "umask",
     "working_directory",
     "home_directory",
@@ -122,6 +129,8 @@ constexpr auto step_names = std::to_array<const char*>({
     "socket",
     "clone3",
     "sched_setaffinity",
+    "personality",
+    "set_mempolicy",
     "",
     "",
     "",
@@ -239,6 +248,10 @@ class Printer {
       }
       case OpCode::unshare:
         return "unshare " + namespace_names(op.a);
+      case OpCode::time_offsets:
+        return "write " + lines(op) + " to /proc/self/timens_offsets";
+      case OpCode::enter_time:
+        return "nsenter time /proc/self/ns/time_for_children";
       case OpCode::wait:
         return wait_name(op.a);
       case OpCode::become_root:
@@ -336,8 +349,29 @@ class Printer {
     }
   }
 
+  /// The lines of a blob as one.
+  std::string lines(const Op& op) const {
+    std::string text(plan_.text(op.str[0]), op.n);
+    while (!text.empty() && text.back() == '\n') {
+      text.pop_back();
+    }
+    std::ranges::replace(text, '\n', ',');
+    return text;
+  }
+
+  std::string memory_policy(const Op& op) const {
+    constexpr std::uint64_t mode_bits = 0xff;
+    std::string text = memory_mode_name(static_cast<int>(op.a & mode_bits));
+    for (const auto& [flag, name] : {std::pair{MPOL_F_STATIC_NODES, "static"},
+                                     {MPOL_F_RELATIVE_NODES, "relative"},
+                                     {MPOL_F_NUMA_BALANCING, "balancing"}}) {
+      text += (op.a & static_cast<std::uint64_t>(flag)) != 0 ? std::string(" ") + name : "";
+    }
+    return op.n == 0 ? text : text + " " + bit_mask(op);
+  }
+
   /// Hexadecimal, the highest byte first.
-  std::string processor_mask(const Op& op) const {
+  std::string bit_mask(const Op& op) const {
     constexpr const char* digits = "0123456789abcdef";
     std::string text;
     for (std::uint32_t i = op.n; i > 0; --i) {
@@ -398,7 +432,11 @@ class Printer {
         return "prlimit " + std::to_string(op.a) + " " + std::to_string(op.b) + ":" +
                std::to_string(op.c);
       case OpCode::cpu_affinity:
-        return "taskset " + processor_mask(op);
+        return "taskset " + bit_mask(op);
+      case OpCode::personality:
+        return op.a == PER_LINUX32 ? "setarch linux32" : "setarch linux64";
+      case OpCode::memory_policy:
+        return "set_mempolicy " + memory_policy(op);
       case OpCode::umask:
         return "umask " + octal(op.a);
       case OpCode::working_directory:

@@ -102,7 +102,7 @@ void add_seccomp(PlanBuilder& builder, bool with_listener) {
   if (filter.program.empty() || has_listener(builder) != with_listener) {
     return;
   }
-  if (with_listener && !builder.has_op(OpCode::listener_thread)) {
+  if (with_listener) {
     builder.add(OpCode::listener_thread);
   }
   const std::uint32_t program = builder.blob(filter.program);
@@ -198,14 +198,39 @@ void add_cpu_affinity(PlanBuilder& builder, const Process& process) {
 // While init may still read from the host, which has to have set the cgroup's limits by then, and
 // before a seccomp filter could forbid it.
 void add_scheduling(PlanBuilder& builder, const Process& process) {
-  if (process.scheduler || process.io_priority) {
+  const Linux& config = builder.spec().linux_;
+  // A policy is checked against cpuset's memory nodes.
+  const bool needs_limits = config.memory_policy && !config.resources.cpu.mems.empty();
+  if (process.scheduler || process.io_priority || needs_limits) {
     builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::scheduling);
   }
 }
 
+namespace {
+
+// What the program sees of the machine. Also before a seccomp filter could forbid it.
+void add_personality_and_memory_policy(PlanBuilder& builder) {
+  const Linux& config = builder.spec().linux_;
+  if (config.personality) {
+    builder.add(OpCode::personality, "linux.personality").a = config.personality->domain;
+  }
+  if (config.memory_policy) {
+    const MemoryPolicy& policy = *config.memory_policy;
+    const std::string mask = number_mask(policy.nodes, memory_node_limit).value_or("");
+    const std::uint32_t blob = mask.empty() ? 0 : builder.blob(mask);
+    wire::Op& op = builder.add(OpCode::memory_policy, "linux.memoryPolicy");
+    op.a = static_cast<std::uint64_t>(policy.mode) | policy.flags;
+    op.str[0] = blob;
+    op.n = static_cast<std::uint32_t>(mask.size());
+  }
+}
+
+}  // namespace
+
 void add_credentials(PlanBuilder& builder, const Process& process) {
   add_labels(builder, process);
   builder.add(OpCode::close_fds);
+  add_personality_and_memory_policy(builder);
   if (process.no_new_privileges) {
     builder.add(OpCode::no_new_privileges, builder.process_origin("noNewPrivileges"));
   }

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <optional>
 
 #include "spawn_signals.h"
 #include "stub.h"
@@ -45,6 +46,32 @@ class PidNamespaceForChildren {
   ~PidNamespaceForChildren() { setns(own_.get(), CLONE_NEWPID); }
   PidNamespaceForChildren(const PidNamespaceForChildren&) = delete;
   PidNamespaceForChildren& operator=(const PidNamespaceForChildren&) = delete;
+
+ private:
+  Fd own_;
+};
+
+/// A time namespace is joined by a process that shares its memory with nobody (EUSERS), so by this
+/// one and not by a child of vfork(2)'s kind, which inherits it. Taken back afterwards.
+class TimeNamespace {
+ public:
+  explicit TimeNamespace(int fd) : own_(open_file(AT_FDCWD, "/proc/self/ns/time", O_RDONLY)) {
+    if (setns(fd, CLONE_NEWTIME) < 0) {
+      const int error = errno;
+      own_.reset();
+      throw Error(
+          ErrorKind::system,
+          "setns: the time namespace: " + errno_text(error) +
+              (error == EUSERS ? "; beside a user namespace that it does not belong to, only "
+                                 "a process with one thread can join it: use the command "
+                                 "line"
+                               : ""))
+          .with_errno(error, "setns");
+    }
+  }
+  ~TimeNamespace() { setns(own_.get(), CLONE_NEWTIME); }
+  TimeNamespace(const TimeNamespace&) = delete;
+  TimeNamespace& operator=(const TimeNamespace&) = delete;
 
  private:
   Fd own_;
@@ -117,8 +144,14 @@ void run_blocked(StubTask& task, void* stack) {
 
 void run_with_joins(const Plan& plan, const SpawnOptions& options, StubTask& task, void* stack) {
   std::vector<StubJoin> joins;
+  std::optional<TimeNamespace> time;
   for (const Join& join : plan.joins()) {
-    joins.push_back({options.passed[static_cast<std::size_t>(join.passed)], join.type});
+    const int fd = options.passed[static_cast<std::size_t>(join.passed)];
+    if (join.type == CLONE_NEWTIME) {
+      time.emplace(fd);
+    } else {
+      joins.push_back({fd, join.type});
+    }
   }
   if (joins.size() == 1 && joins.front().type == CLONE_NEWPID) {
     const PidNamespaceForChildren inside(joins.front().fd, joins.front().type);

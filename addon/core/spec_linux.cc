@@ -156,6 +156,10 @@ void read_seccomp(Linux& target, const json::Value& value) {
   }
 }
 
+void read_time_offsets(Linux& target, const json::Value& value) {
+  read(target.time_offsets, value);
+}
+
 constexpr Field<Linux> linux_fields[] = {
     {"uidMappings", read_member<&Linux::uid_mappings>},
     {"gidMappings", read_member<&Linux::gid_mappings>},
@@ -171,9 +175,9 @@ constexpr Field<Linux> linux_fields[] = {
     {"mountLabel", read_member<&Linux::mount_label>},
     {"netDevices", not_implemented<Linux>},
     {"intelRdt", not_implemented<Linux>},
-    {"memoryPolicy", not_implemented<Linux>},
-    {"personality", not_implemented<Linux>},
-    {"timeOffsets", not_implemented<Linux>},
+    {"memoryPolicy", read_member<&Linux::memory_policy>},
+    {"personality", read_member<&Linux::personality>},
+    {"timeOffsets", read_time_offsets},
 };
 
 }  // namespace

@@ -177,6 +177,10 @@ void check_linux(const Spec& spec, Problems& problems) {
   check_masked_root(config.masked_paths, problems);
   check_paths(config.readonly_paths, "linux.readonlyPaths", problems);
   check_mount_label(config.mount_label, problems);
+  if (config.memory_policy) {
+    check_memory_policy(*config.memory_policy, problems);
+  }
+  check_time_offsets(spec, problems);
 }
 
 }  // namespace tare

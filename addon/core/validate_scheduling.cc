@@ -1,4 +1,7 @@
+#include <linux/mempolicy.h>
 #include <linux/sched.h>
+
+#include <bit>
 
 #include "validate_sections.h"
 
@@ -65,7 +68,79 @@ void check_scheduler(const Scheduler& scheduler, const std::string& section, Pro
   }
 }
 
+std::size_t count_numbers(const std::string& mask) {
+  std::size_t count = 0;
+  for (const char byte : mask) {
+    count += static_cast<std::size_t>(std::popcount(static_cast<unsigned char>(byte)));
+  }
+  return count;
+}
+
 }  // namespace
+
+/// set_mempolicy(2). What is runc's wording, its users look for.
+void check_memory_policy(const MemoryPolicy& policy, Problems& problems) {
+  const std::string section = "linux.memoryPolicy.";
+  const std::string mode = memory_mode_name(policy.mode);
+  std::string mask;
+  if (!policy.nodes.empty()) {
+    const std::optional<std::string> read = number_mask(policy.nodes, memory_node_limit);
+    if (!read) {
+      problems.add(section + "nodes", "invalid memory policy nodes: " + quoted(policy.nodes) +
+                                          " is no list such as \"0-3,7\", with numbers below " +
+                                          std::to_string(memory_node_limit));
+      return;
+    }
+    mask = *read;
+  }
+  const bool without = policy.mode == MPOL_DEFAULT || policy.mode == MPOL_LOCAL;
+  if (without && !mask.empty()) {
+    problems.add(section + "nodes", "memory policy mode requires 0 nodes but got " +
+                                        std::to_string(count_numbers(mask)) +
+                                        "; leave nodes out for " + mode);
+  } else if (!without && policy.mode != MPOL_PREFERRED && mask.empty()) {
+    problems.add(section + "nodes", "memory policy mode requires at least one node but got 0; " +
+                                        mode + " needs nodes");
+  }
+  const std::uint32_t both = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES;
+  if ((policy.flags & both) == both) {
+    problems.add(section + "flags",
+                 "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other; keep one");
+  } else if ((policy.flags & both) != 0 && mask.empty() && policy.mode != MPOL_DEFAULT) {
+    problems.add(section + "flags",
+                 "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES are of nodes, and there are none");
+  }
+  if ((policy.flags & MPOL_F_NUMA_BALANCING) != 0 && policy.mode != MPOL_BIND &&
+      policy.mode != MPOL_PREFERRED_MANY) {
+    problems.add(
+        section + "flags",
+        "MPOL_F_NUMA_BALANCING goes with MPOL_BIND and MPOL_PREFERRED_MANY, not with " + mode);
+  }
+}
+
+/// A time namespace has its offsets before anybody is in it.
+void check_time_offsets(const Spec& spec, Problems& problems) {
+  constexpr std::uint32_t second = 1000000000;
+  const Namespace* time = spec.find_namespace(NamespaceType::time);
+  const std::vector<TimeOffset>& offsets = spec.linux_.time_offsets;
+  if (!offsets.empty() && time == nullptr) {
+    problems.add(
+        "linux.timeOffsets",
+        "time namespace offsets specified, but time namespace isn't enabled in the config; "
+        "add {\"type\": \"time\"} to linux.namespaces, or remove the offsets");
+  } else if (!offsets.empty() && !time->path.empty()) {
+    problems.add("linux.timeOffsets",
+                 "time namespace enabled, but both namespace path and time offsets specified; the "
+                 "offsets of " +
+                     quoted(time->path) + " cannot be changed, remove them");
+  }
+  for (const TimeOffset& offset : offsets) {
+    if (offset.nanosecs >= second) {
+      problems.add("linux.timeOffsets." + offset.clock + ".nanosecs",
+                   std::to_string(offset.nanosecs) + " is a second or more; use secs");
+    }
+  }
+}
 
 void check_scheduling(const Process& process, const std::string& prefix, Problems& problems) {
   if (process.scheduler) {

@@ -50,6 +50,8 @@ void check_process(const Process& process, const Spec& spec, const std::string& 
                    Problems& problems);
 /// scheduler, ioPriority, execCPUAffinity.
 void check_scheduling(const Process& process, const std::string& prefix, Problems& problems);
+void check_memory_policy(const MemoryPolicy& policy, Problems& problems);
+void check_time_offsets(const Spec& spec, Problems& problems);
 void check_mounts(const Spec& spec, Problems& problems);
 void check_linux(const Spec& spec, Problems& problems);
 void check_sysctl(const Spec& spec, Problems& problems);

@@ -118,6 +118,8 @@ Outcome fetch(Context& context, std::uint32_t op, std::uint32_t count);
 // One function an op; see wire.h.
 Outcome do_setns(const Context& context, const Op& op);
 Outcome do_unshare(const Op& op);
+Outcome do_time_offsets(const Context& context, const Op& op);
+Outcome do_enter_time();
 Outcome do_become_root(const Op& op);
 Outcome do_loopback_up();
 Outcome do_keyring(Context& context, const Op& op);

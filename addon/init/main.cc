@@ -45,6 +45,10 @@ Outcome execute_namespace_op(std::uint32_t index, const Op& op) {
       return do_setns(context, op);
     case OpCode::unshare:
       return do_unshare(op);
+    case OpCode::time_offsets:
+      return do_time_offsets(context, op);
+    case OpCode::enter_time:
+      return do_enter_time();
     case OpCode::wait:
       return wait_for_host(context, index, op.a);
     case OpCode::become_root:
@@ -118,6 +122,13 @@ Outcome execute_process_op(std::uint32_t index, const Op& op) {
     case OpCode::cpu_affinity:
       return check(sys::run(__NR_sched_setaffinity, 0, op.n, context.text(op, 0)),
                    Step::sched_setaffinity);
+    case OpCode::personality:
+      return check(sys::run(__NR_personality, op.a), Step::personality);
+    case OpCode::memory_policy:
+      // One more than bits: the kernel takes one off, see set_mempolicy(2).
+      return check(sys::run(__NR_set_mempolicy, op.a, op.n == 0 ? nullptr : context.text(op, 0),
+                            op.n == 0 ? 0UL : op.n * 8UL + 1),
+                   Step::set_mempolicy);
     case OpCode::umask:
       sys::run(__NR_umask, op.a);
       return ok;

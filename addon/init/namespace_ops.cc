@@ -14,6 +14,25 @@ Outcome do_setns(const Context& context, const Op& op) {
 
 Outcome do_unshare(const Op& op) { return check(sys::run(__NR_unshare, op.a), Step::unshare); }
 
+// Before the root changes, /proc is the caller's.
+Outcome do_time_offsets(const Context& context, const Op& op) {
+  Handle file(sys::run(__NR_openat, AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC));
+  if (!file.valid()) {
+    return failure(file.get(), Step::open);
+  }
+  return check(sys::run(__NR_write, file.get(), context.text(op, 0), op.n), Step::write);
+}
+
+Outcome do_enter_time() {
+  Handle file(
+      sys::run(__NR_openat, AT_FDCWD, "/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) {
+    return failure(file.get(), Step::open);
+  }
+  constexpr int clone_newtime = 0x80;
+  return check(sys::run(__NR_setns, file.get(), clone_newtime), Step::setns);
+}
+
 Outcome do_become_root(const Op& op) {
   if ((op.flags & tare::wire::op_no_setgroups) == 0) {
     if (const long result = sys::run(__NR_setgroups, 0, 0L); result < 0) {

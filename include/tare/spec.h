@@ -280,6 +280,24 @@ struct Seccomp {
   std::vector<SeccompSyscall> syscalls;
 };
 
+struct Personality {
+  std::uint64_t domain = 0;  ///< PER_* of personality(2)
+};
+
+/// The offset of one clock of a new time namespace, time_namespaces(7).
+struct TimeOffset {
+  std::string clock;  ///< "monotonic" or "boottime"
+  std::int64_t secs = 0;
+  std::uint32_t nanosecs = 0;
+};
+
+/// set_mempolicy(2).
+struct MemoryPolicy {
+  int mode = 0;             ///< MPOL_*
+  std::string nodes;        ///< a list as in `number_mask`
+  std::uint32_t flags = 0;  ///< MPOL_F_*
+};
+
 struct Linux {
   std::vector<IdMapping> uid_mappings;
   std::vector<IdMapping> gid_mappings;
@@ -293,6 +311,9 @@ struct Linux {
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
   std::string mount_label;
+  std::optional<Personality> personality;
+  std::vector<TimeOffset> time_offsets;
+  std::optional<MemoryPolicy> memory_policy;
 };
 
 struct Spec {
@@ -352,6 +373,12 @@ const char* rlimit_name(int resource) noexcept;
 
 /// "SCHED_FIFO"; null for a number without a name.
 const char* scheduling_policy_name(int policy) noexcept;
+
+/// The modes and flags of linux.memoryPolicy that the parser knows.
+std::vector<std::string> memory_policy_modes();
+std::vector<std::string> memory_policy_flags();
+/// "MPOL_BIND".
+std::string memory_mode_name(int mode);
 
 /// The numbers of a list such as "0-3,7" (see cpuset(7), "List format") as a bit mask of the form
 /// that the kernel takes: number N is bit N % 8 of byte N / 8. Spaces around an element and empty

@@ -21,13 +21,15 @@ enum class OpCode : std::uint16_t {
   end = 0,  ///< never executed; the last op is always exec
 
   // Namespaces and the host's part.
-  setns,        ///< fd = passed namespace file or pidfd, a = CLONE_NEW* (a mask with a pidfd)
-  unshare,      ///< a = CLONE_NEW*
-  wait,         ///< a = WaitTag: report it, go on when the host answers
-  become_root,  ///< set every uid and gid to 0 of a new user namespace, without supplementary
-                ///< groups
-  loopback_up,  ///< bring up "lo" of a new network namespace, as every runtime does
-  new_session,  ///< setsid(2)
+  setns,         ///< fd = passed namespace file or pidfd, a = CLONE_NEW* (a mask with a pidfd)
+  unshare,       ///< a = CLONE_NEW*
+  time_offsets,  ///< str[0] = n bytes for /proc/self/timens_offsets
+  enter_time,    ///< the time namespace that unshare has made for children, time_namespaces(7)
+  wait,          ///< a = WaitTag: report it, go on when the host answers
+  become_root,   ///< set every uid and gid to 0 of a new user namespace, without supplementary
+                 ///< groups
+  loopback_up,   ///< bring up "lo" of a new network namespace, as every runtime does
+  new_session,   ///< setsid(2)
   keyring,  ///< join the session keyring named str[0], a new one where that is empty; see keyctl(2)
 
   // Mounts. Sources are host paths, destinations are paths below the root.
@@ -58,14 +60,16 @@ enum class OpCode : std::uint16_t {
               ///< a = rows, b = columns, c = uid << 32 | gid of its owner; flags console_*
 
   // The process.
-  hostname,      ///< str[0], n bytes
-  domainname,    ///< str[0], n bytes
-  sysctl,        ///< str[0] path below /proc/sys, str[1] value of n bytes
-  proc_write,    ///< str[0] path below /proc/thread-self or /proc/self, str[1] value of n bytes;
-                 ///< flags proc_optional
-  rlimit,        ///< a = RLIMIT_*, b = soft, c = hard
-  cpu_affinity,  ///< str[0] = n bytes of the mask for sched_setaffinity(2)
-  umask,         ///< a
+  hostname,       ///< str[0], n bytes
+  domainname,     ///< str[0], n bytes
+  sysctl,         ///< str[0] path below /proc/sys, str[1] value of n bytes
+  proc_write,     ///< str[0] path below /proc/thread-self or /proc/self, str[1] value of n bytes;
+                  ///< flags proc_optional
+  rlimit,         ///< a = RLIMIT_*, b = soft, c = hard
+  cpu_affinity,   ///< str[0] = n bytes of the mask for sched_setaffinity(2)
+  personality,    ///< a = the domain of personality(2)
+  memory_policy,  ///< a = mode and flags of set_mempolicy(2), str[0] = n bytes of its mask
+  umask,          ///< a
   working_directory,  ///< str[0]; must lie below the root
   home_directory,     ///< a = uid: look for its home in the container's /etc/passwd; for exec with
                       ///< op_add_home
@@ -265,6 +269,8 @@ enum class Step : std::uint32_t {
   socket,
   clone,
   sched_setaffinity,
+  personality,
+  set_mempolicy,
   path_escapes,     ///< no system call: the path leaves the root
   not_a_device,     ///< no system call: not the device that it must be
   not_procfs,       ///< no system call: not on a procfs

@@ -20,7 +20,7 @@ const accepted: [name: string, change: Change][] = [
   ['members of processes on Windows', { 'process.commandLine': 'x', 'process.user.username': 'x' }],
   ['null for every absent member', { hooks: null, annotations: null, domainname: null }],
   ['nulls deeper down', { 'linux.seccomp': null, 'linux.resources.memory': { limit: null } }],
-  ['fields that are not implemented, with nothing in them', { 'linux.timeOffsets': {} }],
+  ['no time offsets', { 'linux.timeOffsets': {} }],
   ['maps that are not implemented, with nothing in them', { 'linux.netDevices': {} }],
   ['a mount without mappings', { 'mounts.1.uidMappings': [], 'mounts.1.gidMappings': null }],
   ['an empty execCPUAffinity', { 'process.execCPUAffinity': { initial: '', final: null } }],

@@ -254,21 +254,107 @@ export const linux: readonly Row[] = [
     unsupported,
   ],
   [
-    'linux.memoryPolicy',
-    { 'linux.memoryPolicy': { x: {} } },
-    'linux.memoryPolicy: not implemented yet; remove it',
-    unsupported,
+    'a memory policy without mode',
+    { 'linux.memoryPolicy': { nodes: '0-7' } },
+    'linux.memoryPolicy: invalid memory policy mode: it is missing; use one of MPOL_DEFAULT, MPOL_BIND, MPOL_INTERLEAVE, MPOL_WEIGHTED_INTERLEAVE, MPOL_PREFERRED, MPOL_PREFERRED_MANY, MPOL_LOCAL',
   ],
   [
-    'linux.personality',
-    { 'linux.personality': { x: {} } },
-    'linux.personality: not implemented yet; remove it',
-    unsupported,
+    'an unknown mode of a memory policy',
+    { 'linux.memoryPolicy': { mode: 'INTERLEAVE', nodes: '0' } },
+    'linux.memoryPolicy.mode: invalid memory policy mode "INTERLEAVE"; use one of MPOL_DEFAULT, MPOL_BIND, MPOL_INTERLEAVE, MPOL_WEIGHTED_INTERLEAVE, MPOL_PREFERRED, MPOL_PREFERRED_MANY, MPOL_LOCAL',
   ],
   [
-    'linux.timeOffsets',
-    { 'linux.timeOffsets': { x: {} } },
-    'linux.timeOffsets: not implemented yet; remove it',
-    unsupported,
+    'an unknown flag of a memory policy',
+    {
+      'linux.memoryPolicy': {
+        mode: 'MPOL_PREFERRED',
+        nodes: '0',
+        flags: ['MPOL_F_RELATIVE_NODES', 'badflag'],
+      },
+    },
+    'linux.memoryPolicy.flags[1]: invalid memory policy flag "badflag"; use one of MPOL_F_NUMA_BALANCING, MPOL_F_RELATIVE_NODES, MPOL_F_STATIC_NODES',
+  ],
+  [
+    'memory nodes that no kernel has',
+    { 'linux.memoryPolicy': { mode: 'MPOL_BIND', nodes: '0-9876543210' } },
+    'linux.memoryPolicy.nodes: invalid memory policy nodes: "0-9876543210" is no list such as "0-3,7", with numbers below 1024',
+  ],
+  [
+    'memory nodes for a mode without',
+    { 'linux.memoryPolicy': { mode: 'MPOL_DEFAULT', nodes: '0-7' } },
+    'linux.memoryPolicy.nodes: memory policy mode requires 0 nodes but got 8; leave nodes out for MPOL_DEFAULT',
+  ],
+  [
+    'no memory nodes for a mode with',
+    { 'linux.memoryPolicy': { mode: 'MPOL_BIND' } },
+    'linux.memoryPolicy.nodes: memory policy mode requires at least one node but got 0; MPOL_BIND needs nodes',
+  ],
+  [
+    'flags of a memory policy that exclude each other',
+    {
+      'linux.memoryPolicy': {
+        mode: 'MPOL_BIND',
+        nodes: '0',
+        flags: ['MPOL_F_STATIC_NODES', 'MPOL_F_RELATIVE_NODES'],
+      },
+    },
+    'linux.memoryPolicy.flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other; keep one',
+  ],
+  [
+    'a flag of nodes without nodes',
+    { 'linux.memoryPolicy': { mode: 'MPOL_LOCAL', flags: ['MPOL_F_STATIC_NODES'] } },
+    'linux.memoryPolicy.flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES are of nodes, and there are none',
+  ],
+  [
+    'NUMA balancing of a mode without',
+    {
+      'linux.memoryPolicy': {
+        mode: 'MPOL_INTERLEAVE',
+        nodes: '0',
+        flags: ['MPOL_F_NUMA_BALANCING'],
+      },
+    },
+    'linux.memoryPolicy.flags: MPOL_F_NUMA_BALANCING goes with MPOL_BIND and MPOL_PREFERRED_MANY, not with MPOL_INTERLEAVE',
+  ],
+  [
+    'a personality without domain',
+    { 'linux.personality': {} },
+    'linux.personality.domain: is missing; add it',
+  ],
+  [
+    'an unknown personality',
+    { 'linux.personality': { domain: 'PER_LINUX32' } },
+    'linux.personality.domain: unknown execution domain "PER_LINUX32"; use one of LINUX, LINUX32',
+  ],
+  [
+    'a flag of the personality',
+    { 'linux.personality': { domain: 'LINUX', flags: ['ADDR_NO_RANDOMIZE'] } },
+    'linux.personality.flags[0]: unknown flag ADDR_NO_RANDOMIZE; the spec has no flags of the personality, leave it out',
+  ],
+  [
+    'time offsets without a time namespace',
+    { 'linux.timeOffsets': { monotonic: { secs: 1 } } },
+    'linux.timeOffsets: time namespace offsets specified, but time namespace isn\'t enabled in the config; add {"type": "time"} to linux.namespaces, or remove the offsets',
+  ],
+  [
+    'time offsets of a time namespace that is joined',
+    {
+      'linux.namespaces.6': { type: 'time', path: '/proc/1/ns/time' },
+      'linux.timeOffsets': { monotonic: { secs: 1 } },
+    },
+    'linux.timeOffsets: time namespace enabled, but both namespace path and time offsets specified; the offsets of "/proc/1/ns/time" cannot be changed, remove them',
+  ],
+  [
+    'a clock without offsets',
+    { 'linux.namespaces.6': { type: 'time' }, 'linux.timeOffsets': { realtime: { secs: 1 } } },
+    'linux.timeOffsets.realtime: unknown clock; a time namespace has monotonic and boottime',
+  ],
+  [
+    'nanoseconds of a second',
+    {
+      'linux.namespaces.6': { type: 'time' },
+      'linux.timeOffsets': { boottime: { nanosecs: 1000000000 } },
+    },
+    'linux.timeOffsets.boottime.nanosecs: 1000000000 is a second or more; use secs',
   ],
 ];

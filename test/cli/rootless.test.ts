@@ -53,6 +53,26 @@ if (whyNot !== undefined) {
     }
   });
 
+  sandbox.test('time offsets and scheduling, as far as they need no rights', async (t) => {
+    const show = 'cat /proc/self/timens_offsets; cut -d " " -f 19 /proc/self/stat';
+    const bundle = user.bundle(['sh', '-c', show], (config) => {
+      config.linux.namespaces.push({ type: 'time' });
+      config.linux['timeOffsets'] = { boottime: { secs: 1000 } };
+      config.process['scheduler'] = { policy: 'SCHED_OTHER', nice: 4 };
+      config.process['ioPriority'] = { class: 'IOPRIO_CLASS_IDLE' };
+    });
+    const done = user.tare('run', '--bundle', bundle, sandbox.id('time'));
+    t.equal(done.stderr, '');
+    t.equal(done.stdout.replace(/ +/g, ' '), 'monotonic 0 0\nboottime 1000 0\n4\n');
+    const greedy = user.bundle(['true'], (config) => {
+      config.process['ioPriority'] = { class: 'IOPRIO_CLASS_RT', priority: 0 };
+    });
+    t.match(
+      user.tare('run', '--bundle', greedy, sandbox.id('greedy')).error,
+      'config.json: process.ioPriority: ioprio_set: EPERM (Operation not permitted); IOPRIO_CLASS_RT needs CAP_SYS_NICE or CAP_SYS_ADMIN',
+    );
+  });
+
   sandbox.test('root does not see them, and the user not those of root', async (t) => {
     const id = sandbox.id('apart');
     t.equal(user.tare('run', '-d', '--bundle', user.bundle(['sleep', '1000']), id).status, 0);
