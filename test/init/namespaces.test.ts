@@ -159,7 +159,7 @@ if (whyNot !== undefined) {
           status: 'created',
           pid: 1,
         });
-        t.equal(readFileSync(join(bundle, 'rootfs/env'), 'utf8'), 'value\n');
+        t.equal(readFileSync(join(bundle, 'rootfs/env'), 'utf8'), '/value\n');
       });
     },
   );
