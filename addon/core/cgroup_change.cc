@@ -109,9 +109,9 @@ class WayBack {
   ~WayBack() {
     // Errors are of no use here: the first one is the one to tell.
     for (; !steps_.empty(); steps_.pop_back()) {
-      const auto& [file, text] = steps_.back();
-      for_each_part(text, '\n', [&](std::string_view line) {
-        write_kernel_file(directory_, file.c_str(), line);
+      const Step& step = steps_.back();
+      for_each_part(step.text, '\n', [&](std::string_view line) {
+        write_kernel_file(directory_, step.file.c_str(), line);
         return true;
       });
     }
@@ -126,9 +126,9 @@ class WayBack {
     if (!text) {
       return;
     }
-    steps_.emplace_back(file, *text);
+    steps_.push_back({file, std::move(*text)});
     if (is_keyed(file) && value.find(' ') != std::string_view::npos) {
-      steps_.emplace_back(file, without_limits(file, value));
+      steps_.push_back({file, without_limits(file, value)});
     }
   }
   void remember(const CgroupSetting& setting) {
@@ -138,8 +138,12 @@ class WayBack {
   void forget() noexcept { steps_.clear(); }
 
  private:
+  struct Step {
+    std::string file;
+    std::string text;
+  };
   int directory_;
-  std::vector<std::pair<std::string, std::string>> steps_;
+  std::vector<Step> steps_;
 };
 
 }  // namespace

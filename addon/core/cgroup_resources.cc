@@ -85,7 +85,8 @@ bool enable_controller(int directory, std::ptrdiff_t depth, const std::string& c
 /// Writes the setting and returns an errno. It then says what was written where.
 int write_setting(int directory, CgroupSetting& setting) noexcept {
   const int errnum = write_kernel_file(directory, setting.file.c_str(), setting.value);
-  if (errnum != ENOENT || setting.fallback_file.empty()) {
+  // BFQ knows weights of devices that it schedules, and no others.
+  if ((errnum != ENOENT && errnum != EOPNOTSUPP) || setting.fallback_file.empty()) {
     return errnum;
   }
   const int fallback_errnum =
@@ -95,6 +96,17 @@ int write_setting(int directory, CgroupSetting& setting) noexcept {
     setting.value.swap(setting.fallback_value);
   }
   return fallback_errnum;
+}
+
+std::string advice_for(const CgroupSetting& setting, int errnum) {
+  if (errnum == EOPNOTSUPP && setting.file.find("weight") != std::string::npos) {
+    return "; nothing weighs the requests to this device: make BFQ its scheduler, or enable "
+           "blk-iocost for it by io.cost.qos of the root cgroup";
+  }
+  if (errnum == ENODEV && setting.controller == "io") {
+    return "; there is no such block device, or it is a partition: name the whole one";
+  }
+  return "";
 }
 
 /// "max 50000" as "20000 50000" where the quota is 20000 now.
@@ -169,7 +181,8 @@ void Cgroup::write(CgroupSetting& setting, std::string_view prefix) const {
   }
   const std::string file = place(setting.file);
   Error error(ErrorKind::system, std::string(prefix).append(setting.field) + ": write \"" +
-                                     setting.value + "\" to " + file + ": " + errno_text(errnum));
+                                     setting.value + "\" to " + file + ": " + errno_text(errnum) +
+                                     advice_for(setting, errnum));
   error.with_errno(errnum, "write").with_path(file);
   throw error;
 }

@@ -49,7 +49,8 @@ struct CgroupSetting {
   std::string file;        ///< "memory.max"
   std::string value;
   std::string field;  ///< JSON path below linux.resources, e.g. "memory.limit"
-  /// Written where `file` does not exist: not every kernel has BFQ.
+  /// Written where `file` does not exist, or not for that device: not every kernel has BFQ, nor
+  /// does every device use it.
   std::string fallback_file{};
   std::string fallback_value{};
   /// False for a value that holds anyhow where the file is missing ("max", no swap).

@@ -1,6 +1,6 @@
 /** Limits on a kernel whose cgroup v2 tree has all controllers. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
@@ -244,7 +244,7 @@ t.test('errors of the kernel', async (t) => {
     ],
     [
       { blockIO: { throttleReadBpsDevice: [{ major: 240, minor: 7, rate: 1000 }] } },
-      `ERR_TARE_SYSTEM resources.blockIO.throttleReadBpsDevice[0]: write "240:7 rbps=1000" to ${place}/io.max: ENODEV (No such device)`,
+      `ERR_TARE_SYSTEM resources.blockIO.throttleReadBpsDevice[0]: write "240:7 rbps=1000" to ${place}/io.max: ENODEV (No such device); there is no such block device, or it is a partition: name the whole one`,
     ],
     [
       { unified: { 'memory.nonesuch': '1' } },
@@ -261,4 +261,60 @@ t.test('errors of the kernel', async (t) => {
   ] as const) {
     t.strictSame(apply([resources]), [error]);
   }
+});
+
+/** A program of busybox, without output. */
+const busybox = (...args: string[]) => t.strictSame(run('/bin/busybox', ...args), ['']);
+
+t.test('limits of one block device', async (t) => {
+  const modules = process.env['TARE_GUEST_MODULES'];
+  if (modules === undefined) {
+    t.comment('only in a guest, whose devices are nobody’s');
+    return;
+  }
+  const queue = '/sys/block/loop0/queue/scheduler';
+  busybox('insmod', join(modules, 'loop.ko'), 'max_loop=1');
+  busybox('truncate', '-s', '16M', '/tmp/tare-test-disk');
+  busybox('losetup', '/dev/loop0', '/tmp/tare-test-disk');
+  t.teardown(() => busybox('losetup', '-d', '/dev/loop0'));
+  const node = readFileSync('/sys/block/loop0/dev', 'utf8').trim();
+  const [major, minor] = node.split(':').map(Number);
+  const blockIO = {
+    throttleReadBpsDevice: [{ major, minor, rate: 1_048_576 }],
+    throttleWriteBpsDevice: [{ major, minor, rate: 2_097_152 }],
+    throttleReadIOPSDevice: [{ major, minor, rate: 100 }],
+    throttleWriteIOPSDevice: [{ major, minor, rate: 200 }],
+  };
+  t.strictSame(
+    apply(
+      [{ blockIO }, { blockIO: { throttleReadIOPSDevice: [{ major, minor, rate: 0 }] } }],
+      'io.max',
+    ),
+    [
+      `${node} rbps=1048576 wbps=2097152 riops=100 wiops=200`,
+      `${node} rbps=1048576 wbps=2097152 riops=max wiops=200`,
+    ],
+    'a rate of 0 takes the limit away',
+  );
+  t.strictSame(
+    apply([{ unified: { 'io.max': `${node} rbps=4096\n${node} wiops=7\n` } }], 'io.max'),
+    [`${node} rbps=4096 wbps=max riops=max wiops=7`],
+  );
+
+  const weights = { weight: 333, weightDevice: [{ major, minor, weight: 444 }] };
+  const both = (): string[] => apply([{ blockIO: weights }], 'io.bfq.weight', 'io.weight');
+  t.match(both(), [
+    /blockIO\.weightDevice\[0\]\.weight: write .* EOPNOTSUPP .*; nothing weighs the requests to this device: make BFQ its scheduler/,
+  ]);
+  writeFileSync(join(root, 'io.cost.qos'), `${node} enable=1`);
+  t.strictSame(both(), ['absent', `default 3263|${node} 4384`], 'for blk-iocost, in its own range');
+  busybox('insmod', join(modules, 'bfq.ko'));
+  t.strictSame(
+    both(),
+    ['default 333', `default 100|${node} 4384`],
+    'for each device by what schedules it',
+  );
+  writeFileSync(queue, 'bfq');
+  t.strictSame(both(), [`default 333|${node} 444`, 'default 100'], 'for BFQ');
+  writeFileSync(queue, 'none');
 });

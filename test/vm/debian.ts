@@ -3,6 +3,7 @@
  * machine is to stay as it is. apt gets sources, lists and archives of its own, so its set-up is not touched either.
  */
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -159,7 +160,10 @@ export async function unpackPackage(
   name: string,
   { suite, firstDependency, members }: Unpacking = {},
 ) {
-  const directory = join(cacheDirectory, codename(), name);
+  // Other members are another directory: what was unpacked before may lack some.
+  const digest = createHash('sha256').update(members?.join('\n') ?? '');
+  const variant = members ? `-${digest.digest('hex').slice(0, 8)}` : '';
+  const directory = join(cacheDirectory, codename(), name + variant);
   if (existsSync(directory)) return directory;
   const config = await privateApt();
   const options = ['-c', config, ...(suite ? ['-o', `APT::Default-Release=${suite}`] : [])];

@@ -58,6 +58,8 @@ fi
 
 applet umount -l /mnt
 unset TARE_GUEST SHARED
+# For suites that load further ones.
+export TARE_GUEST_MODULES="$modules"
 export HOME=/root
 applet mkdir -p /run/lock
 applet hostname guest

@@ -1,6 +1,6 @@
 /**
  * Debian's stock kernel, 6.12 or newer: virtio-pci, virtio-fs and virtio-console are built into it, so the guest
- * needs no initramfs. Overlayfs is a module.
+ * needs no initramfs. Overlayfs is a module, and so are block devices.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ export interface Kernel {
   /** As in `uname -r`. */
   release: string;
   image: string;
-  /** Directory that holds overlay.ko, uncompressed. */
+  /** Directory that holds overlay.ko, loop.ko and bfq.ko, uncompressed. */
   modules: string;
 }
 
@@ -19,7 +19,12 @@ export async function obtainKernel(): Promise<Kernel> {
   const root = await unpackPackage('linux-image-amd64', {
     suite: codename() === 'bookworm' ? 'bookworm-backports' : undefined,
     firstDependency: true,
-    members: ['./boot/vmlinuz-*', '*/kernel/fs/overlayfs/overlay.ko*'],
+    members: [
+      './boot/vmlinuz-*',
+      '*/kernel/fs/overlayfs/overlay.ko*',
+      '*/kernel/drivers/block/loop.ko*',
+      '*/kernel/block/bfq.ko*',
+    ],
   });
   const image = readdirSync(join(root, 'boot')).find((name) => name.startsWith('vmlinuz-'))!;
   uncompressModules(root);
