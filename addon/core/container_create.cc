@@ -14,6 +14,7 @@
 
 #include "container_impl.h"
 #include "fd_socket.h"
+#include "net_devices.h"
 #include "tare/error.h"
 #include "tare/hooks.h"
 #include "tare/validate.h"
@@ -243,6 +244,18 @@ void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host) {
   }
 }
 
+/// Before init goes on: it may have sysctls to set that are the devices' own.
+void give_net_devices(const Spec& spec, const InitProcess& init) {
+  if (spec.linux_.net_devices.empty()) {
+    return;
+  }
+  const std::string& joined = spec.find_namespace(NamespaceType::network)->path;
+  const Fd network = open_file(
+      AT_FDCWD, joined.empty() ? "/proc/" + std::to_string(init.pid()) + "/ns/net" : joined,
+      O_RDONLY);
+  move_net_devices(spec.linux_.net_devices, network.get(), open_netlink_socket_in(network.get()));
+}
+
 }  // namespace
 
 bool has_wait(const Plan& plan, wire::WaitTag tag) {
@@ -299,16 +312,12 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int containe
         owned.emplace_back(fd);
         break;
       }
-      case PassedKind::detached_mount:
-        owned.push_back(open_detached_mount(
-            passed, passed.id_mapping < 0 ? -1 : fds[static_cast<std::size_t>(passed.id_mapping)]));
-        break;
       case PassedKind::id_mapping:
         owned.push_back(make_id_mapping(passed.uids, passed.gids));
         break;
+      case PassedKind::detached_mount:
       case PassedKind::directory:
-        owned.push_back(open_file(AT_FDCWD, passed.path, O_PATH | O_DIRECTORY));
-        break;
+        continue;  // of Plan::fetched() alone
       case PassedKind::start_request:
         owned.push_back(dir->open_start_request());
         break;
@@ -462,7 +471,10 @@ Container Container::create(const Runtime& given, const std::string& id,
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
   impl->record.pid = init.pid();
   impl->record.cgroup_path = cgroup.path();
+  give_net_devices(bundle.spec, init);
   grant_host_rights(init, plan, bundle.spec, *bundle.spec.process, source, host);
+  serve_fetches(init, plan, spawn_options.passed);
+  owned.clear();
   if (cgroup || !tolerate) {
     cgroup.apply(resources);
     cgroup.attach_device_filter(resources.devices, tolerate);
@@ -470,8 +482,6 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   reset_affinity(init.pid());
   impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
-  serve_fetches(init, plan, spawn_options.passed);
-  owned.clear();
   impl->dir.write_config(bundle.config);
   if (has_wait(plan, wire::WaitTag::hooks)) {
     while (init.next_wait() != wire::WaitTag::hooks) {

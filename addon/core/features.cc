@@ -77,7 +77,7 @@ void write_linux(json::Writer& writer) {
   writer.key("mountExtensions").begin_object();
   write_enabled(writer, "idmap", true);
   writer.end_object();
-  write_enabled(writer, "netDevices", false);
+  write_enabled(writer, "netDevices", true);
   writer.end_object();
 }
 

@@ -126,13 +126,48 @@ void check_id_mapped_mounts(const std::vector<Mount>& mounts) {
   }
 }
 
+/// A network namespace that is joined may be the one that this process is in.
+void check_net_sysctls(const Spec& spec) {
+  const Namespace* network = spec.find_namespace(NamespaceType::network);
+  if (network == nullptr || network->path.empty()) {
+    return;
+  }
+  for (const auto& [key, value] : spec.linux_.sysctl) {
+    if (!key.starts_with("net.") && !key.starts_with("net/")) {
+      continue;
+    }
+    struct stat own{};
+    struct stat joined{};
+    if (stat("/proc/self/ns/net", &own) < 0) {
+      throw_errno("stat", "/proc/self/ns/net");
+    }
+    if (stat(network->path.c_str(), &joined) < 0) {
+      throw_errno("stat", "config.json: linux.namespaces: " + network->path);
+    }
+    if (own.st_dev == joined.st_dev && own.st_ino == joined.st_ino) {
+      throw Error(ErrorKind::invalid_config,
+                  "config.json: linux.sysctl[\"" + key + "\"]: sysctl \"" + key +
+                      "\" not allowed in host network namespace, which is what " + network->path +
+                      " is; join another one, or remove the sysctl")
+          .with_path("linux.sysctl[\"" + key + "\"]");
+    }
+    return;
+  }
+}
+
 }  // namespace
 
 void complete_host(Host& host, const Spec& spec, const Process& process) {
   check_labels(host, process, {}, spec.linux_.mount_label);
   if (host.rootless) {
     check_id_mapped_mounts(spec.mounts);
+    if (!spec.linux_.net_devices.empty()) {
+      refuse("linux.netDevices",
+             "network devices are not supported for rootless containers: to move one needs "
+             "CAP_NET_ADMIN on the host; run as root");
+    }
   }
+  check_net_sysctls(spec);
   host.in_user_namespace = host.rootless || in_user_namespace();
   host.inner_namespaces = find_inner_namespaces(spec);
 }

@@ -78,8 +78,11 @@ std::string reason(int errnum, Step step) {
       return "what is there is not the device that it must be";
     case Step::not_procfs:
       return "/proc is not a procfs";
+    case Step::inside_proc:
+      return "a symlink leads it inside /proc, where nothing may be mounted; name the place itself";
     case Step::not_a_directory:
-      return "the mount point must be a real directory, not a symlink or a file";
+      return "it must be mounted on ordinary directory, and there is a symlink or a file; replace "
+             "that in the root filesystem";
     case Step::too_long:
       return "path too long";
     case Step::bad_plan:
@@ -145,7 +148,7 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
 
 /// An op's origin is a path in config.json, or says itself where it is from.
 std::string place_of(std::string_view origin) {
-  if (origin.empty()) {
+  if (origin.empty() || origin.starts_with("default ")) {
     return {};
   }
   const bool elsewhere = origin.starts_with('-') || origin.find(": ") != std::string_view::npos;

@@ -1,12 +1,11 @@
-// Mount options: one table for the parser, for `tare features` and for printing.
+// One table for the parser, for `tare features` and for printing.
+#include "mount_options.h"
+
 #include <linux/mount.h>
 #include <sys/mount.h>
 
 #include <algorithm>
 #include <array>
-
-#include "plan_builder.h"
-#include "tare/error.h"
 
 namespace tare {
 namespace {
@@ -21,8 +20,8 @@ enum class Kind : std::uint8_t {
   source_no_follow,
   id_mapped,
   file_system,  // a flag of the superblock, handed to fsconfig(2) under the same name
+  copy_up,
   nothing,
-  refused,
 };
 
 struct Option {
@@ -104,7 +103,7 @@ constexpr auto options = std::to_array<Option>({
     {"suid", Kind::attribute_clear, MOUNT_ATTR_NOSUID},
     {"symfollow", Kind::attribute_clear, MOUNT_ATTR_NOSYMFOLLOW},
     {"sync", Kind::file_system},
-    {"tmpcopyup", Kind::refused},
+    {"tmpcopyup", Kind::copy_up},
     {"unbindable", Kind::propagation, MS_UNBINDABLE},
 });
 static_assert(std::ranges::is_sorted(options, {}, &Option::name));
@@ -143,12 +142,11 @@ void add_data(MountOptions& result, std::string_view text) {
 
 }  // namespace
 
-MountOptions read_mount_options(const Mount& mount, const std::string& origin) {
+MountOptions read_mount_options(const Mount& mount) {
   MountOptions result;
   result.bind = mount.type == "bind";
   result.id_mapped = !mount.uid_mappings.empty();
-  for (std::size_t i = 0; i < mount.options.size(); ++i) {
-    const std::string& word = mount.options[i];
+  for (const std::string& word : mount.options) {
     const Option* option = find_option(word);
     if (option == nullptr) {
       if (!word.empty()) {
@@ -158,6 +156,11 @@ MountOptions read_mount_options(const Mount& mount, const std::string& origin) {
     }
     switch (option->kind) {
       case Kind::attribute_set:
+        result.names_atime =
+            result.names_atime ||
+            (!option->recursive &&
+             (option->flags & (atime | relatime_mark | MOUNT_ATTR_NODIRATIME)) != 0);
+        [[fallthrough]];
       case Kind::attribute_clear:
         set_attribute(*option, option->recursive ? result.recursive_set : result.set,
                       option->recursive ? result.recursive_clear : result.clear);
@@ -187,23 +190,20 @@ MountOptions read_mount_options(const Mount& mount, const std::string& origin) {
         break;
       case Kind::nothing:
         break;
-      case Kind::refused: {
-        const std::string path = origin + ".options[" + std::to_string(i) + "]";
-        throw Error(ErrorKind::unsupported,
-                    "config.json: " + path + ": " + word + " is not implemented yet; remove it")
-            .with_path(path);
-      }
+      case Kind::copy_up:
+        result.copy_up = true;
+        break;
     }
   }
   return result;
 }
 
-std::vector<std::string> mount_option_names() {
+bool is_mount_option(std::string_view word) { return find_option(word) != nullptr; }
+
+std::vector<std::string> mount_option_words() {
   std::vector<std::string> names;
   for (const Option& option : options) {
-    if (option.kind != Kind::refused) {
-      names.emplace_back(option.name);
-    }
+    names.emplace_back(option.name);
   }
   return names;
 }

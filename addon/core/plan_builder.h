@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "mount_options.h"
 #include "tare/plan.h"
 
 namespace tare {
@@ -34,8 +35,8 @@ class PlanBuilder {
   /// Has the host pass something; its index.
   int pass(Passed passed);
   void join(int passed, std::uint64_t type);
-  /// Has the host open a mount for init before the clone or, where these are many or it is `late`,
-  /// when init comes to this place of the plan; Op::fd of the op that takes it.
+  /// Has the host open a mount for init, not before what stands in the plan by now if `late`;
+  /// Op::fd of the op that takes it.
   int source(Passed passed, bool late);
   /// The user namespace of an id-mapped mount; its index.
   int pass_id_mapping(const Mount& mount, const std::string& origin);
@@ -50,37 +51,9 @@ class PlanBuilder {
   const Host& host_;
   ProcessSource source_;
   Plan plan_;
-  std::size_t fetch_ = 0;    // the last op `fetch`, 0: none
-  std::size_t at_once_ = 0;  // sources that are opened before the clone
+  std::size_t fetch_ = 0;  // the last op `fetch`, 0: none
   std::unordered_map<std::string, std::uint32_t> offsets_;
 };
-
-/// What mount options come to: attributes and propagation for the mount, the rest for the file
-/// system.
-struct MountOptions {
-  bool bind = false;
-  bool recursive = false;
-  bool remount = false;
-  bool source_no_follow = false;
-  bool id_mapped = false;
-  bool id_mapped_recursively = false;
-  std::uint64_t set = 0;  ///< MOUNT_ATTR_*
-  std::uint64_t clear = 0;
-  std::uint64_t recursive_set = 0;
-  std::uint64_t recursive_clear = 0;
-  std::uint64_t propagation = 0;  ///< MS_*, with MS_REC
-  std::vector<std::pair<std::string, std::string>>
-      data;  ///< for fsconfig(2); an empty value is a flag
-};
-
-/// Reads `mount.options`; `origin` ("mounts[3]") names the place in errors.
-MountOptions read_mount_options(const Mount& mount, const std::string& origin);
-/// MS_* with MS_REC of "rslave" and the like; none for other words.
-std::optional<std::uint64_t> propagation_flags(std::string_view word);
-/// "rslave" for MS_SLAVE | MS_REC.
-std::string propagation_name(std::uint64_t flags);
-/// "ro,nosuid" for MOUNT_ATTR_* to set (and, as "rw", to clear).
-std::string attribute_names(std::uint64_t set, std::uint64_t clear, bool recursive);
 
 // plan_namespaces.cc
 void add_namespaces(PlanBuilder& builder);
@@ -94,8 +67,6 @@ void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
 /// True where init cannot reach what it is to mount: a rootful container with a user namespace,
 /// whose root may not walk to, or clone, what only the host's root reaches.
 bool host_opens_sources(const PlanBuilder& builder);
-/// True where mounts of the container are sources of others, named by the host's path of the root.
-bool root_is_in_its_place(const PlanBuilder& builder);
 /// Whether the host's path `source` lies below the container's root.
 bool is_below_root(const PlanBuilder& builder, const std::string& source);
 /// A path of the config that may be relative to the bundle.

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "plan_builder.h"
 #include "tare/error.h"
@@ -68,9 +69,9 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   op.str[1] = destination;
   op.fd = fd;
   set_attributes(op, options);
-  if (opened && op.c == 0) {
-    op.c = MS_SLAVE | MS_REC;  // cloned on the host, it would still be a peer of the host's mount
-  }
+  // As mount(2) has it for a remount: the times' flags stay as they are unless one of them is set.
+  constexpr std::uint64_t times = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
+  op.b = options.names_atime ? op.b | (times & ~op.a) : op.b & ~times;
   if (!opened && mapping >= 0) {
     (options.id_mapped_recursively ? op.d : op.a) |= MOUNT_ATTR_IDMAP;
     op.n = static_cast<std::uint32_t>(mapping);
@@ -106,6 +107,77 @@ std::uint32_t add_options(PlanBuilder& builder, const Mount& mount, const std::s
   return builder.blob(mount.destination + std::string(1, '\0') + pairs);
 }
 
+/// The options as mount(2) takes them.
+std::uint32_t add_data(PlanBuilder& builder, const Mount& mount, const std::string& type,
+                       const MountOptions& options) {
+  std::string data;
+  const auto append = [&data](const std::string& word) {
+    data.append(data.empty() ? "" : ",").append(word);
+  };
+  for (const auto& [key, value] : options.data) {
+    append(value.empty() ? key : key + "=" + value);
+  }
+  const Linux& config = builder.spec().linux_;
+  if (!config.mount_label.empty() && builder.host().has_selinux && takes_context(type)) {
+    append("context=\"" + config.mount_label + "\"");
+  }
+  const std::string& source = mount.source.empty() ? type : mount.source;
+  return builder.blob(mount.destination + std::string(1, '\0') + source + std::string(1, '\0') +
+                      data);
+}
+
+/// fsconfig(2) takes values of up to 255 bytes.
+bool is_too_long(const Mount& mount, const MountOptions& options) {
+  constexpr std::size_t longest = 255;
+  return mount.source.size() > longest || std::ranges::any_of(options.data, [](const auto& pair) {
+           return pair.second.size() > longest;
+         });
+}
+
+bool has_mode(const MountOptions& options) {
+  return std::ranges::any_of(options.data, [](const auto& pair) { return pair.first == "mode"; });
+}
+
+/// overlayfs takes its layers one by one, too, since Linux 6.5.
+void split_layers(MountOptions& options) {
+  std::vector<std::pair<std::string, std::string>> data;
+  for (const auto& [key, value] : options.data) {
+    if (key != "lowerdir") {
+      data.emplace_back(key, value);
+      continue;
+    }
+    std::string layer;
+    for (std::size_t i = 0; i <= value.size(); ++i) {
+      if (i == value.size() || value[i] == ':') {
+        data.emplace_back("lowerdir+", layer);
+        layer.clear();
+      } else {
+        if (value[i] == '\\' && i + 1 < value.size()) {
+          ++i;
+        }
+        layer += value[i];
+      }
+    }
+  }
+  options.data = std::move(data);
+}
+
+void add_long_file_system(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
+                          const std::string& origin) {
+  const std::uint32_t text = add_data(builder, mount, mount.type, options);
+  const std::uint32_t type = builder.text(mount.type);
+  wire::Op& op = builder.add(OpCode::mount_data, origin);
+  op.flags = wire::op_make_target;
+  op.str[0] = type;
+  op.str[1] = text;
+  set_attributes(op, options);
+  op.a |= std::exchange(op.d, 0);
+  op.b |= std::exchange(op.e, 0);
+  if (read_only_later(mount, options)) {
+    op.a &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
+  }
+}
+
 void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
                      const std::string& origin) {
   const bool cgroup = mount.type == "cgroup" || mount.type == "cgroup2";
@@ -130,6 +202,10 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
     if (read_only_later(mount, options)) {
       op.a &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
     }
+    if (type == "tmpfs") {
+      op.b = (has_mode(options) ? 0 : wire::mount_inherits_mode) |
+             (options.copy_up ? wire::mount_copies_up : 0);
+    }
     op.c = options.propagation;
   }
   if (falls_back) {
@@ -153,6 +229,23 @@ void add_attributes(PlanBuilder& builder, const std::string& path, const MountOp
   set_attributes(op, options);
 }
 
+void add_remount(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
+                 const std::string& origin) {
+  if (!options.bind && !options.data.empty()) {
+    std::uint32_t count = 0;
+    Mount without_source = mount;
+    without_source.source.clear();
+    const std::uint32_t text = add_options(builder, without_source, "", options, count);
+    wire::Op& op = builder.add(OpCode::reconfigure, origin);
+    op.str[1] = text;
+    op.n = count;
+  }
+  if ((options.set | options.clear | options.recursive_set | options.recursive_clear |
+       options.propagation) != 0) {
+    add_attributes(builder, mount.destination, options, origin);
+  }
+}
+
 }  // namespace
 
 bool has_mounts_of_its_own(const Spec& spec) { return spec.has_namespace(NamespaceType::mount); }
@@ -166,23 +259,21 @@ void add_root(PlanBuilder& builder) {
   const bool own = has_mounts_of_its_own(spec);
   if (spec.makes_namespace(NamespaceType::mount)) {
     // An unbindable tree could not be cloned from; the container's root gets that flag at the end.
-    // In a user namespace of its own no tree is the host's peer, and a root that is put into its
-    // place needs a parent that is not shared.
-    const bool never_shared = host_opens_sources(builder) && root_is_in_its_place(builder);
+    // In a user namespace of its own no tree is the host's peer, and the root's parent, which init
+    // may not be able to walk to, must not be shared.
     builder.add(OpCode::propagation, "linux.rootfsPropagation").a =
-        wanted == MS_UNBINDABLE || (wanted == MS_SHARED && never_shared) ? std::uint64_t{MS_SLAVE}
-                                                                         : wanted;
+        wanted == MS_UNBINDABLE || (wanted == MS_SHARED && host_opens_sources(builder))
+            ? std::uint64_t{MS_SLAVE}
+            : wanted;
   }
   const std::uint32_t text = builder.text(path);
   const bool opened = own && host_opens_sources(builder);
   int fd = -1;
   std::uint32_t target = 0;
   if (opened) {
-    fd = builder.source({PassedKind::detached_mount, path, wire::op_recursive, "root.path"}, false);
-    if (root_is_in_its_place(builder)) {
-      target = static_cast<std::uint32_t>(
-          -1 - builder.source({PassedKind::directory, path, 0, "root.path"}, true));
-    }
+    fd = builder.source({PassedKind::detached_mount, path, wire::op_recursive, "root.path"}, true);
+    target = static_cast<std::uint32_t>(
+        -1 - builder.source({PassedKind::directory, path, 0, "root.path"}, false));
   }
   wire::Op& op = builder.add(OpCode::root, "root.path");
   op.str[0] = text;
@@ -192,9 +283,6 @@ void add_root(PlanBuilder& builder) {
     op.flags = wire::op_open_only;
   } else if (opened) {
     op.c = MS_SLAVE | MS_REC;
-    if (wanted == MS_SHARED && target == 0) {
-      op.flags = wire::op_private_parent;
-    }
   } else if (wanted == MS_SHARED) {
     // pivot_root(2) takes neither a shared new root nor one on a shared mount; the propagation
     // comes afterwards.
@@ -208,12 +296,17 @@ void add_mounts(PlanBuilder& builder) {
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
     const Mount& mount = spec.mounts[i];
     const std::string origin = mount_origin(i);
-    const MountOptions options = read_mount_options(mount, origin);
+    MountOptions options = read_mount_options(mount);
     if (options.remount) {
-      add_attributes(builder, mount.destination, options, origin);
+      add_remount(builder, mount, options, origin);
     } else if (options.bind) {
       add_bind(builder, mount, options, origin);
+    } else if (is_too_long(mount, options) && mount.options_size() <= longest_mount_data) {
+      add_long_file_system(builder, mount, options, origin);
     } else {
+      if (is_too_long(mount, options)) {
+        split_layers(options);
+      }
       add_file_system(builder, mount, options, origin);
     }
   }
@@ -264,7 +357,7 @@ void add_root_finish(PlanBuilder& builder) {
   }
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
     const Mount& mount = spec.mounts[i];
-    const MountOptions given = read_mount_options(mount, mount_origin(i));
+    const MountOptions given = read_mount_options(mount);
     if (read_only_later(mount, given)) {
       MountOptions options;
       options.set = MOUNT_ATTR_RDONLY;
@@ -283,6 +376,11 @@ void add_hidden_paths(PlanBuilder& builder) {
   const auto add = [&builder](OpCode code, const std::vector<std::string>& paths,
                               const std::string& name) {
     for (std::size_t i = 0; i < paths.size(); ++i) {
+      // Once is enough, and twice would be two mounts.
+      const auto here = paths.begin() + static_cast<std::ptrdiff_t>(i);
+      if (std::find(paths.begin(), here, *here) != here) {
+        continue;
+      }
       const std::uint32_t path = builder.text(paths[i]);
       builder.add(code, name + "[" + std::to_string(i) + "]").str[1] = path;
     }

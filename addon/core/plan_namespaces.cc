@@ -83,7 +83,9 @@ void add_namespaces(PlanBuilder& builder) {
   const bool wants_host =
       (user != nullptr) && (user->path.empty() || !spec.process->rlimits.empty() ||
                             spec.process->oom_score_adj.has_value());
-  add_user_namespace_entry(builder, wants_host, user == nullptr || !user->path.empty(), true);
+  // A network device must have arrived before its sysctls are set.
+  add_user_namespace_entry(builder, wants_host || !spec.linux_.net_devices.empty(),
+                           user == nullptr || !user->path.empty(), true);
   for (const Namespace* entry : inner) {
     add_setns(builder, *entry);
   }

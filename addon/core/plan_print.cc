@@ -36,6 +36,8 @@ constexpr auto op_names = std::to_array<const char*>({
     "root",
     "root_here",
     "mount_fs",
+    "mount_data",
+    "reconfigure",
     "fetch",
     "bind",
     "attributes",
@@ -86,6 +88,7 @@ constexpr auto step_names = std::to_array<const char*>({
     "fsopen",
     "fsconfig",
     "fsmount",
+    "fspick",
     "move_mount",
     "mount_setattr",
     "mkdirat",
@@ -127,6 +130,7 @@ constexpr auto step_names = std::to_array<const char*>({
     "unlinkat",
     "readlinkat",
     "socket",
+    "",
     "clone3",
     "sched_setaffinity",
     "personality",
@@ -265,11 +269,25 @@ class Printer {
     }
   }
 
+  std::string describe_mount_data(const Op& op) const {
+    const std::string path = second(op);
+    const std::string source = plan_.text(op.str[1]) + path.size() + 1;
+    const std::string data = plan_.text(op.str[1]) + path.size() + 1 + source.size() + 1;
+    const std::string words = mount_words(op);
+    return with_options("mount -t " + first(op) + " " + source + " " + path,
+                        words + (words.empty() ? "" : ",") + data);
+  }
+
   std::string describe_mount_fs(const Op& op) const {
     const char* at = plan_.text(op.str[1]);
     const std::string path = at;
     at += path.size() + 1;
-    std::string options = mount_words(op);
+    Op attributes = op;
+    attributes.b = 0;
+    std::string options = op.code == OpCode::reconfigure ? "remount" : mount_words(attributes);
+    if (op.code == OpCode::mount_fs && (op.b & wire::mount_copies_up) != 0) {
+      options += options.empty() ? "tmpcopyup" : ",tmpcopyup";
+    }
     std::string source = first(op);
     for (std::uint32_t i = 0; i < op.n; ++i) {
       const std::string key = at;
@@ -283,7 +301,10 @@ class Printer {
       options += options.empty() ? "" : ",";
       options += value.empty() ? key : key + "=" + value;
     }
-    return with_options("mount -t " + first(op) + " " + source + " " + path, options);
+    return with_options(op.code == OpCode::reconfigure
+                            ? "mount " + path
+                            : "mount -t " + first(op) + " " + source + " " + path,
+                        options);
   }
 
   std::string describe_bind(const Op& op) const {
@@ -316,7 +337,10 @@ class Printer {
       case OpCode::root_here:
         return "use / as the root";
       case OpCode::mount_fs:
+      case OpCode::reconfigure:
         return describe_mount_fs(op);
+      case OpCode::mount_data:
+        return describe_mount_data(op);
       case OpCode::fetch:
         return "wait for the host: the next " + std::to_string(op.n) + " mounts";
       case OpCode::bind:

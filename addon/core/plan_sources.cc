@@ -1,4 +1,6 @@
-// What the host opens for a container that is in a user namespace, and when.
+// What the host opens for a container that is in a user namespace, and when. It is opened in the
+// container's mount namespace: what is read-only or nosuid on the host is locked to be so there
+// (mount_namespaces(7)), and stays locked in a clone.
 #include <algorithm>
 
 #include "plan_builder.h"
@@ -9,10 +11,6 @@ namespace tare {
 using wire::OpCode;
 
 int PlanBuilder::source(Passed passed, bool late) {
-  if (!late && fetch_ == 0 && at_once_ < wire::most_fetched) {
-    ++at_once_;
-    return pass(std::move(passed));
-  }
   // One trip to the host for as many as possible: only what is mounted by the ops before must be
   // there already, and only few descriptors may be open at a time.
   if (fetch_ == 0 || late || plan_.ops_[fetch_].n == wire::most_fetched) {
@@ -69,16 +67,6 @@ bool is_below_root(const PlanBuilder& builder, const std::string& source) {
   const std::string root =
       absolute_path(absolute_in_bundle(builder.host(), builder.spec().root.path));
   return absolute_path(source).starts_with(root + "/");
-}
-
-bool root_is_in_its_place(const PlanBuilder& builder) {
-  // Hooks look for it there.
-  return has_create_hooks(builder.spec()) ||
-         std::ranges::any_of(builder.spec().mounts, [&builder](const Mount& mount) {
-           return !mount.source.empty() &&
-                  is_below_root(builder, absolute_in_bundle(builder.host(), mount.source)) &&
-                  read_mount_options(mount, {}).bind;
-         });
 }
 
 }  // namespace tare

@@ -1,4 +1,4 @@
-// Mounts that the host opens for init.
+// What the host opens in the container's namespaces.
 #include <fcntl.h>
 #include <sys/mount.h>
 
@@ -82,23 +82,6 @@ std::vector<Fd> open_inside(const InitProcess& init, const Plan& plan,
 
 }  // namespace
 
-Fd open_detached_mount(const Passed& passed, int user_namespace) {
-  Fd fd(open_tree(AT_FDCWD, passed.path.c_str(), tree_flags(passed)));
-  if (!fd) {
-    fail(errno, "open_tree", passed);
-  }
-  if (user_namespace >= 0) {
-    mount_attr attributes{};
-    attributes.attr_set = MOUNT_ATTR_IDMAP;
-    attributes.userns_fd = static_cast<__u64>(user_namespace);
-    const unsigned flags = AT_EMPTY_PATH | (passed.maps_all ? AT_RECURSIVE : 0);
-    if (mount_setattr(fd.get(), "", flags, &attributes, sizeof attributes) < 0) {
-      fail(errno, "mount_setattr", passed);
-    }
-  }
-  return fd;
-}
-
 void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& passed) {
   for (const wire::Op& op : plan.ops()) {
     if (op.code != wire::OpCode::fetch) {
@@ -113,6 +96,16 @@ void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& 
     }
     init.send_mounts(fds);
   }
+}
+
+Fd open_netlink_socket_in(int network_namespace) {
+  alignas(16) std::array<unsigned char, stack_size> stack;
+  const BlockedSignals blocked;
+  const int socket = open_netlink_socket(network_namespace, stack.data(), stack.size());
+  if (socket < 0) {
+    throw_errno(-socket, "setns", "the container's network namespace");
+  }
+  return Fd(socket);
 }
 
 }  // namespace tare

@@ -160,6 +160,21 @@ void read_time_offsets(Linux& target, const json::Value& value) {
   read(target.time_offsets, value);
 }
 
+constexpr Field<NetDevice> net_devices_fields[] = {
+    {"name", read_member<&NetDevice::name>},
+};
+
+void read_net_devices(Linux& target, const json::Value& value) {
+  value.for_each_member([&target](std::string_view key, const json::Value& member) {
+    json::check_key(key, member);
+    auto& [name, device] = target.net_devices.emplace_back();
+    name = key;
+    if (!member.is_null()) {
+      read_fields(device, member, net_devices_fields);
+    }
+  });
+}
+
 constexpr Field<Linux> linux_fields[] = {
     {"uidMappings", read_member<&Linux::uid_mappings>},
     {"gidMappings", read_member<&Linux::gid_mappings>},
@@ -173,7 +188,7 @@ constexpr Field<Linux> linux_fields[] = {
     {"maskedPaths", read_member<&Linux::masked_paths>},
     {"readonlyPaths", read_member<&Linux::readonly_paths>},
     {"mountLabel", read_member<&Linux::mount_label>},
-    {"netDevices", not_implemented<Linux>},
+    {"netDevices", read_net_devices},
     {"intelRdt", not_implemented<Linux>},
     {"memoryPolicy", read_member<&Linux::memory_policy>},
     {"personality", read_member<&Linux::personality>},

@@ -268,25 +268,54 @@ void open_sources(void* subject) {
   leave(0);
 }
 
+struct SocketVisit {
+  int network_namespace = -1;
+  long result = 0;
+};
+
+void open_socket(void* subject) {
+  constexpr long af_netlink = 16;
+  constexpr long sock_raw_cloexec = 3 | 02000000;
+  auto* visit = static_cast<SocketVisit*>(subject);
+  visit->result = call(__NR_setns, visit->network_namespace, CLONE_NEWNET, 0, 0, 0);
+  if (visit->result >= 0) {
+    visit->result = call(__NR_socket, af_netlink, sock_raw_cloexec, 0 /* NETLINK_ROUTE */, 0, 0);
+  }
+  leave(0);
+}
+
+// A child on this process's memory and descriptors, that has ended when this returns.
+long run_child(void (*entry)(void*), void* subject, void* stack, std::size_t size) noexcept {
+  clone_args arguments{};
+  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_CLEAR_SIGHAND;
+  arguments.stack = reinterpret_cast<std::uint64_t>(stack);
+  arguments.stack_size = size;
+  const long pid = clone_call(&arguments, entry, subject);
+  if (pid >= 0) {
+    int status = 0;
+    call(__NR_wait4, pid, reinterpret_cast<long>(&status), static_cast<long>(__WALL), 0, 0);
+  }
+  return pid;
+}
+
 void leave_at_once(void* /*subject*/) { leave(0); }
 
 }  // namespace
 
 bool run_visit(StubVisit& visit, void* stack, std::size_t stack_size) noexcept {
-  clone_args arguments{};
-  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_CLEAR_SIGHAND;
-  arguments.stack = reinterpret_cast<std::uint64_t>(stack);
-  arguments.stack_size = stack_size;
   visit.failed = visit.count;
-  const long pid = clone_call(&arguments, open_sources, &visit);
+  const long pid = run_child(open_sources, &visit, stack, stack_size);
   if (pid < 0) {
     visit.errnum = static_cast<int>(-pid);
     visit.step = "clone3";
-    return false;
   }
-  int status = 0;
-  call(__NR_wait4, pid, reinterpret_cast<long>(&status), static_cast<long>(__WALL), 0, 0);
   return visit.errnum == 0;
+}
+
+int open_netlink_socket(int network_namespace, void* stack, std::size_t stack_size) noexcept {
+  SocketVisit visit{network_namespace};
+  const long pid = run_child(open_socket, &visit, stack, stack_size);
+  return static_cast<int>(pid < 0 ? pid : visit.result);
 }
 
 int clone_user_namespace(int& pidfd, void* stack, std::size_t stack_size) noexcept {

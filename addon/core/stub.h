@@ -62,6 +62,10 @@ struct StubVisit {
 /// open.
 bool run_visit(StubVisit& visit, void* stack, std::size_t stack_size) noexcept;
 
+/// An rtnetlink(7) socket of another network namespace, by a child that joins it; or -errno. The
+/// rules are run_stub()'s.
+int open_netlink_socket(int network_namespace, void* stack, std::size_t stack_size) noexcept;
+
 /// Makes a child in a new user namespace that ends at once, and stays a zombie until it is waited
 /// for: its pid, or -errno. The rules are run_stub()'s.
 int clone_user_namespace(int& pidfd, void* stack, std::size_t stack_size) noexcept;

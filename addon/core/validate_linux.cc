@@ -111,6 +111,43 @@ void check_devices(const std::vector<Device>& devices, Problems& problems) {
   }
 }
 
+/// dev_valid_name() of the kernel.
+bool is_device_name(std::string_view name) {
+  constexpr std::size_t longest = 15;  // IFNAMSIZ without the NUL
+  return !name.empty() && name.size() <= longest && name != "." && name != ".." &&
+         name.find_first_of("/: \t\n\v\f\r") == std::string_view::npos;
+}
+
+void check_net_devices(const Spec& spec, Problems& problems) {
+  const auto& devices = spec.linux_.net_devices;
+  if (!devices.empty() && !spec.has_namespace(NamespaceType::network)) {
+    problems.add("linux.netDevices",
+                 "unable to move network devices without a NET namespace; add {\"type\": "
+                 "\"network\"} to linux.namespaces");
+  }
+  std::set<std::string> names;
+  for (const auto& [name, device] : devices) {
+    const std::string place = member("linux.netDevices", name);
+    for (const std::string& one : {name, device.name.empty() ? name : device.name}) {
+      if (!is_device_name(one)) {
+        problems.add(place, "invalid network device name " + quoted(one) +
+                                "; use 1 to 15 bytes without \"/\", \":\" and spaces");
+        break;
+      }
+    }
+    const std::string& wanted = device.name.empty() ? name : device.name;
+    const std::size_t percent = wanted.find('%');
+    if (percent != std::string::npos && (wanted.compare(percent, 2, "%d") != 0 ||
+                                         wanted.find('%', percent + 1) != std::string::npos)) {
+      problems.add(place, "invalid network device name " + quoted(wanted) +
+                              "; a template has one \"%d\", and no other \"%\"");
+    } else if (percent == std::string::npos && !names.insert(wanted).second) {
+      problems.add(
+          place, "another device gets the name " + quoted(wanted) + ", too; give this one another");
+    }
+  }
+}
+
 void check_paths(const std::vector<std::string>& paths, const char* list, Problems& problems) {
   for (std::size_t i = 0; i < paths.size(); ++i) {
     if (!is_absolute(paths[i])) {
@@ -166,6 +203,7 @@ void check_linux(const Spec& spec, Problems& problems) {
   check_namespaces(config.namespaces, problems);
   check_user_namespace(spec, problems);
   check_devices(config.devices, problems);
+  check_net_devices(spec, problems);
   check_cgroups_path(config.cgroups_path, problems);
   check_resources(config.resources, problems);
   check_sysctl(spec, problems);

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "mount_options.h"
 #include "tare/fd.h"
 #include "validate_sections.h"
 
@@ -42,23 +43,56 @@ void check_below_proc(const Mount& mount, bool bind, std::size_t index, Problems
   }
 }
 
-/// fsconfig(2) takes strings of up to 255 bytes, where the one string of mount(2) may have a page.
+/// fsconfig(2) takes values of up to 255 bytes; mount(2) a page for all options; and overlayfs,
+/// since Linux 6.5, any number of layers of up to 255 bytes each.
 void check_lengths(const Mount& mount, std::size_t index, Problems& problems) {
   constexpr std::size_t longest = 255;
-  const auto check = [&](const std::string& place, std::size_t size) {
-    if (size > longest) {
-      problems.add_unsupported(place, std::to_string(size) +
-                                          " bytes long; the kernel takes at most " +
-                                          std::to_string(longest) +
-                                          " for one value; shorten its paths, or mount it on the "
-                                          "host and bind it");
-    }
-  };
-  check(element("mounts", index, ".source"), mount.source.size());
+  if (mount.options_size() <= longest_mount_data) {
+    return;
+  }
   for (std::size_t i = 0; i < mount.options.size(); ++i) {
-    const std::size_t equals = mount.options[i].find('=');
-    check(element(element("mounts", index, ".options"), i),
-          equals == std::string::npos ? 0 : mount.options[i].size() - equals - 1);
+    const std::string& option = mount.options[i];
+    const std::string_view value =
+        std::string_view(option).substr(std::min(option.find('='), option.size() - 1) + 1);
+    std::size_t size = value.size();
+    if (mount.type == "overlay" && option.starts_with("lowerdir=")) {
+      size = 0;
+      for (std::size_t at = 0; at <= value.size();) {
+        const std::size_t end = std::min(value.find(':', at), value.size());
+        size = std::max(size, end - at);
+        at = end + 1;
+      }
+    }
+    if (size > longest) {
+      problems.add_unsupported(
+          element(element("mounts", index, ".options"), i),
+          std::to_string(size) + " bytes in one value, of options of " +
+              std::to_string(mount.options_size()) + " bytes; the kernel takes at most " +
+              std::to_string(longest) +
+              " of so many; shorten its paths, or mount it on the host and bind it");
+    }
+  }
+}
+
+/// The kernel would ignore what is a file system's own in a mount that makes none.
+void check_bind_options(const Mount& mount, std::size_t index, Problems& problems) {
+  for (std::size_t i = 0; i < mount.options.size(); ++i) {
+    const std::string& option = mount.options[i];
+    if (!option.empty() && !is_mount_option(option)) {
+      problems.add(
+          element(element("mounts", index, ".options"), i),
+          "invalid mount option " + quoted(option) +
+              ": bind mounts cannot have any filesystem-specific options applied; remove it");
+    }
+  }
+}
+
+void check_copy_up(const Mount& mount, bool bind, std::size_t index, Problems& problems) {
+  const auto option = std::find(mount.options.begin(), mount.options.end(), "tmpcopyup");
+  if (option != mount.options.end() && (bind || mount.type != "tmpfs")) {
+    problems.add(element(element("mounts", index, ".options"),
+                         static_cast<std::size_t>(option - mount.options.begin())),
+                 "\"tmpcopyup\" fills a tmpfs; give the mount the type \"tmpfs\", or remove it");
   }
 }
 
@@ -114,9 +148,12 @@ void check_mount(const Mount& mount, const Spec& spec, std::size_t index, Proble
                  "is missing; name the filesystem, or add the option \"bind\"");
   }
   check_id_mapping(mount, spec, bind, index, problems);
-  if (!bind) {
+  if (bind) {
+    check_bind_options(mount, index, problems);
+  } else {
     check_lengths(mount, index, problems);
   }
+  check_copy_up(mount, bind, index, problems);
   check_below_proc(mount, bind, index, problems);
 }
 

@@ -98,12 +98,19 @@ long open_below(const Context& context, const char* path, std::uint64_t flags);
 /// An O_PATH fd of `path`, made (as a directory or an empty file) with what is missing above it if
 /// absent.
 long make_below(Context& context, const char* path, bool directory);
+/// The same, which also tells whether a symlink may have led there.
+long make_below(Context& context, const char* path, bool directory, bool& followed);
 /// An O_PATH fd of the directory that holds `path`'s last component (made if absent), which is put
 /// into `name`. It is the context's, good until the next call or mount.
 long open_parent(Context& context, const char* path, char* name, std::size_t size);
 
 /// To be called after each mount: a path may lead elsewhere now.
 void forget_parent(Context& context);
+
+// copy_up.cc
+/// Copies what is in directory `from` into directory `to`. The name of what cannot be copied
+/// becomes context.detail.
+Outcome copy_up(Context& context, int from, int to);
 
 // channel.cc
 void report(Context& context, std::uint32_t op, Outcome outcome);
@@ -127,6 +134,8 @@ Outcome do_propagation(const Op& op);
 Outcome do_root(Context& context, const Op& op);
 Outcome do_root_here(Context& context);
 Outcome do_mount_fs(Context& context, const Op& op);
+Outcome do_mount_data(Context& context, const Op& op);
+Outcome do_reconfigure(Context& context, const Op& op);
 Outcome do_bind(Context& context, const Op& op);
 Outcome do_attributes(Context& context, const Op& op);
 Outcome do_mask(Context& context, const Op& op);

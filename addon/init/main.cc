@@ -74,6 +74,10 @@ Outcome execute_mount_op(std::uint32_t index, const Op& op) {
       return do_root_here(context);
     case OpCode::mount_fs:
       return do_mount_fs(context, op);
+    case OpCode::mount_data:
+      return do_mount_data(context, op);
+    case OpCode::reconfigure:
+      return do_reconfigure(context, op);
     case OpCode::fetch:
       return fetch(context, index, op.n);
     case OpCode::bind:

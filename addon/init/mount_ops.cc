@@ -25,11 +25,23 @@ long set_attributes(int fd, bool recursive, std::uint64_t set, std::uint64_t cle
                   &attributes, sizeof attributes);
 }
 
+// As mount(8) has it for "--bind -o": what is not named is cleared. In a user namespace flags of
+// the host's are locked, and stay; only one that is to go by name is then refused.
+long set_named_attributes(int fd, std::uint64_t set, std::uint64_t clear) {
+  constexpr std::uint64_t lockable =
+      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  constexpr std::uint64_t free = MOUNT_ATTR_NOSYMFOLLOW;
+  const long result = set_attributes(fd, false, set, clear | ((lockable | free) & ~set), 0);
+  return result == -EPERM ? set_attributes(fd, false, set, clear | (free & ~set), 0) : result;
+}
+
 // Everything that an op asks of one mount: attributes of it, of the whole tree, propagation.
 Outcome set_all_attributes(int fd, const Op& op) {
   constexpr std::uint64_t apart = MOUNT_ATTR_IDMAP;
   if (((op.a & ~apart) | op.b) != 0) {
-    if (const long result = set_attributes(fd, false, op.a & ~apart, op.b, 0); result < 0) {
+    const long result = op.code == OpCode::bind ? set_named_attributes(fd, op.a & ~apart, op.b)
+                                                : set_attributes(fd, false, op.a, op.b, 0);
+    if (result < 0) {
       return failure(result, Step::mount_setattr);
     }
   }
@@ -59,11 +71,8 @@ Outcome map_ids(const Context& context, int fd, const Op& op) {
                Step::mount_setattr);
 }
 
-// The mount that the host opened for an op: one that it passed, or the Kth that it sent last.
+// The mount that the host sent for an op.
 long take_source(Context& context, const Op& op) {
-  if (op.fd >= 0) {
-    return sys::run(__NR_dup, context.passed(op.fd));
-  }
   int& fetched = context.fetched[-2 - op.fd];
   const int fd = fetched;
   fetched = -1;
@@ -89,7 +98,7 @@ void read_complaint(Context& context, int fs) {
   context.detail[got > 0 ? got : 0] = '\0';
 }
 
-Outcome configure(Context& context, int fs, const Op& op) {
+Outcome configure(Context& context, int fs, const Op& op, unsigned command) {
   const char* at = context.text(op, 1) + sys::length(context.text(op, 1)) + 1;
   for (std::uint32_t i = 0; i < op.n; ++i) {
     const char* key = at;
@@ -103,21 +112,44 @@ Outcome configure(Context& context, int fs, const Op& op) {
       return failure(result, Step::fsconfig);
     }
   }
-  const long result = sys::run(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0L, 0L, 0);
+  const long result = sys::run(__NR_fsconfig, fs, command, 0L, 0L, 0);
   if (result < 0) {
     read_complaint(context, fs);
   }
   return check(result, Step::fsconfig);
 }
 
-// A detached mount of a new file system.
-Outcome make_mount(Context& context, const Op& op, Handle& mount) {
+// "mode=" of what `covered` is, four octal digits, as fsconfig(2) takes strings alone.
+Outcome inherit_mode(Context& context, int fs, int covered) {
+  FileStatus status;
+  if (const long result = stat_fd(covered, status); result < 0) {
+    return failure(result, Step::stat);
+  }
+  char digits[5] = {};
+  for (unsigned i = 0; i < 4; ++i) {
+    digits[i] = static_cast<char>('0' + (status.mode >> (9 - 3 * i) & 7));
+  }
+  const long result = sys::run(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "mode", digits, 0);
+  if (result < 0) {
+    read_complaint(context, fs);
+  }
+  return check(result, Step::fsconfig);
+}
+
+// A detached mount of a new file system, for a place where `covered` is (-1: nothing yet).
+Outcome make_mount(Context& context, const Op& op, int covered, Handle& mount) {
   Handle fs(sys::run(__NR_fsopen, context.text(op, 0), FSOPEN_CLOEXEC));
   if (!fs.valid()) {
     return failure(fs.get(), Step::fsopen);
   }
-  if (const Outcome outcome = configure(context, fs.get(), op); outcome.failed()) {
-    return outcome;
+  if (covered >= 0 && (op.b & mount_inherits_mode) != 0) {
+    if (const Outcome outcome = inherit_mode(context, fs.get(), covered); outcome.failed()) {
+      return outcome;
+    }
+  }
+  const Outcome configured = configure(context, fs.get(), op, FSCONFIG_CMD_CREATE);
+  if (configured.failed()) {
+    return configured;
   }
   mount.reset(sys::run(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC, op.a));
   if (!mount.valid()) {
@@ -146,9 +178,16 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
     }
     return target.valid() ? ok : failure(target.get(), Step::open);
   }
-  target.reset((op.flags & op_make_target) != 0 ? make_below(context, path, directory)
+  bool followed = true;
+  target.reset((op.flags & op_make_target) != 0 ? make_below(context, path, directory, followed)
                                                 : open_below(context, path, O_PATH));
-  return target.valid() ? ok : failure(target.get(), Step::openat2);
+  if (!target.valid()) {
+    return failure(target.get(), Step::openat2);
+  }
+  // The config was looked through for places below /proc by their names; a symlink has another one.
+  return followed && file_system_magic(target.get()) == PROC_SUPER_MAGIC
+             ? Outcome{EPERM, Step::inside_proc}
+             : ok;
 }
 
 }  // namespace
@@ -189,16 +228,15 @@ Outcome make_parent_private(int inside) {
 }  // namespace
 
 Outcome do_root(Context& context, const Op& op) {
-  // A root that the host opened lies beyond what the user namespace may walk to: it is put over "/"
-  // instead.
-  const bool passed = op.fd != -1;
-  const char* path = passed ? "/" : context.text(op, 0);
-  if (passed && (op.flags & op_open_only) != 0) {
-    context.root = context.passed(op.fd);
+  if (op.fd >= 0) {
+    context.root = context.passed(op.fd);  // op_open_only
     return ok;
   }
-  Handle target(op.n > 0 ? context.fetched[op.n - 1]
-                         : sys::run(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  // Where the host sends them, they lie beyond what the user namespace's root may walk to.
+  const bool sent = op.n > 0;
+  Handle target(sent ? context.fetched[op.n - 1]
+                     : sys::run(__NR_openat, AT_FDCWD, context.text(op, 0),
+                                O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!target.valid()) {
     return failure(target.get(), Step::open);
   }
@@ -206,7 +244,7 @@ Outcome do_root(Context& context, const Op& op) {
     context.root = target.release();
     return ok;
   }
-  Handle tree(passed ? take_source(context, op) : clone_tree(target.get(), true));
+  Handle tree(sent ? take_source(context, op) : clone_tree(target.get(), true));
   if (!tree.valid()) {
     return failure(tree.get(), Step::open_tree);
   }
@@ -236,8 +274,12 @@ Outcome do_root_here(Context& context) {
 
 Outcome do_mount_fs(Context& context, const Op& op) {
   context.gave_up = false;
+  Handle covered;
+  if (op.b != 0) {
+    covered.reset(open_below(context, context.text(op, 1), O_PATH));
+  }
   Handle mount;
-  const Outcome made = make_mount(context, op, mount);
+  const Outcome made = make_mount(context, op, covered.get(), mount);
   if (made.failed()) {
     if ((op.flags & op_fall_back) != 0 && (made.errnum == EPERM || made.errnum == EBUSY)) {
       context.gave_up = true;
@@ -245,6 +287,12 @@ Outcome do_mount_fs(Context& context, const Op& op) {
       return ok;
     }
     return made;
+  }
+  if (covered.valid() && (op.b & mount_copies_up) != 0) {
+    const Outcome copied = copy_up(context, covered.get(), mount.get());
+    if (copied.failed()) {
+      return copied;
+    }
   }
   Handle target;
   if (const Outcome outcome = open_target(context, op, true, target); outcome.failed()) {
@@ -257,6 +305,43 @@ Outcome do_mount_fs(Context& context, const Op& op) {
     }
   }
   return check(attach(context, mount.get(), target.get()), Step::move_mount);
+}
+
+// fsconfig(2) takes at most 255 bytes a value, mount(2) a page for all. It wants a path: "." is the
+// one that means a descriptor.
+Outcome do_mount_data(Context& context, const Op& op) {
+  Handle target;
+  if (const Outcome outcome = open_target(context, op, true, target); outcome.failed()) {
+    return outcome;
+  }
+  const char* source = context.text(op, 1) + sys::length(context.text(op, 1)) + 1;
+  const char* data = source + sys::length(source) + 1;
+  Handle before(sys::run(__NR_openat, AT_FDCWD, ".", O_PATH | O_CLOEXEC));
+  if (const long result = sys::run(__NR_fchdir, target.get()); result < 0) {
+    return failure(result, Step::fchdir);
+  }
+  const long mounted = sys::run(__NR_mount, source, ".", context.text(op, 0), 0L, data);
+  if (before.valid()) {
+    sys::run(__NR_fchdir, before.get());
+  }
+  if (mounted < 0) {
+    return failure(mounted, Step::mount);
+  }
+  forget_parent(context);
+  Handle mount(open_below(context, context.text(op, 1), O_PATH));
+  return mount.valid() ? set_all_attributes(mount.get(), op) : failure(mount.get(), Step::openat2);
+}
+
+Outcome do_reconfigure(Context& context, const Op& op) {
+  Handle target(open_below(context, context.text(op, 1), O_PATH));
+  if (!target.valid()) {
+    return failure(target.get(), Step::openat2);
+  }
+  Handle fs(sys::run(__NR_fspick, target.get(), "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
+  if (!fs.valid()) {
+    return failure(fs.get(), Step::fspick);
+  }
+  return configure(context, fs.get(), op, FSCONFIG_CMD_RECONFIGURE);
 }
 
 Outcome do_bind(Context& context, const Op& op) {

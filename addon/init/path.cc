@@ -131,8 +131,13 @@ long open_below(const Context& context, const char* path, std::uint64_t flags) {
                  RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
-long make_below(Context& context, const char* path, bool directory) {
-  long found = open_below(context, path, O_PATH);
+long make_below(Context& context, const char* path, bool directory, bool& followed) {
+  long found = openat2(context.root, path[0] == '\0' ? "/" : path, O_PATH,
+                       RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+  followed = found == -ELOOP;
+  if (followed) {
+    found = open_below(context, path, O_PATH);
+  }
   if (found != -ENOENT) {
     return found;
   }
@@ -145,6 +150,7 @@ long make_below(Context& context, const char* path, bool directory) {
   if (!walk.assign(path)) {
     return -ENAMETOOLONG;
   }
+  followed = true;
   for (int links = 0; links <= max_links; ++links) {
     Handle parent(open_below(context, "/", O_PATH | O_DIRECTORY));
     std::size_t begin = 0;
@@ -185,6 +191,11 @@ long make_below(Context& context, const char* path, bool directory) {
     }
   }
   return -ELOOP;
+}
+
+long make_below(Context& context, const char* path, bool directory) {
+  bool followed = false;
+  return make_below(context, path, directory, followed);
 }
 
 long open_parent(Context& context, const char* path, char* name, std::size_t size) {

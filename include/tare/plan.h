@@ -60,12 +60,12 @@ enum class PassedKind : std::uint8_t {
   namespace_file,   ///< a namespace to join, or the mapping of an id-mapped mount
   id_mapping,       ///< a user namespace with nobody in it, for its mapping alone
   detached_mount,   ///< open_tree(2) with OPEN_TREE_CLONE of a path that init could not reach from
-                    ///< its user namespace
+                    ///< its user namespace; is fetched
   start_request,    ///< the request FIFO of the container
   start_answer,     ///< the answer FIFO of the container
   container_pidfd,  ///< the pidfd of the container that is joined
   container_root,   ///< "/" as the container's init has it
-  directory,        ///< a directory as it is; is only ever fetched
+  directory,        ///< a directory as it is; is fetched
 };
 
 struct Passed {

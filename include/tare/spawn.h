@@ -88,11 +88,12 @@ void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
 /// A user namespace with these mappings and nobody in it (mount_setattr(2), "ID-mapped mounts").
 /// Throws `system`.
 Fd make_id_mapping(const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids);
-/// A clone of the mount tree at passed.path, attached nowhere yet; see open_tree(2).
-/// `user_namespace` maps its ids, -1: none. Throws `system`.
-Fd open_detached_mount(const Passed& passed, int user_namespace);
 /// Answers all fetches of a plan; `passed` are the fds that init was spawned with.
 void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& passed);
+
+/// An rtnetlink(7) socket of the network namespace that is open as `network_namespace`. Throws
+/// `system`.
+Fd open_netlink_socket_in(int network_namespace);
 
 /// "/" as the process `pid` has it (O_PATH); empty where the caller may not look (see ptrace(2),
 /// "access mode checking").

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -126,7 +127,18 @@ struct Mount {
   /// through the mount.
   std::vector<IdMapping> uid_mappings;
   std::vector<IdMapping> gid_mappings;
+
+  /// The options as one string, as mount(2) takes them: its size.
+  std::size_t options_size() const noexcept {
+    std::size_t size = 0;
+    for (const std::string& option : options) {
+      size += option.size() + 1;
+    }
+    return size;
+  }
 };
+/// The most that mount(2) takes: a page with its NUL.
+inline constexpr std::size_t longest_mount_data = 4095;
 
 struct Hook {
   std::string path;
@@ -156,6 +168,11 @@ const char* namespace_proc_name(NamespaceType type) noexcept;
 struct Namespace {
   NamespaceType type = NamespaceType::pid;
   std::string path;  ///< empty: a new namespace; else the one to join
+};
+
+/// A network device of the host that the container gets.
+struct NetDevice {
+  std::string name;  ///< in the container; empty: as on the host; the kernel puts a number for "%d"
 };
 
 struct Device {
@@ -306,6 +323,7 @@ struct Linux {
   std::string cgroups_path;
   std::vector<Namespace> namespaces;
   std::vector<Device> devices;
+  std::vector<std::pair<std::string, NetDevice>> net_devices;  ///< by the name on the host
   std::optional<Seccomp> seccomp;
   std::string rootfs_propagation;
   std::vector<std::string> masked_paths;

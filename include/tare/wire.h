@@ -35,11 +35,15 @@ enum class OpCode : std::uint16_t {
   // Mounts. Sources are host paths, destinations are paths below the root.
   propagation,  ///< mount_setattr(2) of "/" and all below: a = MS_SHARED, MS_SLAVE or MS_PRIVATE
   root,  ///< clone the tree at host path str[0], attach it there and use it as the root; or take
-         ///< detached fd, and attach it to "/" or, if n is not 0, to the (n - 1)th directory of the
-         ///< last fetch; flags op_private_parent
-  root_here,  ///< the root is the process's own "/" (joined mount namespace)
-  mount_fs,   ///< str[0] type, str[1] path, str[2] n option pairs "key\0value\0", a = MOUNT_ATTR_*;
-              ///< flags mount_*
+         ///< that, and the (n - 1)th of the last fetch as the place, from the host; flags
+         ///< op_private_parent
+  root_here,   ///< the root is the process's own "/" (joined mount namespace)
+  mount_fs,    ///< str[0] type, str[1] path and behind it n option pairs "key\0value\0",
+               ///< a = MOUNT_ATTR_*, b = mount_*, c = propagation; flags op_make_target, …
+  mount_data,  ///< the same by mount(2), for values too long for fsconfig(2): behind the path stand
+               ///< source and data
+  reconfigure,  ///< change options of the file system that is mounted at str[1], with n pairs
+                ///< behind
   fetch,  ///< the host opens n mounts, as they are in this mount namespace now, and sends them; an
           ///< op's fd names the Kth of them by -2 - K, until the next fetch
   bind,   ///< str[0] host source (or fd), str[1] path, a, b = MOUNT_ATTR_* to set and clear on it,
@@ -99,7 +103,7 @@ enum class OpCode : std::uint16_t {
 enum : std::uint16_t {
   // bind, attributes: the whole tree (AT_RECURSIVE).
   op_recursive = 1 << 0,
-  // bind: Op::fd is a detached mount that the host opened and passed, or sent.
+  // bind: Op::fd is a detached mount that the host opened.
   op_source_is_fd = 1 << 1,
   // mount_fs, bind: make the destination if it is absent.
   op_make_target = 1 << 2,
@@ -128,6 +132,10 @@ enum : std::uint16_t {
   // exec: one more variable, HOME.
   op_add_home = 1 << 13,
 };
+
+/// Op::b of mount_fs.
+inline constexpr std::uint64_t mount_inherits_mode = 1;  ///< mode= of the directory it will cover
+inline constexpr std::uint64_t mount_copies_up = 2;      ///< and a copy of what is in that
 
 /// One step.
 struct Op {
@@ -226,6 +234,7 @@ enum class Step : std::uint32_t {
   fsopen,
   fsconfig,
   fsmount,
+  fspick,
   move_mount,
   mount_setattr,
   mkdir,
@@ -274,6 +283,7 @@ enum class Step : std::uint32_t {
   path_escapes,     ///< no system call: the path leaves the root
   not_a_device,     ///< no system call: not the device that it must be
   not_procfs,       ///< no system call: not on a procfs
+  inside_proc,      ///< no system call: a symlink of the image leads a mount into procfs
   not_a_directory,  ///< no system call: a symlink or no directory where only a directory may be
   too_long,         ///< no system call: a path or a list is longer than init's buffers
   bad_plan,         ///< no system call: the plan makes no sense

@@ -242,10 +242,29 @@ export const linux: readonly Row[] = [
     'linux.mountLabel: "a\\"b" contains a quotation mark or control character; remove it',
   ],
   [
-    'linux.netDevices',
-    { 'linux.netDevices': { x: {} } },
-    'linux.netDevices: not implemented yet; remove it',
-    unsupported,
+    'network devices without a namespace for them',
+    { 'linux.netDevices': { x: {} }, 'linux.namespaces': without('network') },
+    'linux.netDevices: unable to move network devices without a NET namespace; add {"type": "network"} to linux.namespaces',
+  ],
+  [
+    'a network device of a name that none can have',
+    { 'linux.netDevices': { eth0: { name: 'a/b' } } },
+    'linux.netDevices.eth0: invalid network device name "a/b"; use 1 to 15 bytes without "/", ":" and spaces',
+  ],
+  [
+    'a network device of too long a name',
+    { 'linux.netDevices': { abcdefghijklmnop: {} } },
+    'linux.netDevices.abcdefghijklmnop: invalid network device name "abcdefghijklmnop"; use 1 to 15 bytes without "/", ":" and spaces',
+  ],
+  [
+    'a template of a name that is none',
+    { 'linux.netDevices': { eth0: { name: 'eth%d%d' } } },
+    'linux.netDevices.eth0: invalid network device name "eth%d%d"; a template has one "%d", and no other "%"',
+  ],
+  [
+    'two network devices of one name',
+    { 'linux.netDevices': { a: { name: 'eth0' }, eth0: {} } },
+    'linux.netDevices.eth0: another device gets the name "eth0", too; give this one another',
   ],
   [
     'linux.intelRdt',

@@ -1,5 +1,5 @@
 /** What is wrong in `mounts` and `hooks`. */
-import { without, type Row } from './config-refusals-row.js';
+import { unsupported, without, type Row } from './config-refusals-row.js';
 
 export const mounts: readonly Row[] = [
   [
@@ -90,6 +90,29 @@ export const mounts: readonly Row[] = [
       },
     },
     'mounts[7].uidMappings[1].containerID: overlaps the container ids of mounts[7].uidMappings[0]',
+  ],
+  [
+    "a bind mount with a file system's option",
+    { 'mounts.7': { destination: '/mnt', source: '/tmp', options: ['ro', 'bind', 'size=1m'] } },
+    'mounts[7].options[2]: invalid mount option "size=1m": bind mounts cannot have any filesystem-specific options applied; remove it',
+  ],
+  [
+    'tmpcopyup of what is no tmpfs',
+    { 'mounts.7': { destination: '/mnt', type: 'proc', source: 'x', options: ['tmpcopyup'] } },
+    'mounts[7].options[0]: "tmpcopyup" fills a tmpfs; give the mount the type "tmpfs", or remove it',
+  ],
+  [
+    'a mount without end of options',
+    {
+      'mounts.7': {
+        destination: '/mnt',
+        type: 'overlay',
+        source: 'x',
+        options: [`lowerdir=/a:/${'b'.repeat(300)}:${'/c:'.repeat(1500)}/d`],
+      },
+    },
+    'mounts[7].options[0]: 301 bytes in one value, of options of 4817 bytes; the kernel takes at most 255 of so many; shorten its paths, or mount it on the host and bind it',
+    unsupported,
   ],
   [
     'mounts without a mount namespace',

@@ -1,6 +1,6 @@
 /** Masked and read-only paths: they fail closed. */
 import { whyNot } from '../cli/tare.js';
-import { Inside, mountAt, type Edit } from './inside.js';
+import { Inside, mountAt, mounts, type Edit } from './inside.js';
 import { existsSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -107,6 +107,17 @@ if (whyNot !== undefined) {
       }
     },
   );
+
+  inside.test('a path that is listed twice is one mount', async (t) => {
+    const seen = inside.says('cat /proc/self/mountinfo', (config, rootfs) => {
+      writeFileSync(join(rootfs, 'etc/secret'), 'secret');
+      mask('/etc/secret', '/tmp', '/etc/secret', '/tmp')(config, rootfs);
+      config.linux['readonlyPaths'] = ['/bin', '/bin'];
+    });
+    for (const path of ['/etc/secret', '/tmp', '/bin']) {
+      t.equal(mounts(seen).filter((mount) => mount.path === path).length, 1, path);
+    }
+  });
 
   inside.test('read-only paths, with all that is mounted below them', async (t) => {
     const seen = inside.says(

@@ -85,7 +85,7 @@ if (whyNot !== undefined) {
           t.match(
             result.error,
             new RegExp(
-              `mount -t ${fs} .*: config\\.json: mounts\\[\\d+\\]: the mount point must be a real directory`,
+              `mount -t ${fs} .*: config\\.json: mounts\\[\\d+\\]: it must be mounted on ordinary directory`,
             ),
             `${name} -> ${target}`,
           );
@@ -95,9 +95,33 @@ if (whyNot !== undefined) {
         rmdirSync(join(rootfs, 'proc'));
         writeFileSync(join(rootfs, 'proc'), '');
       });
-      t.match(file.error, 'the mount point must be a real directory');
+      t.match(file.error, 'must be mounted on ordinary directory');
     },
   );
+
+  inside.test('no symlink leads a mount into procfs (CVE-2019-16884)', async (t) => {
+    for (const target of ['/proc/self', '/proc', '../proc/sys']) {
+      for (const mount of [
+        { type: 'bind', source: '/etc', options: ['bind'] },
+        { type: 'tmpfs', source: 'tmpfs' },
+      ]) {
+        const { status, error } = inside.run('true', (config, rootfs) => {
+          symlinkSync(target, join(rootfs, 'lead'));
+          config.mounts.push({
+            destination: target === '/proc' ? '/lead' : '/lead/attr',
+            ...mount,
+          });
+        });
+        t.equal(status, 1);
+        t.match(
+          error,
+          target === '../proc/sys'
+            ? /mounts\[7\]: /
+            : /mounts\[7\]: a symlink leads it inside \/proc/,
+        );
+      }
+    }
+  });
 
   inside.test('what is bound on /proc is a procfs (CVE-2019-16884)', async (t) => {
     const host = outside('no-proc');

@@ -1,0 +1,19 @@
+// linux.netDevices, config-linux.md "Network Devices".
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tare/fd.h"
+#include "tare/spec.h"
+
+namespace tare {
+
+/// Moves devices of this process's network namespace to another one: with new names, their global
+/// permanent addresses kept, and set up. `container_socket` is an rtnetlink socket of that
+/// namespace. Throws `system`; what can be known before is looked at before the first one moves.
+void move_net_devices(const std::vector<std::pair<std::string, NetDevice>>& devices,
+                      int container_namespace, Fd container_socket);
+
+}  // namespace tare
