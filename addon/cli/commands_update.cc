@@ -122,7 +122,7 @@ int update(const Call& call) {
                 cache ? "--l3-cache-schema: Intel RDT/CAT: l3 cache schema is not enabled"
                       : "--mem-bw-schema: Intel RDT/MBA: memory bandwidth schema is not enabled");
   }
-  std::string name = "update";
+  std::string name = "flags";
   Resources resources;
   if (given.given(flag::resources)) {
     const std::string file = given.text(flag::resources);

@@ -76,8 +76,9 @@ std::string read_if_alive(int directory, const char* file) {
   }
 }
 
-void list_processes(int directory, std::vector<pid_t>& pids) {
-  const std::string list = read_if_alive(directory, "cgroup.procs");
+/// Calls `visit` with each number of a list.
+template <typename Visit>
+void each_pid(const std::string& list, Visit visit) {
   const char* at = list.data();
   const char* const end = at + list.size();
   while (at < end) {
@@ -85,9 +86,17 @@ void list_processes(int directory, std::vector<pid_t>& pids) {
     at = std::from_chars(at, end, pid).ptr + 1;
     // 0 is a process of a pid namespace that we cannot see into.
     if (pid > 0) {
-      pids.push_back(pid);
+      visit(pid);
     }
   }
+}
+
+bool is_threaded(int directory) {
+  return read_if_alive(directory, "cgroup.type").starts_with("threaded");
+}
+
+void list_processes(int directory, std::vector<pid_t>& pids) {
+  each_pid(read_if_alive(directory, "cgroup.procs"), [&pids](pid_t pid) { pids.push_back(pid); });
   for (const std::string& name : children(directory)) {
     const Fd child(openat(directory, name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (child) {
@@ -261,7 +270,20 @@ std::vector<pid_t> Cgroup::processes() const {
   if (dir_) {
     list_processes(dir_.get(), pids);
   }
+  if (pids.empty() && dir_ && is_threaded(dir_.get())) {
+    each_pid(read_if_alive(dir_.get(), "cgroup.threads"), [&pids](pid_t thread) {
+      // A process's first thread alone is one that pidfd_open(2) takes.
+      if (open_pidfd(thread)) {
+        pids.push_back(thread);
+      }
+    });
+  }
   return pids;
+}
+
+bool Cgroup::become_threaded() const {
+  return dir_ && read_if_alive(dir_.get(), "cgroup.type").starts_with("domain invalid") &&
+         write_kernel_file(dir_.get(), "cgroup.type", "threaded") == 0;
 }
 
 void Cgroup::kill_all() {
@@ -269,10 +291,11 @@ void Cgroup::kill_all() {
   if (errnum == 0 || errnum == ENODEV) {
     return;
   }
-  if (errnum != ENOENT) {
+  if (errnum != ENOENT && errnum != EOPNOTSUPP) {
     throw_errno(errnum, "write", place("cgroup.kill"));
   }
-  // Before Linux 5.14. Frozen processes fork no more, and SIGKILL ends them all the same.
+  // Before Linux 5.14, and in a threaded cgroup. Frozen processes fork no more, and SIGKILL ends
+  // them all the same.
   freeze(true);
   signal_all(SIGKILL);
   freeze(false);

@@ -409,6 +409,19 @@ void finish_run(Container& container, const Bundle& bundle, bool holds_gate) {
   }
 }
 
+/// A cgroup in a threaded subtree takes processes only where it is threaded itself. That is seldom,
+/// so it is the failure that tells.
+InitProcess spawn_in(const Cgroup& cgroup, const Plan& plan, const SpawnOptions& options) {
+  try {
+    return spawn(plan, options);
+  } catch (const Error& error) {
+    if (error.errnum() != EOPNOTSUPP || !cgroup.become_threaded()) {
+      throw;
+    }
+  }
+  return spawn(plan, options);
+}
+
 }  // namespace
 
 Container Container::create(const Runtime& given, const std::string& id,
@@ -465,7 +478,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   spawn_options.preserved = options.stdio.preserved;
   spawn_options.cgroup = cgroup.fd();
   spawn_options.passed = open_passed(plan, &impl->dir, -1, -1, owned);
-  InitProcess& init = half_made.process(spawn(plan, spawn_options));
+  InitProcess& init = half_made.process(spawn_in(cgroup, plan, spawn_options));
 
   // From here on init works off its plan; what the host still has to do runs beside it.
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);

@@ -116,6 +116,9 @@ class Cgroup {
   /// failure).
   bool made() const noexcept { return made_; }
 
+  /// Makes a threaded cgroup of one that is below another threaded one or its domain, and so could
+  /// hold no process; see cgroups(7) "thread mode". False where it is none of those.
+  bool become_threaded() const;
   /// Writes every limit that is set (see `cgroup_settings`). Throws `system` with the file's name
   /// and what was written, or `unsupported` where the controller is missing.
   void apply(const Resources& resources, std::string_view prefix = config_resources);

@@ -1,6 +1,6 @@
 /** update, events and ps on a kernel whose cgroup v2 tree has all controllers. */
 import { Output, Sandbox, exitOf, state, type Config } from './tare.js';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
@@ -214,4 +214,32 @@ sandbox.test('events tell of use, of pressure and of OOM kills', async (t) => {
   for (const line of (await output.all()).trimEnd().split('\n')) {
     t.equal(line, `{"type":"oom","id":"${id}"}`);
   }
+});
+
+sandbox.test('limits in a threaded subtree: those that threads can have', async (t) => {
+  const top = join('/sys/fs/cgroup', `${sandbox.tag}-threaded`);
+  mkdirSync(join(top, 'inner'), { recursive: true });
+  writeFileSync(join(top, 'inner/cgroup.type'), 'threaded');
+  const run = (name: string, resources: object) =>
+    sandbox.tare([
+      'run',
+      '-b',
+      sandbox.bundle(
+        ['cat', '/sys/fs/cgroup/pids.max', '/sys/fs/cgroup/cgroup.type'],
+        (config: Config) => {
+          config.linux.cgroupsPath = `/${sandbox.tag}-threaded/${name}`;
+          config.linux['resources'] = resources;
+        },
+      ),
+      sandbox.id(name),
+    ]);
+  t.match(run('pids', { pids: { limit: 9 } }), { status: 0, stdout: '9\nthreaded\n' });
+  const { status, error } = run('memory', { memory: { limit: 32 * mebi } });
+  t.equal(status, 1);
+  t.match(
+    error,
+    /memory\.limit needs the memory controller, which .*-threaded cannot hand on to its children: /,
+  );
+  rmdirSync(join(top, 'inner'));
+  rmdirSync(top);
 });

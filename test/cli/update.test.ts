@@ -1,6 +1,6 @@
 /** update and events where no controller is needed: flags, refusals, the device filter, the sample's form. */
 import { Output, Sandbox, exitOf, state, whyNot } from './tare.js';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
@@ -111,11 +111,11 @@ if (whyNot !== undefined) {
       ],
       [['--cpu-quota', '1.5'], 'invalid value for cpu-quota: "1.5": expected an integer'],
       [['--pids-limit', 'many'], 'invalid value for pids-limit: "many": expected an integer'],
-      [['--blkio-weight', '5'], `update ${id}: update: blockIO.weight: 5 is not within 10 to 1000`],
-      [['--cpu-idle', '-1'], `update ${id}: update: cpu.idle: -1 is neither 0 nor 1`],
+      [['--blkio-weight', '5'], `update ${id}: flags: blockIO.weight: 5 is not within 10 to 1000`],
+      [['--cpu-idle', '-1'], `update ${id}: flags: cpu.idle: -1 is neither 0 nor 1`],
       [
         ['--cpuset-cpus', 'a'],
-        `update ${id}: update: cpu.cpus: "a" is no list of numbers and ranges such as "0-3,7"`,
+        `update ${id}: flags: cpu.cpus: "a" is no list of numbers and ranges such as "0-3,7"`,
       ],
       [
         ['--resources', file, '--memory', '1'],
@@ -211,6 +211,40 @@ if (whyNot !== undefined) {
     t.equal(await exitOf(events), 0);
     const lines = (await output.all()).trimEnd().split('\n');
     for (const line of lines) t.equal((JSON.parse(line) as { id: string }).id, id);
+  });
+
+  sandbox.test('a container in a threaded subtree', async (t) => {
+    const top = join('/sys/fs/cgroup', `${sandbox.tag}-threaded`);
+    mkdirSync(join(top, 'inner'), { recursive: true });
+    writeFileSync(join(top, 'inner/cgroup.type'), 'threaded');
+    const cgroupsPath = `/${sandbox.tag}-threaded/own`;
+    const bundle = sandbox.bundle(['sh', '-c', 'sleep 1000 & exec sleep 1000'], (config) => {
+      config.linux.cgroupsPath = cgroupsPath;
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'pid');
+    });
+    const id = await created(t, 'threaded', bundle);
+    sandbox.must(['start', id]);
+    const file = (name: string): string => readFileSync(join(top, 'own', name), 'utf8').trim();
+    t.equal(file('cgroup.type'), 'threaded');
+    while (file('cgroup.threads').split('\n').length < 2);
+    const pids = (): number[] =>
+      (JSON.parse(sandbox.must(['ps', '-f', 'json', id]).stdout) as number[]).sort((a, b) => a - b);
+    t.strictSame(
+      pids(),
+      file('cgroup.threads')
+        .split('\n')
+        .map(Number)
+        .sort((a, b) => a - b),
+    );
+    t.match(sandbox.must(['exec', id, 'cat', '/proc/self/cgroup']).stdout, /^0::\/$/m);
+    sandbox.must(['pause', id]);
+    t.equal(state(sandbox.must(['state', id]).stdout).status, 'paused');
+    sandbox.must(['resume', id]);
+    sandbox.must(['kill', id, 'KILL']);
+    while (pids().length > 0);
+    sandbox.must(['delete', id]);
+    rmdirSync(join(top, 'inner'));
+    rmdirSync(top);
   });
 
   sandbox.test('events of a container that has ended', async (t) => {
