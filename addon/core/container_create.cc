@@ -168,15 +168,17 @@ StateRecord make_record(const Bundle& bundle, const std::string& id, uid_t owner
   return record;
 }
 
-/// prestart, createRuntime and createContainer: the mounts are there, the old root is too.
+/// prestart, createRuntime and createContainer: the mounts are there, the old root is too. These
+/// hooks are told "created", as the lifecycle in runtime.md has it from the moment that the
+/// environment is made (step 2); who asks for the state is told "creating" until they are done.
 void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& host,
                       const InitProcess& init, int cgroup) {
-  const std::string state = hook_state(record, Status::creating, init.pid());
+  const std::string state = hook_state(record, Status::created, init.pid());
   run_host_hooks("prestart", spec.hooks.prestart, state, record.bundle);
   run_host_hooks("createRuntime", spec.hooks.create_runtime, state, record.bundle);
   if (!spec.hooks.create_container.empty()) {
     run_container_hooks("createContainer", spec.hooks.create_container,
-                        hook_state(record, Status::creating, pid_inside(init.pid())), spec, host,
+                        hook_state(record, Status::created, pid_inside(init.pid())), spec, host,
                         {init.pid(), init.pidfd()}, cgroup, [](InitProcess&) {});
   }
 }
@@ -208,10 +210,17 @@ void set_oom_score_adj(pid_t pid, int value, const ProcessSource& source) {
   }
 }
 
-void set_rlimits(pid_t pid, const std::vector<Rlimit>& limits, const ProcessSource& source) {
+/// Only hard limits, and only upwards, which is not a right of the root of a user namespace; init
+/// sets the limits when its own work is done, for which they may be too low.
+void raise_rlimits(pid_t pid, const std::vector<Rlimit>& limits, const ProcessSource& source) {
   for (std::size_t i = 0; i < limits.size(); ++i) {
-    const rlimit limit{limits[i].soft, limits[i].hard};
-    if (prlimit(pid, static_cast<__rlimit_resource>(limits[i].resource), &limit, nullptr) < 0) {
+    const auto resource = static_cast<__rlimit_resource>(limits[i].resource);
+    rlimit limit{};
+    if (prlimit(pid, resource, nullptr, &limit) == 0 && limit.rlim_max >= limits[i].hard) {
+      continue;
+    }
+    limit.rlim_max = limits[i].hard;
+    if (prlimit(pid, resource, &limit, nullptr) < 0) {
       throw_errno("prlimit", source.place("rlimits[" + std::to_string(i) + "]"));
     }
   }
@@ -287,7 +296,7 @@ void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,
     write_id_maps(init.pid(), spec.linux_.uid_mappings, spec.linux_.gid_mappings, host);
   }
   if (user_namespace) {
-    set_rlimits(init.pid(), process.rlimits, source);
+    raise_rlimits(init.pid(), process.rlimits, source);
   }
   if (process.oom_score_adj.has_value()) {
     set_oom_score_adj(init.pid(), *process.oom_score_adj, source);
@@ -448,6 +457,11 @@ Container Container::create(const Runtime& given, const std::string& id,
   Host host = find_host(bundle.path, cgroups);
   const ProcessSource source;
   complete_host(host, bundle.spec, *bundle.spec.process);
+  if (!bundle.spec.linux_.mount_label.empty() && !host.has_selinux && runtime.warn) {
+    runtime.warn(
+        "config.json: linux.mountLabel: mounts get no label, since SELinux is not enabled "
+        "in this kernel");
+  }
   const bool tolerate = tolerates_permission_errors(runtime, host);
   const std::string cgroup_path = cgroup_path_for(bundle.spec, id, cgroups);
 

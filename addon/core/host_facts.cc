@@ -101,9 +101,9 @@ void check_labels(Host& host, const Process& process, const ProcessSource& sourc
   }
   if (!process.selinux_label.empty() || !mount_label.empty()) {
     host.has_selinux = has_selinux();
-    if (!host.has_selinux) {
-      refuse(process.selinux_label.empty() ? "config.json: linux.mountLabel"
-                                           : source.place("selinuxLabel"),
+    // Without SELinux there is nothing that a mount's label would let in or keep out.
+    if (!host.has_selinux && !process.selinux_label.empty()) {
+      refuse(source.place("selinuxLabel"),
              "SELinux is not enabled in this kernel; remove the label, or boot with selinux=1");
     }
   }

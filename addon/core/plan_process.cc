@@ -113,11 +113,6 @@ void add_seccomp(PlanBuilder& builder, bool with_listener) {
 }
 
 void add_rlimits(PlanBuilder& builder, const Process& process) {
-  // In a user namespace the host sets them (WaitTag::host_rights): raising a hard limit is not its
-  // root's right.
-  if (builder.spec().has_namespace(NamespaceType::user)) {
-    return;
-  }
   for (std::size_t i = 0; i < process.rlimits.size(); ++i) {
     wire::Op& op =
         builder.add(OpCode::rlimit, builder.process_origin("rlimits[" + std::to_string(i) + "]"));

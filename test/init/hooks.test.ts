@@ -40,10 +40,10 @@ if (whyNot !== undefined) {
     inside.must(['delete', '--force', id]);
     const seen = lines(log);
     t.strictSame(seen.slice(0, 5), [
-      `prestart ${pid} creating`,
-      `createRuntime ${pid} creating`,
-      `second ${pid} creating`,
-      'createContainer 1 creating',
+      `prestart ${pid} created`,
+      `createRuntime ${pid} created`,
+      `second ${pid} created`,
+      'createContainer 1 created',
       `poststart ${pid} running`,
     ]);
     t.match(JSON.parse(seen.slice(5).join('')), { id, status: 'stopped', bundle });

@@ -2,7 +2,7 @@
 import { whyNot } from '../cli/tare.js';
 import { Inside, mountAt, mounts, whileMounted } from './inside.js';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
@@ -59,6 +59,19 @@ if (whyNot !== undefined) {
     t.strictSame(
       mounts(seen).filter(({ path }) => path.startsWith(inside.directory)),
       [],
+    );
+  });
+
+  inside.test('without SELinux a mountLabel is warned of', async (t) => {
+    if (existsSync('/sys/fs/selinux/enforce')) return; // test/vm/selinux.guest.ts tells
+    const bundle = inside.script('echo ran', (config) => {
+      config.linux['mountLabel'] = 'system_u:object_r:container_file_t:s0:c1,c2';
+    });
+    const { stdout, stderr } = inside.must(['run', '-b', bundle, inside.fresh()]);
+    t.equal(stdout, 'ran\n');
+    t.match(
+      stderr,
+      /level=warning msg="config\.json: linux\.mountLabel: mounts get no label, since/,
     );
   });
 

@@ -96,6 +96,14 @@ if (whyNot !== undefined) {
     t.equal(field(seen, 'CapInh'), '0'.repeat(16));
   });
 
+  inside.test('limits that are too low for what init does itself', async (t) => {
+    const seen = inside.says('ulimit -n; ulimit -Hn', (config, rootfs) => {
+      inUser(config, rootfs);
+      config.process['rlimits'] = [{ type: 'RLIMIT_NOFILE', soft: 3, hard: 4 }];
+    });
+    t.equal(seen, '3\n4');
+  });
+
   inside.test('sources that its root could not reach are opened by the host', async (t) => {
     const secret = join(inside.directory, 'secret');
     mkdirSync(join(secret, 'shared'), { recursive: true });

@@ -1,7 +1,7 @@
 /** AppArmor profiles, and the capabilities that a restricted root does not have. */
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
-import { Sandbox, exitOf, type Config } from '../cli/tare.js';
+import { Sandbox, call, cli, exitOf, type Config } from '../cli/tare.js';
 
 t.setTimeout(240_000);
 const sandbox = new Sandbox();
@@ -97,4 +97,20 @@ sandbox.test('all capabilities can be given', async (t) => {
     'capabilities, a raised hard limit and a lowered oomScoreAdj',
     { stderr },
   );
+});
+
+sandbox.test('hard limits above those of the caller, in a user namespace too', async (t) => {
+  const all = [{ containerID: 0, hostID: 0, size: 65536 }];
+  for (const user of [false, true]) {
+    const bundle = sandbox.bundle(['sh', '-c', 'ulimit -c; ulimit -Hc'], (config) => {
+      config.process['rlimits'] = [{ type: 'RLIMIT_CORE', soft: 4096, hard: 8192 }];
+      if (!user) return;
+      config.linux.namespaces.push({ type: 'user' });
+      Object.assign(config.linux, { uidMappings: all, gidMappings: all });
+    });
+    const command = ['--root', sandbox.root, 'run', '-b', bundle, sandbox.id(`limits-${user}`)];
+    const lowered = call('sh', ['-c', 'ulimit -c 0; exec "$@"', 'sh', cli, ...command]);
+    t.equal(lowered.stderr, '');
+    t.equal(lowered.stdout, '8\n16\n', 'in blocks of 512 bytes');
+  }
 });
