@@ -4,7 +4,7 @@ import { join } from 'node:path';
 const busybox = '/bin/busybox';
 
 /** The configuration that `spec` of tare and runc generates, but for terminal and arguments. */
-function defaultConfig(args: string[]): object {
+function defaultConfig(args: string[]): { mounts: object[]; [name: string]: unknown } {
   const capabilities = ['CAP_AUDIT_WRITE', 'CAP_KILL', 'CAP_NET_BIND_SERVICE'];
   const quiet = ['nosuid', 'noexec', 'nodev'];
   return {
@@ -70,8 +70,11 @@ function defaultConfig(args: string[]): object {
   };
 }
 
-/** Makes an OCI bundle of the default configuration over busybox, in a directory that is new. */
-export function makeBundle(directory: string, args: string[]): string {
+/**
+ * Makes an OCI bundle of the default configuration over busybox, in a directory that is new.
+ * @param binds how many directories of the host are mounted, every other one read-only
+ */
+export function makeBundle(directory: string, args: string[], binds = 0): string {
   if (!existsSync(busybox)) {
     throw new Error(`${busybox} is absent: apt-get install busybox-static`);
   }
@@ -80,6 +83,14 @@ export function makeBundle(directory: string, args: string[]): string {
   for (const mountPoint of ['proc', 'dev', 'sys']) mkdirSync(join(rootfs, mountPoint));
   copyFileSync(busybox, join(rootfs, 'bin/busybox'));
   for (const applet of ['true', 'sleep']) symlinkSync('busybox', join(rootfs, 'bin', applet));
-  writeFileSync(join(directory, 'config.json'), JSON.stringify(defaultConfig(args), null, 2));
+  const config = defaultConfig(args);
+  for (let i = 0; i < binds; i++) {
+    const source = join(directory, 'volumes', String(i));
+    const destination = `/volumes/${i}`;
+    for (const path of [source, join(rootfs, destination)]) mkdirSync(path, { recursive: true });
+    const options = ['rbind', 'rprivate', ...(i % 2 === 0 ? ['ro', 'nosuid'] : [])];
+    config.mounts.push({ destination, type: 'bind', source, options });
+  }
+  writeFileSync(join(directory, 'config.json'), JSON.stringify(config, null, 2));
   return directory;
 }

@@ -6,6 +6,8 @@ import type { Turn } from './sample.js';
 export interface Place {
   work: string;
   trueBundle: string;
+  /** The same with twenty bind mounts. */
+  bindsBundle: string;
   sleepBundle: string;
   rootfs: string;
   floor: string;
@@ -107,6 +109,11 @@ export const scenarios: Scenario[] = [
       },
       ...anew(place, contenders, (commands) => [['time', ...commands.run(place.trueBundle)]]),
     ],
+  },
+  {
+    name: 'run-20-binds',
+    turns: (place, contenders) =>
+      anew(place, contenders, (commands) => [['time', ...commands.run(place.bindsBundle)]]),
   },
   {
     name: 'create+start+delete',

@@ -119,6 +119,7 @@ function preparePlace(): Place {
   return {
     work,
     trueBundle,
+    bindsBundle: makeBundle(join(work, 'binds'), ['true'], 20),
     sleepBundle: makeBundle(join(work, 'sleep'), ['sleep', '86400']),
     rootfs: join(trueBundle, 'rootfs'),
     floor: join(work, 'build/bench/floor'),

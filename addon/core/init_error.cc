@@ -94,11 +94,14 @@ std::string reason(int errnum, Step step) {
 
 /// What a person can do about it, where that is known.
 std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) {
+  if (op.code == OpCode::bind_device && step == Step::not_a_device) {
+    return "; the host has another one by that name, and a user namespace can make none";
+  }
   if (op.code == OpCode::root && errnum == ENOENT) {
     return "; root.path in config.json must name a directory";
   }
   if (op.code == OpCode::bind && step == Step::open_tree && errnum == ENOENT) {
-    return "; the source of the mount does not exist";
+    return "; the source of the mount does not exist: make it, or correct the path";
   }
   if (op.code == OpCode::bind && step == Step::mount_setattr &&
       ((op.a | op.d) & MOUNT_ATTR_IDMAP) != 0) {

@@ -52,22 +52,6 @@ bool dev_is_ours(const Spec& spec) {
   });
 }
 
-// mknod(2) is the initial user namespace's alone: elsewhere the host's node is bound.
-void add_bound_device(PlanBuilder& builder, const std::string& path, const std::string& origin) {
-  const std::uint32_t text = builder.text(path);
-  const bool opened = host_opens_sources(builder);
-  const int fd = opened ? builder.source({PassedKind::detached_mount, path, 0, origin}, false) : -1;
-  wire::Op& op = builder.add(OpCode::bind, origin);
-  op.flags = wire::op_make_target;
-  op.str[0] = text;
-  op.str[1] = text;
-  op.c = MS_PRIVATE;
-  if (opened) {
-    op.fd = fd;
-    op.flags |= wire::op_source_is_fd;
-  }
-}
-
 mode_t type_bits(char type) {
   switch (type) {
     case 'b':
@@ -79,18 +63,42 @@ mode_t type_bits(char type) {
   }
 }
 
+dev_t device_number(const Device& device) {
+  return device.type == 'p'
+             ? 0
+             : makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
+}
+
+// mknod(2) is the initial user namespace's alone: elsewhere the host's node is bound.
+void add_bound_device(PlanBuilder& builder, const Device& device, const std::string& origin) {
+  const std::string& path = device.path;
+  const std::uint32_t text = builder.text(path);
+  const bool opened = host_opens_sources(builder);
+  const int fd = opened ? builder.source({PassedKind::detached_mount, path, 0, origin}, false) : -1;
+  wire::Op& op = builder.add(OpCode::bind_device, origin);
+  op.flags = wire::op_make_target;
+  op.str[0] = text;
+  op.str[1] = text;
+  op.a = type_bits(device.type);
+  op.b = device_number(device);
+  if (opened) {
+    op.fd = fd;
+    op.flags |= wire::op_source_is_fd;
+  }
+}
+
 void add_device(PlanBuilder& builder, const Device& device, const std::string& origin) {
-  if (builder.spec().has_namespace(NamespaceType::user) || builder.host().in_user_namespace) {
-    add_bound_device(builder, device.path, origin);
+  // A FIFO is nobody's device.
+  if (device.type != 'p' &&
+      (builder.spec().has_namespace(NamespaceType::user) || builder.host().in_user_namespace)) {
+    add_bound_device(builder, device, origin);
     return;
   }
   const std::uint32_t path = builder.text(device.path);
   wire::Op& op = builder.add(OpCode::make_device, origin);
   op.str[1] = path;
   op.a = type_bits(device.type) | device.file_mode.value_or(0666);
-  op.b = device.type == 'p'
-             ? 0
-             : makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
+  op.b = device_number(device);
   op.c = (std::uint64_t{device.uid.value_or(0)} << 32) | device.gid.value_or(0);
 }
 

@@ -321,6 +321,7 @@ void add_enter_root(PlanBuilder& builder, bool no_pivot) {
   } else {
     const std::uint64_t wanted = propagation_flags(spec.linux_.rootfs_propagation).value_or(0);
     wire::Op& op = builder.add(OpCode::pivot_root);
+    op.a = spec.makes_namespace(NamespaceType::pid) ? 1 : 0;
     if ((wanted & MS_SHARED) != 0) {
       op.flags = wire::op_old_root_is_shared;
     }

@@ -40,6 +40,7 @@ constexpr auto op_names = std::to_array<const char*>({
     "reconfigure",
     "fetch",
     "bind",
+    "bind_device",
     "attributes",
     "mask",
     "read_only",
@@ -345,6 +346,8 @@ class Printer {
         return "wait for the host: the next " + std::to_string(op.n) + " mounts";
       case OpCode::bind:
         return describe_bind(op);
+      case OpCode::bind_device:
+        return "mount --bind " + first(op) + " " + second(op) + " -o private";
       case OpCode::attributes:
         return with_options("mount " + second(op), "remount,bind," + mount_words(op));
       case OpCode::mask:

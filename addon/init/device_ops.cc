@@ -46,10 +46,8 @@ Outcome do_make_device(Context& context, const Op& op) {
     if (result < 0) {
       return failure(result, Step::stat);
     }
-    const std::uint64_t device = (status.minor & 0xff) | (std::uint64_t{status.major} << 8) |
-                                 (std::uint64_t{status.minor & ~0xffU} << 12);
     if ((status.mode & S_IFMT) != (op.a & S_IFMT) ||
-        ((op.a & S_IFMT) != S_IFIFO && device != op.b)) {
+        ((op.a & S_IFMT) != S_IFIFO && device_number(status) != op.b)) {
       return {EEXIST, Step::not_a_device};
     }
   } else if (result < 0) {

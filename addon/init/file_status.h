@@ -31,6 +31,12 @@ inline long stat_fd(int fd, FileStatus& status) {
   return result;
 }
 
+/// dev_t, as mknod(2) takes it.
+inline std::uint64_t device_number(const FileStatus& status) {
+  return (status.minor & 0xff) | (std::uint64_t{status.major} << 8) |
+         (std::uint64_t{status.minor & ~0xffU} << 12);
+}
+
 /// Whether it is the null device and nothing else.
 inline bool is_null_device(const FileStatus& status) {
   return (status.mode & S_IFMT) == S_IFCHR && status.major == 1 && status.minor == 3;

@@ -107,6 +107,10 @@ long open_parent(Context& context, const char* path, char* name, std::size_t siz
 /// To be called after each mount: a path may lead elsewhere now.
 void forget_parent(Context& context);
 
+// old_root.cc
+/// Takes the host's mounts of procfs and sysfs out of this mount namespace.
+Outcome remove_revealing_mounts(const Context& context);
+
 // copy_up.cc
 /// Copies what is in directory `from` into directory `to`. The name of what cannot be copied
 /// becomes context.detail.

@@ -81,6 +81,7 @@ Outcome execute_mount_op(std::uint32_t index, const Op& op) {
     case OpCode::fetch:
       return fetch(context, index, op.n);
     case OpCode::bind:
+    case OpCode::bind_device:
       return do_bind(context, op);
     case OpCode::attributes:
       return do_attributes(context, op);

@@ -38,6 +38,9 @@ long set_named_attributes(int fd, std::uint64_t set, std::uint64_t clear) {
 // Everything that an op asks of one mount: attributes of it, of the whole tree, propagation.
 Outcome set_all_attributes(int fd, const Op& op) {
   constexpr std::uint64_t apart = MOUNT_ATTR_IDMAP;
+  if (op.code == OpCode::bind_device) {
+    return check(set_attributes(fd, false, 0, 0, ms_private), Step::mount_setattr);
+  }
   if (((op.a & ~apart) | op.b) != 0) {
     const long result = op.code == OpCode::bind ? set_named_attributes(fd, op.a & ~apart, op.b)
                                                 : set_attributes(fd, false, op.a, op.b, 0);
@@ -59,7 +62,7 @@ Outcome set_all_attributes(int fd, const Op& op) {
 
 // An id-mapped mount, of one mount or of all below it; it must not be attached yet.
 Outcome map_ids(const Context& context, int fd, const Op& op) {
-  if (((op.a | op.d) & MOUNT_ATTR_IDMAP) == 0) {
+  if (op.code != OpCode::bind || ((op.a | op.d) & MOUNT_ATTR_IDMAP) == 0) {
     return ok;
   }
   const bool recursive = (op.d & MOUNT_ATTR_IDMAP) != 0;
@@ -365,6 +368,10 @@ Outcome do_bind(Context& context, const Op& op) {
   if (const long result = stat_fd(tree.get(), status); result < 0) {
     return failure(result, Step::stat);
   }
+  if (op.code == OpCode::bind_device &&
+      ((status.mode & S_IFMT) != op.a || device_number(status) != op.b)) {
+    return {ENODEV, Step::not_a_device};
+  }
   if ((op.flags & op_no_symlink) != 0 && file_system_magic(tree.get()) != PROC_SUPER_MAGIC) {
     return {ENODEV, Step::not_procfs};
   }
@@ -471,20 +478,41 @@ Outcome do_read_only(Context& context, const Op& op) {
   return check(attach(context, tree.get(), target.get()), Step::move_mount);
 }
 
+namespace {
+
+// In a chroot "/" is not the root of the mount namespace: pivot_root(2) would leave that one, the
+// machine's, for setns(2) to lead to. Who joins the namespace that it is in gets to its root.
+Outcome enter_namespace_root(const Op& op) {
+  constexpr unsigned long clone_newns = 0x00020000;
+  const long self = op.a != 0 ? static_cast<long>(op.a) : sys::run(__NR_getpid);
+  Handle pidfd(sys::run(__NR_pidfd_open, self, 0));
+  if (!pidfd.valid()) {
+    return failure(pidfd.get(), Step::open);
+  }
+  return check(sys::run(__NR_setns, pidfd.get(), clone_newns), Step::setns);
+}
+
+}  // namespace
+
 Outcome do_pivot_root(Context& context, const Op& op) {
-  Handle old(sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (const Outcome outcome = enter_namespace_root(op); outcome.failed()) {
+    return outcome;
+  }
+  Handle old((op.flags & op_old_root_is_shared) != 0
+                 ? sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC)
+                 : -1);
   if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
     return failure(result, Step::fchdir);
   }
   if (const long result = sys::run(__NR_pivot_root, ".", "."); result < 0) {
     return failure(result, Step::pivot_root);
   }
-  if ((op.flags & op_old_root_is_shared) != 0) {
+  if (old.valid()) {
     if (const long result = set_attributes(old.get(), true, 0, 0, ms_slave); result < 0) {
       return failure(result, Step::mount_setattr);
     }
+    old.close();
   }
-  old.close();
   // The old root lies on top of the new one now, and "." leads up to it; see pivot_root(2).
   if (const long result = sys::run(__NR_umount2, ".", 2 /* MNT_DETACH */); result < 0) {
     return failure(result, Step::umount);
@@ -493,6 +521,9 @@ Outcome do_pivot_root(Context& context, const Op& op) {
 }
 
 Outcome do_move_root(Context& context) {
+  if (const Outcome outcome = remove_revealing_mounts(context); outcome.failed()) {
+    return outcome;
+  }
   if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
     return failure(result, Step::fchdir);
   }

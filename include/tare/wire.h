@@ -49,6 +49,7 @@ enum class OpCode : std::uint16_t {
   bind,   ///< str[0] host source (or fd), str[1] path, a, b = MOUNT_ATTR_* to set and clear on it,
           ///< d, e = the same for the whole tree, c = propagation (MS_*, with MS_REC); flags
           ///< op_recursive, …; n = the passed user namespace of MOUNT_ATTR_IDMAP in a or d
+  bind_device,  ///< as bind, of the device with type a (S_IFCHR, S_IFBLK) and dev_t b
   attributes,   ///< str[1] path, a, b, c, d, e as in bind
   mask,         ///< str[1] path: an empty read-only directory or /dev/null over it; absent is fine
   read_only,    ///< str[1] path: bind it over itself, read-only; absent is fine
@@ -56,9 +57,11 @@ enum class OpCode : std::uint16_t {
   make_directory,  ///< str[1] path, and what is missing above it; existing is fine
   make_symlink,    ///< str[0] target, str[1] path; existing is fine
   make_ptmx,       ///< str[1] path of ptmx: replaced by a symlink to pts/ptmx
-  pivot_root,      ///< make the root "/" and let go of the old one; flags op_old_root_is_shared
-  move_root,       ///< the same by MS_MOVE and chroot(2) (--no-pivot)
-  chroot,          ///< the same by chroot(2) alone (no mount namespace)
+  pivot_root,  ///< make the root "/" and let go of the old one; a = pid of init, 0: to be asked;
+               ///< flags op_old_root_is_shared
+  move_root,   ///< the same by MS_MOVE and chroot(2) (--no-pivot), without the host's procfs
+               ///< and sysfs
+  chroot,      ///< the same by chroot(2) alone (no mount namespace)
   open_proc,  ///< a private procfs, never visible in the container, for what is written below /proc
   console,    ///< make a pty in devpts path str[1], send its master to the host, use it as stdio;
               ///< a = rows, b = columns, c = uid << 32 | gid of its owner; flags console_*

@@ -1,6 +1,6 @@
 /** /dev: nodes, links, and what the image had there. */
 import { whyNot } from '../cli/tare.js';
-import { Inside, inNewUserNamespace, mountAt, type Edit } from './inside.js';
+import { Inside, inNewUserNamespace, mapped, mountAt, type Edit } from './inside.js';
 import { execFileSync } from 'node:child_process';
 import { chownSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -128,6 +128,30 @@ crw-rw-rw-`,
       delete config.linux['maskedPaths'];
     });
     t.equal(seen, 'mine');
+  });
+
+  inside.test('a node of the host that is another device is not bound', async (t) => {
+    const result = inside.run('true', (config, rootfs) => {
+      inNewUserNamespace(config);
+      chownSync(rootfs, mapped.first, mapped.first);
+      config.linux['devices'] = [{ path: '/dev/zero', type: 'c', major: 1, minor: 7 }];
+    });
+    t.equal(result.status, 1);
+    t.match(
+      result.error,
+      /mount --bind \/dev\/zero .*linux\.devices\[0\]: what is there is not the device that it must be; the host has another one/,
+    );
+    const fifo = inside.says(
+      'test -p /dev/pipe && stat -c %a:%u:%g /dev/pipe',
+      (config, rootfs) => {
+        inNewUserNamespace(config);
+        chownSync(rootfs, mapped.first, mapped.first);
+        config.linux['devices'] = [
+          { path: '/dev/pipe', type: 'p', fileMode: 0o620, uid: 3, gid: 4 },
+        ];
+      },
+    );
+    t.equal(fifo, '620:3:4');
   });
 
   inside.test('in a new user namespace the nodes of the host are bound', async (t) => {

@@ -170,4 +170,19 @@ if (whyNot !== undefined) {
       /netDevices\[.*lo.*\]: move it to the container's network namespace: EINVAL .*bound to their network namespace/,
     );
   });
+
+  inside.test("sysctls of the network where that is the host's, joined by its path", async (t) => {
+    for (const key of ['net.ipv4.ip_forward', 'net/ipv4/ip_forward']) {
+      const { status, error } = inside.run('true', (config) => {
+        const network = config.linux.namespaces.find(({ type }) => type === 'network');
+        network!.path = '/proc/self/ns/net';
+        config.linux['sysctl'] = { [key]: '1' };
+      });
+      t.equal(status, 1);
+      t.match(
+        error,
+        /sysctl "net.ipv4.ip_forward" not allowed in host network namespace, which is what \/proc\/self\/ns\/net is/,
+      );
+    }
+  });
 }
