@@ -51,6 +51,21 @@ struct Bundle {
   Spec spec;
 };
 
+std::string rootfs_path(const Bundle& bundle) {
+  const std::string& path = bundle.spec.root.path;
+  return path.starts_with('/') ? absolute_path(path) : absolute_path(bundle.path + "/" + path);
+}
+
+/// A destination may be written as the host sees it: runc's users do.
+void take_destinations_below_root(Bundle& bundle) {
+  const std::string root = rootfs_path(bundle) + "/";
+  for (Mount& mount : bundle.spec.mounts) {
+    if (mount.destination.starts_with(root)) {
+      mount.destination.erase(0, root.size() - 1);
+    }
+  }
+}
+
 Bundle read_bundle(const CreateOptions& options) {
   Bundle bundle;
   bundle.path = options.bundle.empty() ? current_directory() : absolute_path(options.bundle);
@@ -67,13 +82,9 @@ Bundle read_bundle(const CreateOptions& options) {
     bundle.config = std::move(*text);
   }
   bundle.spec = parse_spec(bundle.config, config_name);
+  take_destinations_below_root(bundle);
   validate(bundle.spec, config_name);
   return bundle;
-}
-
-std::string rootfs_path(const Bundle& bundle) {
-  const std::string& path = bundle.spec.root.path;
-  return path.starts_with('/') ? absolute_path(path) : absolute_path(bundle.path + "/" + path);
 }
 
 void check_rootfs(const std::string& path) {

@@ -108,4 +108,24 @@ if (whyNot !== undefined) {
     t.match(seen, /^c/);
     t.match(seen, / \/ rw.* shared:/);
   });
+
+  inside.test(
+    "a small limit of files is the program's, and a destination may name the root",
+    async (t) => {
+      const source = join(inside.directory, 'limited');
+      mkdirSync(source);
+      writeFileSync(join(source, 'file'), 'x');
+      for (const [, edit] of variants) {
+        const seen = inside.says('ulimit -n; ulimit -Hn; cat /m/39/file', (config, rootfs) => {
+          edit(config, rootfs);
+          config.process['rlimits'] = [{ type: 'RLIMIT_NOFILE', soft: 12, hard: 16 }];
+          for (let i = 0; i < 40; ++i) {
+            const destination = `${i === 39 ? rootfs : ''}/m/${i}`;
+            config.mounts.push({ destination, source, type: 'bind', options: ['bind'] });
+          }
+        });
+        t.equal(seen, '12\n16\nx');
+      }
+    },
+  );
 }
