@@ -185,6 +185,9 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
   std::uint32_t count = 0;
   const std::uint32_t destination = add_options(builder, mount, type, options, count);
   const std::uint32_t type_text = builder.text(type);
+  const std::string& mount_label = builder.spec().linux_.mount_label;
+  const std::uint32_t label =
+      type == "mqueue" && builder.host().has_selinux ? builder.text(mount_label) : 0;
   const bool falls_back = cgroup && !builder.host().cgroup_dir.empty();
   {
     wire::Op& op = builder.add(OpCode::mount_fs, origin);
@@ -207,6 +210,7 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
              (options.copy_up ? wire::mount_copies_up : 0);
     }
     op.c = options.propagation;
+    op.d = label;
   }
   if (falls_back) {
     // Without a cgroup namespace, a user namespace's root may not mount cgroup2: it gets its own

@@ -90,6 +90,7 @@ constexpr auto step_names = std::to_array<const char*>({
     "fsconfig",
     "fsmount",
     "fspick",
+    "fsetxattr",
     "move_mount",
     "mount_setattr",
     "mkdirat",
@@ -285,6 +286,7 @@ class Printer {
     at += path.size() + 1;
     Op attributes = op;
     attributes.b = 0;
+    attributes.d = 0;
     std::string options = op.code == OpCode::reconfigure ? "remount" : mount_words(attributes);
     if (op.code == OpCode::mount_fs && (op.b & wire::mount_copies_up) != 0) {
       options += options.empty() ? "tmpcopyup" : ",tmpcopyup";

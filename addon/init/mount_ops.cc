@@ -275,6 +275,22 @@ Outcome do_root_here(Context& context) {
   return ok;
 }
 
+namespace {
+
+// For a file system that takes no option "context".
+Outcome label_root(const Context& context, int mount, const Op& op) {
+  Handle root(sys::run(__NR_openat, mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root.valid()) {
+    return failure(root.get(), Step::open);
+  }
+  const char* label = context.strings + op.d;
+  return check(
+      sys::run(__NR_fsetxattr, root.get(), "security.selinux", label, sys::length(label), 0),
+      Step::fsetxattr);
+}
+
+}  // namespace
+
 Outcome do_mount_fs(Context& context, const Op& op) {
   context.gave_up = false;
   Handle covered;
@@ -290,6 +306,11 @@ Outcome do_mount_fs(Context& context, const Op& op) {
       return ok;
     }
     return made;
+  }
+  if (op.d != 0) {
+    if (const Outcome outcome = label_root(context, mount.get(), op); outcome.failed()) {
+      return outcome;
+    }
   }
   if (covered.valid() && (op.b & mount_copies_up) != 0) {
     const Outcome copied = copy_up(context, covered.get(), mount.get());

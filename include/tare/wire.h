@@ -37,9 +37,10 @@ enum class OpCode : std::uint16_t {
   root,  ///< clone the tree at host path str[0], attach it there and use it as the root; or take
          ///< that, and the (n - 1)th of the last fetch as the place, from the host; flags
          ///< op_private_parent
-  root_here,   ///< the root is the process's own "/" (joined mount namespace)
-  mount_fs,    ///< str[0] type, str[1] path and behind it n option pairs "key\0value\0",
-               ///< a = MOUNT_ATTR_*, b = mount_*, c = propagation; flags op_make_target, …
+  root_here,  ///< the root is the process's own "/" (joined mount namespace)
+  mount_fs,   ///< str[0] type, str[1] path and behind it n option pairs "key\0value\0",
+              ///< a = MOUNT_ATTR_*, b = mount_*, c = propagation, d = string with the SELinux label
+              ///< of its root, 0: none; flags op_make_target, …
   mount_data,  ///< the same by mount(2), for values too long for fsconfig(2): behind the path stand
                ///< source and data
   reconfigure,  ///< change options of the file system that is mounted at str[1], with n pairs
@@ -238,6 +239,7 @@ enum class Step : std::uint32_t {
   fsconfig,
   fsmount,
   fspick,
+  fsetxattr,
   move_mount,
   mount_setattr,
   mkdir,

@@ -21,7 +21,8 @@ const policy = `
 (mls false)
 (policycap nnp_nosuid_transition)
 (sensitivity s0) (sensitivityorder (s0))
-(class process (transition dyntransition)) (classorder (process))
+(class process (transition dyntransition)) (class dir (relabelfrom relabelto))
+(classorder (process dir))
 (role system_r) (role object_r)
 (user system_u) (userrole system_u system_r) (userrole system_u object_r)
 (userlevel system_u (s0)) (userrange system_u ${level})
@@ -31,6 +32,7 @@ ${sids.map((sid) => `(sid ${sid}) (sidcontext ${sid} ${context('system_r', 'kern
 (sidorder (${sids.join(' ')}))
 ${['tmpfs', 'mqueue', 'devpts'].map((type) => `(fsuse trans ${type} ${context('object_r', 'file_t')})`).join('\n')}
 (allow kernel_t container_t (process (transition)))
+${files.map((type) => `(allow kernel_t ${type} (dir (relabelfrom relabelto)))`).join('\n')}
 `;
 
 function loadPolicy(): void {
@@ -101,3 +103,21 @@ sandbox.test('linux.mountLabel labels the container’s own file systems', async
   );
   t.notMatch(run('plain-mounts', script, () => {}).stdout, 'context=');
 });
+
+sandbox.test(
+  'linux.mountLabel labels an mqueue, which takes no context=, by its root',
+  async (t) => {
+    const bundle = sandbox.bundle(['sleep', '1000'], (config) => {
+      config.linux['mountLabel'] = mount;
+    });
+    const id = sandbox.id('mqueue');
+    sandbox.must(['create', '--bundle', bundle, id]);
+    const { pid } = JSON.parse(sandbox.must(['state', id]).stdout) as { pid: number };
+    const read = spawnSync('getfattr', [
+      ...['--only-values', '--absolute-names', '-n', 'security.selinux'],
+      `/proc/${pid}/root/dev/mqueue`,
+    ]);
+    t.equal(label(read.stdout.toString()), mount, read.stderr.toString());
+    sandbox.must(['delete', '--force', id]);
+  },
+);
