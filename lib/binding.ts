@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 export interface NativeRuntime {
   root?: string;
   rootless?: boolean;
+  systemdCgroup?: boolean;
 }
 
 export interface NativeStdio {

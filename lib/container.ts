@@ -21,6 +21,11 @@ export interface RuntimeOptions {
    * so where the caller is not root of the host.
    */
   rootless?: boolean;
+  /**
+   * Whether the cgroups of new containers are made by systemd, as units of it: `linux.cgroupsPath`
+   * is then SLICE:PREFIX:NAME. Existing containers remember what they were created with.
+   */
+  systemdCgroup?: boolean;
 }
 
 export interface StdioOptions {
@@ -252,8 +257,12 @@ export class Container {
   }
 }
 
-function runtimeOf({ root, rootless }: RuntimeOptions): NativeRuntime {
-  return { root: root === undefined ? undefined : resolve(requireString('root', root)), rootless };
+function runtimeOf({ root, rootless, systemdCgroup }: RuntimeOptions): NativeRuntime {
+  return {
+    root: root === undefined ? undefined : resolve(requireString('root', root)),
+    rootless,
+    systemdCgroup,
+  };
 }
 
 function requireString(name: string, value: unknown): string {

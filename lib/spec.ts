@@ -159,7 +159,10 @@ export interface Linux {
   /** By names such as `net.ipv4.ip_forward`. */
   sysctl?: Record<string, string>;
   resources?: Resources;
-  /** Absolute from the root of the cgroup tree, or relative to where the runtime keeps them. */
+  /**
+   * Absolute from the root of the cgroup tree, or relative to where the runtime keeps them. With
+   * systemd: SLICE:PREFIX:NAME for the unit PREFIX-NAME.scope in SLICE.
+   */
   cgroupsPath?: string;
   namespaces?: Namespace[];
   /** Device nodes to be made beside the spec's default ones. */

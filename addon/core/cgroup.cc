@@ -262,6 +262,23 @@ Fd open_parent(const Fd& root, const std::string& path, std::string_view offered
 
 }  // namespace
 
+void Cgroup::refuse_unoffered(const Fd& root, std::string_view offered,
+                              const std::vector<CgroupSetting>& settings) const {
+  for (const CgroupSetting& setting : settings) {
+    if (setting.required && (!root || !can_hold(offered, setting))) {
+      refuse_missing(setting, config_resources);
+    }
+  }
+}
+
+void Cgroup::refuse_unoffered(const CgroupHost& host, const Resources& resources) {
+  Cgroup cgroup;
+  cgroup.mount_point_ = host.mount_point;
+  const Fd root = open_root(host);
+  cgroup.refuse_unoffered(root, root ? read_file(root.get(), "cgroup.controllers") : std::string(),
+                          cgroup_settings(resources));
+}
+
 Cgroup Cgroup::create(const CgroupHost& host, const std::string& path, const Resources& resources,
                       bool tolerate_permission_errors) {
   const std::vector<CgroupSetting> settings = cgroup_settings(resources);
@@ -269,11 +286,7 @@ Cgroup Cgroup::create(const CgroupHost& host, const std::string& path, const Res
   cgroup.mount_point_ = host.mount_point;
   const Fd root = open_root(host);
   const std::string offered = root ? read_file(root.get(), "cgroup.controllers") : std::string();
-  for (const CgroupSetting& setting : settings) {
-    if (setting.required && (!root || !can_hold(offered, setting))) {
-      cgroup.refuse_missing(setting, config_resources);
-    }
-  }
+  cgroup.refuse_unoffered(root, offered, settings);
   if (!root) {
     return cgroup;
   }

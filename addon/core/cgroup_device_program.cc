@@ -17,11 +17,10 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "cgroup_device_rules.h"
 #include "tare/cgroup.h"
 #include "tare/error.h"
 
@@ -32,205 +31,8 @@ namespace {
 // The context's halfwords are read by their place in a little-endian word.
 static_assert(std::endian::native == std::endian::little);
 
-/// Access bits as the kernel's program context has them.
-using Access = unsigned;
-constexpr Access access_mknod = BPF_DEVCG_ACC_MKNOD;
-constexpr Access access_all = BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE;
-
-constexpr std::int64_t any = -1;
-/// A number that no rule names.
-constexpr std::int64_t other = -2;
-
-// What the kernel keeps of a device number (MINORBITS of include/linux/kdev_t.h); no device matches
-// a rule with a larger one.
-constexpr std::int64_t major_end = 1 << 12;
-constexpr std::int64_t minor_end = 1 << 20;
-
-struct Rule {
-  bool character;
-  bool block;
-  bool allow;
-  std::int64_t major;
-  std::int64_t minor;
-  Access access;
-};
-
-constexpr Rule allowed(std::int64_t major, std::int64_t minor) {
-  return {.character = true,
-          .block = false,
-          .allow = true,
-          .major = major,
-          .minor = minor,
-          .access = access_all};
-}
-
-constexpr std::array default_rules{
-    Rule{.character = true,
-         .block = true,
-         .allow = true,
-         .major = any,
-         .minor = any,
-         .access = access_mknod},
-    allowed(1, 3),      // null
-    allowed(1, 5),      // zero
-    allowed(1, 7),      // full
-    allowed(1, 8),      // random
-    allowed(1, 9),      // urandom
-    allowed(5, 0),      // tty
-    allowed(5, 2),      // ptmx
-    allowed(136, any),  // pts/*
-    allowed(10, 200),   // net/tun
-};
-
-[[noreturn]] void fail_rule(std::size_t index, std::string_view member,
-                            const std::string& message) {
-  const std::string path =
-      "linux.resources.devices[" + std::to_string(index) + "]." + std::string(member);
-  Error error(ErrorKind::invalid_config, "config.json: " + path + ": " + message);
-  error.with_path(path);
-  throw error;
-}
-
-/// There are configs with a further "a" in the list, which others read over: then it may take away,
-/// but not give.
-Access parse_access(const std::string& letters, bool allow, std::size_t index) {
-  Access access = 0;
-  for (const char letter : letters) {
-    switch (letter) {
-      case 'r':
-        access |= BPF_DEVCG_ACC_READ;
-        break;
-      case 'w':
-        access |= BPF_DEVCG_ACC_WRITE;
-        break;
-      case 'm':
-        access |= BPF_DEVCG_ACC_MKNOD;
-        break;
-      case 'a':
-        access |= allow ? 0 : access_all;
-        break;
-      default:
-        fail_rule(index, "access", "\"" + letters + "\" is not made of r, w and m");
-    }
-  }
-  return letters.empty() ? access_all : access;
-}
-
-std::vector<Rule> resolve(const std::vector<DeviceRule>& given) {
-  std::vector<Rule> rules;
-  rules.reserve(given.size() + default_rules.size());
-  for (std::size_t index = 0; index < given.size(); ++index) {
-    const DeviceRule& rule = given[index];
-    const std::int64_t major = rule.major.value_or(any);
-    const std::int64_t minor = rule.minor.value_or(any);
-    if (major < any) {
-      fail_rule(index, "major", std::to_string(major) + " is negative; leave it out to match any");
-    }
-    if (minor < any) {
-      fail_rule(index, "minor", std::to_string(minor) + " is negative; leave it out to match any");
-    }
-    if (major < major_end && minor < minor_end) {
-      rules.push_back({.character = rule.type != 'b',
-                       .block = rule.type != 'c',
-                       .allow = rule.allow,
-                       .major = major,
-                       .minor = minor,
-                       .access = parse_access(rule.access, rule.allow, index)});
-    }
-  }
-  rules.insert(rules.end(), default_rules.begin(), default_rules.end());
-  return rules;
-}
-
-/// What the rules of one type mean.
-struct Meaning {
-  struct Number {
-    std::uint32_t number;
-    Access access;
-    bool operator==(const Number&) const = default;
-  };
-  /// (major << 20 | minor) by number: first, these;
-  std::vector<Number> devices;
-  /// then any minor of these majors,
-  std::vector<Number> majors;
-  /// then any major with these minors,
-  std::vector<Number> minors;
-  /// then the rest.
-  Access rest = 0;
-  bool operator==(const Meaning&) const = default;
-  bool is_constant() const { return devices.empty() && majors.empty() && minors.empty(); }
-};
-
-Access evaluate(const std::vector<Rule>& rules, std::int64_t major, std::int64_t minor) {
-  Access access = 0;
-  for (const Rule& rule : rules) {
-    if ((rule.major == any || rule.major == major) && (rule.minor == any || rule.minor == minor)) {
-      access = rule.allow ? access | rule.access : access & ~rule.access;
-    }
-  }
-  return access;
-}
-
-void sort_unique(std::vector<std::int64_t>& numbers) {
-  std::sort(numbers.begin(), numbers.end());
-  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
-}
-
-const Meaning::Number* find(const std::vector<Meaning::Number>& numbers, std::int64_t number) {
-  const auto found = std::find_if(numbers.begin(), numbers.end(),
-                                  [&](const auto& each) { return each.number == number; });
-  return found == numbers.end() ? nullptr : &*found;
-}
-
-/// `rules` are of one type. What is as it would be without its entry gets none.
-Meaning make_meaning(const std::vector<Rule>& rules) {
-  Meaning meaning;
-  meaning.rest = evaluate(rules, other, other);
-  std::vector<std::int64_t> majors;
-  std::vector<std::int64_t> minors_of_any;
-  std::vector<std::int64_t> devices;
-  for (const Rule& rule : rules) {
-    if (rule.major != any) {
-      majors.push_back(rule.major);
-    } else if (rule.minor != any) {
-      minors_of_any.push_back(rule.minor);
-    }
-  }
-  sort_unique(majors);
-  sort_unique(minors_of_any);
-  const auto add = [](std::vector<Meaning::Number>& list, std::int64_t number, Access access,
-                      Access otherwise) {
-    if (access != otherwise) {
-      list.push_back({static_cast<std::uint32_t>(number), access});
-    }
-  };
-  for (const std::int64_t major : majors) {
-    add(meaning.majors, major, evaluate(rules, major, other), meaning.rest);
-    for (const std::int64_t minor : minors_of_any) {
-      devices.push_back(major * minor_end + minor);
-    }
-  }
-  for (const std::int64_t minor : minors_of_any) {
-    add(meaning.minors, minor, evaluate(rules, other, minor), meaning.rest);
-  }
-  for (const Rule& rule : rules) {
-    if (rule.major != any && rule.minor != any) {
-      devices.push_back(rule.major * minor_end + rule.minor);
-    }
-  }
-  sort_unique(devices);
-  for (const std::int64_t device : devices) {
-    const std::int64_t major = device / minor_end;
-    const std::int64_t minor = device % minor_end;
-    const Meaning::Number* fallback = find(meaning.majors, major);
-    if (fallback == nullptr) {
-      fallback = find(meaning.minors, minor);
-    }
-    add(meaning.devices, device, evaluate(rules, major, minor),
-        fallback == nullptr ? meaning.rest : fallback->access);
-  }
-  return meaning;
-}
+using Access = DeviceAccess;
+using Meaning = DeviceMeaning;
 
 /// Writes the program; all its jumps go forward.
 class Assembler {
@@ -300,12 +102,12 @@ class Assembler {
       land(jump);
     }
     to_answer_[access].clear();
-    if (access == 0 || access == access_all) {
+    if (access == 0 || access == device_access_all) {
       calculate(BPF_ALU64, BPF_MOV, result, access == 0 ? 0 : 1);
     } else {
       // The sign of (forbidden bits of the request) - 1.
       load(BPF_H, result, offsetof(struct bpf_cgroup_dev_ctx, access_type) + 2);
-      calculate(BPF_ALU64, BPF_AND, result, static_cast<std::int32_t>(access_all & ~access));
+      calculate(BPF_ALU64, BPF_AND, result, static_cast<std::int32_t>(device_access_all & ~access));
       calculate(BPF_ALU64, BPF_SUB, result, 1);
       calculate(BPF_ALU64, BPF_RSH, result, 63);
     }
@@ -313,7 +115,7 @@ class Assembler {
   }
 
   std::vector<struct bpf_insn> program_;
-  std::array<std::vector<std::size_t>, access_all + 1> to_answer_;
+  std::array<std::vector<std::size_t>, device_access_all + 1> to_answer_;
 };
 
 /// Devices with the same answer whose numbers lie within 32 of each other: one test for all.
@@ -393,8 +195,8 @@ void test_type(Assembler& program, const Meaning& meaning) {
   // Only the exceptions from what is tested by major or minor alone must come before that.
   std::vector<Meaning::Number> devices = meaning.devices;
   const auto plain = std::stable_partition(devices.begin(), devices.end(), [&](const auto& each) {
-    return find(meaning.majors, each.number / minor_end) != nullptr ||
-           find(meaning.minors, each.number % minor_end) != nullptr;
+    return Meaning::find(meaning.majors, each.number / device_minor_end) != nullptr ||
+           Meaning::find(meaning.minors, each.number % device_minor_end) != nullptr;
   });
   test_devices(program, {devices.begin(), plain});
   for (const auto& [number, access] : meaning.majors) {
@@ -410,16 +212,7 @@ void test_type(Assembler& program, const Meaning& meaning) {
 }  // namespace
 
 std::string device_filter_program(const std::vector<DeviceRule>& rules) {
-  const std::vector<Rule> resolved = resolve(rules);
-  const auto meaning_of = [&](bool Rule::* type) {
-    std::vector<Rule> of_type;
-    of_type.reserve(resolved.size());
-    std::copy_if(resolved.begin(), resolved.end(), std::back_inserter(of_type),
-                 [&](const Rule& rule) { return rule.*type; });
-    return make_meaning(of_type);
-  };
-  const Meaning character = meaning_of(&Rule::character);
-  const Meaning block = meaning_of(&Rule::block);
+  const auto [character, block] = device_meanings(rules);
   Assembler program;
   if (character == block) {
     test_type(program, character);

@@ -158,6 +158,36 @@ void Cgroup::check_memory_in_use(const MemoryResources& memory, std::string_view
   check(memory.limit.value_or(0), used, "memory.limit", "memory");
 }
 
+void Cgroup::prepare(std::vector<CgroupSetting>& settings, const MemoryResources& memory,
+                     std::string_view prefix) const {
+  if (!dir_) {
+    return;
+  }
+  check_memory_in_use(memory, prefix);
+  for (CgroupSetting& setting : settings) {
+    if (setting.keep_quota) {
+      setting.value = with_present_quota(dir_.get(), setting);
+    }
+  }
+}
+
+std::vector<CgroupSetting> Cgroup::present(const std::vector<CgroupSetting>& settings) const {
+  std::vector<CgroupSetting> found;
+  for (const CgroupSetting& setting : settings) {
+    for (const std::string& file : {setting.file, setting.fallback_file}) {
+      const auto text =
+          dir_ && !file.empty() ? read_file_if_exists(dir_.get(), file) : std::nullopt;
+      if (text.has_value()) {
+        found.push_back({.controller = setting.controller,
+                         .file = file,
+                         .value = text->substr(0, text->find('\n')),
+                         .field = setting.field});
+      }
+    }
+  }
+  return found;
+}
+
 void Cgroup::write(CgroupSetting& setting, std::string_view prefix) const {
   int errnum = ENOENT;
   if (dir_) {
@@ -191,7 +221,11 @@ void Cgroup::apply(const Resources& resources, std::string_view prefix) {
   if (dir_) {
     check_memory_in_use(resources.memory, prefix);
   }
-  for (CgroupSetting& setting : cgroup_settings(resources, prefix)) {
+  apply(cgroup_settings(resources, prefix), prefix);
+}
+
+void Cgroup::apply(std::vector<CgroupSetting> settings, std::string_view prefix) {
+  for (CgroupSetting& setting : settings) {
     write(setting, prefix);
   }
 }

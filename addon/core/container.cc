@@ -13,6 +13,7 @@
 #include <cstdlib>
 
 #include "container_impl.h"
+#include "container_unit.h"
 #include "tare/error.h"
 #include "tare/features.h"
 #include "tare/hooks.h"
@@ -78,12 +79,6 @@ std::string state_json(const ContainerState& state, bool full, int indent) {
 }
 
 Runtime resolve_runtime(const Runtime& runtime) {
-  if (runtime.systemd_cgroup) {
-    throw Error(ErrorKind::unsupported,
-                "--systemd-cgroup is not implemented yet; run without it (containerd: "
-                "SystemdCgroup = false; "
-                "docker: native.cgroupdriver=cgroupfs; podman: --cgroup-manager=cgroupfs)");
-  }
   Runtime resolved = runtime;
   resolved.root = absolute_path(runtime.root.empty() ? default_root() : runtime.root);
   return resolved;
@@ -370,6 +365,7 @@ void Container::destroy() {
     }
     cgroup.remove();
   }
+  stop_unit(impl_->record, impl_->runtime);
   const std::vector<Hook> poststop =
       impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
   impl_->dir.remove();

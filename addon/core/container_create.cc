@@ -13,6 +13,7 @@
 #include <cstdio>
 
 #include "container_impl.h"
+#include "container_unit.h"
 #include "fd_socket.h"
 #include "net_devices.h"
 #include "tare/error.h"
@@ -117,20 +118,24 @@ void add_notify_mount(Bundle& bundle, const std::string& directory) {
 /// Undoes what was made so far unless `keep()` is called. Members end in reverse order: init first.
 class HalfMade {
  public:
-  HalfMade(StateDir& dir, const StateRecord& record, const Spec& spec, const Runtime& runtime)
-      : dir_(dir), record_(record), spec_(spec), runtime_(runtime) {}
+  HalfMade(StateDir& dir, const StateRecord& record, const Spec& spec, const Runtime& runtime,
+           ContainerUnit* unit)
+      : dir_(dir), record_(record), spec_(spec), runtime_(runtime), unit_(unit) {}
   ~HalfMade() {
     if (kept_) {
       return;
     }
     process_.reset();
     try {
-      if (cgroup_.made()) {
+      if (cgroup_ && (cgroup_.made() || unit_ != nullptr)) {
         cgroup_.kill_all();
         cgroup_.remove();
       }
     } catch (const Error&) {
       // The first failure is the one to tell.
+    }
+    if (unit_ != nullptr) {
+      unit_->stop();
     }
     try {
       dir_.remove();
@@ -155,6 +160,7 @@ class HalfMade {
   const StateRecord& record_;
   const Spec& spec_;
   const Runtime& runtime_;
+  ContainerUnit* unit_;  ///< null: no systemd
   Cgroup cgroup_;
   std::optional<InitProcess> process_;
   bool hooks_ran_ = false;
@@ -386,6 +392,25 @@ void write_pid_file(const std::string& path, pid_t pid) {
   }
 }
 
+namespace {
+
+/// Where the cgroup of a container named ID would be.
+std::string planned_cgroup(const Spec& spec, const Runtime& runtime) {
+  if (!runtime.systemd_cgroup) {
+    const std::string& path = spec.linux_.cgroups_path;
+    return path.starts_with('/') ? path : "/ID";
+  }
+  annotated_properties(spec);
+  SystemdUnit unit = systemd_unit_for(spec, "ID");
+  if (unit.slice.empty()) {
+    unit.slice = systemd_default_slice(runtime.rootless.value_or(false) ? SystemdManager::user
+                                                                        : SystemdManager::system);
+  }
+  return systemd_unit_path(unit);
+}
+
+}  // namespace
+
 std::string Container::plan_text(const Runtime& runtime, const CreateOptions& options, bool json) {
   const Bundle bundle = read_bundle(options);
   // What a caller with the needed privilege would do, whoever asks: a plan does not depend on who
@@ -394,9 +419,8 @@ std::string Container::plan_text(const Runtime& runtime, const CreateOptions& op
   host.bundle = bundle.path;
   host.rootless = runtime.rootless.value_or(false);
   host.in_user_namespace = host.rootless;
-  host.cgroup_dir = "/sys/fs/cgroup" + (bundle.spec.linux_.cgroups_path.starts_with('/')
-                                            ? bundle.spec.linux_.cgroups_path
-                                            : std::string("/ID"));
+  host.enters_cgroup = runtime.systemd_cgroup;
+  host.cgroup_dir = "/sys/fs/cgroup" + planned_cgroup(bundle.spec, runtime);
   host.has_apparmor = true;
   host.has_selinux = !bundle.spec.linux_.mount_label.empty();
   if (bundle.spec.linux_.seccomp.has_value()) {
@@ -474,23 +498,31 @@ Container Container::create(const Runtime& given, const std::string& id,
         "in this kernel");
   }
   const bool tolerate = tolerates_permission_errors(runtime, host);
-  const std::string cgroup_path = cgroup_path_for(bundle.spec, id, cgroups);
+  std::optional<ContainerUnit> unit;
+  if (runtime.systemd_cgroup) {
+    unit.emplace(runtime, bundle.spec, id, cgroups);
+  }
+  const std::string cgroup_path =
+      unit ? unit->cgroup_path() : cgroup_path_for(bundle.spec, id, cgroups);
 
   impl->dir = StateDir::create(runtime.root, id);
-  HalfMade half_made(impl->dir, impl->record, bundle.spec, runtime);
+  HalfMade half_made(impl->dir, impl->record, bundle.spec, runtime, unit ? &*unit : nullptr);
   if (options.notify) {
     add_notify_mount(bundle, impl->dir.make_notify_directory());
   }
   host.seccomp = container_filter(bundle.spec, runtime);
   const Resources& resources = bundle.spec.linux_.resources;
-  // Who names a cgroup is not served without it.
-  half_made.cgroup() = Cgroup::create(cgroups, cgroup_path, resources,
-                                      tolerate && bundle.spec.linux_.cgroups_path.empty());
   Cgroup& cgroup = half_made.cgroup();
-  if (cgroup) {
-    impl->dir.note_cgroup(cgroup.path());
-    host.cgroup_dir = cgroups.mount_point.empty() ? "" : cgroups.mount_point + cgroup.path();
+  if (!unit) {
+    // Who names a cgroup is not served without it.
+    cgroup = Cgroup::create(cgroups, cgroup_path, resources,
+                            tolerate && bundle.spec.linux_.cgroups_path.empty());
   }
+  if (unit || cgroup) {
+    impl->dir.note_cgroup(cgroup_path);
+    host.cgroup_dir = cgroups.mount_point.empty() ? "" : cgroups.mount_point + cgroup_path;
+  }
+  host.enters_cgroup = unit.has_value();
 
   const PlanOptions planned = plan_options(id, options, bundle.spec);
   const Plan plan = make_plan(bundle.spec, host, planned);
@@ -508,13 +540,24 @@ Container Container::create(const Runtime& given, const std::string& id,
   // From here on init works off its plan; what the host still has to do runs beside it.
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
   impl->record.pid = init.pid();
-  impl->record.cgroup_path = cgroup.path();
   give_net_devices(bundle.spec, init);
   grant_host_rights(init, plan, bundle.spec, *bundle.spec.process, source, host);
+  if (unit) {
+    // What keeps init from coming so far is to be told, not that systemd finds it gone.
+    while (init.next_wait() != wire::WaitTag::cgroup) {
+    }
+    cgroup = unit->start(init.pid());
+    unit->note(impl->record);
+    unit->apply(cgroup);
+    init.answer(wire::WaitTag::cgroup);
+  }
+  impl->record.cgroup_path = cgroup.path();
   serve_fetches(init, plan, spawn_options.passed);
   owned.clear();
   if (cgroup || !tolerate) {
-    cgroup.apply(resources);
+    if (!unit) {
+      cgroup.apply(resources);
+    }
     cgroup.attach_device_filter(resources.devices, tolerate);
     delegate_cgroup(cgroup, bundle.spec, host);
   }
@@ -542,6 +585,9 @@ Container Container::create(const Runtime& given, const std::string& id,
   StartedProcess process = deliver(init, console_socket.get(), pidfd_socket.get());
   write_pid_file(options.pid_file, process.pid);
   for (const std::string& warning : bundle.spec.warnings) {
+    impl->warn(warning);
+  }
+  for (const std::string& warning : unit ? unit->warnings() : std::vector<std::string>()) {
     impl->warn(warning);
   }
   process.pidfd = init.release();

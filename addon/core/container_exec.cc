@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "container_impl.h"
+#include "container_unit.h"
 #include "fd_socket.h"
 #include "tare/error.h"
 #include "tare/validate.h"
@@ -95,16 +96,6 @@ std::optional<std::string> requested_cgroup(const std::vector<std::string>& give
   return path == "/" ? std::string() : path;
 }
 
-/// The cgroup that the container's init is in now, which may lie below the container's.
-std::string cgroup_of(pid_t pid) {
-  const auto text = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/cgroup");
-  const std::size_t at = text.has_value() ? text->find("0::") : std::string::npos;
-  if (at == std::string::npos) {
-    return {};
-  }
-  return text->substr(at + 3, text->find('\n', at) - at - 3);
-}
-
 /// Moves `target.cgroup` to where the new process belongs.
 void choose_cgroup(Target& target, const StateRecord& record,
                    const std::optional<std::string>& requested) {
@@ -141,12 +132,19 @@ bool may_be_in_chroot() {
 }
 
 /// A cgroup that hands controllers to children takes no processes (EBUSY): the process then goes
-/// where init is.
+/// where init is. One of a user's manager is closed to those who come from a login session
+/// (EACCES): then systemd has the right to move the process.
 InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const StateRecord& record,
                             bool may_fall_back, Target& target) {
   try {
     return spawn(plan, options);
   } catch (const Error& error) {
+    if (error.errnum() == EACCES && record.systemd_user) {
+      options.cgroup = -1;
+      InitProcess init = spawn(plan, options);
+      attach_to_unit(record, init.pid());
+      return init;
+    }
     // A pid namespace that has lost its init takes in nobody (ENOMEM).
     if (error.errnum() == ESRCH || !open_process(record.pid, record.start_time)) {
       throw Error(ErrorKind::bad_status, "cannot exec in a stopped container");
@@ -175,6 +173,15 @@ InitProcess spawn_on_processors(const CpuAffinity& affinity, const ProcessSource
 }
 
 }  // namespace
+
+std::string cgroup_of(pid_t pid) {
+  const auto text = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/cgroup");
+  const std::size_t at = text.has_value() ? text->find("0::") : std::string::npos;
+  if (at == std::string::npos) {
+    return {};
+  }
+  return text->substr(at + 3, text->find('\n', at) - at - 3);
+}
 
 StartedProcess Container::exec(const ExecOptions& given) {
   const Doing doing("exec in", id());
@@ -213,6 +220,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
   // since.
   options.pass_root =
       target.root && (!config.makes_namespace(NamespaceType::mount) || may_be_in_chroot());
+  options.host_acts = impl_->record.systemd_user;
   const Plan plan = make_exec_plan(process, config, host, options);
 
   const auto requested = requested_cgroup(given.sub_cgroup);

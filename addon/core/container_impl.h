@@ -65,7 +65,7 @@ pid_t pid_inside(pid_t pid);
 void run_poststop_hooks(const std::vector<Hook>& hooks, const StateRecord& record,
                         const Runtime& runtime);
 
-/// A runtime with its root filled in; refuses what is not implemented.
+/// A runtime with its root filled in.
 Runtime resolve_runtime(const Runtime& runtime);
 std::string seccomp_cache_dir(const Runtime& runtime);
 /// The state for a hook's standard input.
@@ -133,6 +133,9 @@ StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket);
 void write_pid_file(const std::string& path, pid_t pid);
 /// A pidfd of `pid` if that is still the process that started at `start_time`; else none.
 Fd open_process(pid_t pid, std::uint64_t start_time);
+/// The cgroup that a process is in now, which may lie below its container's; empty where it has
+/// ended.
+std::string cgroup_of(pid_t pid);
 /// Waits until the process has ended.
 void wait_for_end(int pidfd);
 

@@ -1,5 +1,6 @@
 // pause, resume and update.
 #include "container_impl.h"
+#include "container_unit.h"
 #include "tare/error.h"
 #include "tare/validate.h"
 
@@ -55,9 +56,11 @@ void Container::update(const Resources& given, const std::string& name) {
                                : spec().linux_.resources;
   validate_resources(updated_resources(before, changes), name);
   const std::string prefix = name + ": ";
-  const ResourcesChange change = change_of_resources(before, changes, prefix);
+  ResourcesChange change = change_of_resources(before, changes, prefix);
   Cgroup cgroup = impl_->cgroup();
+  UnitChange unit(impl_->record, impl_->runtime, cgroup, change, prefix);
   cgroup.change(change, prefix);
+  unit.keep();
   impl_->dir.write_resources(resources_json(change.after));
 }
 

@@ -40,8 +40,8 @@ void write_cgroup(json::Writer& writer) {
   writer.key("cgroup").begin_object();
   writer.key("v1").boolean(false);
   writer.key("v2").boolean(true);
-  writer.key("systemd").boolean(false);
-  writer.key("systemdUser").boolean(false);
+  writer.key("systemd").boolean(true);
+  writer.key("systemdUser").boolean(true);
   writer.key("rdma").boolean(true);
   writer.end_object();
 }
@@ -95,8 +95,8 @@ std::string features_json() {
   writer.key("io.github.seccomp.libseccomp.version").string(seccomp_library_version());
   writer.key("tare.version").string(TARE_VERSION);
   writer.end_object();
-  // No annotation changes what happens to a container.
-  write_strings(writer, "potentiallyUnsafeConfigAnnotations", {});
+  // With the systemd driver, any property of the container's unit.
+  write_strings(writer, "potentiallyUnsafeConfigAnnotations", {"org.systemd.property."});
   writer.end_object();
   return writer.take();
 }

@@ -18,11 +18,6 @@ namespace {
 
 constexpr ino_t initial_user_namespace_inode = 0xEFFFFFFD;  // PROC_USER_INIT_INO of the kernel
 
-bool in_user_namespace() {
-  struct stat status{};
-  return stat("/proc/self/ns/user", &status) == 0 && status.st_ino != initial_user_namespace_inode;
-}
-
 bool has_apparmor() {
   const auto enabled = read_file_if_exists(AT_FDCWD, "/sys/module/apparmor/parameters/enabled");
   return enabled.has_value() && enabled->starts_with('Y');
@@ -78,6 +73,11 @@ namespace {
 }
 
 }  // namespace
+
+bool in_user_namespace() {
+  struct stat status{};
+  return stat("/proc/self/ns/user", &status) == 0 && status.st_ino != initial_user_namespace_inode;
+}
 
 Host find_host(const std::string& bundle, const CgroupHost& cgroups) {
   Host host;

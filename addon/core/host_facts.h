@@ -9,6 +9,8 @@
 
 namespace tare {
 
+/// Whether this process is in another user namespace than the initial one.
+bool in_user_namespace();
 /// Facts that need no container: ids, cgroup mode.
 Host find_host(const std::string& bundle, const CgroupHost& cgroups);
 /// Whether the security modules that labels ask for are there. Refuses labels that this kernel

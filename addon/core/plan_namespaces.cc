@@ -61,8 +61,11 @@ void add_namespaces(PlanBuilder& builder) {
   for (const Namespace& entry : spec.linux_.namespaces) {
     const std::uint64_t flag = namespace_clone_flag(entry.type);
     if (entry.path.empty()) {
-      // A new cgroup namespace is rooted at the cgroup that CLONE_INTO_CGROUP names.
-      builder.clone_flags(flag & ~std::uint64_t{CLONE_NEWTIME});
+      // A new cgroup namespace is rooted at the cgroup that CLONE_INTO_CGROUP names, or at the one
+      // that init has been moved to when it makes it.
+      const std::uint64_t late =
+          CLONE_NEWTIME | (builder.host().enters_cgroup ? CLONE_NEWCGROUP : 0);
+      builder.clone_flags(flag & ~late);
     } else if (&entry == user) {
       continue;
     } else if (entry.type != NamespaceType::pid &&
@@ -88,6 +91,12 @@ void add_namespaces(PlanBuilder& builder) {
                            user == nullptr || !user->path.empty(), true);
   for (const Namespace* entry : inner) {
     add_setns(builder, *entry);
+  }
+  if (builder.host().enters_cgroup) {
+    builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::cgroup);
+    if (spec.makes_namespace(NamespaceType::cgroup)) {
+      builder.add(OpCode::unshare, "linux.namespaces").a = CLONE_NEWCGROUP;
+    }
   }
   if (spec.makes_namespace(NamespaceType::network)) {
     builder.add(OpCode::loopback_up, "linux.namespaces");

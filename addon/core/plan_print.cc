@@ -206,6 +206,8 @@ const char* wait_name(std::uint64_t tag) {
       return "wait for the host: mounts that it opens";
     case wire::WaitTag::hooks:
       return "wait for the host: createRuntime and createContainer hooks";
+    case wire::WaitTag::cgroup:
+      return "wait for the host: systemd moves it into the container's cgroup";
     case wire::WaitTag::scheduling:
       return "wait for the host: scheduling policy, I/O priority";
     case wire::WaitTag::go:

@@ -194,6 +194,8 @@ void StateDir::write(const StateRecord& record) {
   writer.key("rootfs").string(record.rootfs);
   writer.key("created").string(record.created);
   writer.key("cgroupPath").string(record.cgroup_path);
+  writer.key("systemdUnit").string(record.systemd_unit);
+  writer.key("systemdUser").boolean(record.systemd_user);
   writer.key("owner").number_unsigned(record.owner);
   writer.key("hooks").boolean(record.has_hooks);
   writer.key("creating").boolean(record.creating);
@@ -224,6 +226,8 @@ std::optional<StateRecord> StateDir::read() const {
   record.rootfs = root.at("rootfs").as_string();
   record.created = root.at("created").as_string();
   record.cgroup_path = root.at("cgroupPath").as_string();
+  record.systemd_unit = root.at("systemdUnit").as_string();
+  record.systemd_user = root.at("systemdUser").as_bool();
   record.owner = root.at("owner").as_uint32();
   record.has_hooks = root.at("hooks").as_bool();
   record.creating = root.at("creating").as_bool();

@@ -56,6 +56,7 @@ Runtime runtime_from(const Napi::Value& value) {
   runtime.root = string_of(object, "root");
   const Napi::Value rootless = object.Get("rootless");
   if (!rootless.IsUndefined()) runtime.rootless = rootless.As<Napi::Boolean>().Value();
+  runtime.systemd_cgroup = object.Get("systemdCgroup").ToBoolean();
   runtime.warn = [loop = AddonData::of(value.Env()).loop](const std::string& text) {
     loop->post(
         [text](Napi::Env env) { AddonData::of(env).warn.Call({Napi::String::New(env, text)}); });

@@ -104,6 +104,8 @@ class Cgroup {
   /// long as no limits are asked for.
   static Cgroup create(const CgroupHost& host, const std::string& path, const Resources& resources,
                        bool tolerate_permission_errors);
+  /// Refuses, as create() does, limits whose controller the tree does not have.
+  static void refuse_unoffered(const CgroupHost& host, const Resources& resources);
   /// Opens the cgroup of an existing container; none (false) where it is gone.
   static Cgroup open(const CgroupHost& host, const std::string& path);
 
@@ -122,6 +124,14 @@ class Cgroup {
   /// Writes every limit that is set (see `cgroup_settings`). Throws `system` with the file's name
   /// and what was written, or `unsupported` where the controller is missing.
   void apply(const Resources& resources, std::string_view prefix = config_resources);
+  /// Writes settings as they are.
+  void apply(std::vector<CgroupSetting> settings, std::string_view prefix = config_resources);
+  /// Makes `settings` what they come to for this cgroup as it is now: a quota that is to stay is
+  /// filled in. Throws as change() does for memory.checkBeforeUpdate.
+  void prepare(std::vector<CgroupSetting>& settings, const MemoryResources& memory,
+               std::string_view prefix) const;
+  /// The first line that the files of `settings` have now, of those that there are.
+  std::vector<CgroupSetting> present(const std::vector<CgroupSetting>& settings) const;
   /// Writes the settings of `change` and replaces the device filter, with the same errors; then
   /// what was written already is put back to what it was. Where memory.checkBeforeUpdate is set,
   /// throws `invalid_config` for a limit that is not above what is in use.
@@ -163,6 +173,8 @@ class Cgroup {
   std::string place(std::string_view file) const { return place().append("/").append(file); }
   /// The descriptor; throws `unsupported` where there is none.
   int required_fd() const;
+  void refuse_unoffered(const Fd& root, std::string_view offered,
+                        const std::vector<CgroupSetting>& settings) const;
   [[noreturn]] void refuse_missing(const CgroupSetting& setting, std::string_view prefix) const;
   void write(CgroupSetting& setting, std::string_view prefix) const;
   void check_memory_in_use(const MemoryResources& memory, std::string_view prefix) const;

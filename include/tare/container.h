@@ -26,7 +26,7 @@ namespace tare {
 /// Where containers are kept and how the host is to be treated.
 struct Runtime {
   std::string root;              ///< state directory; empty: default_root()
-  bool systemd_cgroup = false;   ///< refused: not implemented yet
+  bool systemd_cgroup = false;   ///< new containers' cgroups are those of systemd's units
   std::optional<bool> rootless;  ///< tolerate cgroup permission errors; none: where euid is not 0
                                  ///< or in a user namespace
   /// Takes what must be told but is no failure (a poststop hook that failed, an unknown

@@ -27,7 +27,10 @@ struct Host {
   gid_t egid = 0;              ///< of a rootless caller, else 0
   bool cgroup_unified = true;  ///< /sys/fs/cgroup is a cgroup2 file system
   std::string cgroup_dir;      ///< absolute directory of the container's cgroup; empty: none
-  bool has_apparmor = false;   ///< /sys/kernel/security/apparmor, or its procfs attr, exists
+  /// init is cloned outside of that cgroup and moved there while it waits: a new cgroup namespace,
+  /// which is rooted where its maker is, comes after that.
+  bool enters_cgroup = false;
+  bool has_apparmor = false;  ///< /sys/kernel/security/apparmor, or its procfs attr, exists
   bool has_selinux = false;
   /// CLONE_NEW* of the namespaces to be joined that belong to the joined user namespace, and so can
   /// be entered from inside it only.
@@ -50,6 +53,7 @@ struct ExecPlanOptions {
   std::string id;
   std::uint32_t preserve_fds = 0;
   bool no_new_keyring = false;
+  bool host_acts = false;  ///< the host may have to do something before the program runs
   ProcessSource source;    ///< of the process
   bool pass_root = false;  ///< the host can open the root of the container's init, and passes it
   std::vector<std::string> extra_env;

@@ -21,11 +21,13 @@ namespace tare {
 /// The record of one container.
 struct StateRecord {
   std::string id;
-  std::string bundle;       ///< absolute
-  std::string rootfs;       ///< absolute
-  std::string created;      ///< RFC 3339, UTC, nanoseconds
-  std::string cgroup_path;  ///< relative to the cgroup2 mount; empty: none
-  pid_t pid = 0;            ///< in the caller's pid namespace; 0 while it is being created
+  std::string bundle;         ///< absolute
+  std::string rootfs;         ///< absolute
+  std::string created;        ///< RFC 3339, UTC, nanoseconds
+  std::string cgroup_path;    ///< relative to the cgroup2 mount; empty: none
+  std::string systemd_unit;   ///< whose cgroup it is; empty: none
+  bool systemd_user = false;  ///< that unit is the owner's manager's, not the system's
+  pid_t pid = 0;              ///< in the caller's pid namespace; 0 while it is being created
   std::uint64_t start_time =
       0;  ///< field 22 of /proc/PID/stat, so that a reused pid is not taken for ours
   uid_t owner = 0;

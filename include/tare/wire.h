@@ -192,6 +192,7 @@ enum class WaitTag : std::uint32_t {
            ///< state)
   listener = 4,  ///< the filter is loaded; hand its listener to the agent
   mounts = 6,    ///< open the mounts of a fetch; they come with the answer
+  cgroup = 7,    ///< have systemd move init into the container's cgroup
 };
 
 /// From init to the host over the channel (SOCK_SEQPACKET), one message each.

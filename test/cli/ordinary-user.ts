@@ -31,6 +31,8 @@ export class OrdinaryUser {
   readonly #etc: string;
   /** The cgroup that the calls come from; empty: this process's. */
   cgroup = '';
+  /** XDG_RUNTIME_DIR. */
+  runtime: string;
   /** Where programs are found. */
   path = process.env['PATH'] ?? '';
   #bundles = 0;
@@ -38,11 +40,12 @@ export class OrdinaryUser {
   constructor(sandbox: Sandbox) {
     chmodSync(sandbox.directory, 0o711);
     this.directory = join(sandbox.directory, 'user');
+    this.runtime = join(this.directory, 'run');
     this.#etc = join(sandbox.directory, 'etc');
     mkdirSync(this.#etc);
-    mkdirSync(join(this.directory, 'run'), { recursive: true });
+    mkdirSync(this.runtime, { recursive: true });
     chownSync(this.directory, uid, uid);
-    chownSync(join(this.directory, 'run'), uid, uid);
+    chownSync(this.runtime, uid, uid);
     this.#tare = join(this.directory, 'tare');
     copyFileSync(cli, this.#tare);
     writeFileSync(
@@ -66,7 +69,7 @@ export class OrdinaryUser {
         ...['--mount', '--propagation', 'private', 'sh', '-c', become, 'sh'],
         ...[this.#etc, this.cgroup, ...command],
       ],
-      { env: { PATH: this.path, XDG_RUNTIME_DIR: join(this.directory, 'run') } },
+      { env: { PATH: this.path, XDG_RUNTIME_DIR: this.runtime } },
     );
   }
 
@@ -93,7 +96,7 @@ export class OrdinaryUser {
   /** What is left of containers. */
   containers(): string[] {
     try {
-      return readdirSync(join(this.directory, 'run/tare')).filter((id) => !id.startsWith('@'));
+      return readdirSync(join(this.runtime, 'tare')).filter((id) => !id.startsWith('@'));
     } catch {
       return [];
     }

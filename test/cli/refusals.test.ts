@@ -319,15 +319,6 @@ if (whyNot !== undefined) {
     sandbox.must(['delete', id]);
   });
 
-  sandbox.test('--systemd-cgroup is not implemented', async (t) => {
-    const bundle = sandbox.bundle(['true']);
-    const result = sandbox.tare(['run', '-b', bundle, sandbox.id('systemd')], {
-      global: ['--systemd-cgroup'],
-    });
-    t.equal(result.status, 1);
-    t.match(result.error, /systemd/);
-  });
-
   sandbox.test('a pid file that cannot be written', async (t) => {
     const bundle = sandbox.bundle(['sleep', '1000']);
     for (const args of [['create'], ['run', '-d']]) {

@@ -37,6 +37,8 @@ const coreRules: Record<string, readonly string[]> = {
   // What acts on the host.
   netlink: ['fd', 'error'],
   cgroup: ['spec', 'fd', 'error'],
+  dbus: ['fd', 'error'],
+  systemd: ['dbus', 'cgroup', 'spec', 'fd', 'error'],
   stub: ['wire'],
   program: ['fd', 'error'],
   spawn: ['plan', 'wire', 'stub', 'program', 'fd', 'error'],
@@ -46,7 +48,7 @@ const coreRules: Record<string, readonly string[]> = {
   features: ['spec', 'plan', 'seccomp', 'json', 'error'],
   // The order of it all.
   container: [
-    ...['validate', 'plan', 'spawn', 'cgroup', 'hooks', 'state', 'features', 'netlink'],
+    ...['validate', 'plan', 'spawn', 'cgroup', 'systemd', 'hooks', 'state', 'features', 'netlink'],
     ...['spec', 'seccomp', 'json', 'fd', 'error'],
   ],
 };

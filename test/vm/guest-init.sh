@@ -4,6 +4,7 @@
 # It lays a tmpfs over that root, mounts what a Linux system has, and then runs commands that come
 # in on a virtio port, one line each: a marker and a script in base64. Standard output and error
 # have a port each; the marker and, on the first, the exit status follow the command's last byte.
+# With SYSTEMD in its environment it becomes systemd instead, which does that as a service.
 #
 # All programs are applets of the one static busybox: under emulation a dynamic one takes three
 # times as long to start.
@@ -11,6 +12,8 @@ set -eu
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 modules=$1
+# For suites that load further ones.
+export TARE_GUEST_MODULES="$modules"
 
 applet() {
   /bin/busybox "$@"
@@ -35,6 +38,57 @@ pseudo_file_systems() {
   applet ln -s fd/2 "$1/dev/stderr"
 }
 
+serve() {
+  # The ports' names carry the number of their virtio device.
+  ports=$(echo /dev/vport*p1)
+  ports=${ports%1}
+  [ -c "${ports}4" ]
+  exec 3<>"${ports}1" 4>"${ports}2" 5>"${ports}3"
+  # Tells a hanging guest from a slow command.
+  (while read -r word <&6; do echo "$word" >&6; done) 6<>"${ports}4" 3>&- 4>&- 5>&- &
+  echo ready >&3
+  while read -r marker script <&3; do
+    status=0
+    script=$(echo "$script" | applet base64 -d; echo .)
+    /bin/busybox setsid /bin/sh -c "${script%.}" </dev/null >&4 2>&5 3>&- 4>&- 5>&- || status=$?
+    echo "$marker $status" >&4
+    echo "$marker" >&5
+  done
+}
+
+# What systemd starts when it is the guest's init: the loop above, as a service, and a message bus.
+# Nothing else of this machine's set-up is to run.
+prepare_systemd() {
+  for unit in /lib/systemd/system/sysinit.target.wants/* /etc/systemd/system/sysinit.target.wants/*; do
+    [ ! -L "$unit" ] || applet ln -sf /dev/null "/etc/systemd/system/${unit##*/}"
+  done
+  applet ln -s /dev/null /etc/systemd/system/systemd-remount-fs.service
+  : >/etc/fstab
+  applet cat >/etc/systemd/system/guest.service <<UNIT
+[Unit]
+DefaultDependencies=no
+Wants=dbus.service
+After=dbus.service
+[Service]
+ExecStart=/bin/busybox sh $1 $2
+Environment=TARE_GUEST=service
+Delegate=yes
+StandardOutput=tty
+StandardError=tty
+UNIT
+  applet cat >/etc/systemd/system/guest.target <<UNIT
+[Unit]
+Wants=guest.service
+UNIT
+}
+
+if [ "${TARE_GUEST:-}" = service ]; then
+  unset TARE_GUEST
+  export HOME=/root
+  serve
+  exit
+fi
+
 if [ "${TARE_GUEST:-}" != overlaid ]; then
   applet mount -t tmpfs -o mode=755 guest /mnt
   applet mkdir /mnt/upper /mnt/work /mnt/root
@@ -57,13 +111,17 @@ if [ "${TARE_GUEST:-}" != overlaid ]; then
 fi
 
 applet umount -l /mnt
-unset TARE_GUEST SHARED
-# For suites that load further ones.
-export TARE_GUEST_MODULES="$modules"
-export HOME=/root
 applet mkdir -p /run/lock
 applet hostname guest
 applet ip link set lo up
+if [ -n "${SYSTEMD:-}" ]; then
+  prepare_systemd "$0" "$modules"
+  unset TARE_GUEST SHARED SYSTEMD
+  exec /lib/systemd/systemd --unit=guest.target --log-target=console --log-level=warning \
+    --show-status=no
+fi
+unset TARE_GUEST SHARED
+export HOME=/root
 # A process cannot stay in a cgroup whose controllers are to be enabled for its children.
 applet mkdir /sys/fs/cgroup/guest
 echo 0 >/sys/fs/cgroup/guest/cgroup.procs
@@ -71,19 +129,4 @@ read -r controllers </sys/fs/cgroup/cgroup.controllers
 for controller in $controllers; do
   echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done
-
-# The ports' names carry the number of their virtio device.
-ports=$(echo /dev/vport*p1)
-ports=${ports%1}
-[ -c "${ports}4" ]
-exec 3<>"${ports}1" 4>"${ports}2" 5>"${ports}3"
-# Tells a hanging guest from a slow command.
-(while read -r word <&6; do echo "$word" >&6; done) 6<>"${ports}4" 3>&- 4>&- 5>&- &
-echo ready >&3
-while read -r marker script <&3; do
-  status=0
-  script=$(echo "$script" | applet base64 -d; echo .)
-  /bin/busybox setsid /bin/sh -c "${script%.}" </dev/null >&4 2>&5 3>&- 4>&- 5>&- || status=$?
-  echo "$marker $status" >&4
-  echo "$marker" >&5
-done
+serve

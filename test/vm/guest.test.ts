@@ -33,6 +33,7 @@ interface Guest {
 /** A suite runs in the first one that takes its name. */
 const guests: Guest[] = [
   { suite: /selinux/, options: { lsm: 'selinux' }, needs: ['selinux-without-policy'] },
+  { suite: /systemd/, options: { systemd: true }, needs: ['systemd-to-spare'] },
   { suite: /./, options: {}, needs: ['controllers', 'apparmor', 'caps'] },
 ];
 

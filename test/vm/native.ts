@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-export type Need = 'controllers' | 'apparmor' | 'caps' | 'selinux-without-policy';
+export type Need =
+  'controllers' | 'apparmor' | 'caps' | 'selinux-without-policy' | 'systemd-to-spare';
 
 function read(path: string): string {
   try {
@@ -30,6 +31,10 @@ const checks: Record<Need, () => string | undefined> = {
   // A suite that loads a policy of its own must not do so here.
   'selinux-without-policy'() {
     return 'a policy of SELinux is loaded into a guest only';
+  },
+  // Nor reload the manager that this machine lives by.
+  'systemd-to-spare'() {
+    return 'only a guest’s systemd is there to be played with';
   },
   caps() {
     if (process.getuid?.() !== 0) return 'not root';

@@ -18,6 +18,7 @@ export interface Machine {
   lsm: 'apparmor' | 'selinux';
   /** Directories below /tmp or /run that the guest's own tmpfs would hide. */
   directories: string[];
+  systemd: boolean;
 }
 
 export function findExecutable(name: string): string | undefined {
@@ -39,12 +40,13 @@ function hasKvm(): boolean {
 
 const words = (text: string) => text.trim().split(/\s+/);
 
-function kernelCommandLine({ kernel, init, lsm, directories }: Machine): string {
+function kernelCommandLine({ kernel, init, lsm, directories, systemd }: Machine): string {
   return [
     'root=root rootfstype=virtiofs ro console=ttyS0 loglevel=4 panic=-1 oops=panic',
     `${lsm}=1 lsm=landlock,yama,${lsm},bpf cgroup_no_v1=all`,
     // An emulated boot takes twice as long without these.
     'mitigations=off nokaslr cryptomgr.notests random.trust_cpu=on tsc=reliable no_timer_check',
+    ...(systemd ? ['SYSTEMD=yes'] : []),
     `SHARED="${directories.join(' ')}" init=/bin/busybox -- sh "${init}" "${kernel.modules}"`,
   ].join(' ');
 }

@@ -1,4 +1,7 @@
-/** npm run vm -- COMMAND [ARG ...]: runs a command in a guest, in this directory, and exits with its status. */
+/**
+ * npm run vm -- COMMAND [ARG ...]: runs a command in a guest, in this directory, and exits with its status.
+ * VM_CONSOLE=yes shows the guest's console, VM_SYSTEMD=yes has systemd as its init.
+ */
 import type { Vm } from './vm.js';
 import { Unavailable, inGuest, quote } from './vm.js';
 
@@ -22,6 +25,7 @@ try {
     },
     {
       directories: [process.cwd()],
+      systemd: process.env.VM_SYSTEMD !== undefined,
       onConsole: verbose ? (text) => process.stderr.write(text) : undefined,
     },
   );

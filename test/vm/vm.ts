@@ -8,7 +8,7 @@
  *     vm.stop();
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -46,6 +46,8 @@ export interface VmOptions {
   answerTimeout?: number;
   /** Directories below /tmp or /run that the guest should see; the repository always is. */
   directories?: string[];
+  /** Whether systemd is the guest's init, with a message bus and nothing else started. */
+  systemd?: boolean;
   /** Gets the guest's console. */
   onConsole?: (text: string) => void;
 }
@@ -122,6 +124,9 @@ export class Vm {
     const qemu = findExecutable('qemu-system-x86_64');
     if (!qemu)
       throw new Unavailable('qemu-system-x86_64 is not installed: apt-get install qemu-system-x86');
+    const systemd = this.#options.systemd ?? false;
+    if (systemd && !existsSync('/lib/systemd/systemd'))
+      throw new Unavailable('systemd is not installed: apt-get install systemd dbus');
     const kernel = await obtainKernel();
     const rootSocket = join(this.#directory, 'root');
     this.#children.push(await shareMachine(rootSocket));
@@ -138,6 +143,7 @@ export class Vm {
         lsm: this.#options.lsm ?? 'apparmor',
         init: join(import.meta.dirname, 'guest-init.sh'),
         directories: hidden([repository, ...(this.#options.directories ?? [])]),
+        systemd,
       }),
     );
     const ready = (async () => {

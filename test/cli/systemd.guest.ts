@@ -1,0 +1,358 @@
+/** Containers whose cgroups are systemd's units, where systemd is what the machine has booted. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Sandbox, exitOf, state, type Config, type Result } from './tare.js';
+import { cgroupRoot, property, systemctl, unitExists } from './systemd-units.js';
+
+t.setTimeout(240_000);
+const sandbox = new Sandbox();
+t.teardown(() => sandbox.remove());
+const global = ['--systemd-cgroup'];
+
+const tare = (args: string[], env?: NodeJS.ProcessEnv): Result =>
+  sandbox.tare(args, { global, env });
+
+function bundleOf(args: string[], edit?: (config: Config) => void): string {
+  return sandbox.bundle(args, edit);
+}
+
+/** A running container; `edit` changes its config. */
+async function started(
+  t: Test,
+  name: string,
+  edit?: (config: Config) => void,
+  args = ['sleep', '1000'],
+): Promise<string> {
+  const id = sandbox.id(name);
+  const bundle = bundleOf(args, edit);
+  const child = sandbox.spawn(['run', '--detach', '--bundle', bundle, id], {
+    global,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  t.equal(await exitOf(child), 0, `${name} runs`);
+  return id;
+}
+
+const cgroupOf = (id: string): string => {
+  const { pid } = state(sandbox.must(['state', id]).stdout);
+  return /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))![1]!;
+};
+
+const fileOf = (id: string, file: string): string =>
+  readFileSync(join(cgroupRoot, cgroupOf(id), file), 'utf8').trim();
+
+function limited(config: Config): void {
+  config.linux.resources = {
+    ...(config.linux.resources as object),
+    memory: { limit: 64 << 20, swap: 96 << 20, reservation: 32 << 20 },
+    cpu: { shares: 512, quota: 12345, period: 50_000, cpus: '0', mems: '0' },
+    pids: { limit: 42 },
+    blockIO: { weight: 500 },
+    hugepageLimits: [{ pageSize: '2MB', limit: 4 << 20 }],
+    unified: { 'memory.high': '50331648', 'cgroup.max.descendants': '3' },
+  };
+}
+
+/** What unit and cgroup say of those limits. */
+function checkLimits(t: Test, id: string, unit: string): void {
+  for (const [name, value] of [
+    ['MemoryMax', `${64 << 20}`],
+    ['MemorySwapMax', `${32 << 20}`],
+    ['MemoryLow', `${32 << 20}`],
+    ['MemoryHigh', '50331648'],
+    ['CPUWeight', '59'],
+    ['CPUQuotaPerSecUSec', '250ms'],
+    ['CPUQuotaPeriodUSec', '50ms'],
+    ['AllowedCPUs', '0'],
+    ['AllowedMemoryNodes', '0'],
+    ['TasksMax', '42'],
+    ['IOWeight', '4950'],
+  ]) {
+    t.equal(property(unit, name!), value!, name!);
+  }
+  for (const [file, value] of [
+    ['memory.max', `${64 << 20}`],
+    ['memory.swap.max', `${32 << 20}`],
+    ['memory.low', `${32 << 20}`],
+    ['memory.high', '50331648'],
+    ['cpu.weight', '59'],
+    ['cpu.max', '12500 50000'],
+    ['cpuset.cpus', '0'],
+    ['cpuset.mems', '0'],
+    ['pids.max', '42'],
+    ['io.weight', 'default 4950'],
+    ['hugetlb.2MB.max', `${4 << 20}`],
+    ['cgroup.max.descendants', '3'],
+  ]) {
+    t.equal(fileOf(id, file!), value!, file!);
+  }
+}
+
+sandbox.test('a container is a scope of systemd', async (t) => {
+  const id = await started(t, 'life');
+  const unit = `tare-${id}.scope`;
+  t.equal(cgroupOf(id), `/system.slice/${unit}`);
+  t.equal(property(unit, 'ControlGroup'), `/system.slice/${unit}`);
+  t.equal(property(unit, 'ActiveState'), 'active');
+  t.equal(property(unit, 'Description'), `tare container ${id}`);
+  t.equal(property(unit, 'Delegate'), 'yes');
+  t.equal(property(unit, 'DefaultDependencies'), 'no');
+  t.equal(property(unit, 'NeedDaemonReload'), 'no');
+  t.equal(property(unit, 'TasksMax'), '2359', 'the manager’s own default, where none is asked for');
+
+  // The verbs find it without being told of systemd.
+  t.equal(
+    sandbox.must(['exec', id, 'cat', '/proc/self/cgroup']).stdout,
+    '0::/\n',
+    'the scope is the root of the cgroup namespace, also for exec',
+  );
+  const exec = sandbox.spawn(['exec', '--detach', id, 'sleep', '1000'], { stdio: 'ignore' });
+  t.equal(await exitOf(exec), 0);
+  t.equal(fileOf(id, 'cgroup.procs').split('\n').length, 2, 'exec enters the scope');
+  t.equal(sandbox.must(['ps', '--format', 'json', id]).stdout.split(',').length, 2);
+  sandbox.must(['kill', id, 'KILL']);
+  const cgroup = join(cgroupRoot, 'system.slice', unit);
+  while (state(sandbox.must(['state', id]).stdout).status !== 'stopped') {
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  sandbox.must(['delete', id]);
+  t.notOk(existsSync(cgroup), 'the cgroup ends with the container');
+  t.notOk(unitExists(unit), 'so does the unit');
+});
+
+sandbox.test(
+  'limits are in the unit and in the cgroup, also when systemd is reloaded',
+  async (t) => {
+    const id = await started(t, 'limits', limited);
+    const unit = `tare-${id}.scope`;
+    checkLimits(t, id, unit);
+    systemctl('daemon-reload');
+    t.equal(property(unit, 'NeedDaemonReload'), 'no');
+    checkLimits(t, id, unit);
+    systemctl('daemon-reexec');
+    checkLimits(t, id, unit);
+    sandbox.must(['delete', '--force', id]);
+    t.notOk(unitExists(unit));
+  },
+);
+
+sandbox.test('linux.cgroupsPath names slice and unit', async (t) => {
+  for (const [name, path, cgroup] of [
+    [
+      'nested',
+      'machine-web-front.slice:pre:nested',
+      '/machine.slice/machine-web.slice/machine-web-front.slice/pre-nested.scope',
+    ],
+    ['root', '-.slice:pre:root', '/pre-root.scope'],
+    ['dash', '-:pre:dash', '/pre-dash.scope'],
+    ['prefix', '::bare', '/system.slice/-bare.scope'],
+    ['underscore', 'system.slice:_x:name', '/system.slice/__x-name.scope'],
+  ] as const) {
+    const id = await started(t, name, (config) => {
+      config.linux.cgroupsPath = path;
+    });
+    t.equal(cgroupOf(id), cgroup);
+    sandbox.must(['delete', '--force', id]);
+    t.notOk(existsSync(join(cgroupRoot, cgroup)));
+  }
+  const plus = sandbox.id('a+b');
+  t.equal(tare(['create', '--bundle', bundleOf(['true']), plus]).status, 0);
+  t.equal(cgroupOf(plus), `/system.slice/tare-${plus.replace('+', '\\x2b')}.scope`);
+  sandbox.must(['delete', '--force', plus]);
+});
+
+sandbox.test('without a cgroup namespace of its own', async (t) => {
+  const id = await started(t, 'hostns', (config) => {
+    config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'cgroup');
+  });
+  t.equal(
+    sandbox.must(['exec', id, 'cat', '/proc/self/cgroup']).stdout,
+    `0::/system.slice/tare-${id}.scope\n`,
+  );
+  sandbox.must(['delete', '--force', id]);
+});
+
+sandbox.test('a user namespace owns the scope where it can write to it', async (t) => {
+  const id = await started(t, 'userns', (config) => {
+    config.linux.namespaces.push({ type: 'user' });
+    config.linux['uidMappings'] = [{ containerID: 0, hostID: 100000, size: 65536 }];
+    config.linux['gidMappings'] = [{ containerID: 0, hostID: 100000, size: 65536 }];
+    for (const mount of config.mounts) {
+      if (mount.type === 'cgroup') mount.options = ['nosuid', 'noexec', 'nodev', 'relatime', 'rw'];
+    }
+  });
+  const owner = sandbox.must(['exec', id, 'stat', '-c', '%u', '/sys/fs/cgroup']).stdout;
+  t.equal(owner, '0\n');
+  t.equal(
+    sandbox.must(['exec', id, 'sh', '-c', 'mkdir /sys/fs/cgroup/x && echo made']).stdout,
+    'made\n',
+  );
+  sandbox.must(['delete', '--force', id]);
+});
+
+sandbox.test('annotations are properties of the unit', async (t) => {
+  const id = await started(t, 'annotated', (config) => {
+    config.annotations = {
+      'org.systemd.property.TimeoutStopSec': '7.5',
+      'org.systemd.property.CollectMode': "'inactive-or-failed'",
+      'org.systemd.property.SendSIGHUP': 'true',
+      'org.systemd.property.Before': "['a.service', 'b.service']",
+      'org.systemd.property.Description': "'mine'",
+      'other.annotation': '!',
+    };
+  });
+  const unit = `tare-${id}.scope`;
+  t.equal(property(unit, 'TimeoutStopUSec'), '7.500000s');
+  t.equal(property(unit, 'CollectMode'), 'inactive-or-failed');
+  t.equal(property(unit, 'SendSIGHUP'), 'yes');
+  t.match(property(unit, 'Before'), /a\.service/);
+  t.equal(property(unit, 'Description'), 'mine');
+  sandbox.must(['delete', '--force', id]);
+});
+
+sandbox.test('what systemd refuses ends create, and nothing stays', async (t) => {
+  for (const [name, annotations, error] of [
+    ['unknown', { NoSuchProperty: 'true' }, /NoSuchProperty.*\(properties come from/],
+    ['type', { CollectMode: 'uint32 5' }, /unable to start unit "tare-.*-type\.scope": /],
+  ] as const) {
+    const id = sandbox.id(name);
+    const bundle = bundleOf(['true'], (config) => {
+      config.annotations = Object.fromEntries(
+        Object.entries(annotations).map(([key, value]) => [`org.systemd.property.${key}`, value]),
+      );
+    });
+    const run = tare(['run', '--bundle', bundle, id]);
+    t.equal(run.status, 1);
+    t.match(run.error, error);
+    t.notOk(unitExists(`tare-${id}.scope`));
+    t.strictSame(sandbox.leftovers(), []);
+  }
+});
+
+sandbox.test('a container that does not start leaves no unit', async (t) => {
+  const id = sandbox.id('broken');
+  for (const edit of [
+    (config: Config) => config.mounts.push({ destination: '/x', type: 'nosuchfs', source: 'x' }),
+    (config: Config) => {
+      config.process.args = ['/nosuchprogram'];
+    },
+    (config: Config) => {
+      config.linux.resources = { unified: { 'memory.nosuchfile': '1' } };
+    },
+  ]) {
+    const { status } = tare([
+      'run',
+      '--bundle',
+      bundleOf(['true'], (config) => void edit(config)),
+      id,
+    ]);
+    t.equal(status, 1);
+    t.notOk(unitExists(`tare-${id}.scope`));
+  }
+});
+
+sandbox.test('a name that is taken', async (t) => {
+  const path = 'system.slice:tare:taken';
+  const withPath = (config: Config) => {
+    config.linux.cgroupsPath = path;
+  };
+  const first = await started(t, 'first', withPath);
+  const second = tare(['run', '--bundle', bundleOf(['true'], withPath), sandbox.id('second')]);
+  t.equal(second.status, 1);
+  t.match(second.error, /unable to start unit "tare-taken\.scope": .*; |Stop it/);
+  t.match(second.error, 'set linux.cgroupsPath to another name');
+  t.equal(state(sandbox.must(['state', first]).stdout).status, 'running', 'the first lives on');
+  sandbox.must(['delete', '--force', first]);
+
+  // What a failed unit has left does not stand in the way.
+  const dies = ['--scope', '--unit=tare-taken', '-p', 'RuntimeMaxSec=1', 'sleep', '1000'];
+  spawnSync('systemd-run', dies);
+  t.equal(property('tare-taken.scope', 'ActiveState'), 'failed');
+  const third = await started(t, 'third', withPath);
+  t.equal(property('tare-taken.scope', 'ActiveState'), 'active');
+  sandbox.must(['delete', '--force', third]);
+});
+
+sandbox.test('delete has systemd forget a failed unit', async (t) => {
+  const id = await started(t, 'fails', (config) => {
+    config.annotations = {
+      'org.systemd.property.RuntimeMaxSec': '1',
+      'org.systemd.property.TimeoutStopSec': '1',
+    };
+  });
+  const unit = `tare-${id}.scope`;
+  while (property(unit, 'ActiveState') !== 'failed') {
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  t.equal(state(sandbox.must(['state', id]).stdout).status, 'stopped');
+  sandbox.must(['delete', id]);
+  t.notOk(unitExists(unit));
+});
+
+sandbox.test('device rules are systemd’s too, where it has words for them', async (t) => {
+  const rules = [
+    { allow: false, access: 'rwm' },
+    { allow: true, type: 'c', major: 10, minor: 229, access: 'rw' },
+  ];
+  const id = await started(t, 'devices', (config) => {
+    config.linux.resources = { devices: rules };
+  });
+  const unit = `tare-${id}.scope`;
+  const uses = 'echo x >/dev/null && head -c 1 /dev/zero | wc -c && ! cat /dev/kmsg 2>/dev/null';
+  t.equal(property(unit, 'DevicePolicy'), 'strict');
+  t.match(property(unit, 'DeviceAllow'), /\/dev\/char\/10:229 rw/);
+  t.match(property(unit, 'DeviceAllow'), /char-136 rwm/);
+  const use = () => sandbox.tare(['exec', id, 'sh', '-c', uses]).stdout;
+  t.equal(use(), '1\n');
+  systemctl('daemon-reload');
+  t.equal(use(), '1\n', 'after systemd has filtered by itself');
+  sandbox.must(['delete', '--force', id]);
+
+  const other = await started(t, 'inverse', (config) => {
+    config.linux.resources = {
+      devices: [
+        { allow: true, access: 'rwm' },
+        { allow: false, type: 'c', major: 1, minor: 11, access: 'rwm' },
+      ],
+    };
+  });
+  t.equal(property(`tare-${other}.scope`, 'DevicePolicy'), 'auto');
+  systemctl('daemon-reload');
+  const kmsg = sandbox.tare(['exec', other, 'sh', '-c', 'mknod /dev/k c 1 11 && cat /dev/k']);
+  t.not(kmsg.status, 0, 'the container’s own filter holds');
+  sandbox.must(['delete', '--force', other]);
+});
+
+sandbox.test('by the message bus, and while that hangs', async (t) => {
+  const bus = { DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/run/dbus/system_bus_socket' };
+  const bundle = bundleOf(['true']);
+  const id = sandbox.id('bus');
+  const run = tare(['run', '--bundle', bundle, id], bus);
+  t.strictSame([run.status, run.stderr], [0, '']);
+  t.notOk(unitExists(`tare-${id}.scope`));
+
+  const daemon = property('dbus.service', 'MainPID');
+  process.kill(Number(daemon), 'SIGSTOP');
+  try {
+    const direct = tare(['run', '--bundle', bundle, id]);
+    t.strictSame([direct.status, direct.stderr], [0, ''], 'systemd’s own socket needs no bus');
+  } finally {
+    process.kill(Number(daemon), 'SIGCONT');
+  }
+});
+
+sandbox.test('run in the foreground, and a container that ends by itself', async (t) => {
+  const run = tare([
+    'run',
+    '--bundle',
+    bundleOf(['sh', '-c', 'cat /proc/self/cgroup; exit 3']),
+    sandbox.id('fg'),
+  ]);
+  t.strictSame([run.status, run.stdout, run.stderr], [3, '0::/\n', '']);
+  t.strictSame(
+    readdirSync(join(cgroupRoot, 'system.slice')).filter((name) => name.includes(sandbox.tag)),
+    [],
+  );
+});

@@ -1,0 +1,226 @@
+// What is said to systemd, and how; for test/core/systemd.test.ts and dbus.test.ts.
+//
+//   systemd text TEXT                  a value in GVariant's text format: its type, value, and
+//   bytes systemd read SIGNATURE HEX         what marshalled bytes hold systemd message HEX a
+//   message systemd addresses LIST             the sockets of an address list systemd unit
+//   CGROUPSPATH ID        slice, name, and cgroup of the unit systemd resources VERSION JSON the
+//   properties for a linux.resources object, a line each, and
+//                                      what is then written to cpu.max
+//   systemd devices JSON               those for its devices
+//   systemd annotation KEY VALUE       those for an annotation
+//   systemd connect system|user MS     systemd's version; waits for so long
+//   systemd call ADDRESS MS N          N calls of Peer.Ping one after another, and what answers
+//
+// An error is printed with its kind, status 1.
+
+#include "tare/systemd.h"
+
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tare/cgroup.h"
+#include "tare/dbus.h"
+#include "tare/error.h"
+#include "tare/spec.h"
+
+namespace {
+
+namespace dbus = tare::dbus;
+
+void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
+
+std::string hex(std::string_view bytes) {
+  std::string text;
+  for (const char c : bytes) {
+    std::array<char, 3> digits{};
+    std::snprintf(digits.data(), digits.size(), "%02x", static_cast<unsigned char>(c));
+    text += digits.data();
+  }
+  return text;
+}
+
+std::string bytes_of(std::string_view hex) {
+  std::string bytes;
+  for (std::size_t at = 0; at + 1 < hex.size(); at += 2) {
+    unsigned byte = 0;
+    std::from_chars(hex.data() + at, hex.data() + at + 2, byte, 16);
+    bytes.push_back(static_cast<char>(byte));
+  }
+  return bytes;
+}
+
+std::string show(const dbus::Value& value);
+
+std::string show_all(const std::vector<dbus::Value>& values, const char* separator) {
+  std::string text;
+  for (const dbus::Value& each : values) {
+    text += (text.empty() ? "" : separator) + show(each);
+  }
+  return text;
+}
+
+std::string show(const dbus::Value& value) {
+  switch (value.signature.front()) {
+    case 's':
+    case 'o':
+    case 'g':
+      return "'" + value.text + "'";
+    case 'b':
+      return value.number != 0 ? "true" : "false";
+    case 'n':
+    case 'i':
+    case 'x':
+    case 'h':
+      return std::to_string(static_cast<std::int64_t>(value.number));
+    case 'd': {
+      std::array<char, 64> text{};
+      std::snprintf(text.data(), text.size(), "%.17g", value.real);
+      return text.data();
+    }
+    case 'v':
+      return "<" + value.items.front().signature + " " + show(value.items.front()) + ">";
+    case 'a':
+      return "[" + show_all(value.items, ", ") + "]";
+    case '(':
+      return "(" + show_all(value.items, ", ") + ")";
+    case '{':
+      return show_all(value.items, ": ");
+    default:
+      return std::to_string(value.number);
+  }
+}
+
+void print_properties(const std::vector<tare::UnitProperty>& properties) {
+  for (const tare::UnitProperty& each : properties) {
+    print(each.name + " " + each.value.signature + " " + show(each.value));
+  }
+}
+
+void text(const std::string& given) {
+  const dbus::Value value = dbus::parse_text(given);
+  std::string bytes;
+  dbus::marshal(bytes, value);
+  print(value.signature + " " + show(value) + " " + hex(bytes));
+  const auto again = dbus::unmarshal(bytes, value.signature);
+  std::string same;
+  dbus::marshal(same, again.front());
+  if (same != bytes) {
+    print("is read otherwise: " + show(again.front()));
+  }
+}
+
+void message(const std::string& bytes) {
+  const dbus::Message message = dbus::decode(bytes);
+  print(std::to_string(static_cast<int>(message.type)) + " " + std::to_string(message.serial) +
+        " " + std::to_string(message.reply_serial) + " " + message.path + " " + message.interface +
+        " " + message.member + " " + message.error_name + " " + message.destination + " " +
+        message.sender + " " + show_all(message.body, " "));
+}
+
+tare::Spec spec_with(const std::string& path) {
+  tare::Spec spec;
+  spec.linux_.cgroups_path = path;
+  return spec;
+}
+
+void unit(const std::string& path, const std::string& id) {
+  tare::SystemdUnit unit = tare::systemd_unit_for(spec_with(path), id);
+  const std::string slice = unit.slice;
+  if (slice.empty()) {
+    unit.slice = tare::systemd_default_slice(tare::SystemdManager::system);
+  }
+  print("\"" + slice + "\" " + unit.name + " " + tare::systemd_unit_path(unit));
+}
+
+void resources(unsigned version, const std::string& json) {
+  std::vector<tare::CgroupSetting> settings =
+      tare::cgroup_settings(tare::parse_resources(json, "resources"));
+  for (const std::string& warning : tare::adapt_to_systemd(settings, version)) {
+    print("warning: " + warning);
+  }
+  print_properties(tare::resource_properties(settings, version));
+  print_properties(tare::creation_properties(settings, version));
+  for (const tare::CgroupSetting& setting : settings) {
+    if (setting.file == "cpu.max") {
+      print("cpu.max: " + setting.value);
+    }
+  }
+}
+
+int call(const std::string& address, int milliseconds, int count) {
+  for (const dbus::Address& each : dbus::parse_addresses(address)) {
+    const auto patience = std::chrono::milliseconds(milliseconds);
+    auto connection = dbus::Connection::open(each, std::chrono::steady_clock::now() + patience);
+    if (!connection) {
+      print("no answer");
+      return 1;
+    }
+    dbus::Message ping;
+    ping.path = "/org/freedesktop/DBus";
+    ping.destination = "org.freedesktop.DBus";
+    ping.interface = "org.freedesktop.DBus";
+    ping.member = "Hello";
+    for (int i = 0; i < count; ++i) {
+      const auto reply = connection->call(ping, std::chrono::steady_clock::now() + patience);
+      print(!reply ? "no answer" : reply->error_name + show_all(reply->body, " "));
+      ping.interface = "org.freedesktop.DBus.Peer";
+      ping.member = "Ping";
+    }
+    const auto signal = connection->next_signal(std::chrono::steady_clock::now() + patience);
+    print(signal ? "signal " + signal->member : "no signal");
+  }
+  return 0;
+}
+
+int run(const std::vector<std::string>& words) {
+  const std::string& verb = words.at(0);
+  if (verb == "text") {
+    text(words.at(1));
+  } else if (verb == "read") {
+    print(show_all(dbus::unmarshal(bytes_of(words.at(2)), words.at(1)), " "));
+  } else if (verb == "message") {
+    message(bytes_of(words.at(1)));
+  } else if (verb == "addresses") {
+    for (const dbus::Address& each : dbus::parse_addresses(words.at(1))) {
+      print((each.abstract ? "@" : "") + each.path);
+    }
+  } else if (verb == "unit") {
+    unit(words.at(1), words.at(2));
+  } else if (verb == "resources") {
+    resources(static_cast<unsigned>(std::atoi(words.at(1).c_str())), words.at(2));
+  } else if (verb == "devices") {
+    print_properties(
+        tare::device_properties(tare::parse_resources(words.at(1), "resources").devices));
+  } else if (verb == "annotation") {
+    tare::Spec spec;
+    spec.annotations[words.at(1)] = words.at(2);
+    print_properties(tare::annotated_properties(spec));
+  } else if (verb == "connect") {
+    const auto manager =
+        words.at(1) == "user" ? tare::SystemdManager::user : tare::SystemdManager::system;
+    const auto patience = std::chrono::milliseconds(std::atoi(words.at(2).c_str()));
+    print(std::to_string(tare::Systemd::connect(manager, patience).version()));
+  } else if (verb == "call") {
+    return call(words.at(1), std::atoi(words.at(2).c_str()), std::atoi(words.at(3).c_str()));
+  } else {
+    return 2;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run({argv + 1, argv + argc});
+  } catch (const tare::Error& error) {
+    print(std::string(tare::error_code(error.kind())) + " " + error.what());
+    return 1;
+  }
+}
