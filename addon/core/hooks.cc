@@ -1,6 +1,7 @@
 #include "tare/hooks.h"
 
 #include <cctype>
+#include <cerrno>
 #include <cstring>
 
 #include "program.h"
@@ -75,6 +76,24 @@ void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook,
   check_result(run_program(hook_args(hook), options), hook, HookName(kind, index));
 }
 
+namespace {
+
+/// In the container's cgroup, where the caller may go there: one of a user's systemd is closed to
+/// those who come from a login session. A hook is the engine's, so the caller's cgroup will do.
+InitProcess spawn_near(const Plan& plan, SpawnOptions& options) {
+  try {
+    return spawn(plan, options);
+  } catch (const Error& error) {
+    if (error.errnum() != EACCES || options.cgroup < 0) {
+      throw;
+    }
+  }
+  options.cgroup = -1;
+  return spawn(plan, options);
+}
+
+}  // namespace
+
 void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
                          std::string_view state, const Spec& spec, const Host& host,
                          HookedProcess init_process, int cgroup,
@@ -97,7 +116,7 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
     }
     Fd process;
     try {
-      InitProcess init = spawn(plan, options);
+      InitProcess init = spawn_near(plan, options);
       attend(init);
       init.finish();
       process = init.release();

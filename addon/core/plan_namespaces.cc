@@ -143,9 +143,13 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
   // A pid namespace takes in the children of whoever joins it. With a user namespace all are joined
   // at once: some may belong to it and some to the host, and setns(2) looks at the caller's rights
   // from before. Only a time namespace does not take in who shares its memory.
-  const std::uint64_t before = (namespaces & CLONE_NEWUSER) != 0
-                                   ? namespaces & ~std::uint64_t{CLONE_NEWTIME}
-                                   : namespaces & CLONE_NEWPID;
+  // Whoever is in the container's cgroup namespace may not be moved to it from outside of that
+  // (ENOENT, with nsdelegate); the namespace belongs to the container's user namespace, and can be
+  // joined from there, unless it was joined itself.
+  const bool own_cgroups = builder.spec().makes_namespace(NamespaceType::cgroup);
+  const std::uint64_t later = CLONE_NEWTIME | (own_cgroups ? CLONE_NEWCGROUP : 0);
+  const std::uint64_t before =
+      (namespaces & CLONE_NEWUSER) != 0 ? namespaces & ~later : namespaces & CLONE_NEWPID;
   if (before != 0) {
     builder.join(container, before);
   }
