@@ -315,6 +315,10 @@ void Cgroup::signal_all(int signal) {
   signal_those(candidates, processes(), signal, place());
 }
 
+int Cgroup::add(pid_t pid) {
+  return write_kernel_file(required_fd(), "cgroup.procs", std::to_string(pid));
+}
+
 void Cgroup::freeze(bool frozen) {
   const int directory = required_fd();
   const Events events(directory);

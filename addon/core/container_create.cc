@@ -362,14 +362,15 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int containe
   return fds;
 }
 
-void prepare_console(InitProcess& init, const Process& process,
+bool prepare_console(InitProcess& init, const Process& process,
                      const std::function<void(int master)>& prepare) {
   if (!process.terminal || !prepare) {
-    return;
+    return false;
   }
   while (init.next_wait() != wire::WaitTag::go) {
   }
   prepare(init.console());
+  return true;
 }
 
 StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket) {
@@ -443,6 +444,7 @@ void finish_run(Container& container, const Bundle& bundle, bool holds_gate) {
     if (holds_gate) {
       container.start();
     } else {
+      const Doing doing("start", container.id());
       run_host_hooks("poststart", poststart, state_json(container.state(), false, 0), bundle.path);
     }
   } catch (...) {
@@ -470,7 +472,7 @@ InitProcess spawn_in(const Cgroup& cgroup, const Plan& plan, const SpawnOptions&
 
 Container Container::create(const Runtime& given, const std::string& id,
                             const CreateOptions& options) {
-  const Doing doing("create", id);
+  std::optional<Doing> doing(std::in_place, "create", id);
   validate_id(id);
 
   // Every refusal comes before the first side effect.
@@ -596,6 +598,8 @@ Container Container::create(const Runtime& given, const std::string& id,
   impl->dir.unlock();
   Container container(std::move(impl));
   if (!options.start_gate) {
+    // What fails now is said by start().
+    doing.reset();
     finish_run(container, bundle, planned.start_gate);
   }
   return container;

@@ -52,7 +52,8 @@ struct Target {
   Fd root;
   Fd pidfd;
   CgroupHost cgroups;
-  Cgroup cgroup;  ///< none where the container has none, or it was removed
+  Cgroup cgroup;        ///< none where the container has none, or it was removed
+  bool paused = false;  ///< and something is to be executed in it all the same
 };
 
 /// Refuses a container in which nothing can be executed.
@@ -69,7 +70,8 @@ Target open_target(const StateRecord& record, bool ignore_paused) {
   if (!record.cgroup_path.empty()) {
     target.cgroup = Cgroup::open(target.cgroups, record.cgroup_path);
   }
-  if (!ignore_paused && target.cgroup.frozen()) {
+  target.paused = target.cgroup.frozen();
+  if (target.paused && !ignore_paused) {
     throw Error(ErrorKind::bad_status,
                 "cannot exec in a paused container (use --ignore-paused to override)");
   }
@@ -90,8 +92,8 @@ std::optional<std::string> requested_cgroup(const std::vector<std::string>& give
   }
   std::string path = absolute_path("/" + value);
   if (value.find("..") != std::string::npos) {
-    throw Error(ErrorKind::invalid_argument,
-                "--cgroup: " + value + ": must not leave the container's cgroup");
+    throw Error(ErrorKind::invalid_argument, "--cgroup: bad sub cgroup path: " + value +
+                                                 " must not leave the container's cgroup");
   }
   return path == "/" ? std::string() : path;
 }
@@ -116,7 +118,8 @@ void choose_cgroup(Target& target, const StateRecord& record,
   }
   if (!target.cgroup && requested.has_value()) {
     throw Error(ErrorKind::invalid_argument,
-                "--cgroup: " + *requested + ": the container has no such cgroup; make it first")
+                "--cgroup: " + *requested +
+                    ": no such file or directory below the container's cgroup; make it first")
         .with_path(path);
   }
 }
@@ -129,6 +132,21 @@ bool may_be_in_chroot() {
   struct stat first{};
   return stat("/", &own) < 0 || stat("/proc/1/root/", &first) < 0 || own.st_dev != first.st_dev ||
          own.st_ino != first.st_ino;
+}
+
+/// In a paused container a process would be stopped before its first instruction, and with it
+/// everybody who waits for that. It is set up outside, and enters the cgroup when all that is left
+/// is to be executed.
+void enter_paused_cgroup(InitProcess& init, const StateRecord& record, bool may_fall_back,
+                         Target& target) {
+  int error = target.cgroup.add(init.pid());
+  if (error == EBUSY && may_fall_back) {
+    target.cgroup = Cgroup::open(target.cgroups, cgroup_of(record.pid));
+    error = target.cgroup.add(init.pid());
+  }
+  if (error != 0) {
+    throw_errno(error, "write", "cgroup.procs of the container");
+  }
 }
 
 /// A cgroup that hands controllers to children takes no processes (EBUSY): the process then goes
@@ -149,7 +167,14 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
     if (error.errnum() == ESRCH || !open_process(record.pid, record.start_time)) {
       throw Error(ErrorKind::bad_status, "cannot exec in a stopped container");
     }
-    if (error.errnum() != EBUSY || !may_fall_back) {
+    if (error.errnum() == EBUSY && !may_fall_back) {
+      throw Error(ErrorKind::system,
+                  "--cgroup: adding pid of the new process to cgroups: " + errno_text(EBUSY) +
+                      "; this one hands controllers to children and takes no processes: name one "
+                      "of those")
+          .with_errno(EBUSY, "clone3");
+    }
+    if (error.errnum() != EBUSY) {
       throw;
     }
   }
@@ -210,7 +235,13 @@ StartedProcess Container::exec(const ExecOptions& given) {
   }
   host.seccomp = container_filter(config, impl_->runtime);
   SeccompAgent agent(config);
+  if (target.paused && agent.asked()) {
+    throw Error(ErrorKind::unsupported,
+                "a paused container's process cannot be announced to the seccomp agent; resume the "
+                "container first");
+  }
   ExecPlanOptions options;
+  options.paused = target.paused;
   options.id = id();
   options.no_new_keyring = given.no_new_keyring || impl_->record.no_new_keyring;
   options.preserve_fds = static_cast<std::uint32_t>(given.stdio.preserved.size());
@@ -229,19 +260,26 @@ StartedProcess Container::exec(const ExecOptions& given) {
   SpawnOptions spawn_options;
   std::copy(std::begin(given.stdio.fds), std::end(given.stdio.fds), spawn_options.stdio);
   spawn_options.preserved = given.stdio.preserved;
-  spawn_options.cgroup = target.cgroup.fd();
+  spawn_options.cgroup = target.paused ? -1 : target.cgroup.fd();
   spawn_options.passed = open_passed(plan, nullptr, target.pidfd.get(), target.root.get(), owned);
   InitProcess init = spawn_on_processors(process.exec_cpu_affinity, source, [&] {
     return spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
   });
   grant_host_rights(init, plan, config, process, source, host);
   set_scheduling(init, plan, process, source, !config.linux_.resources.cpu.cpus.empty());
-  prepare_console(init, process, given.prepare_console);
+  const bool at_go = prepare_console(init, process, given.prepare_console);
+  if (target.paused) {
+    while (!at_go && init.next_wait() != wire::WaitTag::go) {
+    }
+    enter_paused_cgroup(init, impl_->record, !requested.has_value(), target);
+  }
   if (has_wait(plan, wire::WaitTag::go)) {
     init.answer(wire::WaitTag::go);
   }
-  agent.serve(init, told_state(impl_->record, Status::running, impl_->record.pid));
-  init.finish();
+  if (!target.paused) {
+    agent.serve(init, told_state(impl_->record, Status::running, impl_->record.pid));
+    init.finish();
+  }
   StartedProcess started = deliver(init, console_socket.get(), pidfd_socket.get());
   write_pid_file(given.pid_file, started.pid);
   started.pidfd = init.release();

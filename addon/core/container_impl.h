@@ -84,6 +84,8 @@ class SeccompAgent {
  public:
   /// Throws `invalid_argument` where nobody listens. `spec` must outlive this.
   explicit SeccompAgent(const Spec& spec);
+  /// Whether the container has one.
+  bool asked() const noexcept { return static_cast<bool>(socket_); }
   /// Hands over the listener of `init`, whose other waits must have been answered, with `state` as
   /// that of the container. Does nothing where no agent is needed.
   void serve(InitProcess& init, const ContainerState& state);
@@ -125,8 +127,8 @@ class ThreadAffinity {
 /// Refuses terminal and console socket that do not fit together.
 void check_console(const Process& process, const Stdio& stdio, bool caller_takes_console);
 /// Has `prepare` see to the pty, if the process has one, before the answer to the last wait lets
-/// the program write to it.
-void prepare_console(InitProcess& init, const Process& process,
+/// the program write to it. True: init has come to that wait.
+bool prepare_console(InitProcess& init, const Process& process,
                      const std::function<void(int master)>& prepare);
 /// Hands the pty master and the pidfd to who asked for them; what is left is for the caller.
 StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket);

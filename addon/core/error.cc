@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -59,6 +60,15 @@ Error::Error(ErrorKind kind, std::string_view message) : kind_(kind) {
     }
   }
   message_.append(message);
+}
+
+std::string_view Error::inner_words() const noexcept {
+  // Outermost first, as they stand in the sentence: the chain is walked from the inside.
+  std::size_t size = 0;
+  for (const Doing* frame = innermost; frame != nullptr; frame = frame->outer_) {
+    size += frame->what_.size() + (frame->object_.empty() ? 0 : frame->object_.size() + 1) + 2;
+  }
+  return std::string_view(message_).substr(std::min(size, message_.size()));
 }
 
 Error& Error::with_errno(int errnum, std::string_view syscall) {

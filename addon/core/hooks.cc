@@ -121,7 +121,8 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
       init.finish();
       process = init.release();
     } catch (const Error& error) {
-      throw Error(ErrorKind::hook_failed, name.sentence + error.what()).with_path(name.path);
+      throw Error(ErrorKind::hook_failed, name.sentence + std::string(error.inner_words()))
+          .with_path(name.path);
     }
     check_result(attend_program(process.get(), pipes, state, hook.timeout), hook, name);
   }

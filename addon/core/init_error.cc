@@ -50,7 +50,7 @@ Error program_error(const std::string& program, int errnum, Step step) {
 }
 
 Error exec_error(const std::string& program, int errnum) {
-  const std::string quoted = "exec: \"" + program + "\": ";
+  const std::string quoted = "exec " + program + ": ";
   if (errnum == ENOEXEC) {
     return Error(ErrorKind::command_not_executable,
                  quoted +
@@ -111,7 +111,7 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
     return "; the kernel has no such file system: check the mount's type, or load its module";
   }
   if (op.code == OpCode::working_directory && errnum == ENOENT) {
-    return "; process.cwd does not exist in the container";
+    return "; the directory does not exist in the container";
   }
   if (op.code == OpCode::proc_write && errnum == ENOENT) {
     return "; is the security module enabled in this kernel, and the profile loaded?";

@@ -100,8 +100,9 @@ void add_working_directory_itself(PlanBuilder& builder, const Process& process);
 /// What comes between a process that is all set up and its program.
 enum class Before : std::uint8_t {
   nothing,
-  host,        ///< the host finishes its part
-  start_gate,  ///< that, and then `start`
+  host,         ///< the host finishes its part
+  host_leaves,  ///< that, and then it hears no more of the process
+  start_gate,   ///< that, and then `start`
 };
 void add_program(PlanBuilder& builder, const Process& process,
                  const std::vector<std::string>& extra_env, Before before);

@@ -3,6 +3,8 @@
 #include <linux/seccomp.h>
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_set>
 
 #include "plan_builder.h"
 #include "tare/error.h"
@@ -48,14 +50,30 @@ std::string sysctl_path(const std::string& key) {
   return path;
 }
 
-std::string search_path(const Process& process) {
-  std::string path;
-  for (const std::string& entry : process.env) {
-    if (entry.starts_with("PATH=")) {
-      path = entry.substr(5);  // the last one counts, as execvp(3)'s callers see it
+/// The last one counts.
+std::string_view value_of(const std::vector<std::string>& env, std::string_view name) {
+  for (auto entry = env.rbegin(); entry != env.rend(); ++entry) {
+    if (entry->starts_with(name) && entry->substr(name.size(), 1) == "=") {
+      return std::string_view(*entry).substr(name.size() + 1);
     }
   }
-  return path;
+  return {};
+}
+
+/// The variables that the program gets: of several with one name the last, in its place. "HOME="
+/// counts as absent, as it does for runc's users.
+std::vector<std::string> environment(const std::vector<std::string>& given) {
+  std::vector<std::string> env;
+  env.reserve(given.size());
+  std::unordered_set<std::string_view> seen;
+  for (auto entry = given.rbegin(); entry != given.rend(); ++entry) {
+    const std::string_view text = *entry;
+    if (seen.insert(text.substr(0, text.find('='))).second && text != "HOME=") {
+      env.push_back(*entry);
+    }
+  }
+  std::ranges::reverse(env);
+  return env;
 }
 
 }  // namespace
@@ -149,11 +167,7 @@ void add_identity(PlanBuilder& builder, const Process& process) {
   op.flags = builder.host().rootless ? wire::op_no_setgroups : 0;
 }
 
-// "HOME=" alone counts as absent, as it does for runc's users.
-bool has_home(const std::vector<std::string>& env) {
-  return std::ranges::any_of(
-      env, [](const std::string& entry) { return entry.size() > 5 && entry.starts_with("HOME="); });
-}
+bool has_home(const std::vector<std::string>& env) { return !value_of(env, "HOME").empty(); }
 
 void add_exec(PlanBuilder& builder, const std::vector<std::string>& args,
               const std::vector<std::string>& env, const std::string& origin, bool add_home) {
@@ -256,7 +270,7 @@ void add_credentials(PlanBuilder& builder, const Process& process) {
 void add_program(PlanBuilder& builder, const Process& process,
                  const std::vector<std::string>& extra_env, Before before) {
   const std::uint32_t name = builder.text(process.args.front());
-  const std::uint32_t search = builder.text(search_path(process));
+  const std::uint32_t search = builder.text(value_of(process.env, "PATH"));
   {
     wire::Op& op = builder.add(OpCode::find_program, builder.process_origin("args"));
     op.str[0] = name;
@@ -273,17 +287,13 @@ void add_program(PlanBuilder& builder, const Process& process,
     wire::Op& op = builder.add(OpCode::start_gate);
     op.fd = request;
     op.a = static_cast<std::uint64_t>(answer);
-  } else {
+  } else if (before != Before::host_leaves) {
     builder.add(OpCode::announce);
   }
   add_seccomp(builder, false);
-  std::vector<std::string> env = process.env;
+  std::vector<std::string> env = environment(process.env);
   env.insert(env.end(), extra_env.begin(), extra_env.end());
-  const bool add_home = !has_home(process.env);
-  if (add_home) {
-    std::erase(env, "HOME=");
-  }
-  add_exec(builder, process.args, env, builder.process_origin("args"), add_home);
+  add_exec(builder, process.args, env, builder.process_origin("args"), !has_home(process.env));
 }
 
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,
@@ -298,12 +308,11 @@ void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& 
   if (in_container) {
     add_seccomp(builder, false);
   }
-  std::vector<std::string> env = process.env;
-  const bool add_home = in_container && !hook.env.has_value() && !has_home(env);
-  if (add_home) {
-    std::erase(env, "HOME=");
+  if (in_container && !hook.env.has_value()) {
+    add_exec(builder, process.args, environment(process.env), "hook", !has_home(process.env));
+  } else {
+    add_exec(builder, process.args, process.env, "hook", false);
   }
-  add_exec(builder, process.args, env, "hook", add_home);
 }
 
 void add_root_as_working_directory(PlanBuilder& builder) {

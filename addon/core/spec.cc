@@ -101,6 +101,19 @@ void restrict_set(std::uint64_t& set, std::uint64_t allowed, std::string_view re
   }
 }
 
+/// The words are runc's, which its users look for.
+void drop_ambient(Capabilities& sets, const std::string& path, Process& process) {
+  for (int number = 0; number < 64; ++number) {
+    const std::uint64_t bit = std::uint64_t{1} << number;
+    if ((sets.ambient & bit & ~(sets.permitted & sets.inheritable)) != 0) {
+      sets.ambient &= ~bit;
+      process.warnings.push_back(
+          path + ": can't raise ambient capability " + capability_name(number) + ": the " +
+          ((sets.permitted & bit) == 0 ? "permitted" : "inheritable") + " set lacks it");
+    }
+  }
+}
+
 /// Reads the five sets. Unknown names are left out with one warning for all sets.
 void read_capabilities(Process& process, const json::Value& value) {
   Capabilities& sets = process.capabilities.emplace();
@@ -148,8 +161,7 @@ void read_capabilities(Process& process, const json::Value& value) {
                  process);
     restrict_set(sets.effective, sets.permitted, "the permitted set lacks", base + ".effective",
                  process);
-    restrict_set(sets.ambient, sets.permitted & sets.inheritable,
-                 "the permitted or the inheritable set lacks", base + ".ambient", process);
+    drop_ambient(sets, base + ".ambient", process);
   }
 }
 

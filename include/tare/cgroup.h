@@ -148,6 +148,8 @@ class Cgroup {
 
   /// What its processes use. Where the cgroup is being removed, zeros.
   CgroupStats stats() const;
+  /// Moves a process into it, 0 or an errno: EBUSY where it hands controllers to children.
+  int add(pid_t pid);
   /// Every process in the cgroup and below it, host pids.
   std::vector<pid_t> processes() const;
   /// Kills every process in it and below it, those that are being forked too, by cgroup.kill (Linux

@@ -37,6 +37,8 @@ class Error : public std::exception {
   const char* what() const noexcept override { return message_.c_str(); }
 
   ErrorKind kind() const noexcept { return kind_; }
+  /// The sentence without the frames that are still open: for another error that takes it up.
+  std::string_view inner_words() const noexcept;
   /// The errno of the failed system call, 0 where none failed.
   int errnum() const noexcept { return errnum_; }
   /// The name of the failed system call, empty where none failed.

@@ -55,6 +55,7 @@ struct ExecPlanOptions {
   bool no_new_keyring = false;
   bool host_acts = false;  ///< the host may have to do something before the program runs
   ProcessSource source;    ///< of the process
+  bool paused = false;     ///< the process is stopped when the host has answered its last wait
   bool pass_root = false;  ///< the host can open the root of the container's init, and passes it
   std::vector<std::string> extra_env;
 };

@@ -18,5 +18,10 @@ export function errorIn(stderr: string): string {
     .filter((one) => one.includes(' level=error msg='))
     .at(-1);
   if (line === undefined) return '';
-  return JSON.parse(line.slice(line.indexOf(' msg=') + 5)) as string;
+  const text = JSON.parse(line.slice(line.indexOf(' msg=') + 5)) as string;
+  // "create ID: start ID: …" and the like: one frame says on what container something was done.
+  if (/(?:^|: )(?:[a-z]+|exec in) ([\w.+-]+): (?:.*: )?(?:[a-z]+|exec in) \1: /.test(text)) {
+    throw new Error(`the container is named by two frames: ${text}`);
+  }
+  return text;
 }

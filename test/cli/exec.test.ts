@@ -230,9 +230,13 @@ if (whyNot !== undefined) {
     t.equal(where('below').stdout, '0::/below\n');
     t.equal(where('/below').stdout, '0::/below\n');
     t.equal(where('/').stdout, '0::/\n');
-    for (const bad of ['..', '../..', 'below/../..', 'absent']) {
-      t.match(where(bad), { status: 255, stdout: '' }, bad);
+    for (const bad of ['..', '../..', 'below/../..']) {
+      t.match(where(bad), { status: 255, stdout: '', error: /--cgroup: bad sub cgroup path/ }, bad);
     }
+    t.match(where('absent'), { status: 255, error: /: no such file or directory below the cont/ });
+    t.match(where('pids:below'), { status: 255, error: /give one path without controllers/ });
+    const twice = exec(['--cgroup', 'below', '--cgroup', 'below', id, 'true']);
+    t.match(twice, { status: 255, error: /cgroup v2 has one hierarchy; give one path/ });
     rmdirSync(`/sys/fs/cgroup${own}/below`);
   });
 
@@ -267,6 +271,51 @@ if (whyNot !== undefined) {
     sandbox.must(['run', '--keep', '-b', sandbox.bundle(['true']), stopped]);
     t.match(exec([stopped, 'true']), { status: 255, error: /stopped container/ });
     sandbox.must(['delete', stopped]);
+  });
+
+  t.test('an error names the flag or the file that it comes of', async (t) => {
+    const said = (...args: string[]): string => {
+      const result = exec(args);
+      t.equal(result.status, 255, args.join(' '));
+      return result.error.replace(`exec in ${id}: `, '');
+    };
+    t.equal(said('--cwd', 'tmp', id, 'true'), '--cwd: must be an absolute path, not "tmp"');
+    t.equal(
+      said('--cwd', '/absent', id, 'true'),
+      'cd /absent (if root may): --cwd: chdir: ENOENT (No such file or directory); the directory does not exist in the container',
+    );
+    t.equal(
+      said('-g', '4294967295', id, 'true'),
+      '--additional-gids: 4294967295 is not an id; the kernel takes it for "no change"',
+    );
+    t.equal(
+      said('--apparmor', 'two words', id, 'true'),
+      '--apparmor: "two words" contains a space or control character; remove it',
+    );
+    t.equal(
+      said('--process-label', 'a\nb', id, 'true'),
+      '--process-label: "a\\nb" contains a space or control character; remove it',
+    );
+    const file = join(sandbox.directory, 'wrong.json');
+    const wrong = (process: Record<string, unknown>): string => {
+      writeFileSync(file, JSON.stringify({ cwd: '/', args: ['/bin/true'], ...process }));
+      return said('--process', file, id).replace(file, 'FILE');
+    };
+    t.equal(wrong({ cwd: 'x' }), 'FILE: cwd: must be an absolute path, not "x"');
+    t.equal(
+      wrong({ cwd: '/absent' }),
+      'cd /absent (if root may): FILE: cwd: chdir: ENOENT (No such file or directory); the directory does not exist in the container',
+    );
+    t.equal(
+      wrong({ user: { uid: 4294967295, gid: 0 } }),
+      'FILE: user.uid: 4294967295 is not an id; the kernel takes it for "no change"',
+    );
+    t.match(wrong({ env: ['A'] }), `FILE: env[0]: invalid environment variable "A": missing '='`);
+    t.equal(wrong({ oomScoreAdj: 1001 }), 'FILE: oomScoreAdj: 1001 is not within -1000 to 1000');
+    t.match(
+      wrong({ rlimits: [{ type: 'RLIMIT_NOFILE', soft: 2 ** 40, hard: 2 ** 40 }] }),
+      /FILE: rlimits\[0\]: prlimit64: EPERM/,
+    );
   });
 
   t.test('in the end nothing is left', async (t) => {

@@ -98,7 +98,7 @@ if (whyNot !== undefined) {
         chmodSync(rootfs(bundle, 'bin/text'), 0o755);
       },
       message:
-        'exec: "/bin/text": exec format error: it is neither a program for this machine nor a script with a #! line',
+        'exec /bin/text: exec format error: it is neither a program for this machine nor a script with a #! line',
     },
     {
       what: 'a script whose interpreter does not exist',
@@ -108,7 +108,7 @@ if (whyNot !== undefined) {
         chmodSync(rootfs(bundle, 'bin/script'), 0o755);
       },
       message:
-        'exec: "/bin/script": no such file or directory: its interpreter (#! line or dynamic linker) does not exist in the container',
+        'exec /bin/script: no such file or directory: its interpreter (#! line or dynamic linker) does not exist in the container',
     },
     {
       what: 'a command that is a symlink to nothing',

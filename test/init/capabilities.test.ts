@@ -52,6 +52,27 @@ if (whyNot !== undefined) {
     }
   });
 
+  inside.test('what cannot be ambient is left out with a warning', async (t) => {
+    const wanted: Record<string, Name[]> = {
+      bounding: ['chown', 'kill', 'net_raw'],
+      permitted: ['chown', 'kill'],
+      inheritable: ['kill', 'net_raw'],
+      ambient: ['chown', 'kill', 'net_raw'],
+    };
+    const { status: code, stdout, stderr } = inside.run(status, sets(wanted, 1000));
+    t.equal(code, 0);
+    t.equal(capabilities(stdout)['Amb'], mask(['kill']));
+    for (const [name, set] of [
+      ['CHOWN', 'inheritable'],
+      ['NET_RAW', 'permitted'],
+    ]) {
+      t.match(
+        stderr,
+        `process.capabilities.ambient: can't raise ambient capability CAP_${name}: the ${set} set lacks it`,
+      );
+    }
+  });
+
   inside.test('a user keeps what is ambient, and nothing else', async (t) => {
     const all: Name[] = ['chown', 'kill', 'net_raw'];
     const wanted: Record<string, Name[]> = {

@@ -213,8 +213,10 @@ if (whyNot !== undefined) {
       );
       t.match(inside.tare(['state', id]).error, 'does not exist');
       t.strictSame(lines(log), ['poststop']);
-      const run = inside.tare(['run', '-b', bundle, inside.fresh()]);
+      const other = inside.fresh();
+      const run = inside.tare(['run', '-b', bundle, other]);
       t.equal(run.status, 1);
+      t.match(run.error, new RegExp(`^start ${other}: config\\.json: hooks`), 'one frame');
       t.strictSame(lines(log), ['poststop', 'poststop'], 'run deletes it itself');
     }
   });

@@ -148,6 +148,32 @@ if (whyNot !== undefined) {
     );
   });
 
+  inside.test('of several variables with one name the last one counts, in its place', async (t) => {
+    const env = [
+      'A=1',
+      'PATH=/nowhere',
+      'B=2',
+      'A=',
+      'PATH=/bin',
+      'HOME=/first',
+      'HOME=',
+      'C==',
+      'B=3',
+    ];
+    const bundle = inside.script('', (config) => {
+      config.process.args = ['env'];
+      config.process.env = env;
+    });
+    const expected = 'A=\nPATH=/bin\nC==\nB=3\nHOME=/\n';
+    t.equal(inside.must(['run', '-b', bundle, inside.fresh()]).stdout, expected);
+    await inside.created(bundle, (id) => {
+      t.equal(inside.must(['exec', id, 'env']).stdout, expected, 'exec');
+      const file = join(inside.directory, 'env.json');
+      writeFileSync(file, JSON.stringify({ cwd: '/', args: ['/bin/env'], env: ['X=1', 'X=2'] }));
+      t.equal(inside.must(['exec', '-p', file, id]).stdout, 'X=2\nHOME=/\n');
+    });
+  });
+
   inside.test('a user that is not root may open its standard streams', async (t) => {
     const bundle = inside.script(
       'echo out >/dev/stdout; echo err >/dev/stderr',
