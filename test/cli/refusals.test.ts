@@ -130,7 +130,7 @@ if (whyNot !== undefined) {
         config.mounts.push({ destination: '/tmp', source: '/nowhere', options: ['bind'] });
       },
       message:
-        'mount --bind /nowhere /tmp: config.json: mounts[7]: open_tree: ENOENT (No such file or directory); the source of the mount does not exist',
+        'mount --bind /nowhere /tmp: config.json: mounts[7]: open_tree: ENOENT (No such file or directory); the source of the mount does not exist: make it, or correct the path',
     },
     {
       what: 'a file system that does not exist',
