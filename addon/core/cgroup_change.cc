@@ -172,14 +172,13 @@ ResourcesChange change_of_resources(const Resources& before, const Resources& ch
 }
 
 void Cgroup::change(const ResourcesChange& change, std::string_view prefix) {
-  if (dir_) {
-    check_memory_in_use(change.after.memory, prefix);
+  if (change.settings.empty() && !change.devices) {
+    return;
   }
-  WayBack way_back(dir_.get());
+  WayBack way_back(required_fd());
+  check_memory_in_use(change.after.memory, prefix);
   for (CgroupSetting setting : change.settings) {
-    if (dir_) {
-      way_back.remember(setting);
-    }
+    way_back.remember(setting);
     write(setting, prefix);
   }
   if (change.devices) {

@@ -163,6 +163,25 @@ if (whyNot !== undefined) {
     }
   });
 
+  sandbox.test('what needs a cgroup, without one', async (t) => {
+    const id = sandbox.id('none');
+    const created = user.tare('create', '--bundle', user.bundle(['sleep', '1000']), id);
+    t.strictSame([created.status, created.stderr], [0, '']);
+    const none = 'the container has no cgroup';
+    for (const args of [
+      ['pause'],
+      ['events'],
+      ['events', '--stats'],
+      ['update', '--pids-limit', '5'],
+    ]) {
+      const { status, error } = user.tare(...args, id);
+      t.equal(status, 1, args.join(' '));
+      t.match(error, none);
+    }
+    t.equal(user.tare('update', id).status, 0, 'nothing is asked for');
+    t.equal(user.tare('delete', '--force', id).status, 0);
+  });
+
   sandbox.test('a cgroup that is named, and not the user’s', async (t) => {
     const bundle = user.bundle(['true'], (config) => {
       config.linux.cgroupsPath = `/${sandbox.tag}-named`;

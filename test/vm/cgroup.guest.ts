@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Sandbox, exitOf, state, type Config } from '../cli/tare.js';
+import { Output, Sandbox, exitOf, state, type Config } from '../cli/tare.js';
 
 t.setTimeout(240_000);
 const sandbox = new Sandbox();
@@ -132,4 +132,27 @@ sandbox.test('a value that the kernel refuses ends create, and nothing stays', a
     t.match(error, name === 'range' ? 'cpuset.cpus' : 'memory.nosuchfile');
     t.strictSame(sandbox.leftovers(), [], 'nothing stays');
   }
+});
+
+sandbox.test('exec goes where init is once the container hands controllers on', async (t) => {
+  const id = sandbox.id('handed-on');
+  const script =
+    'cd /sys/fs/cgroup && mkdir foo && echo 1 >foo/cgroup.procs && echo +memory >cgroup.subtree_control && echo done; exec sleep 1000';
+  const bundle = sandbox.bundle(['sh', '-c', script], (config: Config) => {
+    const mount = config.mounts.find(({ type }) => type === 'cgroup')!;
+    mount.options = mount.options!.filter((option) => option !== 'ro');
+  });
+  const run = sandbox.spawn(['run', '--bundle', bundle, id], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await new Output(run.stdout).until('done');
+  const inside = (...flags: string[]) =>
+    sandbox.tare(['exec', ...flags, id, 'cat', '/proc/self/cgroup']);
+  t.equal(inside().stdout, '0::/foo\n');
+  t.equal(inside('--cgroup', '/foo').stdout, '0::/foo\n');
+  const refused = inside('--cgroup', '/');
+  t.equal(refused.status, 255, 'not where a place is asked for');
+  t.match(refused.error, /EBUSY/);
+  sandbox.must(['kill', id, 'KILL']);
+  t.equal(await exitOf(run), 128 + 9);
 });
