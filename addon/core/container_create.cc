@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "container_bundle.h"
 #include "container_impl.h"
 #include "container_unit.h"
 #include "fd_socket.h"
@@ -22,10 +23,6 @@
 
 namespace tare {
 namespace {
-
-constexpr const char* config_name = "config.json";
-
-std::string current_directory() { return absolute_path("."); }
 
 /// RFC 3339 in UTC. gmtime(3) would read the time zone's file.
 std::string timestamp() {
@@ -43,66 +40,6 @@ std::string timestamp() {
                 static_cast<long>(time.minutes().count()),
                 static_cast<long>(time.seconds().count()), now.tv_nsec);
   return text.data();
-}
-
-/// A bundle as it was given: its directory, its config as text and as structs.
-struct Bundle {
-  std::string path;
-  std::string config;
-  Spec spec;
-};
-
-std::string rootfs_path(const Bundle& bundle) {
-  const std::string& path = bundle.spec.root.path;
-  return path.starts_with('/') ? absolute_path(path) : absolute_path(bundle.path + "/" + path);
-}
-
-/// A destination may be written as the host sees it: runc's users do.
-void take_destinations_below_root(Bundle& bundle) {
-  const std::string root = rootfs_path(bundle) + "/";
-  for (Mount& mount : bundle.spec.mounts) {
-    if (mount.destination.starts_with(root)) {
-      mount.destination.erase(0, root.size() - 1);
-    }
-  }
-}
-
-Bundle read_bundle(const CreateOptions& options) {
-  Bundle bundle;
-  bundle.path = options.bundle.empty() ? current_directory() : absolute_path(options.bundle);
-  if (options.config.has_value()) {
-    bundle.config = *options.config;
-  } else {
-    auto text = read_file_if_exists(AT_FDCWD, bundle.path + "/" + config_name);
-    if (!text.has_value()) {
-      throw Error(ErrorKind::invalid_argument,
-                  "JSON specification file config.json not found in " + bundle.path +
-                      "; name the bundle with --bundle, or make one with `tare spec`")
-          .with_path(bundle.path + "/" + config_name);
-    }
-    bundle.config = std::move(*text);
-  }
-  bundle.spec = parse_spec(bundle.config, config_name);
-  take_destinations_below_root(bundle);
-  validate(bundle.spec, config_name);
-  return bundle;
-}
-
-void check_rootfs(const std::string& path) {
-  struct stat status{};
-  if (stat(path.c_str(), &status) < 0) {
-    const int error = errno;
-    throw Error(ErrorKind::invalid_config,
-                "config.json: root.path: " + path + ": " + errno_text(error) +
-                    "; it must be the directory with the container's files")
-        .with_errno(error, "stat")
-        .with_path("root.path");
-  }
-  if (!S_ISDIR(status.st_mode)) {
-    throw Error(ErrorKind::invalid_config,
-                "config.json: root.path: " + path + ": is not a directory")
-        .with_path("root.path");
-  }
 }
 
 void add_notify_mount(Bundle& bundle, const std::string& directory) {

@@ -107,6 +107,22 @@ if (whyNot !== undefined) {
     t.match(unknown.error, /mounts\[\d+\]: fsopen: ENODEV .*the kernel has no such file system/);
   });
 
+  inside.test('a destination that begins with the path of the root', async (t) => {
+    const source = hostDirectory('by-host-path');
+    const bundle = inside.script('cat /there/file', (config, rootfs) => {
+      config.mounts.push({ source, destination: join(rootfs, 'there'), options: ['bind'] });
+    });
+    const { stdout, stderr } = inside.must(['run', '-b', bundle, inside.fresh()]);
+    t.equal(stdout, 'by-host-path');
+    t.match(stderr, 'begins with root.path; taking /there');
+    // Also where it names a thing that is refused.
+    const refused = inside.run('true', (config, rootfs) => {
+      const destination = join(rootfs, 'proc/irq');
+      config.mounts.push({ source, destination, options: ['bind'] });
+    });
+    t.match(refused.error, 'cannot be mounted because it is inside /proc');
+  });
+
   inside.test('what is missing for a mount is made, as directory or as file', async (t) => {
     const source = hostDirectory('made');
     const seen = inside.says('cat /a/b/file /c/d/e; stat -c %a /a /a/b /c /c/d', (config) => {

@@ -1,0 +1,87 @@
+#include "container_bundle.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "tare/error.h"
+#include "tare/fd.h"
+#include "tare/validate.h"
+
+namespace tare {
+
+namespace {
+
+constexpr const char* config_name = "config.json";
+
+}  // namespace
+
+std::string rootfs_path(const Bundle& bundle) {
+  const std::string& path = bundle.spec.root.path;
+  return path.starts_with('/') ? absolute_path(path) : absolute_path(bundle.path + "/" + path);
+}
+
+namespace {
+
+/// A destination that begins with the root's own path on the host means what lies behind it: so
+/// runc takes it, and its users write it.
+void take_destinations_below_root(Bundle& bundle) {
+  std::string root = rootfs_path(bundle);
+  if (root == "/") {
+    return;
+  }
+  root += '/';
+  for (std::size_t i = 0; i < bundle.spec.mounts.size(); ++i) {
+    std::string& destination = bundle.spec.mounts[i].destination;
+    if (destination.starts_with(root)) {
+      std::string inside = destination.substr(root.size() - 1);
+      bundle.spec.warnings.push_back("config.json: mounts[" + std::to_string(i) +
+                                     "].destination: \"" + destination +
+                                     "\" begins with root.path; taking " + inside);
+      destination = std::move(inside);
+    }
+  }
+}
+
+}  // namespace
+
+Bundle read_bundle(const CreateOptions& options) {
+  Bundle bundle;
+  bundle.path = options.bundle.empty() ? absolute_path(".") : absolute_path(options.bundle);
+  if (options.config.has_value()) {
+    bundle.config = *options.config;
+  } else {
+    auto text = read_file_if_exists(AT_FDCWD, bundle.path + "/" + config_name);
+    if (!text.has_value()) {
+      throw Error(ErrorKind::invalid_argument,
+                  "JSON specification file config.json not found in " + bundle.path +
+                      "; name the bundle with --bundle, or make one with `tare spec`")
+          .with_path(bundle.path + "/" + config_name);
+    }
+    bundle.config = std::move(*text);
+  }
+  bundle.spec = parse_spec(bundle.config, config_name);
+  take_destinations_below_root(bundle);
+  validate(bundle.spec, config_name);
+  return bundle;
+}
+
+void check_rootfs(const std::string& path) {
+  struct stat status{};
+  if (stat(path.c_str(), &status) < 0) {
+    const int error = errno;
+    throw Error(ErrorKind::invalid_config,
+                "config.json: root.path: " + path + ": " + errno_text(error) +
+                    "; it must be the directory with the container's files")
+        .with_errno(error, "stat")
+        .with_path("root.path");
+  }
+  if (!S_ISDIR(status.st_mode)) {
+    throw Error(ErrorKind::invalid_config,
+                "config.json: root.path: " + path + ": is not a directory")
+        .with_path("root.path");
+  }
+}
+
+}  // namespace tare
