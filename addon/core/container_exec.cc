@@ -119,7 +119,7 @@ void choose_cgroup(Target& target, const StateRecord& record,
   if (!target.cgroup && requested.has_value()) {
     throw Error(ErrorKind::invalid_argument,
                 "--cgroup: " + *requested +
-                    ": no such file or directory below the container's cgroup; make it first")
+                    ": the container has no such cgroup: no such file or directory; make it first")
         .with_path(path);
   }
 }

@@ -233,7 +233,10 @@ if (whyNot !== undefined) {
     for (const bad of ['..', '../..', 'below/../..']) {
       t.match(where(bad), { status: 255, stdout: '', error: /--cgroup: bad sub cgroup path/ }, bad);
     }
-    t.match(where('absent'), { status: 255, error: /: no such file or directory below the cont/ });
+    t.match(where('absent'), {
+      status: 255,
+      error: /no such cgroup: no such file or directory; make it first/,
+    });
     t.match(where('pids:below'), { status: 255, error: /give one path without controllers/ });
     const twice = exec(['--cgroup', 'below', '--cgroup', 'below', id, 'true']);
     t.match(twice, { status: 255, error: /cgroup v2 has one hierarchy; give one path/ });
