@@ -176,6 +176,8 @@ export interface Linux {
   readonlyPaths?: string[];
   /** SELinux context of the container's mounts. */
   mountLabel?: string;
+  /** A share of caches and memory bandwidth, by a resctrl file system. */
+  intelRdt?: IntelRdt;
   personality?: Personality;
   /** Needs a new `time` namespace. */
   timeOffsets?: { monotonic?: TimeOffset; boottime?: TimeOffset };
@@ -310,6 +312,18 @@ export interface ThrottleDevice {
   rate: Uint64;
 }
 
+export interface IntelRdt {
+  /** The group's name; absent: one of the container's own, `/`: the root. */
+  closID?: string;
+  /** `L3:0=7f0;1=1f` */
+  l3CacheSchema?: string;
+  /** `MB:0=20;1=70` */
+  memBwSchema?: string;
+  /** Lines of the group's `schemata`, written after the other two. */
+  schemata?: string[];
+  /** Give the container a monitoring group. */
+  enableMonitoring?: boolean;
+}
 export interface Seccomp {
   /** `SCMP_ACT_…`, for system calls that no rule names. */
   defaultAction: string;
@@ -318,7 +332,9 @@ export interface Seccomp {
   architectures?: string[];
   /** `SECCOMP_FILTER_FLAG_…` */
   flags?: string[];
+  /** Socket of the agent that answers `SCMP_ACT_NOTIFY`. */
   listenerPath?: string;
+  /** Told to the agent. */
   listenerMetadata?: string;
   syscalls?: SeccompSyscall[];
 }

@@ -2,6 +2,7 @@
 /// The verbs. Each returns the exit status; errors are thrown (Verb::run).
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "verbs.h"
@@ -24,6 +25,9 @@ int update(const Call& call);
 int spec(const Call& call);
 int features(const Call& call);
 int plan(const Call& call);
+
+/// What --version prints: version, commit, and what tare speaks and is made of, as engines read it.
+std::string version(std::string_view name);
 
 /// Writes to standard output at once.
 void print(std::string_view text);

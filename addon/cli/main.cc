@@ -131,7 +131,7 @@ bool asks_for_help(std::span<char* const> words) {
 
 int run_words(const Arguments& global) {
   if (global.is_set(flag::version)) {
-    print(std::string(program_name()) + " version " TARE_VERSION "\n");
+    print(version(program_name()));
     return 0;
   }
   const auto words = global.positional();

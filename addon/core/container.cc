@@ -365,7 +365,9 @@ void Container::destroy() {
     }
     cgroup.remove();
   }
-  stop_unit(impl_->record, impl_->runtime);
+  if (impl_->record.has_rdt) {
+    remove_rdt(impl_->dir);
+  }
   const std::vector<Hook> poststop =
       impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
   impl_->dir.remove();
@@ -420,6 +422,7 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id) {
     cgroup.kill_all();
     cgroup.remove();
   }
+  remove_rdt(*dir);
   dir->remove();
   return true;
 }
@@ -427,5 +430,9 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id) {
 int wait_exit_code(int pidfd) { return wait_child(pidfd).code; }
 
 std::string features() { return features_json(); }
+
+std::string version_details() {
+  return "spec: " + std::string(oci_version) + "\nlibseccomp: " + seccomp_library_version() + "\n";
+}
 
 }  // namespace tare

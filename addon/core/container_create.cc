@@ -75,6 +75,7 @@ class HalfMade {
       unit_->stop();
     }
     try {
+      remove_rdt(dir_);
       dir_.remove();
     } catch (const Error&) {
     }
@@ -436,6 +437,7 @@ Container Container::create(const Runtime& given, const std::string& id,
         "config.json: linux.mountLabel: mounts get no label, since SELinux is not enabled "
         "in this kernel");
   }
+  const std::string resctrl = required_resctrl(bundle.spec);
   const bool tolerate = tolerates_permission_errors(runtime, host);
   std::optional<ContainerUnit> unit;
   if (runtime.systemd_cgroup) {
@@ -463,6 +465,12 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   host.enters_cgroup = unit.has_value();
 
+  RdtGroup rdt;
+  if (!resctrl.empty()) {
+    rdt = RdtGroup::create(resctrl, *bundle.spec.linux_.intel_rdt, id);
+    impl->dir.note_rdt(rdt.made());
+  }
+
   const PlanOptions planned = plan_options(id, options, bundle.spec);
   const Plan plan = make_plan(bundle.spec, host, planned);
   if (planned.start_gate) {
@@ -479,6 +487,11 @@ Container Container::create(const Runtime& given, const std::string& id,
   // From here on init works off its plan; what the host still has to do runs beside it.
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
   impl->record.pid = init.pid();
+  impl->record.cgroup_path = cgroup.path();
+  impl->record.has_rdt = static_cast<bool>(rdt);
+  if (rdt) {
+    rdt.add(init.pid());
+  }
   give_net_devices(bundle.spec, init);
   grant_host_rights(init, plan, bundle.spec, *bundle.spec.process, source, host);
   if (unit) {

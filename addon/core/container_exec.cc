@@ -240,6 +240,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
                 "a paused container's process cannot be announced to the seccomp agent; resume the "
                 "container first");
   }
+  const RdtGroup rdt = container_rdt_group(config, id());
   ExecPlanOptions options;
   options.paused = target.paused;
   options.id = id();
@@ -265,6 +266,9 @@ StartedProcess Container::exec(const ExecOptions& given) {
   InitProcess init = spawn_on_processors(process.exec_cpu_affinity, source, [&] {
     return spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
   });
+  if (rdt) {
+    rdt.add(init.pid());
+  }
   grant_host_rights(init, plan, config, process, source, host);
   set_scheduling(init, plan, process, source, !config.linux_.resources.cpu.cpus.empty());
   const bool at_go = prepare_console(init, process, given.prepare_console);

@@ -9,6 +9,7 @@
 #include "host_facts.h"
 #include "tare/cgroup.h"
 #include "tare/container.h"
+#include "tare/resctrl.h"
 #include "tare/spawn.h"
 #include "tare/state.h"
 
@@ -94,6 +95,14 @@ class SeccompAgent {
   Fd socket_;
   const std::string* metadata_ = nullptr;
 };
+
+/// Where resctrl is mounted; empty where `spec` has no intelRdt. Throws `unsupported` where it has
+/// one and nothing is mounted.
+std::string required_resctrl(const Spec& spec);
+/// The group of an existing container; none where `spec` has no intelRdt.
+RdtGroup container_rdt_group(const Spec& spec, const std::string& id);
+/// Removes what was made for the container in resctrl.
+void remove_rdt(const StateDir& dir);
 
 /// Opens what `plan` wants passed. `owned` keeps the fds; the result is in the plan's order.
 /// `container_pidfd` and `container_root` are the container's that a plan joins, else -1.

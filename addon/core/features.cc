@@ -70,14 +70,15 @@ void write_linux(json::Writer& writer) {
   write_strings(writer, "flags", memory_policy_flags());
   writer.end_object();
   writer.key("intelRdt").begin_object();
-  for (const char* part : {"enabled", "schemata", "monitoring"}) {
-    writer.key(part).boolean(false);
-  }
+  writer.key("enabled").boolean(is_implemented("linux.intelRdt"));
+  writer.key("schemata").boolean(is_implemented("linux.intelRdt.schemata"));
+  writer.key("monitoring").boolean(is_implemented("linux.intelRdt.enableMonitoring"));
   writer.end_object();
   writer.key("mountExtensions").begin_object();
-  write_enabled(writer, "idmap", true);
+  write_enabled(writer, "idmap",
+                is_implemented("mounts.uidMappings") && is_implemented("mounts.gidMappings"));
   writer.end_object();
-  write_enabled(writer, "netDevices", true);
+  write_enabled(writer, "netDevices", is_implemented("linux.netDevices"));
   writer.end_object();
 }
 
@@ -87,7 +88,7 @@ std::string features_json() {
   json::Writer writer(4);
   writer.begin_object();
   writer.key("ociVersionMin").string("1.0.0");
-  writer.key("ociVersionMax").string("1.3.0");
+  writer.key("ociVersionMax").string(oci_version);
   write_strings(writer, "hooks", hook_names());
   write_strings(writer, "mountOptions", mount_option_names());
   write_linux(writer);

@@ -80,6 +80,17 @@ void not_implemented(Object&, const Value& value) {
 /// Whether two names differ in the case of ASCII letters alone.
 bool is_other_case(std::string_view one, std::string_view other) noexcept;
 
+/// Whether the table has the field and does not refuse it.
+template <typename Object, std::size_t count>
+bool reads(const Field<Object> (&fields)[count], std::string_view name) {
+  for (const Field<Object>& field : fields) {
+    if (field.name == name) {
+      return field.read != &not_implemented<Object>;
+    }
+  }
+  return false;
+}
+
 template <typename Object, std::size_t count>
 void read_fields(Object& object, const Value& value, const Field<Object> (&fields)[count]) {
   static_assert(count <= 32);

@@ -11,7 +11,6 @@
 namespace tare {
 
 using json::Field;
-using json::not_implemented;
 using json::read_fields;
 using json::read_member;
 using json::required;
@@ -274,6 +273,15 @@ std::string ProcessSource::place(std::string_view field) const {
     }
   }
   return document + ": " + prefix + std::string(field);
+}
+
+bool is_implemented(std::string_view field) {
+  constexpr std::string_view mounts = "mounts.";
+  constexpr std::string_view linux_ = "linux.";
+  if (field.starts_with(mounts)) {
+    return json::reads(mount_fields, field.substr(mounts.size()));
+  }
+  return field.starts_with(linux_) && reads_linux(field.substr(linux_.size()));
 }
 
 std::vector<std::string> hook_names() {

@@ -135,7 +135,7 @@ void write_linux(json::Writer& writer, bool rootless, uid_t uid, gid_t gid) {
 std::string default_spec_json(bool rootless, uid_t uid, gid_t gid) {
   json::Writer writer(-1);
   writer.begin_object();
-  writer.key("ociVersion").string("1.3.0");
+  writer.key("ociVersion").string(oci_version);
   write_process(writer);
   writer.key("root").begin_object();
   writer.key("path").string("rootfs").key("readonly").boolean(true).end_object();

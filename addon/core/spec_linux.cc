@@ -16,12 +16,12 @@
 namespace tare {
 
 using json::Field;
-using json::not_implemented;
 using json::read_fields;
 using json::read_member;
 using json::required;
 
 static void read(Device& device, const json::Value& value);
+static void read(IntelRdt& rdt, const json::Value& value);
 
 namespace {
 
@@ -145,6 +145,14 @@ constexpr Field<Seccomp> seccomp_fields[] = {
     {"syscalls", read_member<&Seccomp::syscalls>},
 };
 
+constexpr Field<IntelRdt> intel_rdt_fields[] = {
+    {"closID", read_member<&IntelRdt::clos_id>},
+    {"l3CacheSchema", read_member<&IntelRdt::l3_cache_schema>},
+    {"memBwSchema", read_member<&IntelRdt::mem_bw_schema>},
+    {"schemata", read_member<&IntelRdt::schemata>},
+    {"enableMonitoring", read_member<&IntelRdt::enable_monitoring>},
+};
+
 /// A profile with neither a default action nor rules is how engines say "no seccomp".
 void read_seccomp(Linux& target, const json::Value& value) {
   read(target.seccomp.emplace(), value);
@@ -189,7 +197,7 @@ constexpr Field<Linux> linux_fields[] = {
     {"readonlyPaths", read_member<&Linux::readonly_paths>},
     {"mountLabel", read_member<&Linux::mount_label>},
     {"netDevices", read_net_devices},
-    {"intelRdt", not_implemented<Linux>},
+    {"intelRdt", read_member<&Linux::intel_rdt>},
     {"memoryPolicy", read_member<&Linux::memory_policy>},
     {"personality", read_member<&Linux::personality>},
     {"timeOffsets", read_time_offsets},
@@ -224,6 +232,16 @@ static void read(SeccompSyscall& syscall, const json::Value& value) {
 
 void read(Seccomp& seccomp, const json::Value& value) {
   read_fields(seccomp, value, seccomp_fields);
+}
+
+static void read(IntelRdt& rdt, const json::Value& value) {
+  read_fields(rdt, value, intel_rdt_fields);
+}
+
+bool reads_linux(std::string_view field) {
+  constexpr std::string_view rdt = "intelRdt.";
+  return field.starts_with(rdt) ? json::reads(intel_rdt_fields, field.substr(rdt.size()))
+                                : json::reads(linux_fields, field);
 }
 
 void read(Linux& target, const json::Value& value) { read_fields(target, value, linux_fields); }

@@ -22,6 +22,10 @@ void read(Scheduler& scheduler, const json::Value& value);
 void read(IoPriority& priority, const json::Value& value);
 void read(CpuAffinity& affinity, const json::Value& value);
 
+/// Whether the table of `linux` has the field ("intelRdt", "intelRdt.schemata") and does not refuse
+/// it.
+bool reads_linux(std::string_view field);
+
 /// Every "RLIMIT_…" name that the parser knows.
 std::vector<std::string_view> rlimit_names();
 

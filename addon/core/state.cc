@@ -26,6 +26,7 @@ constexpr const char* request_fifo = "exec.fifo";
 constexpr const char* barred_fifo = "paused.fifo";
 constexpr const char* answer_fifo = "started.fifo";
 constexpr const char* cgroup_link = "cgroup";
+constexpr const char* rdt_link = "resctrl";
 
 /// Every directory of `path` that is missing, 0700.
 void make_directories(const std::string& path) {
@@ -157,18 +158,43 @@ bool StateDir::exists() const {
 
 void StateDir::unlock() noexcept { flock(dir_.get(), LOCK_UN); }
 
+namespace {
+
 // A symlink is made by one system call, whole or not at all.
-void StateDir::note_cgroup(const std::string& cgroup) {
-  if (symlinkat(cgroup.c_str(), dir_.get(), cgroup_link) < 0) {
-    throw_errno("symlink", path() + "/" + cgroup_link);
+void note(const StateDir& dir, const std::string& name, const std::string& text) {
+  if (symlinkat(text.c_str(), dir.fd(), name.c_str()) < 0) {
+    throw_errno("symlink", dir.path() + "/" + name);
   }
 }
 
-std::string StateDir::noted_cgroup() const {
-  std::string cgroup(PATH_MAX, '\0');
-  const ssize_t size = readlinkat(dir_.get(), cgroup_link, cgroup.data(), cgroup.size());
-  cgroup.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
-  return cgroup;
+std::string noted(const StateDir& dir, const std::string& name) {
+  std::string text(PATH_MAX, '\0');
+  const ssize_t size = readlinkat(dir.fd(), name.c_str(), text.data(), text.size());
+  text.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+  return text;
+}
+
+}  // namespace
+
+void StateDir::note_cgroup(const std::string& cgroup) { note(*this, cgroup_link, cgroup); }
+
+std::string StateDir::noted_cgroup() const { return noted(*this, cgroup_link); }
+
+void StateDir::note_rdt(const std::vector<std::string>& directories) {
+  for (std::size_t i = 0; i < directories.size(); ++i) {
+    note(*this, std::string(rdt_link) + std::to_string(i), directories[i]);
+  }
+}
+
+std::vector<std::string> StateDir::noted_rdt() const {
+  std::vector<std::string> directories;
+  for (;;) {
+    std::string next = noted(*this, std::string(rdt_link) + std::to_string(directories.size()));
+    if (next.empty()) {
+      return directories;
+    }
+    directories.push_back(std::move(next));
+  }
 }
 
 std::string StateDir::make_notify_directory() {
@@ -198,6 +224,7 @@ void StateDir::write(const StateRecord& record) {
   writer.key("systemdUser").boolean(record.systemd_user);
   writer.key("owner").number_unsigned(record.owner);
   writer.key("hooks").boolean(record.has_hooks);
+  writer.key("resctrl").boolean(record.has_rdt);
   writer.key("creating").boolean(record.creating);
   writer.key("ownPidNamespace").boolean(record.own_pid_namespace);
   writer.key("noNewKeyring").boolean(record.no_new_keyring);
@@ -230,6 +257,7 @@ std::optional<StateRecord> StateDir::read() const {
   record.systemd_user = root.at("systemdUser").as_bool();
   record.owner = root.at("owner").as_uint32();
   record.has_hooks = root.at("hooks").as_bool();
+  record.has_rdt = root.at("resctrl").as_bool();
   record.creating = root.at("creating").as_bool();
   record.own_pid_namespace = root.at("ownPidNamespace").as_bool();
   record.no_new_keyring = root.at("noNewKeyring").as_bool();

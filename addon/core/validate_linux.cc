@@ -188,6 +188,37 @@ void check_cgroups_path(const std::string& path, Problems& problems) {
   }
 }
 
+void check_schema(const std::string& schema, const std::string& place, Problems& problems) {
+  if (schema.find('\n') != std::string::npos) {
+    problems.add(place, quoted(schema) + " contains a line break; write one line");
+  }
+}
+
+void check_intel_rdt(const IntelRdt& rdt, Problems& problems) {
+  const std::string& id = rdt.clos_id;
+  if (id == "." || id == ".." || (id.size() > 1 && id.find('/') != std::string::npos) ||
+      id.find('\n') != std::string::npos) {
+    problems.add("linux.intelRdt.closID",
+                 "invalid intelRdt.ClosID " + quoted(id) +
+                     "; name a directory of the resctrl file system, or / for its root");
+  }
+  // What the kernel keeps in the root beside groups.
+  for (const char* reserved : {"info", "mon_groups", "mon_data"}) {
+    if (id == reserved) {
+      problems.add("linux.intelRdt.closID", id + " is no group; name it differently");
+    }
+  }
+  check_schema(rdt.l3_cache_schema, "linux.intelRdt.l3CacheSchema", problems);
+  check_schema(rdt.mem_bw_schema, "linux.intelRdt.memBwSchema", problems);
+  if (!rdt.mem_bw_schema.empty() && !rdt.mem_bw_schema.starts_with("MB:")) {
+    problems.add("linux.intelRdt.memBwSchema",
+                 quoted(rdt.mem_bw_schema) + " must begin with MB:, such as \"MB:0=20;1=70\"");
+  }
+  for (std::size_t i = 0; i < rdt.schemata.size(); ++i) {
+    check_schema(rdt.schemata[i], element("linux.intelRdt.schemata", i), problems);
+  }
+}
+
 void check_mount_label(const std::string& label, Problems& problems) {
   if (std::any_of(label.begin(), label.end(),
                   [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '"'; })) {
@@ -219,6 +250,9 @@ void check_linux(const Spec& spec, Problems& problems) {
     check_memory_policy(*config.memory_policy, problems);
   }
   check_time_offsets(spec, problems);
+  if (config.intel_rdt) {
+    check_intel_rdt(*config.intel_rdt, problems);
+  }
 }
 
 }  // namespace tare

@@ -186,5 +186,7 @@ int wait_exit_code(int pidfd);
 
 /// The JSON that `features` prints (features.md).
 std::string features();
+/// What this speaks and is made of, a line each: "spec: 1.3.0", "libseccomp: 2.5.4".
+std::string version_details();
 
 }  // namespace tare

@@ -315,6 +315,15 @@ struct MemoryPolicy {
   std::uint32_t flags = 0;  ///< MPOL_F_*
 };
 
+/// linux.intelRdt: a group of the resctrl file system (resctrl.h).
+struct IntelRdt {
+  std::string clos_id;  ///< empty: a group of the container's own; "/": the root
+  std::string l3_cache_schema;
+  std::string mem_bw_schema;
+  std::vector<std::string> schemata;
+  bool enable_monitoring = false;
+};
+
 struct Linux {
   std::vector<IdMapping> uid_mappings;
   std::vector<IdMapping> gid_mappings;
@@ -325,6 +334,7 @@ struct Linux {
   std::vector<Device> devices;
   std::vector<std::pair<std::string, NetDevice>> net_devices;  ///< by the name on the host
   std::optional<Seccomp> seccomp;
+  std::optional<IntelRdt> intel_rdt;
   std::string rootfs_propagation;
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
@@ -407,6 +417,12 @@ std::optional<std::string> number_mask(std::string_view list, std::uint32_t limi
 inline constexpr std::uint32_t processor_limit = 8192;
 /// More memory nodes than any kernel is built for (CONFIG_NODES_SHIFT).
 inline constexpr std::uint32_t memory_node_limit = 1024;
+
+/// The version of the runtime-spec that this is written by, and that `spec` writes.
+inline constexpr std::string_view oci_version = "1.3.0";
+/// Whether the parser reads a field of `linux` or of a mount ("linux.netDevices",
+/// "mounts.uidMappings", "linux.intelRdt.schemata"), and does not refuse it as not implemented.
+bool is_implemented(std::string_view field);
 
 /// The config.json that `spec` writes: a shell in new namespaces on ./rootfs. With `rootless`, one
 /// for an ordinary user: a user namespace that maps the caller's own uid and gid to root, and no

@@ -35,6 +35,7 @@ struct StateRecord {
   std::vector<std::pair<std::string, std::string>> annotations;
   bool has_hooks =
       false;  ///< startContainer, poststart or poststop: start and delete need the config
+  bool has_rdt = false;            ///< see StateDir::noted_rdt
   bool creating = false;           ///< its create() is at its hooks, or died there
   bool own_pid_namespace = false;  ///< its processes end with its init
   bool no_new_keyring = false;     ///< it was created with the caller's session keyring
@@ -84,6 +85,9 @@ class StateDir {
   void note_cgroup(const std::string& path);
   /// What was noted; empty where nothing was.
   std::string noted_cgroup() const;
+  /// The same for the directories of resctrl that are to be removed with the container.
+  void note_rdt(const std::vector<std::string>& directories);
+  std::vector<std::string> noted_rdt() const;
 
   /// Makes the directory that becomes the container's /run/notify; its path.
   std::string make_notify_directory();

@@ -1,5 +1,5 @@
 /** What is wrong in the section `linux`, but for its resources and seccomp. */
-import { mappedUser, unsupported, without, type Row } from './config-refusals-row.js';
+import { mappedUser, without, type Row } from './config-refusals-row.js';
 
 const fuse = { path: '/dev/fuse', type: 'c', major: 10, minor: 229 };
 
@@ -267,10 +267,24 @@ export const linux: readonly Row[] = [
     'linux.netDevices.eth0: another device gets the name "eth0", too; give this one another',
   ],
   [
-    'linux.intelRdt',
-    { 'linux.intelRdt': { x: {} } },
-    'linux.intelRdt: not implemented yet; remove it',
-    unsupported,
+    'a closID that is a path',
+    { 'linux.intelRdt': { closID: 'a/b' } },
+    'linux.intelRdt.closID: invalid intelRdt.ClosID "a/b"; name a directory of the resctrl file system, or / for its root',
+  ],
+  [
+    'a closID that is no group',
+    { 'linux.intelRdt': { closID: 'info' } },
+    'linux.intelRdt.closID: info is no group; name it differently',
+  ],
+  [
+    'a memBwSchema of another resource',
+    { 'linux.intelRdt': { memBwSchema: 'L3:0=f' } },
+    'linux.intelRdt.memBwSchema: "L3:0=f" must begin with MB:, such as "MB:0=20;1=70"',
+  ],
+  [
+    'schemata of two lines',
+    { 'linux.intelRdt': { schemata: ['L3:0=f', 'L2:0=f\nL3:0=f'] } },
+    'linux.intelRdt.schemata[1]: "L2:0=f\\nL3:0=f" contains a line break; write one line',
   ],
   [
     'a memory policy without mode',

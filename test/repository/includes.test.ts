@@ -44,11 +44,12 @@ const coreRules: Record<string, readonly string[]> = {
   spawn: ['plan', 'wire', 'stub', 'program', 'fd', 'error'],
   // Some hooks run in the container's namespaces: by a plan of their own.
   hooks: ['spawn', 'program', 'spec', 'plan', 'json', 'fd', 'error'],
+  resctrl: ['spec', 'json', 'fd', 'error'],
   state: ['spec', 'validate', 'wire', 'json', 'fd', 'error'],
   features: ['spec', 'plan', 'seccomp', 'json', 'error'],
   // The order of it all.
   container: [
-    ...['validate', 'plan', 'spawn', 'cgroup', 'systemd', 'hooks', 'state', 'features', 'netlink'],
+    ...['validate', 'plan', 'spawn', 'cgroup', 'hooks', 'state', 'features', 'netlink', 'resctrl'],
     ...['spec', 'seccomp', 'json', 'fd', 'error'],
   ],
 };

@@ -1,0 +1,28 @@
+# build/generated/tare_commit.h: the commit that is built, for `tare --version`. Looked at with each
+# build, and rewritten only when there is another.
+
+set(commit_header ${CMAKE_BINARY_DIR}/generated/tare_commit.h)
+
+if(CMAKE_SCRIPT_MODE_FILE)
+  cmake_minimum_required(VERSION 3.25)
+  # Sources without git's history, or those of another user, have none.
+  set(commit unknown)
+  execute_process(
+    COMMAND git rev-parse --verify HEAD
+    WORKING_DIRECTORY ${CMAKE_CURRENT_LIST_DIR}
+    OUTPUT_VARIABLE output
+    OUTPUT_STRIP_TRAILING_WHITESPACE
+    ERROR_QUIET
+    RESULT_VARIABLE result)
+  if(result EQUAL 0)
+    set(commit ${output})
+  endif()
+  file(CONFIGURE OUTPUT ${commit_header} CONTENT "#define TARE_COMMIT \"@commit@\"\n" @ONLY)
+else()
+  add_custom_target(
+    tare-commit
+    COMMAND ${CMAKE_COMMAND} -P ${CMAKE_CURRENT_LIST_FILE}
+    WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
+    BYPRODUCTS ${commit_header}
+    VERBATIM)
+endif()

@@ -1,0 +1,64 @@
+// Groups of a resctrl tree, for test/core/resctrl.test.ts: the tree is named, since few processors
+// have a real one.
+//
+//   resctrl create ROOT ID CONFIG        prints what is to be removed with the container
+//   resctrl add ROOT ID CONFIG PID
+//   resctrl write ROOT ID CONFIG SCHEMA
+//   resctrl stats ROOT ID CONFIG         prints what `events` tells
+//   resctrl remove DIRECTORY
+#include "tare/resctrl.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "tare/error.h"
+#include "tare/fd.h"
+#include "tare/json.h"
+
+namespace {
+
+using tare::RdtGroup;
+
+int run(int argc, char** argv) {
+  const std::string_view verb = argc > 1 ? argv[1] : "";
+  if (verb == "remove" && argc == 3) {
+    tare::remove_rdt_directory(argv[2]);
+    return 0;
+  }
+  if (argc < 5) {
+    return 2;
+  }
+  const tare::Spec spec = tare::parse_spec(tare::read_file(AT_FDCWD, argv[4]), "config.json");
+  const tare::IntelRdt& config = spec.linux_.intel_rdt.value();
+  if (verb == "create") {
+    for (const std::string& path : RdtGroup::create(argv[2], config, argv[3]).made()) {
+      std::puts(path.c_str());
+    }
+    return 0;
+  }
+  const RdtGroup group = RdtGroup::open(argv[2], config, argv[3]);
+  if (verb == "add" && argc == 6) {
+    group.add(std::atoi(argv[5]));
+  } else if (verb == "write" && argc == 6) {
+    group.write_schema(argv[5], "--l3-cache-schema");
+  } else if (verb == "stats") {
+    tare::json::Writer writer;
+    group.write_stats(writer);
+    std::puts(writer.take().c_str());
+  } else {
+    return 2;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const tare::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
