@@ -4,7 +4,10 @@ import { join } from 'node:path';
 const busybox = '/bin/busybox';
 
 /** The configuration that `spec` of tare and runc generates, but for terminal and arguments. */
-function defaultConfig(args: string[]): { mounts: object[]; [name: string]: unknown } {
+function defaultConfig(
+  args: string[],
+  seccomp?: object,
+): { mounts: object[]; [name: string]: unknown } {
   const capabilities = ['CAP_AUDIT_WRITE', 'CAP_KILL', 'CAP_NET_BIND_SERVICE'];
   const quiet = ['nosuid', 'noexec', 'nodev'];
   return {
@@ -51,6 +54,7 @@ function defaultConfig(args: string[]): { mounts: object[]; [name: string]: unkn
       },
     ],
     linux: {
+      seccomp,
       resources: { devices: [{ allow: false, access: 'rwm' }] },
       namespaces: ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type })),
       maskedPaths: [
@@ -73,8 +77,13 @@ function defaultConfig(args: string[]): { mounts: object[]; [name: string]: unkn
 /**
  * Makes an OCI bundle of the default configuration over busybox, in a directory that is new.
  * @param binds how many directories of the host are mounted, every other one read-only
+ * @param seccomp linux.seccomp; none without it
  */
-export function makeBundle(directory: string, args: string[], binds = 0): string {
+export function makeBundle(
+  directory: string,
+  args: string[],
+  { binds = 0, seccomp }: { binds?: number; seccomp?: object } = {},
+): string {
   if (!existsSync(busybox)) {
     throw new Error(`${busybox} is absent: apt-get install busybox-static`);
   }
@@ -83,7 +92,7 @@ export function makeBundle(directory: string, args: string[], binds = 0): string
   for (const mountPoint of ['proc', 'dev', 'sys']) mkdirSync(join(rootfs, mountPoint));
   copyFileSync(busybox, join(rootfs, 'bin/busybox'));
   for (const applet of ['true', 'sleep']) symlinkSync('busybox', join(rootfs, 'bin', applet));
-  const config = defaultConfig(args);
+  const config = defaultConfig(args, seccomp);
   for (let i = 0; i < binds; i++) {
     const source = join(directory, 'volumes', String(i));
     const destination = `/volumes/${i}`;

@@ -23,12 +23,12 @@ export interface Scenario {
 }
 
 /** One contender's command lines on one container. */
-class Commands {
+export class Commands {
   readonly #runtime: string[];
   readonly #id: string;
   readonly #pidFile: string;
 
-  constructor(place: Place, { name, path }: Contender) {
+  constructor(place: Pick<Place, 'work' | 'idPrefix'>, { name, path }: Contender) {
     const state = join(place.work, 'state', name);
     this.#runtime = [path, '--root', state];
     this.#id = `${place.idPrefix}${name}`;

@@ -2,30 +2,24 @@
  * What does a container's life cost with tare, with crun and runc, and with the kernel alone?
  * See bench/README.md.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { spawnSync } from 'node:child_process';
 import { makeBundle } from './bundle.js';
-import { findPeers, findTare, type Contender } from './contenders.js';
-import { cgroupPrefix, rootPrefix, runInPrivateView } from './private-view.js';
+import type { Contender } from './contenders.js';
+import { cgroupPrefix, runInPrivateView } from './private-view.js';
 import { printReport, type ContenderResult, type Results } from './lifecycle-report.js';
 import { scenarios, type Place } from './lifecycle-scenarios.js';
+import { positive, runOptions, runUsage } from './options.js';
 import { Paced } from './paced.js';
+import { findContenders, prepareWork, spawnProgram, work, writeRaw } from './place.js';
 import { takeSamples, type Sample } from './sample.js';
 
 const usage = `usage: npm run bench -- lifecycle [OPTION...]
-  --rounds N         rounds of each scenario (200)
-  --warmup N         rounds before them that are not counted (10)
+${runUsage}
   --scenario NAME    only this one; may be given more than once
-  --peer NAME=PATH   time this runtime too, or this one instead of the NAME that PATH has
-  --peers-root DIR   run all command lines with DIR as root file system, and take peers from there
   --out FILE         write the raw results there; without it to bench/runs, if all scenarios ran`;
-
-const repository = fileURLToPath(new URL('..', import.meta.url));
-const work = '/run/bench';
 
 interface Options {
   help: boolean;
@@ -37,26 +31,10 @@ interface Options {
   out: string | undefined;
 }
 
-function positive(name: string, value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number <= 0) {
-    throw new Error(`--${name} ${value}: wanted a whole number above 0\n${usage}`);
-  }
-  return number;
-}
-
 function parseOptions(args: string[]): Options {
   const { values } = parseArgs({
     args,
-    options: {
-      rounds: { type: 'string', default: '200' },
-      warmup: { type: 'string', default: '10' },
-      scenario: { type: 'string', multiple: true, default: [] },
-      peer: { type: 'string', multiple: true, default: [] },
-      'peers-root': { type: 'string', default: '/' },
-      out: { type: 'string' },
-      help: { type: 'boolean', default: false },
-    },
+    options: { ...runOptions, scenario: { type: 'string', multiple: true, default: [] } },
   });
   const known = [...scenarios.map(({ name }) => name), ...inProcess.map(({ name }) => name)];
   for (const name of values.scenario) {
@@ -66,8 +44,8 @@ function parseOptions(args: string[]): Options {
   }
   return {
     help: values.help,
-    rounds: positive('rounds', values.rounds),
-    warmup: positive('warmup', values.warmup),
+    rounds: positive('rounds', values.rounds, usage),
+    warmup: positive('warmup', values.warmup, usage),
     scenario: values.scenario,
     peer: values.peer,
     peersRoot: values['peers-root'],
@@ -107,22 +85,16 @@ async function timeInProcess(heap: number, place: Place, options: Options, withT
 }
 
 function preparePlace(): Place {
-  mkdirSync(join(work, 'build'), { recursive: true });
-  // A bind mount and no copy: the executables stay on their own file system, as the peers' do.
-  const build = join(repository, 'build');
-  const { status } = spawnSync('mount', ['--bind', build, join(work, 'build')], {
-    stdio: 'inherit',
-  });
-  if (status !== 0) throw new Error(`could not bind ${build}`);
-  mkdirSync(join(work, 'state'));
+  const floor = join(work, 'build/bench/floor');
+  prepareWork([floor, spawnProgram]);
   const trueBundle = makeBundle(join(work, 'true'), ['true']);
   return {
     work,
     trueBundle,
-    bindsBundle: makeBundle(join(work, 'binds'), ['true'], 20),
+    bindsBundle: makeBundle(join(work, 'binds'), ['true'], { binds: 20 }),
     sleepBundle: makeBundle(join(work, 'sleep'), ['sleep', '86400']),
     rootfs: join(trueBundle, 'rootfs'),
-    floor: join(work, 'build/bench/floor'),
+    floor,
     idPrefix: cgroupPrefix(),
   };
 }
@@ -139,7 +111,7 @@ function resultOf(samples: Sample[]): ContenderResult {
 async function measure(options: Options, place: Place, contenders: Contender[], prefix: string[]) {
   const results: Results['scenarios'] = {};
   const wanted = (name: string) => options.scenario.length === 0 || options.scenario.includes(name);
-  const spawn = [...prefix, join(work, 'build/bench/spawn')];
+  const spawn = [...prefix, spawnProgram];
   for (const scenario of scenarios.filter(({ name }) => wanted(name))) {
     process.stderr.write(`${scenario.name} ...\n`);
     const rounds = scenario.rounds ?? options.rounds;
@@ -167,17 +139,6 @@ async function measure(options: Options, place: Place, contenders: Contender[], 
   return results;
 }
 
-function writeResults(options: Options, results: Results): void {
-  const day = results.date.slice(0, 10);
-  const file = options.out ?? join(repository, 'bench/runs', `${day}-lifecycle.json`);
-  if (options.out === undefined && options.scenario.length > 0) return;
-  mkdirSync(join(file, '..'), { recursive: true });
-  // One line a contender: the file is read by people as well.
-  const text = JSON.stringify(results, null, 1).replace(/\n\s+(?=[\d[\]])/g, '');
-  writeFileSync(file, `${text}\n`);
-  console.log(`\nraw results: ${relative(process.cwd(), file)}`);
-}
-
 export async function main(args: string[]): Promise<number> {
   const options = parseOptions(args);
   if (options.help) {
@@ -188,14 +149,7 @@ export async function main(args: string[]): Promise<number> {
   if (status !== undefined) return status;
 
   const place = preparePlace();
-  for (const program of [place.floor, join(work, 'build/bench/spawn')]) {
-    if (!existsSync(program)) throw new Error(`${program} is not built: npm run build`);
-  }
-  const prefix = options.peersRoot === '/' ? [] : rootPrefix(options.peersRoot, work);
-  const contenders = findPeers(options.peer, options.peersRoot, prefix);
-  const tare = findTare(join(work, 'build/tare'));
-  if (tare === undefined) console.log('build/tare is absent: tare is not timed');
-  else contenders.unshift(tare);
+  const { contenders, prefix } = findContenders(options.peer, options.peersRoot);
 
   const results: Results = {
     date: new Date().toISOString(),
@@ -208,6 +162,8 @@ export async function main(args: string[]): Promise<number> {
   };
   results.scenarios = await measure(options, place, contenders, prefix);
   printReport(results);
-  writeResults(options, results);
+  if (options.out !== undefined || options.scenario.length === 0) {
+    writeRaw(results, 'lifecycle', options.out);
+  }
   return 0;
 }

@@ -3,6 +3,7 @@
  */
 const questions: Record<string, () => Promise<{ main: (args: string[]) => Promise<number> }>> = {
   lifecycle: () => import('./lifecycle.js'),
+  seccomp: () => import('./seccomp.js'),
 };
 
 const [name, ...args] = process.argv.slice(2);

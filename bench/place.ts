@@ -1,0 +1,50 @@
+/** Where command lines are run: a directory that they see under the same name, with the build in it. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findPeers, findTare, type Contender } from './contenders.js';
+import { rootPrefix } from './private-view.js';
+
+const repository = fileURLToPath(new URL('..', import.meta.url));
+export const work = '/run/bench';
+export const spawnProgram = join(work, 'build/bench/spawn');
+
+/** Makes the work directory; `programs` are what is needed of the build. */
+export function prepareWork(programs: string[]): void {
+  mkdirSync(join(work, 'build'), { recursive: true });
+  // A bind mount and no copy: the executables stay on their own file system, as the peers' do.
+  const build = join(repository, 'build');
+  const { status } = spawnSync('mount', ['--bind', build, join(work, 'build')], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) throw new Error(`could not bind ${build}`);
+  mkdirSync(join(work, 'state'));
+  for (const program of programs) {
+    if (!existsSync(program)) throw new Error(`${program} is not built: npm run build`);
+  }
+}
+
+/** tare, if it is built, and its peers, with what is to be put before their command lines. */
+export function findContenders(
+  peer: string[],
+  peersRoot: string,
+): { contenders: Contender[]; prefix: string[] } {
+  const prefix = peersRoot === '/' ? [] : rootPrefix(peersRoot, work);
+  const contenders = findPeers(peer, peersRoot, prefix);
+  const tare = findTare(join(work, 'build/tare'));
+  if (tare === undefined) console.log('build/tare is absent: tare is not timed');
+  else contenders.unshift(tare);
+  return { contenders, prefix };
+}
+
+/** Writes raw results to `out`, or to bench/runs by their date and the question's name. */
+export function writeRaw(results: { date: string }, question: string, out?: string): void {
+  const day = results.date.slice(0, 10);
+  const file = out ?? join(repository, 'bench/runs', `${day}-${question}.json`);
+  mkdirSync(join(file, '..'), { recursive: true });
+  // One line a contender: the file is read by people as well.
+  const text = JSON.stringify(results, null, 1).replace(/\n\s+(?=[\d[\]])/g, '');
+  writeFileSync(file, `${text}\n`);
+  console.log(`\nraw results: ${relative(process.cwd(), file)}`);
+}
