@@ -368,6 +368,7 @@ void Container::destroy() {
   if (impl_->record.has_rdt) {
     remove_rdt(impl_->dir);
   }
+  stop_unit(impl_->record, impl_->runtime);
   const std::vector<Hook> poststop =
       impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
   impl_->dir.remove();

@@ -487,7 +487,6 @@ Container Container::create(const Runtime& given, const std::string& id,
   // From here on init works off its plan; what the host still has to do runs beside it.
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
   impl->record.pid = init.pid();
-  impl->record.cgroup_path = cgroup.path();
   impl->record.has_rdt = static_cast<bool>(rdt);
   if (rdt) {
     rdt.add(init.pid());

@@ -49,7 +49,8 @@ const coreRules: Record<string, readonly string[]> = {
   features: ['spec', 'plan', 'seccomp', 'json', 'error'],
   // The order of it all.
   container: [
-    ...['validate', 'plan', 'spawn', 'cgroup', 'hooks', 'state', 'features', 'netlink', 'resctrl'],
+    ...['validate', 'plan', 'spawn', 'cgroup', 'systemd', 'hooks', 'state', 'features', 'netlink'],
+    'resctrl',
     ...['spec', 'seccomp', 'json', 'fd', 'error'],
   ],
 };
