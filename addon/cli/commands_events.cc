@@ -70,7 +70,7 @@ std::string event(const char* type, const std::string& id, const std::string& da
 }
 
 void print_stats(const Container& container) {
-  print(event("stats", container.id(), stats_json(container.stats())));
+  print(event("stats", container.id(), stats_json(container.stats(), container.rdt_stats_json())));
 }
 
 /// poll(2) until `when`; whether there is something to read.

@@ -116,12 +116,6 @@ constexpr std::array limit_flags = {
 
 int update(const Call& call) {
   const Arguments& given = call.arguments;
-  if (given.given(flag::l3_cache_schema) || given.given(flag::mem_bw_schema)) {
-    const bool cache = given.given(flag::l3_cache_schema);
-    throw Error(ErrorKind::unsupported,
-                cache ? "--l3-cache-schema: Intel RDT/CAT: l3 cache schema is not enabled"
-                      : "--mem-bw-schema: Intel RDT/MBA: memory bandwidth schema is not enabled");
-  }
   std::string name = "flags";
   Resources resources;
   if (given.given(flag::resources)) {
@@ -139,7 +133,10 @@ int update(const Call& call) {
   } else {
     resources = resources_by_flags(given);
   }
-  Container::open(call.runtime, call.id()).update(resources, name);
+  Container container = Container::open(call.runtime, call.id());
+  // What the host cannot do is refused before anything is changed.
+  container.update_rdt(given.text(flag::l3_cache_schema), given.text(flag::mem_bw_schema));
+  container.update(resources, name);
   return 0;
 }
 

@@ -1,6 +1,9 @@
 // The container's group in resctrl, where linux.intelRdt asks for one.
+#include <utility>
+
 #include "container_impl.h"
 #include "tare/error.h"
+#include "tare/json.h"
 
 namespace tare {
 
@@ -24,6 +27,44 @@ RdtGroup container_rdt_group(const Spec& spec, const std::string& id) {
   return spec.linux_.intel_rdt.has_value()
              ? RdtGroup::open(required_resctrl(spec), *spec.linux_.intel_rdt, id)
              : RdtGroup();
+}
+
+std::string Container::rdt_stats_json() const {
+  json::Writer writer;
+  // Its record tells without the config that most have none.
+  if (impl_->record.has_rdt) {
+    container_rdt_group(spec(), id()).write_stats(writer);
+  } else {
+    writer.begin_object().end_object();
+  }
+  return writer.take();
+}
+
+void Container::update_rdt(const std::string& l3_cache_schema, const std::string& mem_bw_schema) {
+  const Doing doing("update", id());
+  const Locked locked(impl_->dir, impl_->runtime);
+  const std::pair<std::string_view, const std::string*> lines[] = {
+      {"--l3-cache-schema", &l3_cache_schema}, {"--mem-bw-schema", &mem_bw_schema}};
+  for (const auto& [flag, line] : lines) {
+    if (line->empty()) {
+      continue;
+    }
+    if (find_resctrl().empty()) {
+      throw Error(ErrorKind::unsupported,
+                  std::string(flag) +
+                      (line == &l3_cache_schema ? ": Intel RDT/CAT: l3 cache schema is not enabled"
+                                                : ": Intel RDT/MBA: memory bandwidth schema is not "
+                                                  "enabled") +
+                      ": no resctrl file system is mounted");
+    }
+    if (!impl_->record.has_rdt) {
+      throw Error(ErrorKind::unsupported,
+                  std::string(flag) +
+                      ": updating a non-existent Intel RDT configuration is not supported; create "
+                      "the container with linux.intelRdt");
+    }
+    container_rdt_group(spec(), id()).write_schema(*line, flag);
+  }
 }
 
 void remove_rdt(const StateDir& dir) {

@@ -120,7 +120,7 @@ void add_io_counts(json::Writer& writer, std::string_view key, const std::vector
 
 }  // namespace
 
-std::string stats_json(const CgroupStats& stats) {
+std::string stats_json(const CgroupStats& stats, std::string_view intel_rdt) {
   json::Writer writer;
   writer.begin_object();
   add_cpu(writer, stats.cpu);
@@ -142,7 +142,7 @@ std::string stats_json(const CgroupStats& stats) {
     writer.key("failcnt").number_unsigned(hugetlb.failures).end_object();
   }
   writer.end_object();
-  writer.key("intel_rdt").begin_object().end_object();
+  writer.key("intel_rdt").json(intel_rdt);
   writer.key("network_interfaces").null();
   writer.end_object();
   return writer.take();

@@ -113,6 +113,12 @@ Writer& Writer::boolean(bool value) {
   return *this;
 }
 
+Writer& Writer::json(std::string_view text) {
+  separate();
+  text_ += text;
+  return *this;
+}
+
 Writer& Writer::null() {
   separate();
   text_ += "null";

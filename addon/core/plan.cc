@@ -154,8 +154,7 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   add_credentials(builder, process);
   // To wake each other costs host and init more than all of this.
   const bool host_acts = options.host_acts || process.terminal ||
-                         process.oom_score_adj.has_value() ||
-                         spec.linux_.intel_rdt.has_value();
+                         process.oom_score_adj.has_value() || spec.linux_.intel_rdt.has_value();
   add_program(builder, process, options.extra_env,
               options.paused ? Before::host_leaves
               : host_acts    ? Before::host

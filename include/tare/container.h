@@ -87,7 +87,8 @@ struct ContainerState {
 std::string state_json(const ContainerState& state, bool full, int indent = 2);
 
 /// A sample of use in the JSON that `events` prints as `data`.
-std::string stats_json(const CgroupStats& stats);
+/// `intel_rdt` is the object of that name, as JSON.
+std::string stats_json(const CgroupStats& stats, std::string_view intel_rdt = "{}");
 
 /// A started process that is a child of the caller.
 struct StartedProcess {
@@ -148,6 +149,12 @@ class Container {
   void update(const Resources& changes, const std::string& name);
   /// What the container uses. Throws `unsupported` where it has no cgroup.
   CgroupStats stats() const;
+  /// What the container's group in resctrl has and uses, as a JSON object; an empty one where
+  /// linux.intelRdt asks for none.
+  std::string rdt_stats_json() const;
+  /// Writes schemata of that group; empty ones are left alone. Throws `unsupported` where there is
+  /// no such group.
+  void update_rdt(const std::string& l3_cache_schema, const std::string& mem_bw_schema);
   /// Notice of out-of-memory kills, and of the end of the last process. Throws `bad_status` for a
   /// stopped container.
   CgroupWatch watch() const;

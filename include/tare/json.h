@@ -103,6 +103,8 @@ class Writer {
   Writer& number_hundredths(std::uint64_t value);
   Writer& boolean(bool value);
   Writer& null();
+  /// A value that is JSON already.
+  Writer& json(std::string_view text);
   /// The text so far; the writer is empty afterwards.
   std::string take();
 

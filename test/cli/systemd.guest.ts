@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { Container } from '../../lib/index.js';
 import { Sandbox, exitOf, state, type Config, type Result } from './tare.js';
 import { cgroupRoot, property, systemctl, unitExists } from './systemd-units.js';
 
@@ -355,4 +356,71 @@ sandbox.test('run in the foreground, and a container that ends by itself', async
     readdirSync(join(cgroupRoot, 'system.slice')).filter((name) => name.includes(sandbox.tag)),
     [],
   );
+});
+
+sandbox.test('update changes the unit and the cgroup', async (t) => {
+  const id = await started(t, 'update', limited);
+  const unit = `tare-${id}.scope`;
+  sandbox.must([
+    ...['update', '--memory', `${32 << 20}`, '--memory-swap', `${48 << 20}`, '--pids-limit', '50'],
+    ...['--cpu-quota', '30000', '--cpu-period', '10000', '--cpuset-cpus', '1', id],
+  ]);
+  const check = (): void => {
+    for (const [name, file, property_, value] of [
+      ['memory', 'memory.max', 'MemoryMax', `${32 << 20}`],
+      ['swap', 'memory.swap.max', 'MemorySwapMax', `${16 << 20}`],
+      ['pids', 'pids.max', 'TasksMax', '50'],
+      ['cpus', 'cpuset.cpus', 'AllowedCPUs', '1'],
+    ] as const) {
+      t.equal(fileOf(id, file), value, name);
+      t.equal(property(unit, property_), value, name);
+    }
+    t.equal(fileOf(id, 'cpu.max'), '30000 10000');
+    t.equal(property(unit, 'CPUQuotaPerSecUSec'), '3s');
+    t.equal(property(unit, 'CPUQuotaPeriodUSec'), '10ms');
+  };
+  check();
+  systemctl('daemon-reload');
+  check();
+
+  const refused = sandbox.tare(['update', '--resources', '-', id], {
+    input: JSON.stringify({
+      memory: { limit: 40 << 20 },
+      unified: { 'memory.nosuchfile': '1' },
+    }),
+  });
+  t.equal(refused.status, 1);
+  check();
+
+  const idle = sandbox.must(['update', '--cpu-share', '200', '--cpu-idle', '1', id]);
+  t.match(idle.stderr, 'unable to apply both');
+  t.equal(fileOf(id, 'cpu.idle'), '1');
+  sandbox.must(['delete', '--force', id]);
+});
+
+sandbox.test('pause, resume, and delete of a paused container', async (t) => {
+  const id = await started(t, 'paused');
+  sandbox.must(['pause', id]);
+  t.equal(state(sandbox.must(['state', id]).stdout).status, 'paused');
+  systemctl('daemon-reload');
+  t.equal(fileOf(id, 'cgroup.freeze'), '1', 'systemd lets it be');
+  sandbox.must(['resume', id]);
+  t.equal(sandbox.must(['exec', id, 'echo', 'runs']).stdout, 'runs\n');
+  sandbox.must(['pause', id]);
+  sandbox.must(['delete', '--force', id]);
+  t.notOk(unitExists(`tare-${id}.scope`));
+});
+
+sandbox.test('the library makes units too', async (t) => {
+  const id = sandbox.id('library');
+  const container = await Container.create(id, {
+    root: sandbox.root,
+    bundle: bundleOf(['sleep', '1000']),
+    systemdCgroup: true,
+  });
+  t.equal(cgroupOf(id), `/system.slice/tare-${id}.scope`);
+  await container.start();
+  const opened = await Container.open(id, { root: sandbox.root });
+  await opened.delete({ force: true });
+  t.notOk(unitExists(`tare-${id}.scope`));
 });
