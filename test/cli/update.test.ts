@@ -123,11 +123,11 @@ if (whyNot !== undefined) {
       ],
       [
         ['--l3-cache-schema', 'L3:0=f'],
-        '--l3-cache-schema: Intel RDT/CAT: l3 cache schema is not enabled',
+        `update ${id}: --l3-cache-schema: Intel RDT/CAT: l3 cache schema is not enabled: no resctrl file system is mounted`,
       ],
       [
         ['--mem-bw-schema', 'MB:0=20'],
-        '--mem-bw-schema: Intel RDT/MBA: memory bandwidth schema is not enabled',
+        `update ${id}: --mem-bw-schema: Intel RDT/MBA: memory bandwidth schema is not enabled: no resctrl file system is mounted`,
       ],
     ] as const) {
       t.equal(sandbox.tare(['update', ...args, id]).error, message);
