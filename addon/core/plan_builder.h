@@ -14,6 +14,9 @@
 
 namespace tare {
 
+/// "mount_fs"; as JSON plans have it.
+const char* op_name(wire::OpCode code) noexcept;
+
 class PlanBuilder {
  public:
   /// `source`: where the process is from that is to be started.

@@ -9,7 +9,6 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "plan_builder.h"
@@ -20,131 +19,6 @@ namespace {
 
 using wire::Op;
 using wire::OpCode;
-
-constexpr auto op_names = std::to_array<const char*>({
-    "end",
-    "setns",
-    "unshare",
-    "time_offsets",
-    "enter_time",
-    "wait",
-    "become_root",
-    "loopback_up",
-    "new_session",
-    "keyring",
-    "propagation",
-    "root",
-    "root_here",
-    "mount_fs",
-    "mount_data",
-    "reconfigure",
-    "fetch",
-    "bind",
-    "bind_device",
-    "attributes",
-    "mask",
-    "read_only",
-    "make_device",
-    "make_directory",
-    "make_symlink",
-    "make_ptmx",
-    "pivot_root",
-    "move_root",
-    "chroot",
-    "open_proc",
-    "console",
-    "hostname",
-    "domainname",
-    "sysctl",
-    "proc_write",
-    "rlimit",
-    "cpu_affinity",
-    "personality",
-    "memory_policy",
-    "umask",
-    "working_directory",
-    "home_directory",
-    "undumpable",
-    "no_new_privileges",
-    "bounding_set",
-    "keep_caps",
-    "identity",
-    "capabilities",
-    "seccomp",
-    "listener_thread",
-    "find_program",
-    "close_fds",
-    "default_signals",
-    "announce",
-    "start_gate",
-    "exec",
-});
-static_assert(op_names.size() == static_cast<std::size_t>(OpCode::exec) + 1);
-
-constexpr auto step_names = std::to_array<const char*>({
-    "",
-    "open",
-    "open_tree",
-    "openat2",
-    "fsopen",
-    "fsconfig",
-    "fsmount",
-    "fspick",
-    "fsetxattr",
-    "move_mount",
-    "mount_setattr",
-    "mkdirat",
-    "mknodat",
-    "symlinkat",
-    "fchownat",
-    "fchmodat",
-    "statx",
-    "setns",
-    "unshare",
-    "pivot_root",
-    "mount",
-    "umount2",
-    "chroot",
-    "chdir",
-    "fchdir",
-    "getcwd",
-    "read",
-    "write",
-    "ioctl",
-    "setsid",
-    "keyctl",
-    "sethostname",
-    "setdomainname",
-    "prlimit64",
-    "prctl",
-    "setgroups",
-    "setresgid",
-    "setresuid",
-    "capset",
-    "seccomp",
-    "execve",
-    "sendmsg",
-    "recv",
-    "mmap",
-    "close_range",
-    "dup3",
-    "faccessat2",
-    "unlinkat",
-    "readlinkat",
-    "socket",
-    "clone3",
-    "sched_setaffinity",
-    "personality",
-    "set_mempolicy",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-});
-static_assert(step_names.size() == static_cast<std::size_t>(wire::Step::bad_plan) + 1);
 
 std::string octal(std::uint64_t value) {
   std::string digits;
@@ -217,15 +91,6 @@ const char* wait_name(std::uint64_t tag) {
   }
   return "wait for the host";
 }
-
-}  // namespace
-
-const char* step_name(wire::Step step) noexcept {
-  const auto index = static_cast<std::size_t>(step);
-  return index < step_names.size() ? step_names[index] : "";
-}
-
-namespace {
 
 class Printer {
  public:
@@ -557,7 +422,7 @@ std::string Plan::to_json() const {
   writer.key("ops").begin_array();
   for (const Op& op : ops_) {
     writer.begin_object();
-    writer.key("op").string(op_names[static_cast<std::size_t>(op.code)]);
+    writer.key("op").string(op_name(op.code));
     writer.key("text").string(printer.describe(op));
     const std::string_view origin = text(op.origin);
     if (!origin.empty()) {

@@ -5,25 +5,12 @@
 
 #include "file_status.h"
 #include "init.h"
+#include "mount_calls.h"
 
 namespace init {
 namespace {
 
 using namespace tare::wire;
-
-constexpr unsigned long ms_rec = 0x4000;
-constexpr unsigned long ms_private = 1UL << 18;
-constexpr unsigned long ms_slave = 1UL << 19;
-
-long set_attributes(int fd, bool recursive, std::uint64_t set, std::uint64_t clear,
-                    std::uint64_t propagation) {
-  mount_attr attributes{};
-  attributes.attr_set = set;
-  attributes.attr_clr = clear;
-  attributes.propagation = propagation;
-  return sys::run(__NR_mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0),
-                  &attributes, sizeof attributes);
-}
 
 // As mount(8) has it for "--bind -o": what is not named is cleared. In a user namespace flags of
 // the host's are locked, and stay; only one that is to go by name is then refused.
@@ -35,7 +22,8 @@ long set_named_attributes(int fd, std::uint64_t set, std::uint64_t clear) {
   return result == -EPERM ? set_attributes(fd, false, set, clear | (free & ~set), 0) : result;
 }
 
-// Everything that an op asks of one mount: attributes of it, of the whole tree, propagation.
+}  // namespace
+
 Outcome set_all_attributes(int fd, const Op& op) {
   constexpr std::uint64_t apart = MOUNT_ATTR_IDMAP;
   if (op.code == OpCode::bind_device) {
@@ -60,6 +48,8 @@ Outcome set_all_attributes(int fd, const Op& op) {
   return ok;
 }
 
+namespace {
+
 // An id-mapped mount, of one mount or of all below it; it must not be attached yet.
 Outcome map_ids(const Context& context, int fd, const Op& op) {
   if (op.code != OpCode::bind || ((op.a | op.d) & MOUNT_ATTR_IDMAP) == 0) {
@@ -72,27 +62,6 @@ Outcome map_ids(const Context& context, int fd, const Op& op) {
   return check(sys::run(__NR_mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0),
                         &attributes, sizeof attributes),
                Step::mount_setattr);
-}
-
-// The mount that the host sent for an op.
-long take_source(Context& context, const Op& op) {
-  int& fetched = context.fetched[-2 - op.fd];
-  const int fd = fetched;
-  fetched = -1;
-  return fd >= 0 ? fd : -EBADF;
-}
-
-long attach(Context& context, int mount, int target) {
-  forget_parent(context);
-  return sys::run(__NR_move_mount, mount, "", target, "",
-                  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-}
-
-long clone_tree(int fd, bool recursive) {
-  return sys::run(__NR_open_tree, fd, "",
-                  static_cast<unsigned>(AT_EMPTY_PATH) | OPEN_TREE_CLONE |
-                      static_cast<unsigned>(OPEN_TREE_CLOEXEC) |
-                      (recursive ? static_cast<unsigned>(AT_RECURSIVE) : 0U));
 }
 
 // fsopen(2)'s fd gives the file system's own complaint ("e tmpfs: Bad value for 'size'").
@@ -194,86 +163,6 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
 }
 
 }  // namespace
-
-Outcome do_propagation(const Op& op) {
-  mount_attr attributes{};
-  attributes.propagation = op.a;
-  return check(
-      sys::run(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes, sizeof attributes),
-      Step::mount_setattr);
-}
-
-namespace {
-
-// pivot_root(2) refuses a new root whose parent mount is shared. The parent's own root is found by
-// walking up until the mount changes.
-Outcome make_parent_private(int inside) {
-  Handle at(sys::run(__NR_openat, inside, ".", O_PATH | O_CLOEXEC));
-  FileStatus status;
-  if (const long result = stat_fd(at.get(), status); result < 0) {
-    return failure(result, Step::stat);
-  }
-  for (;;) {
-    Handle above(sys::run(__NR_openat, at.get(), "..", O_PATH | O_CLOEXEC));
-    FileStatus upper;
-    if (const long result = stat_fd(above.get(), upper); result < 0) {
-      return failure(result, Step::stat);
-    }
-    if (upper.mount_id != status.mount_id || upper.inode == status.inode) {
-      break;
-    }
-    status = upper;
-    at.reset(above.release());
-  }
-  return check(set_attributes(at.get(), false, 0, 0, ms_private), Step::mount_setattr);
-}
-
-}  // namespace
-
-Outcome do_root(Context& context, const Op& op) {
-  if (op.fd >= 0) {
-    context.root = context.passed(op.fd);  // op_open_only
-    return ok;
-  }
-  // Where the host sends them, they lie beyond what the user namespace's root may walk to.
-  const bool sent = op.n > 0;
-  Handle target(sent ? context.fetched[op.n - 1]
-                     : sys::run(__NR_openat, AT_FDCWD, context.text(op, 0),
-                                O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!target.valid()) {
-    return failure(target.get(), Step::open);
-  }
-  if ((op.flags & op_open_only) != 0) {
-    context.root = target.release();
-    return ok;
-  }
-  Handle tree(sent ? take_source(context, op) : clone_tree(target.get(), true));
-  if (!tree.valid()) {
-    return failure(tree.get(), Step::open_tree);
-  }
-  if (const Outcome outcome = set_all_attributes(tree.get(), op); outcome.failed()) {
-    return outcome;
-  }
-  if ((op.flags & op_private_parent) != 0) {
-    if (const Outcome outcome = make_parent_private(target.get()); outcome.failed()) {
-      return outcome;
-    }
-  }
-  if (const long result = attach(context, tree.get(), target.get()); result < 0) {
-    return failure(result, Step::move_mount);
-  }
-  context.root = tree.release();
-  return ok;
-}
-
-Outcome do_root_here(Context& context) {
-  const long fd = sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) {
-    return failure(fd, Step::open);
-  }
-  context.root = static_cast<int>(fd);
-  return ok;
-}
 
 namespace {
 
@@ -416,176 +305,6 @@ Outcome do_attributes(Context& context, const Op& op) {
     return failure(target.get(), Step::openat2);
   }
   return set_all_attributes(target.get(), op);
-}
-
-namespace {
-
-Outcome mask_directory(Context& context, int target) {
-  if (context.empty_dir >= 0) {
-    Handle again(clone_tree(context.empty_dir, false));
-    if (!again.valid()) {
-      return failure(again.get(), Step::open_tree);
-    }
-    return check(attach(context, again.get(), target), Step::move_mount);
-  }
-  Handle fs(sys::run(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC));
-  if (!fs.valid()) {
-    return failure(fs.get(), Step::fsopen);
-  }
-  // Nothing is ever written to it: one inode, one page at most.
-  sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
-  sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_inodes", "1", 0);
-  if (const long result = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0);
-      result < 0) {
-    return failure(result, Step::fsconfig);
-  }
-  Handle mount(
-      sys::run(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC,
-               MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  if (!mount.valid()) {
-    return failure(mount.get(), Step::fsmount);
-  }
-  if (const long result = attach(context, mount.get(), target); result < 0) {
-    return failure(result, Step::move_mount);
-  }
-  context.empty_dir = mount.release();
-  return ok;
-}
-
-Outcome mask_file(Context& context, int target) {
-  if (const Outcome outcome = open_null(context); outcome.failed()) {
-    return outcome;
-  }
-  Handle null(clone_tree(context.null, false));
-  if (!null.valid()) {
-    return failure(null.get(), Step::open_tree);
-  }
-  return check(attach(context, null.get(), target), Step::move_mount);
-}
-
-}  // namespace
-
-Outcome do_mask(Context& context, const Op& op) {
-  Handle target(open_below(context, context.text(op, 1), O_PATH));
-  if (target.get() == -ENOENT) {
-    return ok;
-  }
-  if (!target.valid()) {
-    return failure(target.get(), Step::openat2);
-  }
-  FileStatus status;
-  if (const long result = stat_fd(target.get(), status); result < 0) {
-    return failure(result, Step::stat);
-  }
-  return (status.mode & S_IFMT) == S_IFDIR ? mask_directory(context, target.get())
-                                           : mask_file(context, target.get());
-}
-
-Outcome do_read_only(Context& context, const Op& op) {
-  Handle target(open_below(context, context.text(op, 1), O_PATH));
-  if (target.get() == -ENOENT) {
-    return ok;
-  }
-  if (!target.valid()) {
-    return failure(target.get(), Step::openat2);
-  }
-  Handle tree(clone_tree(target.get(), true));
-  if (!tree.valid()) {
-    return failure(tree.get(), Step::open_tree);
-  }
-  if (const long result = set_attributes(tree.get(), true, MOUNT_ATTR_RDONLY, 0, 0); result < 0) {
-    return failure(result, Step::mount_setattr);
-  }
-  return check(attach(context, tree.get(), target.get()), Step::move_mount);
-}
-
-namespace {
-
-// In a chroot "/" is not the root of the mount namespace: pivot_root(2) would leave that one, the
-// machine's, for setns(2) to lead to. Who joins the namespace that it is in gets to its root.
-Outcome enter_namespace_root(const Op& op) {
-  constexpr unsigned long clone_newns = 0x00020000;
-  const long self = op.a != 0 ? static_cast<long>(op.a) : sys::run(__NR_getpid);
-  Handle pidfd(sys::run(__NR_pidfd_open, self, 0));
-  if (!pidfd.valid()) {
-    return failure(pidfd.get(), Step::open);
-  }
-  return check(sys::run(__NR_setns, pidfd.get(), clone_newns), Step::setns);
-}
-
-}  // namespace
-
-Outcome do_pivot_root(Context& context, const Op& op) {
-  if (const Outcome outcome = enter_namespace_root(op); outcome.failed()) {
-    return outcome;
-  }
-  Handle old((op.flags & op_old_root_is_shared) != 0
-                 ? sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC)
-                 : -1);
-  if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
-    return failure(result, Step::fchdir);
-  }
-  if (const long result = sys::run(__NR_pivot_root, ".", "."); result < 0) {
-    return failure(result, Step::pivot_root);
-  }
-  if (old.valid()) {
-    if (const long result = set_attributes(old.get(), true, 0, 0, ms_slave); result < 0) {
-      return failure(result, Step::mount_setattr);
-    }
-    old.close();
-  }
-  // The old root lies on top of the new one now, and "." leads up to it; see pivot_root(2).
-  if (const long result = sys::run(__NR_umount2, ".", 2 /* MNT_DETACH */); result < 0) {
-    return failure(result, Step::umount);
-  }
-  return check(sys::run(__NR_chdir, "/"), Step::chdir);
-}
-
-Outcome do_move_root(Context& context) {
-  if (const Outcome outcome = remove_revealing_mounts(context); outcome.failed()) {
-    return outcome;
-  }
-  if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
-    return failure(result, Step::fchdir);
-  }
-  constexpr unsigned long ms_move = 8192;
-  if (const long result = sys::run(__NR_mount, ".", "/", 0L, ms_move, 0L); result < 0) {
-    return failure(result, Step::mount);
-  }
-  return do_chroot(context);
-}
-
-Outcome do_chroot(Context& context) {
-  if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
-    return failure(result, Step::fchdir);
-  }
-  if (const long result = sys::run(__NR_chroot, "."); result < 0) {
-    return failure(result, Step::chroot);
-  }
-  return check(sys::run(__NR_chdir, "/"), Step::chdir);
-}
-
-Outcome do_open_proc(Context& context) {
-  Handle fs(sys::run(__NR_fsopen, "proc", FSOPEN_CLOEXEC));
-  if (fs.valid() && sys::run(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0) >= 0) {
-    const long mount = sys::run(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC, 0);
-    if (mount >= 0) {
-      context.proc = static_cast<int>(mount);
-      return ok;
-    }
-  }
-  // In a user namespace without a pid namespace of its own there is no right to a new one: the
-  // host's, if it is one, is as good, since nothing of the container has been mounted over it in
-  // this mount namespace yet.
-  Handle host(sys::run(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!host.valid()) {
-    return failure(host.get(), Step::open);
-  }
-  if (file_system_magic(host.get()) != PROC_SUPER_MAGIC) {
-    return {ENODEV, Step::not_procfs};
-  }
-  context.proc = host.release();
-  return ok;
 }
 
 }  // namespace init

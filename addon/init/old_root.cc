@@ -2,12 +2,12 @@
 #include <linux/mount.h>
 
 #include "init.h"
+#include "mount_calls.h"
 
 namespace init {
 namespace {
 
 constexpr std::size_t longest_line = std::size_t{16} << 10;
-constexpr unsigned long ms_slave = 1UL << 19;
 constexpr int detach_no_follow = 2 | 8;  // MNT_DETACH | UMOUNT_NOFOLLOW
 
 char line[longest_line];
