@@ -187,10 +187,16 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
 /// caller may.
 template <typename Spawn>
 InitProcess spawn_on_processors(const CpuAffinity& affinity, const ProcessSource& source,
-                                const Spawn& spawn) {
+                                const Runtime& runtime, const Spawn& spawn) {
   if (!is_left_open(affinity)) {
     const ThreadAffinity bound(affinity.initial, source.place("execCPUAffinity.initial"));
-    return spawn();
+    InitProcess init = spawn();
+    if (runtime.debug) {
+      // runc's users look for these words.
+      runtime.debug("nsexec[" + std::to_string(init.pid()) +
+                    "]: affinity: " + ThreadAffinity::now());
+    }
+    return init;
   }
   InitProcess init = spawn();
   reset_affinity(init.pid());
@@ -263,7 +269,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
   spawn_options.preserved = given.stdio.preserved;
   spawn_options.cgroup = target.paused ? -1 : target.cgroup.fd();
   spawn_options.passed = open_passed(plan, nullptr, target.pidfd.get(), target.root.get(), owned);
-  InitProcess init = spawn_on_processors(process.exec_cpu_affinity, source, [&] {
+  InitProcess init = spawn_on_processors(process.exec_cpu_affinity, source, impl_->runtime, [&] {
     return spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
   });
   if (rdt) {

@@ -129,6 +129,8 @@ class ThreadAffinity {
   ~ThreadAffinity();
   ThreadAffinity(const ThreadAffinity&) = delete;
   ThreadAffinity& operator=(const ThreadAffinity&) = delete;
+  /// Where the calling thread may run, as "0x3": bit N is processor N.
+  static std::string now();
 
  private:
   std::string before_;  ///< the mask that the thread had

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "container_impl.h"
@@ -125,16 +126,39 @@ void reset_affinity(pid_t pid) {
   set_affinity(pid, std::string(mask_size, '\xff'));
 }
 
+namespace {
+
+/// The calling thread's, in the kernel's form.
+std::string affinity_mask() {
+  std::string mask(mask_size, '\0');
+  const long size = syscall(SYS_sched_getaffinity, 0, mask.size(), mask.data());
+  if (size < 0) {
+    throw_errno("sched_getaffinity");
+  }
+  mask.resize(static_cast<std::size_t>(size));
+  return mask;
+}
+
+}  // namespace
+
+std::string ThreadAffinity::now() {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  const std::string mask = affinity_mask();
+  for (std::size_t i = mask.size(); i-- > 0;) {
+    const auto byte = static_cast<unsigned char>(mask[i]);
+    text.push_back(digits[byte >> 4]);
+    text.push_back(digits[byte & 15]);
+  }
+  text.erase(0, std::min(text.find_first_not_of('0'), text.size() - 1));
+  return "0x" + text;
+}
+
 ThreadAffinity::ThreadAffinity(const std::string& processors, const std::string& place) {
   if (processors.empty()) {
     return;
   }
-  before_.resize(mask_size);
-  const long size = syscall(SYS_sched_getaffinity, 0, before_.size(), before_.data());
-  if (size < 0) {
-    throw_errno("sched_getaffinity");
-  }
-  before_.resize(static_cast<std::size_t>(size));
+  before_ = affinity_mask();
   if (set_affinity(0, *number_mask(processors, processor_limit)) < 0) {
     const int error = errno;
     throw Error(ErrorKind::system, place + ": " + processors +

@@ -140,6 +140,10 @@ if (whyNot !== undefined) {
         t.equal(processOf({ initial: second }), second, 'the initial one stays without another');
         t.equal(processOf({ final: ` ${first},, ` }), first);
         t.equal(processOf({ initial: first!, final: `${first},${second}` }), all);
+        const told = spawnSync(cli, ['--root', inside.root, '--debug', 'exec', id, 'true'], {
+          encoding: 'utf8',
+        }).stderr;
+        t.match(told, `]: affinity: 0x${(2 ** Number(first)).toString(16)}`, '--debug tells');
       });
       t.equal(processors('self'), all);
     });
