@@ -186,7 +186,7 @@ Systemd Systemd::connect(SystemdManager manager, std::chrono::milliseconds patie
         throw;
       }
       const std::string reason =
-          error.errnum() == 0 ? std::string(error.what()) : errno_text(error.errnum());
+          error.errnum() == 0 ? std::string(error.inner_words()) : errno_text(error.errnum());
       tried.append(tried.empty() ? "" : ", ").append(where).append(": ").append(reason);
     }
   }

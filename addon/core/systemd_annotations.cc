@@ -76,7 +76,7 @@ std::vector<UnitProperty> annotated_properties(const Spec& spec) {
       property.value = dbus::parse_text(text);
     } catch (const Error& error) {
       refuse(key,
-             std::string("value parse error: ") + error.what() +
+             std::string("value parse error: ").append(error.inner_words()) +
                  "; it is written in GVariant's text format, such as 'text', true or uint64 5");
     }
     if (is_in_seconds(property.name)) {

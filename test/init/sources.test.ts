@@ -116,7 +116,7 @@ if (whyNot !== undefined) {
       mkdirSync(source);
       writeFileSync(join(source, 'file'), 'x');
       for (const [, edit] of variants) {
-        const seen = inside.says('ulimit -n; ulimit -Hn; cat /m/39/file', (config, rootfs) => {
+        const seen = inside.run('ulimit -n; ulimit -Hn; cat /m/39/file', (config, rootfs) => {
           edit(config, rootfs);
           config.process['rlimits'] = [{ type: 'RLIMIT_NOFILE', soft: 12, hard: 16 }];
           for (let i = 0; i < 40; ++i) {
@@ -124,7 +124,8 @@ if (whyNot !== undefined) {
             config.mounts.push({ destination, source, type: 'bind', options: ['bind'] });
           }
         });
-        t.equal(seen, '12\n16\nx');
+        t.equal(seen.stdout, '12\n16\nx', seen.stderr);
+        t.match(seen.stderr, 'begins with root.path; taking /m/39', 'a warning tells');
       }
     },
   );

@@ -61,8 +61,8 @@ t.test('configurations', options, async (t) => {
     ],
     [
       'ERR_TARE_UNSUPPORTED',
-      (spec) => Object.assign(spec.process!, { ioPriority: { class: 'IOPRIO_CLASS_RT' } }),
-      'process.ioPriority',
+      (spec) => Object.assign(spec.linux!, { resources: { network: { classID: 1 } } }),
+      'linux.resources.network.classID',
     ],
   ];
   for (const [code, edit, path] of specs) {

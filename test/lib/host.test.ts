@@ -152,7 +152,7 @@ t.test('calls return at once', options, async (t) => {
   const median = durations[durations.length / 2]!;
   t.ok(median < 0.2, `a call takes the event loop's thread ${median} ms`);
   // The few are the lock of the queue.
-  t.ok(waited <= 5, `${waited} of ${durations.length} calls waited`);
+  t.ok(waited <= durations.length / 10, `${waited} of ${durations.length} calls waited`);
 });
 
 t.test('the event loop goes on during 100 creates at once', options, async (t) => {

@@ -124,15 +124,16 @@ async function runSuites(t: Test, suites: string[], run: Runner): Promise<void> 
 const suites = findSuites().filter((name) => name.includes(filter));
 t.setTimeout(suites.length * suiteTimeout + 120_000);
 t.ok(suites.length > 0, 'there are suites');
-for (const guest of guests) {
-  const ours = suites.filter((name) => guests.find(({ suite }) => suite.test(name)) === guest);
-  if (ours.length === 0) continue;
-  try {
-    const runner = await makeRunner(ours, guest);
-    const timeout = ours.length * suiteTimeout;
-    await t.test('suites', { timeout }, (t) => runSuites(t, ours, runner));
-  } catch (error) {
-    if (!(error instanceof Unavailable)) throw error;
-    for (const name of ours) t.test(name, { skip: error.message }, () => {});
+const timeout = suites.length * suiteTimeout + 60_000;
+await t.test('suites', { timeout }, async (t) => {
+  for (const guest of guests) {
+    const ours = suites.filter((name) => guests.find(({ suite }) => suite.test(name)) === guest);
+    if (ours.length === 0) continue;
+    try {
+      await runSuites(t, ours, await makeRunner(ours, guest));
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      for (const name of ours) t.test(name, { skip: error.message }, () => {});
+    }
   }
-}
+});
