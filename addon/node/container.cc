@@ -204,7 +204,11 @@ Napi::Value ContainerObject::update(const Napi::CallbackInfo& info) {
 
 Napi::Value ContainerObject::stats(const Napi::CallbackInfo& info) {
   return promise_in_order(
-      info.Env(), handle_, [handle = handle_] { return stats_json(Handle::Use(*handle)->stats()); },
+      info.Env(), handle_,
+      [handle = handle_] {
+        Handle::Use container(*handle);
+        return stats_json(container->stats(), container->rdt_stats_json());
+      },
       string_value);
 }
 
