@@ -4,7 +4,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
 #include "container_impl.h"
@@ -142,16 +141,8 @@ std::string affinity_mask() {
 }  // namespace
 
 std::string ThreadAffinity::now() {
-  constexpr char digits[] = "0123456789abcdef";
-  std::string text;
-  const std::string mask = affinity_mask();
-  for (std::size_t i = mask.size(); i-- > 0;) {
-    const auto byte = static_cast<unsigned char>(mask[i]);
-    text.push_back(digits[byte >> 4]);
-    text.push_back(digits[byte & 15]);
-  }
-  text.erase(0, std::min(text.find_first_not_of('0'), text.size() - 1));
-  return "0x" + text;
+  const std::string digits = mask_digits(affinity_mask());
+  return "0x" + digits.substr(digits.starts_with('0') ? 1 : 0);
 }
 
 ThreadAffinity::ThreadAffinity(const std::string& processors, const std::string& place) {

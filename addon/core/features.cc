@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mount_options.h"
 #include "tare/json.h"
 #include "tare/plan.h"
 #include "tare/seccomp.h"
@@ -90,7 +91,7 @@ std::string features_json() {
   writer.key("ociVersionMin").string("1.0.0");
   writer.key("ociVersionMax").string(oci_version);
   write_strings(writer, "hooks", hook_names());
-  write_strings(writer, "mountOptions", mount_option_names());
+  write_strings(writer, "mountOptions", mount_option_words());
   write_linux(writer);
   writer.key("annotations").begin_object();
   writer.key("io.github.seccomp.libseccomp.version").string(seccomp_library_version());

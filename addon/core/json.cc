@@ -379,10 +379,6 @@ void Value::fail_missing(std::string_view key) const {
   fail_with(ErrorKind::invalid_config, document_->name(), place, "is missing; add it");
 }
 
-void Value::fail_unsupported(std::string_view message) const {
-  fail_with(ErrorKind::unsupported, document_->name(), path(), message);
-}
-
 void Value::fail_expecting(std::string_view what) const {
   fail("expected " + std::string(what) + ", got " + describe(node_of(node_)));
 }

@@ -25,11 +25,6 @@ bool is_other_case(std::string_view one, std::string_view other) noexcept {
                     [&](char a, char b) { return lower(a) == lower(b); });
 }
 
-bool is_empty(const Value& value) {
-  return value.is_string() ? value.as_string().empty()
-                           : (value.is_array() || value.is_object()) && value.size() == 0;
-}
-
 void fail_unknown(const Value& value, std::string_view what,
                   const std::vector<std::string_view>& known) {
   Writer quoted;

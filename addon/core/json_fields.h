@@ -8,8 +8,10 @@
 /// table.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
@@ -35,8 +37,6 @@ inline constexpr bool required = true;
 std::string_view c_string(const Value& value);
 /// The same for a member's key.
 void check_key(std::string_view key, const Value& value);
-/// True for "", [] and {}: set, but to nothing.
-bool is_empty(const Value& value);
 /// Throws: `unknown WHAT "text"; use one of A, B, C`.
 [[noreturn]] void fail_unknown(const Value& value, std::string_view what,
                                const std::vector<std::string_view>& known);
@@ -69,26 +69,34 @@ void read_member(Object& object, const Value& value) {
   read(object.*Member, value);
 }
 
-/// The reader of a field of the spec that is not implemented: refuses everything but "nothing".
-template <typename Object>
-void not_implemented(Object&, const Value& value) {
-  if (!is_empty(value)) {
-    value.fail_unsupported("not implemented yet; remove it");
-  }
-}
-
 /// Whether two names differ in the case of ASCII letters alone.
 bool is_other_case(std::string_view one, std::string_view other) noexcept;
 
-/// Whether the table has the field and does not refuse it.
+/// Whether the table has the field.
 template <typename Object, std::size_t count>
 bool reads(const Field<Object> (&fields)[count], std::string_view name) {
-  for (const Field<Object>& field : fields) {
-    if (field.name == name) {
-      return field.read != &not_implemented<Object>;
-    }
-  }
-  return false;
+  return std::ranges::any_of(fields,
+                             [name](const Field<Object>& field) { return field.name == name; });
+}
+
+/// A word of the spec, and the kernel's number for it.
+struct Word {
+  std::string_view name;
+  std::uint64_t number;
+};
+
+/// The word of that name; null where the table has none.
+template <std::size_t count>
+const Word* find_word(const Word (&words)[count], std::string_view name) {
+  const Word* found = std::ranges::find(words, name, &Word::name);
+  return found == std::end(words) ? nullptr : found;
+}
+
+/// The word for that number; null where the table has none.
+template <std::size_t count>
+const Word* find_number(const Word (&words)[count], std::uint64_t number) {
+  const Word* found = std::ranges::find(words, number, &Word::number);
+  return found == std::end(words) ? nullptr : found;
 }
 
 template <typename Object, std::size_t count>

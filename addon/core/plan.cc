@@ -89,8 +89,6 @@ std::string Plan::bytes() const {
   return bytes;
 }
 
-std::vector<std::string> mount_option_names() { return mount_option_words(); }
-
 Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   PlanBuilder builder(spec, host);
   const Process& process = *spec.process;

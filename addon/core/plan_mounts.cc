@@ -82,8 +82,10 @@ bool is_kernel_interface(const std::string& type) {
   return type == "proc" || type == "sysfs" || type == "mqueue";
 }
 
-bool takes_context(const std::string& type) {
-  return !is_kernel_interface(type) && type != "cgroup2";
+/// Whether linux.mountLabel becomes an option of the file system.
+bool gets_context(const PlanBuilder& builder, const std::string& type) {
+  return !builder.spec().linux_.mount_label.empty() && builder.host().has_selinux &&
+         !is_kernel_interface(type) && type != "cgroup2";
 }
 
 std::uint32_t add_options(PlanBuilder& builder, const Mount& mount, const std::string& type,
@@ -100,9 +102,8 @@ std::uint32_t add_options(PlanBuilder& builder, const Mount& mount, const std::s
   for (const auto& [key, value] : options.data) {
     append(key, value);
   }
-  const Linux& config = builder.spec().linux_;
-  if (!config.mount_label.empty() && builder.host().has_selinux && takes_context(type)) {
-    append("context", config.mount_label);
+  if (gets_context(builder, type)) {
+    append("context", builder.spec().linux_.mount_label);
   }
   return builder.blob(mount.destination + std::string(1, '\0') + pairs);
 }
@@ -117,9 +118,8 @@ std::uint32_t add_data(PlanBuilder& builder, const Mount& mount, const std::stri
   for (const auto& [key, value] : options.data) {
     append(value.empty() ? key : key + "=" + value);
   }
-  const Linux& config = builder.spec().linux_;
-  if (!config.mount_label.empty() && builder.host().has_selinux && takes_context(type)) {
-    append("context=\"" + config.mount_label + "\"");
+  if (gets_context(builder, type)) {
+    append("context=\"" + builder.spec().linux_.mount_label + "\"");
   }
   const std::string& source = mount.source.empty() ? type : mount.source;
   return builder.blob(mount.destination + std::string(1, '\0') + source + std::string(1, '\0') +

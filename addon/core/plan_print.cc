@@ -266,18 +266,8 @@ class Printer {
     return op.n == 0 ? text : text + " " + bit_mask(op);
   }
 
-  /// Hexadecimal, the highest byte first.
   std::string bit_mask(const Op& op) const {
-    constexpr const char* digits = "0123456789abcdef";
-    std::string text;
-    for (std::uint32_t i = op.n; i > 0; --i) {
-      const auto byte = static_cast<unsigned char>(plan_.text(op.str[0])[i - 1]);
-      if (byte != 0 || !text.empty()) {
-        text += digits[byte >> 4];
-        text += digits[byte & 15];
-      }
-    }
-    return "0x" + text;
+    return "0x" + mask_digits({plan_.text(op.str[0]), op.n});
   }
 
   std::string describe_identity(const Op& op) const {

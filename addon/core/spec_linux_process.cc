@@ -15,6 +15,7 @@ using json::Field;
 using json::read_fields;
 using json::read_member;
 using json::required;
+using json::Word;
 
 namespace {
 
@@ -41,11 +42,6 @@ constexpr Field<Personality> personality_fields[] = {
 constexpr Field<TimeOffset> time_offset_fields[] = {
     {"secs", read_member<&TimeOffset::secs>},
     {"nanosecs", read_member<&TimeOffset::nanosecs>},
-};
-
-struct Word {
-  std::string_view name;
-  unsigned number;
 };
 
 // Newer than some headers.
@@ -86,15 +82,14 @@ std::string names_text(const Word (&words)[count]) {
 template <std::size_t count>
 unsigned read_word(const json::Value& value, const char* what, const Word (&words)[count]) {
   const std::string_view name = value.as_string();
-  const Word* found = std::find_if(std::begin(words), std::end(words),
-                                   [name](const Word& word) { return word.name == name; });
-  if (found == std::end(words)) {
+  const Word* found = json::find_word(words, name);
+  if (found == nullptr) {
     json::Writer quoted;
     quoted.string(name);
     value.fail(std::string("invalid memory policy ") + what + " " + quoted.take() +
                "; use one of " + names_text(words));
   }
-  return found->number;
+  return static_cast<unsigned>(found->number);
 }
 
 void read_mode(MemoryPolicy& policy, const json::Value& value) {
@@ -143,12 +138,8 @@ std::vector<std::string> memory_policy_modes() { return names_of(memory_modes); 
 std::vector<std::string> memory_policy_flags() { return names_of(memory_flags); }
 
 std::string memory_mode_name(int mode) {
-  for (const Word& word : memory_modes) {
-    if (word.number == static_cast<unsigned>(mode)) {
-      return std::string(word.name);
-    }
-  }
-  return std::to_string(mode);
+  const Word* word = json::find_number(memory_modes, static_cast<unsigned>(mode));
+  return word == nullptr ? std::to_string(mode) : std::string(word->name);
 }
 
 }  // namespace tare

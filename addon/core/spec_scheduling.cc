@@ -16,19 +16,18 @@ using json::Field;
 using json::read_fields;
 using json::read_member;
 using json::required;
+using json::Word;
 
 namespace {
 
-struct Word {
-  std::string_view name;
-  std::uint64_t number;
-};
-
-/// sched(7). SCHED_ISO has its number reserved, and no kernel that implements it.
-constexpr std::uint64_t sched_iso = 4;
+/// sched(7).
 constexpr Word policies[] = {
-    {"SCHED_OTHER", SCHED_NORMAL},      {"SCHED_FIFO", SCHED_FIFO}, {"SCHED_RR", SCHED_RR},
-    {"SCHED_BATCH", SCHED_BATCH},       {"SCHED_ISO", sched_iso},   {"SCHED_IDLE", SCHED_IDLE},
+    {"SCHED_OTHER", SCHED_NORMAL},
+    {"SCHED_FIFO", SCHED_FIFO},
+    {"SCHED_RR", SCHED_RR},
+    {"SCHED_BATCH", SCHED_BATCH},
+    {"SCHED_ISO", Scheduler::sched_iso},
+    {"SCHED_IDLE", SCHED_IDLE},
     {"SCHED_DEADLINE", SCHED_DEADLINE},
 };
 
@@ -54,9 +53,8 @@ template <std::size_t count>
 std::uint64_t read_word(const json::Value& value, std::string_view what,
                         const Word (&words)[count]) {
   const std::string_view name = value.as_string();
-  const Word* found = std::find_if(std::begin(words), std::end(words),
-                                   [name](const Word& word) { return word.name == name; });
-  if (found == std::end(words)) {
+  const Word* found = json::find_word(words, name);
+  if (found == nullptr) {
     std::vector<std::string_view> names;
     for (const Word& word : words) {
       names.push_back(word.name);
@@ -132,12 +130,8 @@ void read(CpuAffinity& affinity, const json::Value& value) {
 }
 
 const char* scheduling_policy_name(int policy) noexcept {
-  for (const Word& word : policies) {
-    if (word.number == static_cast<std::uint64_t>(policy)) {
-      return word.name.data();
-    }
-  }
-  return nullptr;
+  const Word* word = json::find_number(policies, static_cast<std::uint64_t>(policy));
+  return word == nullptr ? nullptr : word->name.data();
 }
 
 std::optional<std::string> number_mask(std::string_view list, std::uint32_t limit) {
@@ -170,6 +164,19 @@ std::optional<std::string> number_mask(std::string_view list, std::uint32_t limi
     }
   }
   return mask.empty() ? std::nullopt : std::optional(std::move(mask));
+}
+
+std::string mask_digits(std::string_view mask) {
+  constexpr const char* digits = "0123456789abcdef";
+  std::string text;
+  for (std::size_t i = mask.size(); i > 0; --i) {
+    const auto byte = static_cast<unsigned char>(mask[i - 1]);
+    if (byte != 0 || !text.empty()) {
+      text += digits[byte >> 4];
+      text += digits[byte & 15];
+    }
+  }
+  return text;
 }
 
 }  // namespace tare

@@ -22,8 +22,7 @@ void read(Scheduler& scheduler, const json::Value& value);
 void read(IoPriority& priority, const json::Value& value);
 void read(CpuAffinity& affinity, const json::Value& value);
 
-/// Whether the table of `linux` has the field ("intelRdt", "intelRdt.schemata") and does not refuse
-/// it.
+/// Whether the table of `linux` has the field ("intelRdt", "intelRdt.schemata").
 bool reads_linux(std::string_view field);
 
 /// Every "RLIMIT_…" name that the parser knows.

@@ -9,8 +9,6 @@ namespace tare {
 
 namespace {
 
-constexpr int sched_iso = 4;  // reserved in sched(7), and not implemented by any kernel
-
 std::string list_message(const std::string& list) {
   return quoted(list) + " is no list of processors such as \"0-3,7\", with numbers below " +
          std::to_string(processor_limit);
@@ -40,7 +38,7 @@ void check_deadline(const Scheduler& scheduler, const std::string& section, Prob
 void check_scheduler(const Scheduler& scheduler, const std::string& section, Problems& problems) {
   const std::string policy = scheduling_policy_name(scheduler.policy);
   const bool real_time = scheduler.policy == SCHED_FIFO || scheduler.policy == SCHED_RR;
-  if (scheduler.policy == sched_iso) {
+  if (scheduler.policy == Scheduler::sched_iso) {
     problems.add_unsupported(section + "policy",
                              "no kernel implements SCHED_ISO; use another policy");
   }

@@ -85,6 +85,13 @@ Outcome send_with_fd(const Context& context, tare::wire::Report message, int fd)
   return check(sys::run(__NR_sendmsg, context.channel, &header, msg_nosignal), Step::sendmsg);
 }
 
+// What else comes says that the host has given up or died; there is nobody to tell.
+void check_answer(long size, const tare::wire::Answer& answer, std::uint64_t tag) {
+  if (size != sizeof answer || answer.go != tag) {
+    sys::exit(1);
+  }
+}
+
 Outcome read_answer(const Context& context, std::uint64_t tag) {
   tare::wire::Answer answer;
   long result = 0;
@@ -94,10 +101,7 @@ Outcome read_answer(const Context& context, std::uint64_t tag) {
   if (result < 0) {
     return failure(result, Step::recv);
   }
-  if (result != sizeof answer || answer.go != tag) {
-    // The host has given up or died; there is nobody to tell.
-    sys::exit(1);
-  }
+  check_answer(result, answer, tag);
   return ok;
 }
 
@@ -116,9 +120,7 @@ Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
   if (result < 0) {
     return failure(result, Step::recv);
   }
-  if (result != sizeof answer || answer.go != tag) {
-    sys::exit(1);
-  }
+  check_answer(result, answer, tag);
   return ok;
 }
 
@@ -146,9 +148,7 @@ Outcome fetch(Context& context, std::uint32_t op, std::uint32_t count) {
   if (result < 0) {
     return failure(result, Step::recv);
   }
-  if (result != sizeof answer || answer.go != static_cast<std::uint32_t>(tag)) {
-    sys::exit(1);  // as in wait_for_host
-  }
+  check_answer(result, answer, static_cast<std::uint64_t>(tag));
   const std::size_t wanted = sizeof(std::size_t) + 2 * sizeof(int) + count * sizeof(int);
   if (header.control_size < wanted || control.size != wanted) {
     return {EMFILE, Step::recv};  // the kernel leaves out those for which there is no room

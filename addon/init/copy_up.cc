@@ -138,10 +138,8 @@ Outcome copy_link(const Level& level, const char* name, const struct statx& stat
 }
 
 Outcome copy_node(const Level& level, const char* name, const struct statx& status) {
-  const std::uint64_t device = (status.stx_rdev_minor & 0xffU) |
-                               (std::uint64_t{status.stx_rdev_major} << 8) |
-                               (std::uint64_t{status.stx_rdev_minor & ~0xffU} << 12);
-  const long made = sys::run(__NR_mknodat, level.to, name, status.stx_mode & S_IFMT, device);
+  const long made = sys::run(__NR_mknodat, level.to, name, status.stx_mode & S_IFMT,
+                             device_number(status.stx_rdev_major, status.stx_rdev_minor));
   if (made < 0) {
     return failure(made, Step::mknod);
   }

@@ -32,9 +32,11 @@ inline long stat_fd(int fd, FileStatus& status) {
 }
 
 /// dev_t, as mknod(2) takes it.
+inline std::uint64_t device_number(std::uint32_t major, std::uint32_t minor) {
+  return (minor & 0xff) | (std::uint64_t{major} << 8) | (std::uint64_t{minor & ~0xffU} << 12);
+}
 inline std::uint64_t device_number(const FileStatus& status) {
-  return (status.minor & 0xff) | (std::uint64_t{status.major} << 8) |
-         (std::uint64_t{status.minor & ~0xffU} << 12);
+  return device_number(status.major, status.minor);
 }
 
 /// Whether it is the null device and nothing else.

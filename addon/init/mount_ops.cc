@@ -162,10 +162,6 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
              : ok;
 }
 
-}  // namespace
-
-namespace {
-
 // For a file system that takes no option "context".
 Outcome label_root(const Context& context, int mount, const Op& op) {
   Handle root(sys::run(__NR_openat, mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));

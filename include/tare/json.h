@@ -49,8 +49,6 @@ class Value {
   [[noreturn]] void fail(std::string_view message) const;
   /// The same about the member `key` that should be there and is not.
   [[noreturn]] void fail_missing(std::string_view key) const;
-  /// The same with kind `unsupported`.
-  [[noreturn]] void fail_unsupported(std::string_view message) const;
 
  private:
   friend class Document;

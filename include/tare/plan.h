@@ -142,10 +142,6 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
 Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot,
                     bool pass_root);
 
-/// Names of the mount options that are understood (not handed to the file system as data), for
-/// `features`.
-std::vector<std::string> mount_option_names();
-
 /// The name of a step's system call ("move_mount"), for errors.
 const char* step_name(wire::Step step) noexcept;
 

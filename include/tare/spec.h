@@ -60,6 +60,9 @@ struct Rlimit {
 /// sched_setattr(2) for the process. `runtime`, `deadline` and `period` are SCHED_DEADLINE's, in
 /// nanoseconds.
 struct Scheduler {
+  /// SCHED_ISO: reserved in sched(7), and not implemented by any kernel.
+  static constexpr int sched_iso = 4;
+
   int policy = 0;  ///< SCHED_* of sched(7)
   std::int32_t nice = 0;
   std::int32_t priority = 0;  ///< of SCHED_FIFO and SCHED_RR
@@ -413,6 +416,9 @@ std::string memory_mode_name(int mode);
 /// elements are fine, an empty set is not. None where it is no list, or has a number of `limit` or
 /// more.
 std::optional<std::string> number_mask(std::string_view list, std::uint32_t limit);
+/// The digits of such a mask in hexadecimal, the highest byte first, from the first that is not 0
+/// on.
+std::string mask_digits(std::string_view mask);
 /// More processors than any kernel is built for (CONFIG_NR_CPUS).
 inline constexpr std::uint32_t processor_limit = 8192;
 /// More memory nodes than any kernel is built for (CONFIG_NODES_SHIFT).
@@ -421,7 +427,7 @@ inline constexpr std::uint32_t memory_node_limit = 1024;
 /// The version of the runtime-spec that this is written by, and that `spec` writes.
 inline constexpr std::string_view oci_version = "1.3.0";
 /// Whether the parser reads a field of `linux` or of a mount ("linux.netDevices",
-/// "mounts.uidMappings", "linux.intelRdt.schemata"), and does not refuse it as not implemented.
+/// "mounts.uidMappings", "linux.intelRdt.schemata").
 bool is_implemented(std::string_view field);
 
 /// The config.json that `spec` writes: a shell in new namespaces on ./rootfs. With `rootless`, one

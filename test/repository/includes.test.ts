@@ -46,7 +46,7 @@ const coreRules: Record<string, readonly string[]> = {
   hooks: ['spawn', 'program', 'spec', 'plan', 'json', 'fd', 'error'],
   resctrl: ['spec', 'json', 'fd', 'error'],
   state: ['spec', 'validate', 'wire', 'json', 'fd', 'error'],
-  features: ['spec', 'plan', 'seccomp', 'json', 'error'],
+  features: ['spec', 'mount_options', 'plan', 'seccomp', 'json', 'error'],
   // The order of it all.
   container: [
     ...['validate', 'plan', 'spawn', 'cgroup', 'systemd', 'hooks', 'state', 'features', 'netlink'],
