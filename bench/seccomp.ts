@@ -3,7 +3,7 @@
  * time (cold)? See bench/README.md.
  */
 import { cpus, release } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeBundle } from './bundle.js';
 import type { Contender } from './contenders.js';
@@ -113,7 +113,7 @@ export async function main(args: string[]): Promise<number> {
     kernel: release(),
     cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`,
     rounds,
-    profile: values.profile ?? "of the size of docker's",
+    profile: values.profile === undefined ? "of the size of docker's" : basename(values.profile),
     contenders: Object.fromEntries(contenders.map(({ name, version }) => [name, version])),
     ns: {},
   };

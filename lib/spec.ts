@@ -176,12 +176,19 @@ export interface Linux {
   readonlyPaths?: string[];
   /** SELinux context of the container's mounts. */
   mountLabel?: string;
+  /** Network devices of the host that move into the container, by their names. */
+  netDevices?: Record<string, NetDevice>;
   /** A share of caches and memory bandwidth, by a resctrl file system. */
   intelRdt?: IntelRdt;
   personality?: Personality;
   /** Needs a new `time` namespace. */
   timeOffsets?: { monotonic?: TimeOffset; boottime?: TimeOffset };
   memoryPolicy?: MemoryPolicy;
+}
+
+export interface NetDevice {
+  /** Its name in the container; absent: the one that it has. */
+  name?: string;
 }
 
 /** See personality(2). */
@@ -324,6 +331,7 @@ export interface IntelRdt {
   /** Give the container a monitoring group. */
   enableMonitoring?: boolean;
 }
+
 export interface Seccomp {
   /** `SCMP_ACT_…`, for system calls that no rule names. */
   defaultAction: string;
