@@ -339,6 +339,7 @@ std::string planned_cgroup(const Spec& spec, const Runtime& runtime) {
     const std::string& path = spec.linux_.cgroups_path;
     return path.starts_with('/') ? path : "/ID";
   }
+  // Refuses what create would refuse.
   annotated_properties(spec);
   SystemdUnit unit = systemd_unit_for(spec, "ID");
   if (unit.slice.empty()) {

@@ -41,6 +41,9 @@ std::string Container::rdt_stats_json() const {
 }
 
 void Container::update_rdt(const std::string& l3_cache_schema, const std::string& mem_bw_schema) {
+  if (l3_cache_schema.empty() && mem_bw_schema.empty()) {
+    return;
+  }
   const Doing doing("update", id());
   const Locked locked(impl_->dir, impl_->runtime);
   const std::pair<std::string_view, const std::string*> lines[] = {

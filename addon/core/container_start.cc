@@ -62,6 +62,11 @@ void Container::start() {
   const Spec none;
   const Spec& config = has_hooks ? spec() : none;
   const Fd init = pidfd();
+  const auto stop = [this, &init] {
+    syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
+    wait_for_end(init.get());
+    impl_->dir.close_start_gate();
+  };
   try {
     if (has_hooks) {
       const Cgroup cgroup = impl_->cgroup();
@@ -77,13 +82,14 @@ void Container::start() {
                      impl_->record.bundle);
     }
   } catch (const Error& error) {
-    syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
-    wait_for_end(init.get());
-    impl_->dir.close_start_gate();
+    stop();
     if (error.kind() == ErrorKind::hook_failed) {
       // runtime.md "Lifecycle", 7 and 9: a failed hook leads to step 12.
       destroy();
     }
+    throw;
+  } catch (...) {
+    stop();
     throw;
   }
   impl_->dir.close_start_gate();
