@@ -66,6 +66,7 @@ Process process_by_flags(const Container& container, const Arguments& given,
   const auto words = given.positional();
   if (words.size() < 2) refuse("exec args cannot be empty: name a command, or use --process");
   Process process = container.spec().process.value_or(Process());
+  if (process.cwd.empty()) process.cwd = "/";
   process.args.assign(words.begin() + 1, words.end());
   process.terminal = given.is_set(flag::tty);
   if (given.given(flag::cwd)) process.cwd = given.text(flag::cwd);

@@ -14,6 +14,7 @@
 
 #include "container_impl.h"
 #include "container_unit.h"
+#include "host_mounts.h"
 #include "tare/error.h"
 #include "tare/features.h"
 #include "tare/hooks.h"
@@ -89,6 +90,14 @@ std::string seccomp_cache_dir(const Runtime& runtime) { return runtime.root + "/
 Error no_such_container(const std::string& id, const std::string& root) {
   return Error(ErrorKind::not_found, "container " + id + " does not exist (in " + root + ")")
       .with_path(root + "/" + id);
+}
+
+Error no_process() {
+  return Error(
+             ErrorKind::invalid_config,
+             "config.json: process: is missing, so there is no program to start; describe one, or "
+             "run one by `exec`")
+      .with_path("process");
 }
 
 Unlock::~Unlock() { dir_.unlock(); }
@@ -369,6 +378,9 @@ void Container::destroy() {
     remove_rdt(impl_->dir);
   }
   stop_unit(impl_->record, impl_->runtime);
+  if (impl_->record.mounts_on_host) {
+    detach_root_mount(impl_->dir);
+  }
   const std::vector<Hook> poststop =
       impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
   impl_->dir.remove();
@@ -424,6 +436,7 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id) {
     cgroup.remove();
   }
   remove_rdt(*dir);
+  detach_root_mount(*dir);
   dir->remove();
   return true;
 }

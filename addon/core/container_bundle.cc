@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "mount_options.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 #include "tare/validate.h"
@@ -44,6 +45,22 @@ void take_destinations_below_root(Bundle& bundle) {
   }
 }
 
+/// As mount(8) has it: a file system keeps the options that it was mounted with.
+void warn_of_bind_options(Spec& spec) {
+  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+    const MountOptions options = read_mount_options(spec.mounts[i]);
+    if (!options.bind) {
+      continue;
+    }
+    for (const auto& [key, value] : options.data) {
+      if (!value.empty()) {
+        spec.warnings.push_back("config.json: mounts[" + std::to_string(i) + "].options: \"" + key +
+                                "=" + value + "\" has no effect on a bind mount");
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Bundle read_bundle(const CreateOptions& options) {
@@ -64,6 +81,11 @@ Bundle read_bundle(const CreateOptions& options) {
   bundle.spec = parse_spec(bundle.config, config_name);
   take_destinations_below_root(bundle);
   validate(bundle.spec, config_name);
+  warn_of_bind_options(bundle.spec);
+  bundle.has_process = bundle.spec.process.has_value();
+  if (!bundle.has_process) {
+    bundle.spec.process.emplace().cwd = "/";
+  }
   return bundle;
 }
 

@@ -12,7 +12,10 @@ namespace tare {
 struct Bundle {
   std::string path;
   std::string config;
-  Spec spec;
+  Spec spec;  ///< has a process in any case
+  /// config.json has one. It is required when a container is started, and not before (config.md
+  /// "Process"); until then one without arguments stands for it.
+  bool has_process = true;
 };
 
 /// Reads and validates. Throws `invalid_argument` where there is no config, and what parse_spec and

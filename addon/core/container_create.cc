@@ -16,6 +16,7 @@
 #include "container_impl.h"
 #include "container_unit.h"
 #include "fd_socket.h"
+#include "host_mounts.h"
 #include "net_devices.h"
 #include "tare/error.h"
 #include "tare/hooks.h"
@@ -76,6 +77,9 @@ class HalfMade {
     }
     try {
       remove_rdt(dir_);
+      if (mounts_on_host(spec_)) {
+        detach_root_mount(dir_);
+      }
       dir_.remove();
     } catch (const Error&) {
     }
@@ -116,6 +120,7 @@ StateRecord make_record(const Bundle& bundle, const std::string& id, uid_t owner
   record.oci_version = bundle.spec.oci_version;
   record.annotations.assign(bundle.spec.annotations.begin(), bundle.spec.annotations.end());
   const Hooks& hooks = bundle.spec.hooks;
+  record.has_process = bundle.has_process;
   record.has_hooks =
       !hooks.start_container.empty() || !hooks.poststart.empty() || !hooks.poststop.empty();
   record.no_new_keyring = no_new_keyring;
@@ -419,6 +424,9 @@ Container Container::create(const Runtime& given, const std::string& id,
   impl->runtime = resolve_runtime(given);
   const Runtime& runtime = impl->runtime;
   Bundle bundle = read_bundle(options);
+  if (!bundle.has_process && !options.start_gate) {
+    throw no_process();
+  }
   check_console(*bundle.spec.process, options.stdio, options.allow_terminal_without_socket);
   check_rootfs(rootfs_path(bundle));
   const Fd console_socket =
@@ -483,11 +491,16 @@ Container Container::create(const Runtime& given, const std::string& id,
   spawn_options.preserved = options.stdio.preserved;
   spawn_options.cgroup = cgroup.fd();
   spawn_options.passed = open_passed(plan, &impl->dir, -1, -1, owned);
+  const bool on_host = mounts_on_host(bundle.spec);
+  if (on_host) {
+    note_root(impl->dir, rootfs_path(bundle));
+  }
   InitProcess& init = half_made.process(spawn_in(cgroup, plan, spawn_options));
 
   // From here on init works off its plan; what the host still has to do runs beside it.
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
   impl->record.pid = init.pid();
+  impl->record.mounts_on_host = on_host;
   impl->record.has_rdt = static_cast<bool>(rdt);
   if (rdt) {
     rdt.add(init.pid());
@@ -529,7 +542,12 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   impl->dir.write(impl->record);
   set_scheduling(init, plan, *bundle.spec.process, source, !resources.cpu.cpus.empty());
-  prepare_console(init, *bundle.spec.process, options.prepare_console);
+  const bool at_go = prepare_console(init, *bundle.spec.process, options.prepare_console);
+  if (on_host) {
+    while (!at_go && init.next_wait() != wire::WaitTag::go) {
+    }
+    note_root_mount(impl->dir);
+  }
   init.answer(wire::WaitTag::go);
   agent.serve(init, told_state(impl->record, Status::creating, init.pid()));
   init.finish();

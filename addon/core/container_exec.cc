@@ -223,7 +223,7 @@ StartedProcess Container::exec(const ExecOptions& given) {
   const Spec& config = spec();
   Process process = given.process;
   ProcessSource source = given.source;
-  inherit_defaults(process, *config.process, source);
+  inherit_defaults(process, config.process.value_or(Process()), source);
   validate_process(process, config, source);
   check_console(process, given.stdio, given.allow_terminal_without_socket);
   const Fd console_socket = given.stdio.console_socket.empty()

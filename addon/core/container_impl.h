@@ -38,6 +38,9 @@ struct Container::Impl {
 /// The error for a container that is not there.
 Error no_such_container(const std::string& id, const std::string& root);
 
+/// The error for starting what has no program.
+Error no_process();
+
 /// Lets go of a lock at the end of its scope.
 class Unlock {
  public:

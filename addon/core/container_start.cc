@@ -58,6 +58,9 @@ void Container::start() {
     case Status::created:
       break;
   }
+  if (!impl_->record.has_process) {
+    throw no_process();
+  }
   const bool has_hooks = impl_->record.has_hooks;
   const Spec none;
   const Spec& config = has_hooks ? spec() : none;

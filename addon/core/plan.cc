@@ -101,12 +101,12 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   }
 
   add_root(builder);
-  if (has_mounts_of_its_own(spec)) {
+  if (has_mounts(spec)) {
     add_mounts(builder);
     add_devices(builder);
   }
   if (process.terminal) {
-    add_console(builder, process, has_mounts_of_its_own(spec));
+    add_console(builder, process, has_mounts(spec));
   }
   add_working_directory_itself(builder, process);
   if (has_create_hooks(spec)) {

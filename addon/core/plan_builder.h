@@ -121,8 +121,9 @@ bool proc_handle_needed(const Spec& spec, const Process& process);
 /// True where prestart, createRuntime or createContainer hooks exist.
 bool has_create_hooks(const Spec& spec);
 
-/// True where the config gives the container a mount namespace (new or joined).
-bool has_mounts_of_its_own(const Spec& spec);
+/// True where the container's root is a mount of its own, with mounts below it: in its mount
+/// namespace (new or joined), or in the caller's.
+bool has_mounts(const Spec& spec);
 /// CLONE_NEW* of every namespace that the config gives the container.
 std::uint64_t namespace_flags(const Spec& spec);
 

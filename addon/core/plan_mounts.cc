@@ -252,7 +252,9 @@ void add_remount(PlanBuilder& builder, const Mount& mount, const MountOptions& o
 
 }  // namespace
 
-bool has_mounts_of_its_own(const Spec& spec) { return spec.has_namespace(NamespaceType::mount); }
+bool has_mounts(const Spec& spec) {
+  return spec.has_namespace(NamespaceType::mount) || !spec.mounts.empty() || spec.root.readonly;
+}
 
 void add_root(PlanBuilder& builder) {
   const Spec& spec = builder.spec();
@@ -260,7 +262,7 @@ void add_root(PlanBuilder& builder) {
   const std::uint64_t wanted =
       propagation_flags(spec.linux_.rootfs_propagation).value_or(MS_SLAVE | MS_REC) &
       ~std::uint64_t{MS_REC};
-  const bool own = has_mounts_of_its_own(spec);
+  const bool own = has_mounts(spec);
   if (spec.makes_namespace(NamespaceType::mount)) {
     // An unbindable tree could not be cloned from; the container's root gets that flag at the end.
     // In a user namespace of its own no tree is the host's peer, and the root's parent, which init
@@ -285,6 +287,9 @@ void add_root(PlanBuilder& builder) {
   op.n = target;
   if (!own) {
     op.flags = wire::op_open_only;
+  } else if (!spec.has_namespace(NamespaceType::mount)) {
+    // What is mounted below it is not to reach the peers of the caller's mounts.
+    op.c = MS_PRIVATE | MS_REC;
   } else if (opened) {
     op.c = MS_SLAVE | MS_REC;
   } else if (wanted == MS_SHARED) {
@@ -342,7 +347,7 @@ void add_container_root(PlanBuilder& builder, bool can_pass) {
     op.fd = passed;
     op.flags = wire::op_open_only;
   } else if (!spec.makes_namespace(NamespaceType::mount) &&
-             !(has_mounts_of_its_own(spec) && host_opens_sources(builder))) {
+             !(has_mounts(spec) && host_opens_sources(builder))) {
     const std::uint32_t text = builder.text(absolute_in_bundle(builder.host(), spec.root.path));
     wire::Op& op = builder.add(OpCode::root, "root.path");
     op.str[0] = text;

@@ -269,9 +269,10 @@ void add_credentials(PlanBuilder& builder, const Process& process) {
 
 void add_program(PlanBuilder& builder, const Process& process,
                  const std::vector<std::string>& extra_env, Before before) {
-  const std::uint32_t name = builder.text(process.args.front());
-  const std::uint32_t search = builder.text(value_of(process.env, "PATH"));
-  {
+  // Without arguments it is never started.
+  if (!process.args.empty()) {
+    const std::uint32_t name = builder.text(process.args.front());
+    const std::uint32_t search = builder.text(value_of(process.env, "PATH"));
     wire::Op& op = builder.add(OpCode::find_program, builder.process_origin("args"));
     op.str[0] = name;
     op.str[1] = search;

@@ -27,6 +27,8 @@ constexpr const char* barred_fifo = "paused.fifo";
 constexpr const char* answer_fifo = "started.fifo";
 constexpr const char* cgroup_link = "cgroup";
 constexpr const char* rdt_link = "resctrl";
+constexpr const char* root_link = "root";
+constexpr const char* root_mount_link = "root-mount";
 
 /// Every directory of `path` that is missing, 0700.
 void make_directories(const std::string& path) {
@@ -197,6 +199,29 @@ std::vector<std::string> StateDir::noted_rdt() const {
   }
 }
 
+void StateDir::note_root(const RootMount& before) {
+  note(*this, root_link, std::to_string(before.before) + " " + before.path);
+}
+
+void StateDir::note_root_mount(std::uint64_t mount) {
+  note(*this, root_mount_link, std::to_string(mount));
+}
+
+std::optional<RootMount> StateDir::noted_root() const {
+  const std::string text = noted(*this, root_link);
+  const std::size_t space = text.find(' ');
+  if (space == std::string::npos) {
+    return std::nullopt;
+  }
+  const auto number = [](std::string_view digits) {
+    std::uint64_t value = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return value;
+  };
+  return RootMount{text.substr(space + 1), number(std::string_view(text).substr(0, space)),
+                   number(noted(*this, root_mount_link))};
+}
+
 std::string StateDir::make_notify_directory() {
   // The container's user, whoever that is, must reach the socket in it.
   if (mkdirat(dir_.get(), "notify", 0755) < 0) {
@@ -223,6 +248,8 @@ void StateDir::write(const StateRecord& record) {
   writer.key("systemdUnit").string(record.systemd_unit);
   writer.key("systemdUser").boolean(record.systemd_user);
   writer.key("owner").number_unsigned(record.owner);
+  writer.key("mountsOnHost").boolean(record.mounts_on_host);
+  writer.key("process").boolean(record.has_process);
   writer.key("hooks").boolean(record.has_hooks);
   writer.key("resctrl").boolean(record.has_rdt);
   writer.key("creating").boolean(record.creating);
@@ -256,6 +283,8 @@ std::optional<StateRecord> StateDir::read() const {
   record.systemd_unit = root.at("systemdUnit").as_string();
   record.systemd_user = root.at("systemdUser").as_bool();
   record.owner = root.at("owner").as_uint32();
+  record.mounts_on_host = root.at("mountsOnHost").as_bool();
+  record.has_process = root.at("process").as_bool();
   record.has_hooks = root.at("hooks").as_bool();
   record.has_rdt = root.at("resctrl").as_bool();
   record.creating = root.at("creating").as_bool();

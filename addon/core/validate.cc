@@ -161,8 +161,6 @@ std::vector<Problem> find_problems(const Spec& spec) {
   }
   if (spec.process) {
     check_process(*spec.process, spec, "process.", problems);
-  } else {
-    problems.add("process", "must not be empty; describe the program to run");
   }
   check_names(spec, problems);
   check_mounts(spec, problems);

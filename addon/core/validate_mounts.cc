@@ -78,7 +78,9 @@ void check_lengths(const Mount& mount, std::size_t index, Problems& problems) {
 void check_bind_options(const Mount& mount, std::size_t index, Problems& problems) {
   for (std::size_t i = 0; i < mount.options.size(); ++i) {
     const std::string& option = mount.options[i];
-    if (!option.empty() && !is_mount_option(option)) {
+    // "key=value" belongs to a file system, and what is bound has one already: it is warned of. A
+    // bare word may be a misspelt "nosuid".
+    if (!option.empty() && option.find('=') == std::string::npos && !is_mount_option(option)) {
       problems.add(
           element(element("mounts", index, ".options"), i),
           "invalid mount option " + quoted(option) +
@@ -168,10 +170,12 @@ void check_mounts(const Spec& spec, Problems& problems) {
   }
   constexpr const char* advice =
       " without a private MNT namespace; add {\"type\": \"mount\"} to linux.namespaces";
-  if (!spec.mounts.empty()) {
+  // The root of a new user namespace may not mount in the caller's mount namespace.
+  const bool may_mount = !spec.has_namespace(NamespaceType::user);
+  if (!may_mount && !spec.mounts.empty()) {
     problems.add("mounts", std::string("unable to mount") + advice);
   }
-  if (spec.root.readonly) {
+  if (!may_mount && spec.root.readonly) {
     problems.add("root.readonly", std::string("unable to make the root read-only") + advice);
   }
   if (!spec.linux_.rootfs_propagation.empty()) {

@@ -54,7 +54,10 @@ Process complete(const ExecRequest& request, const Spec& spec) {
   const auto is_given = [&](std::string_view name) {
     return std::ranges::find(request.given, name) != request.given.end();
   };
-  if (!spec.process) return process;
+  if (!spec.process) {
+    if (process.cwd.empty()) process.cwd = "/";
+    return process;
+  }
   if (!is_given("cwd")) process.cwd = spec.process->cwd;
   if (!is_given("env")) process.env = spec.process->env;
   if (!is_given("user")) process.user = spec.process->user;

@@ -33,12 +33,22 @@ struct StateRecord {
   uid_t owner = 0;
   std::string oci_version;
   std::vector<std::pair<std::string, std::string>> annotations;
+  bool mounts_on_host = false;  ///< see StateDir::noted_root
+  bool has_process = true;      ///< what config.json leaves open until start is there
   bool has_hooks =
       false;  ///< startContainer, poststart or poststop: start and delete need the config
   bool has_rdt = false;            ///< see StateDir::noted_rdt
   bool creating = false;           ///< its create() is at its hooks, or died there
   bool own_pid_namespace = false;  ///< its processes end with its init
   bool no_new_keyring = false;     ///< it was created with the caller's session keyring
+};
+
+/// Where the root of a container without a mount namespace is mounted; mounts by their numbers
+/// (statx(2)).
+struct RootMount {
+  std::string path;          ///< absolute
+  std::uint64_t before = 0;  ///< what `path` led to before the container was made
+  std::uint64_t own = 0;     ///< what was made for the container; 0: create() has not come so far
 };
 
 /// What init answered at the start gate.
@@ -88,6 +98,12 @@ class StateDir {
   /// The same for the directories of resctrl that are to be removed with the container.
   void note_rdt(const std::vector<std::string>& directories);
   std::vector<std::string> noted_rdt() const;
+  /// Notes, before anything is mounted there, the root of a container without a mount namespace and
+  /// the mount that this path leads to.
+  void note_root(const RootMount& before);
+  /// Notes the mount that was made for it.
+  void note_root_mount(std::uint64_t mount);
+  std::optional<RootMount> noted_root() const;
 
   /// Makes the directory that becomes the container's /run/notify; its path.
   std::string make_notify_directory();

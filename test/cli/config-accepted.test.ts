@@ -25,6 +25,7 @@ const accepted: [name: string, change: Change][] = [
   ['a mount without mappings', { 'mounts.1.uidMappings': [], 'mounts.1.gidMappings': null }],
   ['an empty execCPUAffinity', { 'process.execCPUAffinity': { initial: '', final: null } }],
   ['an I/O class without priority', { 'process.ioPriority': { class: 'IOPRIO_CLASS_IDLE' } }],
+  ['no process: it is required when the container is started', { process: undefined }],
   ['no user', { 'process.user': undefined }],
   ['a user without gid', { 'process.user': { uid: 0 } }],
   [
@@ -35,6 +36,10 @@ const accepted: [name: string, change: Change][] = [
   [
     'a relative destination',
     { 'mounts.7': { destination: 'tmp', type: 'tmpfs', source: 'tmpfs' } },
+  ],
+  [
+    'options of the file system in a bind mount',
+    { 'mounts.7': { destination: '/mnt', source: '/tmp', options: ['bind', 'mode=755'] } },
   ],
   [
     'a file of lxcfs over /proc/meminfo',

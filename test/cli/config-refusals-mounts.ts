@@ -1,5 +1,12 @@
 /** What is wrong in `mounts` and `hooks`. */
-import { unsupported, without, type Row } from './config-refusals-row.js';
+import { mappedUser, unsupported, without, type Row } from './config-refusals-row.js';
+
+/** A user namespace in the place of the mount namespace. */
+const userWithoutMounts = {
+  'linux.namespaces.4': { type: 'user' },
+  'linux.uidMappings': mappedUser['linux.uidMappings'],
+  'linux.gidMappings': mappedUser['linux.gidMappings'],
+};
 
 export const mounts: readonly Row[] = [
   [
@@ -92,9 +99,9 @@ export const mounts: readonly Row[] = [
     'mounts[7].uidMappings[1].containerID: overlaps the container ids of mounts[7].uidMappings[0]',
   ],
   [
-    "a bind mount with a file system's option",
-    { 'mounts.7': { destination: '/mnt', source: '/tmp', options: ['ro', 'bind', 'size=1m'] } },
-    'mounts[7].options[2]: invalid mount option "size=1m": bind mounts cannot have any filesystem-specific options applied; remove it',
+    'a bind mount with a word that is no option',
+    { 'mounts.7': { destination: '/mnt', source: '/tmp', options: ['ro', 'bind', 'nosiud'] } },
+    'mounts[7].options[2]: invalid mount option "nosiud": bind mounts cannot have any filesystem-specific options applied; remove it',
   ],
   [
     'tmpcopyup of what is no tmpfs',
@@ -115,13 +122,13 @@ export const mounts: readonly Row[] = [
     unsupported,
   ],
   [
-    'mounts without a mount namespace',
-    { 'linux.namespaces': without('mount') },
+    'mounts in a user namespace without a mount namespace',
+    userWithoutMounts,
     'mounts: unable to mount without a private MNT namespace; add {"type": "mount"} to linux.namespaces',
   ],
   [
-    'a read-only root without a mount namespace',
-    { mounts: [], 'linux.namespaces': without('mount') },
+    'a read-only root in a user namespace without a mount namespace',
+    { mounts: [], ...userWithoutMounts },
     'root.readonly: unable to make the root read-only without a private MNT namespace; add {"type": "mount"} to linux.namespaces',
   ],
   [

@@ -157,7 +157,6 @@ export const process: readonly Row[] = [
     { annotations: { '': 'x' } },
     'annotations: a key is empty; name the annotation',
   ],
-  ['no process', { process: undefined }, 'process: must not be empty; describe the program to run'],
   [
     'no args',
     { 'process.args': undefined },

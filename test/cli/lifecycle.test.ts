@@ -166,6 +166,31 @@ if (whyNot !== undefined) {
     sandbox.must(['delete', id]);
   });
 
+  sandbox.test('a container without a process: all but start', async (t) => {
+    const bundle = sandbox.bundle([], (config) => {
+      delete (config as { process?: unknown }).process;
+    });
+    const id = sandbox.id('empty');
+    const needs = /config\.json: process: is missing, so there is no program to start/;
+    const run = sandbox.tare(['run', '--bundle', bundle, id]);
+    t.equal(run.status, 1);
+    t.match(run.stderr, needs);
+    sandbox.must(['create', '--bundle', bundle, id]);
+    const start = sandbox.tare(['start', id]);
+    t.equal(start.status, 1);
+    t.match(start.stderr, needs);
+    t.equal(
+      state(sandbox.must(['state', id]).stdout).status,
+      'created',
+      'as if start were not asked',
+    );
+    const exec = sandbox.tare(['exec', id, '/bin/sh', '-c', 'pwd; grep CapEff /proc/self/status']);
+    t.strictSame([exec.status, exec.stderr], [0, '']);
+    t.match(exec.stdout, /^\/\nCapEff:\t0+\n$/);
+    sandbox.must(['kill', id, 'KILL']);
+    sandbox.must(['delete', '--force', id]);
+  });
+
   sandbox.test('delete removes a created container that was never started', async () => {
     const bundle = sandbox.bundle(['true']);
     const id = sandbox.id('created');

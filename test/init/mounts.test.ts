@@ -75,6 +75,20 @@ if (whyNot !== undefined) {
     );
   });
 
+  inside.test("a bind mount keeps its file system's options, and a warning says so", async (t) => {
+    const bundle = inside.script('stat -c %a /t', (config) => {
+      const source = `${inside.directory}/kept`;
+      mkdirSync(source, { mode: 0o711 });
+      config.mounts.push({ destination: '/t', source, options: ['bind', 'mode=755', 'ro'] });
+    });
+    const { stdout, stderr } = inside.must(['run', '-b', bundle, inside.fresh()]);
+    t.equal(stdout, '711\n');
+    t.match(
+      stderr,
+      /level=warning msg="config\.json: mounts\[7\]\.options: \\"mode=755\\" has no effect on a bind/,
+    );
+  });
+
   inside.test('options of a file system reach it; its complaints reach the caller', async (t) => {
     const seen = inside.says(`${mountinfo}; stat -c %a:%u:%g /t`, (config) => {
       config.mounts.push({

@@ -1,6 +1,6 @@
 /** What of the host is left below a container's root: in a chroot, and without pivot_root(2). */
 import { call, cli, whyNot } from '../cli/tare.js';
-import { Inside, mounts } from './inside.js';
+import { Inside, mountAt, mounts, type Edit } from './inside.js';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,6 +43,77 @@ if (whyNot !== undefined) {
       t.equal(done.status, 0, done.stderr);
       t.match(done.stdout, /^mine$/m);
     }
+  });
+
+  const onHost: Edit = (config) => {
+    config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'mount');
+    config.linux['maskedPaths'] = [];
+    config.linux['readonlyPaths'] = [];
+  };
+  const below = (bundle: string) =>
+    mounts(readFileSync('/proc/self/mountinfo', 'utf8'))
+      .map(({ path }) => path)
+      .filter((path) => path.startsWith(`${bundle}/rootfs`))
+      .map((path) => path.slice(`${bundle}/rootfs`.length));
+
+  inside.test("without a mount namespace, mounts are made in the caller's", async (t) => {
+    const bundle = inside.script('sleep 1000', (config, rootfs) => {
+      onHost(config, rootfs);
+      config.root.readonly = true;
+    });
+    await inside.created(bundle, (id) => {
+      t.strictSame(below(bundle), [
+        ...['', '/proc', '/dev', '/dev/pts', '/dev/shm', '/dev/mqueue', '/sys', '/sys/fs/cgroup'],
+      ]);
+      inside.must(['start', id]);
+      const script = 'ls /; test -c /dev/null && touch /x; readlink /proc/1/exe';
+      const { stdout, stderr } = inside.tare(['exec', id, 'sh', '-c', script]);
+      t.match(stdout, /^bin\ndev\n.*^\/bin\/busybox$/ms, "the container's root and processes");
+      t.match(stderr, /read-only file system/i);
+      const { propagation } = mountAt(
+        readFileSync('/proc/self/mountinfo', 'utf8'),
+        `${bundle}/rootfs`,
+      );
+      t.strictSame(propagation, [], 'no peer sees what is mounted below');
+    });
+    t.strictSame(below(bundle), [], 'delete takes them away');
+  });
+
+  inside.test('… and a create that fails or dies leaves none of them', async (t) => {
+    const failing = inside.script('true', (config, rootfs) => {
+      onHost(config, rootfs);
+      config.process.args = ['/nothing'];
+    });
+    const refused = inside.tare(['create', '--bundle', failing, inside.fresh()]);
+    t.equal(refused.status, 1);
+    t.strictSame(below(failing), []);
+
+    const dying = inside.script('true', (config, rootfs) => {
+      onHost(config, rootfs);
+      // The mounts are there, and the parent is tare.
+      config['hooks'] = {
+        createRuntime: [{ path: '/bin/sh', args: ['sh', '-c', 'kill -KILL $PPID'] }],
+      };
+    });
+    const id = inside.fresh();
+    t.equal(inside.tare(['create', '--bundle', dying, id]).signal, 'SIGKILL');
+    t.not(below(dying).length, 0);
+    inside.must(['delete', '--force', id]);
+    t.strictSame(below(dying), []);
+  });
+
+  inside.test('… and what others have mounted over them stays', async (t) => {
+    const bundle = inside.script('sleep 1000', onHost);
+    const id = inside.fresh();
+    inside.must(['create', '--bundle', bundle, id]);
+    execFileSync('mount', ['-t', 'tmpfs', 'other', join(bundle, 'rootfs')]);
+    inside.must(['delete', '--force', id]);
+    t.equal(
+      mountAt(readFileSync('/proc/self/mountinfo', 'utf8'), `${bundle}/rootfs`).source,
+      'other',
+    );
+    execFileSync('umount', ['--recursive', join(bundle, 'rootfs')]);
+    execFileSync('umount', ['--recursive', '--lazy', join(bundle, 'rootfs')]);
   });
 
   inside.test('--no-pivot leaves no procfs and no sysfs of the host in view', async (t) => {

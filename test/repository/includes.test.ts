@@ -11,6 +11,7 @@ const partOf: Record<string, string> = {
   id_maps: 'spawn',
   init_error: 'spawn',
   host_facts: 'container',
+  host_mounts: 'container',
   net_devices: 'container',
   pipe_signal: 'fd',
   user_namespaces: 'spawn',
@@ -50,7 +51,7 @@ const coreRules: Record<string, readonly string[]> = {
   // The order of it all.
   container: [
     ...['validate', 'plan', 'spawn', 'cgroup', 'systemd', 'hooks', 'state', 'features', 'netlink'],
-    'resctrl',
+    ...['resctrl', 'mount_options'],
     ...['spec', 'seccomp', 'json', 'fd', 'error'],
   ],
 };
