@@ -13,21 +13,35 @@ if(TARE_WERROR)
   list(APPEND warning_options -Werror)
 endif()
 
+# What a sanitizer finds ends the program: a test must not be able to overlook it. _FORTIFY_SOURCE
+# would take calls out of the sanitizers' sight.
 set(sanitize_options "")
+set(hardening_options -fstack-protector-strong $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
 if(TARE_SANITIZE)
-  set(sanitize_options -fsanitize=${TARE_SANITIZE})
+  set(sanitize_options -fsanitize=${TARE_SANITIZE} -fno-sanitize-recover=all)
+  set(hardening_options -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS)
+endif()
+if(TARE_FUZZ)
+  list(APPEND sanitize_options -fsanitize=fuzzer-no-link,float-cast-overflow
+                               -fno-sanitize-recover=all)
+  # clang does not know all of gcc's options; what it would say of them hides what it says of us.
+  list(APPEND warning_options -Wno-unknown-warning-option -Wno-ignored-optimization-argument)
+  add_link_options(-Wno-unused-command-line-argument)
 endif()
 
 set(host_compile_options
     ${warning_options} ${sanitize_options} -ffunction-sections -fdata-sections
     -DTARE_VERSION="${PROJECT_VERSION}"
-    -fstack-protector-strong $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
+    ${hardening_options})
 
 # The stub runs in a borrowed address space (CLONE_VM): nothing in it may call into libc, touch the
 # stack protector's canary in the thread pointer, or need the C++ runtime.
+#
+# The loops of memcpy and memset themselves must not become calls of memcpy and memset; clang is
+# told so by -ffreestanding.
+set(no_library_calls -ffreestanding $<$<CXX_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>)
 set(stub_compile_options
-    -fno-stack-protector -fno-exceptions -fno-sanitize=all -U_FORTIFY_SOURCE -ffreestanding
-    -fno-tree-loop-distribute-patterns)
+    -fno-stack-protector -fno-exceptions -fno-sanitize=all -U_FORTIFY_SOURCE ${no_library_calls})
 
 # Segments are laid out for the largest page size that the kernel may have.
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")

@@ -12,10 +12,9 @@ if(init_sources)
   target_include_directories(tare-init PRIVATE include)
   target_compile_options(
     tare-init
-    PRIVATE -Os -ffreestanding -fno-pie -fomit-frame-pointer -ffunction-sections -fdata-sections
+    PRIVATE -Os -fno-pie -fomit-frame-pointer -ffunction-sections -fdata-sections
             -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident
-            # The loops of memcpy and memset themselves must not become calls of memcpy and memset.
-            -fno-tree-loop-distribute-patterns -U_FORTIFY_SOURCE
+            ${no_library_calls} -U_FORTIFY_SOURCE
             $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fno-threadsafe-statics>
             $<$<COMPILE_LANGUAGE:CXX>:${warning_options}>)
   if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")

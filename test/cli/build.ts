@@ -6,6 +6,8 @@ const repository = fileURLToPath(new URL('../..', import.meta.url));
 /** The build that is tested; another one may be named, such as build/sanitize. */
 const build = resolve(repository, process.env['TARE_TEST_BUILD'] ?? 'build');
 export const cli = join(build, 'tare');
+/** The program that replays the corpus of a fuzzer. */
+export const fuzzer = (target: string): string => join(build, 'fuzz', target);
 /** A program of test/programs. */
 export const program = (name: string): string => join(build, 'test', name);
 /** The same for a container's root: a static one, which that of a build with sanitizers is not. */
