@@ -235,9 +235,11 @@ StartedProcess Container::exec(const ExecOptions& given) {
 
   Host host = find_host(impl_->record.bundle, target.cgroups);
   check_labels(host, process, source, "");
-  if (config.has_namespace(NamespaceType::user) && config.has_namespace(NamespaceType::time) &&
-      is_in_own_time_namespace(impl_->record.pid)) {
-    host.inner_namespaces = CLONE_NEWTIME;
+  const Namespace* cgroup = config.find_namespace(NamespaceType::cgroup);
+  if (config.has_namespace(NamespaceType::user) &&
+      (config.has_namespace(NamespaceType::time) || (cgroup != nullptr && !cgroup->path.empty()))) {
+    host.inner_namespaces =
+        inner_namespaces_of(impl_->record.pid, {NamespaceType::time, NamespaceType::cgroup});
   }
   host.seccomp = container_filter(config, impl_->runtime);
   SeccompAgent agent(config);

@@ -57,12 +57,18 @@ std::uint64_t find_inner_namespaces(const Spec& spec) {
 
 }  // namespace
 
-bool is_in_own_time_namespace(pid_t pid) {
+std::uint64_t inner_namespaces_of(pid_t pid, std::initializer_list<NamespaceType> types) {
   const std::string directory = "/proc/" + std::to_string(pid) + "/ns/";
-  const Fd time = open_file(AT_FDCWD, directory + "time", O_RDONLY);
-  const Fd user = open_file(AT_FDCWD, directory + "user", O_RDONLY);
-  const Fd owner(ioctl(time.get(), NS_GET_USERNS));
-  return owner && inode(owner.get()) == inode(user.get());
+  const ino_t user = inode(open_file(AT_FDCWD, directory + "user", O_RDONLY).get());
+  std::uint64_t inner = 0;
+  for (const NamespaceType type : types) {
+    const Fd file = open_file(AT_FDCWD, directory + namespace_proc_name(type), O_RDONLY);
+    const Fd owner(ioctl(file.get(), NS_GET_USERNS));
+    if (owner && inode(owner.get()) == user) {
+      inner |= namespace_clone_flag(type);
+    }
+  }
+  return inner;
 }
 
 namespace {

@@ -1,6 +1,7 @@
 // What the planner must know of this host; gathered once for each operation.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 
 #include "tare/cgroup.h"
@@ -17,8 +18,9 @@ Host find_host(const std::string& bundle, const CgroupHost& cgroups);
 /// cannot honour (`unsupported`).
 void check_labels(Host& host, const Process& process, const ProcessSource& source,
                   const std::string& mount_label);
-/// Whether a running process is in a time namespace that belongs to its user namespace.
-bool is_in_own_time_namespace(pid_t pid);
+/// CLONE_NEW* of those of a running process's namespaces that belong to its user namespace (see
+/// ioctl_ns(2)).
+std::uint64_t inner_namespaces_of(pid_t pid, std::initializer_list<NamespaceType> types);
 /// check_labels, and what making a container depends on: user namespace, joined namespaces.
 void complete_host(Host& host, const Spec& spec, const Process& process);
 /// Whether permission errors of cgroups are to be borne.

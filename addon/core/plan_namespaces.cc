@@ -144,9 +144,10 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
   // at once: some may belong to it and some to the host, and setns(2) looks at the caller's rights
   // from before. Only a time namespace does not take in who shares its memory.
   // Whoever is in the container's cgroup namespace may not be moved to it from outside of that
-  // (ENOENT, with nsdelegate); the namespace belongs to the container's user namespace, and can be
-  // joined from there, unless it was joined itself.
-  const bool own_cgroups = builder.spec().makes_namespace(NamespaceType::cgroup);
+  // (ENOENT, with nsdelegate). A namespace that belongs to the container's user namespace can be
+  // joined from there.
+  const bool own_cgroups = builder.spec().makes_namespace(NamespaceType::cgroup) ||
+                           (builder.host().inner_namespaces & CLONE_NEWCGROUP) != 0;
   const std::uint64_t later = CLONE_NEWTIME | (own_cgroups ? CLONE_NEWCGROUP : 0);
   const std::uint64_t before =
       (namespaces & CLONE_NEWUSER) != 0 ? namespaces & ~later : namespaces & CLONE_NEWPID;

@@ -243,3 +243,33 @@ sandbox.test('limits in a threaded subtree: those that threads can have', async 
   rmdirSync(join(top, 'inner'));
   rmdirSync(top);
 });
+
+sandbox.test("exec in a container that has joined another one's namespaces", async (t) => {
+  const mapping = [{ containerID: 0, hostID: 200_000, size: 65_536 }];
+  const first = sandbox.bundle(['sleep', '1000'], (config: Config) => {
+    config.linux.namespaces.push({ type: 'user' });
+    config.linux['uidMappings'] = mapping;
+    config.linux['gidMappings'] = mapping;
+  });
+  const ids = [sandbox.id('joined'), sandbox.id('joining')] as const;
+  sandbox.must(['create', '-b', first, ids[0]]);
+  const { pid } = state(sandbox.must(['state', ids[0]]).stdout);
+  const second = sandbox.bundle(['sleep', '1000'], (config: Config) => {
+    const files: Record<string, string> = { network: 'net' };
+    config.linux.namespaces = config.linux.namespaces.map(({ type }) =>
+      type === 'mount' ? { type } : { type, path: `/proc/${pid}/ns/${files[type] ?? type}` },
+    );
+    config.linux.namespaces.push({ type: 'user', path: `/proc/${pid}/ns/user` });
+  });
+  sandbox.must(['create', '-b', second, ids[1]]);
+  // A cgroup namespace whose root does not contain the container's own cgroup (nsdelegate).
+  const { stdout } = sandbox.must([
+    'exec',
+    ids[1],
+    'cat',
+    '/proc/self/cgroup',
+    '/proc/self/uid_map',
+  ]);
+  t.match(stdout, new RegExp(`^0::/../${ids[1]}\\n\\s+0 +200000 +65536$`, 'm'));
+  for (const id of [ids[1], ids[0]]) sandbox.must(['delete', '--force', id]);
+});
