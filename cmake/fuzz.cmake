@@ -1,14 +1,25 @@
-# The fuzzers, one a source in test/fuzz but replay.cc: with TARE_FUZZ (clang) libFuzzer drives them;
-# else, for `npm test`, replay.cc hands them the files of their corpus.
+# The fuzzers, one a source in test/fuzz but those that they share: with TARE_FUZZ (clang) libFuzzer
+# drives them; else, for `npm test`, replay.cc hands them the files of their corpus.
+
+set(fuzz_options ${host_compile_options})
+if(NOT TARE_FUZZ)
+  list(APPEND fuzz_options -fno-pie)
+  add_library(tare_fuzz_replay OBJECT test/fuzz/replay.cc)
+  target_compile_options(tare_fuzz_replay PRIVATE ${fuzz_options})
+  target_link_libraries(tare_fuzz_replay PRIVATE tare_core)
+endif()
+
+# init's own sources with a C library around them, and test/fuzz/kernel.cc in the kernel's place.
+set(hosted_init_sources ${init_sources})
+list(FILTER hosted_init_sources EXCLUDE REGEX "/main[.]cc$")
+add_library(tare_fuzz_init OBJECT ${hosted_init_sources} test/fuzz/kernel.cc)
+target_compile_options(tare_fuzz_init PRIVATE ${fuzz_options})
+target_compile_definitions(tare_fuzz_init PUBLIC TARE_FUZZ)
+target_include_directories(tare_fuzz_init PUBLIC include)
 
 add_custom_target(tare-fuzz-programs)
 file(GLOB fuzz_sources CONFIGURE_DEPENDS test/fuzz/*.cc)
-list(FILTER fuzz_sources EXCLUDE REGEX "/replay[.]cc$")
-if(NOT TARE_FUZZ)
-  add_library(tare_fuzz_replay OBJECT test/fuzz/replay.cc)
-  target_compile_options(tare_fuzz_replay PRIVATE ${host_compile_options} -fno-pie)
-  target_link_libraries(tare_fuzz_replay PRIVATE tare_core)
-endif()
+list(FILTER fuzz_sources EXCLUDE REGEX "/(replay|kernel)[.]cc$")
 foreach(source ${fuzz_sources})
   cmake_path(GET source STEM name)
   set(target fuzz-${name})
@@ -25,3 +36,9 @@ foreach(source ${fuzz_sources})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name})
   add_dependencies(tare-fuzz-programs ${target})
 endforeach()
+# What init demands of a plan, of those that are made.
+foreach(target fuzz-config fuzz-process)
+  target_sources(${target} PRIVATE addon/init/verify.cc)
+endforeach()
+target_sources(fuzz-init PRIVATE $<TARGET_OBJECTS:tare_fuzz_init>)
+target_compile_definitions(fuzz-init PRIVATE TARE_FUZZ)

@@ -8,17 +8,16 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const build = join(root, 'build/libfuzzer');
-const known = readdirSync(join(root, 'test/fuzz'))
-  .filter((name) => name.endsWith('.cc') && name !== 'replay.cc')
-  .map((name) => basename(name, '.cc'));
+const corpora = join(root, 'test/fuzz/corpus');
+const known = readdirSync(corpora).sort();
 
 /** What libFuzzer says of itself at the end of a run, and with each of its lines. */
 interface Figures {
@@ -51,9 +50,8 @@ async function run(target: string, seconds: number): Promise<Figures | undefined
   for (const directory of [grown, found]) mkdirSync(directory, { recursive: true });
   const dictionary = join(build, 'dictionary');
   writeDictionary(dictionary);
-  const seeds = join(root, 'test/fuzz/corpus', target);
   const args = [
-    ...[grown, ...(existsSync(seeds) ? [seeds] : [])],
+    ...[grown, join(corpora, target)],
     ...[`-max_total_time=${seconds}`, `-dict=${dictionary}`, `-artifact_prefix=${found}/`],
     // No input of this size may take so long or so much.
     ...['-max_len=65536', '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1'],

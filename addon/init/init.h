@@ -66,7 +66,7 @@ class Handle {
 
 inline constexpr std::size_t path_max = 4096;
 
-// All zero at the beginning, so that it takes no room in init's image; main.cc makes the fds -1.
+// All zero at the beginning, so that it takes no room in init's image; run() makes the fds -1.
 struct Context {
   const tare::wire::PlanHeader* plan = nullptr;
   const Op* ops = nullptr;
@@ -115,6 +115,10 @@ Outcome remove_revealing_mounts(const Context& context);
 /// Copies what is in directory `from` into directory `to`. The name of what cannot be copied
 /// becomes context.detail.
 Outcome copy_up(Context& context, int from, int to);
+
+// execute.cc
+/// Executes the plan that the arguments on the process's first stack name (wire.h).
+[[noreturn]] void run(Context& context, const long* stack);
 
 // channel.cc
 void report(Context& context, std::uint32_t op, Outcome outcome);

@@ -9,7 +9,13 @@
 
 namespace sys {
 
-#if defined(__x86_64__)
+#if defined(TARE_FUZZ)
+
+/// Not the kernel's, but that of the fuzzer which init's sources are built into
+/// (test/fuzz/kernel.cc).
+long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
+
+#elif defined(__x86_64__)
 
 inline long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0,
                  long f = 0) {
@@ -89,8 +95,8 @@ inline bool equal(const char* a, const char* b) {
 }  // namespace sys
 
 extern "C" {
-void* memcpy(void* to, const void* from, std::size_t size);
-void* memset(void* to, int byte, std::size_t size);
-void* memmove(void* to, const void* from, std::size_t size);
-int memcmp(const void* a, const void* b, std::size_t size);
+void* memcpy(void* to, const void* from, std::size_t size) noexcept;
+void* memset(void* to, int byte, std::size_t size) noexcept;
+void* memmove(void* to, const void* from, std::size_t size) noexcept;
+int memcmp(const void* a, const void* b, std::size_t size) noexcept;
 }

@@ -59,12 +59,14 @@ void tell_systemd(const tare::Spec& spec) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   accepts([&] {
-    const tare::Spec spec = tare::parse_spec(fuzz::text(data, size), "config.json");
+    tare::Spec spec = tare::parse_spec(fuzz::text(data, size), "config.json");
     for (const tare::Problem& problem : tare::find_problems(spec)) {
       require(!problem.path.empty() && !problem.message.empty(), "a problem is mute");
     }
     // Throws for the first of them.
     tare::validate(spec, "config.json");
+    // As the container's create() does it for one that is never started.
+    if (!spec.process) spec.process.emplace().cwd = "/";
     accepts([&] { tare::cgroup_path_for(spec, "c", {}); });
     accepts([&] { tare::device_filter_program(spec.linux_.resources.devices); });
     tell_systemd(spec);

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 
 #include "fuzz.h"
+#include "init/verify.h"
 #include "tare/json.h"
 #include "tare/plan.h"
 
@@ -32,9 +34,11 @@ inline std::array<tare::Host, 3> hosts() {
 inline void check_plan(const tare::Plan& plan) {
   require(!plan.ops().empty() && plan.ops().back().code == tare::wire::OpCode::exec,
           "a plan does not end with exec");
-  tare::wire::PlanHeader header;
   const std::string bytes = plan.bytes();
-  require(bytes.size() > sizeof header && bytes.back() == '\0', "a plan's pool has no end");
+  // In memory that ends where the plan does.
+  const std::unique_ptr<char[]> memory(new char[bytes.size()]);
+  bytes.copy(memory.get(), bytes.size());
+  require(init::is_sound(memory.get(), bytes.size()), "init would refuse a plan");
   for (std::size_t op = 0; op < plan.ops().size(); ++op) {
     require(!plan.describe(op).empty(), "an op has no words");
   }
