@@ -65,12 +65,14 @@ NotifySocket::NotifySocket(const std::string& directory, std::string host)
   // By way of the descriptor, for the directory's path may be longer than an address.
   const auto [address, size] =
       address_of("/proc/self/fd/" + std::to_string(dir.get()) + "/" + socket_name);
-  if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
-    throw_errno("bind", directory + "/" + socket_name);
-  }
-  // The container's process may have any uid.
-  if (::fchmodat(dir.get(), socket_name, 0777, 0) != 0) {
-    throw_errno("fchmodat", directory + "/" + socket_name);
+  // The container's process may have any uid. To change the mode afterwards would be to change that
+  // of whatever a process of the container has put in the socket's place.
+  const mode_t mask = ::umask(0);
+  const int bound = ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size);
+  const int error = errno;
+  ::umask(mask);
+  if (bound != 0) {
+    throw_errno(error, "bind", directory + "/" + socket_name);
   }
 }
 

@@ -84,6 +84,9 @@ void add_enter_root(PlanBuilder& builder, bool no_pivot);
 void add_container_root(PlanBuilder& builder, bool can_pass);
 void add_root_finish(PlanBuilder& builder);
 void add_hidden_paths(PlanBuilder& builder);
+/// Whether the mount is the container's procfs or sysfs in its place: then what is hidden there is
+/// found from it. op_in_proc, op_in_sys or 0.
+std::uint16_t kernel_interface_place(const Mount& mount);
 
 // plan_devices.cc
 void add_devices(PlanBuilder& builder);

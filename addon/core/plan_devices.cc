@@ -136,9 +136,9 @@ void add_devices(PlanBuilder& builder) {
 }
 
 void add_console(PlanBuilder& builder, const Process& process, bool bind) {
-  const std::uint32_t ptmx = builder.text("/dev/pts/ptmx");
+  const std::uint32_t devpts = builder.text("/dev/pts");
   wire::Op& op = builder.add(OpCode::console, builder.process_origin("terminal"));
-  op.str[1] = ptmx;
+  op.str[1] = devpts;
   if (process.console_size.has_value()) {
     op.a = process.console_size->height;
     op.b = process.console_size->width;

@@ -52,6 +52,7 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   }
   if (is_destination(mount, "/proc")) {
     flags |= wire::op_no_symlink;
+    flags |= kernel_interface_place(mount);
   }
   const int mapping = options.id_mapped ? builder.pass_id_mapping(mount, origin) : -1;
   const bool opened = host_opens_sources(builder);
@@ -194,6 +195,7 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
     op.flags = wire::op_make_target;
     if (is_kernel_interface(type)) {
       op.flags |= wire::op_no_symlink;
+      op.flags |= kernel_interface_place(mount);
     }
     if (falls_back) {
       op.flags |= wire::op_fall_back;
@@ -254,6 +256,13 @@ void add_remount(PlanBuilder& builder, const Mount& mount, const MountOptions& o
 
 bool has_mounts(const Spec& spec) {
   return spec.has_namespace(NamespaceType::mount) || !spec.mounts.empty() || spec.root.readonly;
+}
+
+std::uint16_t kernel_interface_place(const Mount& mount) {
+  if (is_destination(mount, "/proc")) {
+    return wire::op_in_proc;
+  }
+  return mount.type == "sysfs" && is_destination(mount, "/sys") ? wire::op_in_sys : 0;
 }
 
 void add_root(PlanBuilder& builder) {
@@ -379,24 +388,6 @@ void add_root_finish(PlanBuilder& builder) {
     options.set = MOUNT_ATTR_RDONLY;
     add_attributes(builder, "/", options, "root.readonly");
   }
-}
-
-void add_hidden_paths(PlanBuilder& builder) {
-  const Linux& config = builder.spec().linux_;
-  const auto add = [&builder](OpCode code, const std::vector<std::string>& paths,
-                              const std::string& name) {
-    for (std::size_t i = 0; i < paths.size(); ++i) {
-      // Once is enough, and twice would be two mounts.
-      const auto here = paths.begin() + static_cast<std::ptrdiff_t>(i);
-      if (std::find(paths.begin(), here, *here) != here) {
-        continue;
-      }
-      const std::uint32_t path = builder.text(paths[i]);
-      builder.add(code, name + "[" + std::to_string(i) + "]").str[1] = path;
-    }
-  };
-  add(OpCode::read_only, config.readonly_paths, "linux.readonlyPaths");
-  add(OpCode::mask, config.masked_paths, "linux.maskedPaths");
 }
 
 }  // namespace tare

@@ -240,7 +240,7 @@ class Printer {
       case OpCode::open_proc:
         return "open a private procfs";
       default:
-        return "open a terminal in " + second(op) +
+        return "open a terminal in " + second(op) + "/ptmx" +
                ((op.flags & wire::op_bind_console) != 0 ? ", bind it on /dev/console" : "");
     }
   }

@@ -38,24 +38,26 @@ Outcome do_make_device(Context& context, const Op& op) {
     return outcome;
   }
   long result = sys::run(__NR_mknodat, parent, name_buffer, op.a, op.b);
-  if (result == -EEXIST) {
-    // One that the image or a mount brought: only the same device will do.
-    Handle there(sys::run(__NR_openat, parent, name_buffer, O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    FileStatus status;
-    result = there.valid() ? stat_fd(there.get(), status) : there.get();
-    if (result < 0) {
-      return failure(result, Step::stat);
-    }
-    if ((status.mode & S_IFMT) != (op.a & S_IFMT) ||
-        ((op.a & S_IFMT) != S_IFIFO && device_number(status) != op.b)) {
-      return {EEXIST, Step::not_a_device};
-    }
-  } else if (result < 0) {
+  if (result < 0 && result != -EEXIST) {
     return failure(result, Step::mknod);
   }
+  if (result >= 0 && op.c == 0) {
+    return ok;
+  }
+  // One that the image or a mount brought: only the same device will do. And what is given to
+  // somebody is what was looked at, whatever has the name meanwhile.
+  Handle node(sys::run(__NR_openat, parent, name_buffer, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  FileStatus status;
+  result = node.valid() ? stat_fd(node.get(), status) : node.get();
+  if (result < 0) {
+    return failure(result, Step::stat);
+  }
+  if ((status.mode & S_IFMT) != (op.a & S_IFMT) ||
+      ((op.a & S_IFMT) != S_IFIFO && device_number(status) != op.b)) {
+    return {EEXIST, Step::not_a_device};
+  }
   if (op.c != 0) {
-    result = sys::run(__NR_fchownat, parent, name_buffer, op.c >> 32, op.c & 0xffffffff,
-                      AT_SYMLINK_NOFOLLOW);
+    result = sys::run(__NR_fchownat, node.get(), "", op.c >> 32, op.c & 0xffffffff, AT_EMPTY_PATH);
   }
   return check(result, Step::chown);
 }
@@ -109,9 +111,19 @@ Outcome open_null(Context& context) {
 namespace {
 
 Outcome open_pty(Context& context, const Op& op, Handle& master, Handle& slave) {
-  master.reset(open_below(context, context.text(op, 1), O_RDWR | O_NOCTTY));
+  // To open a device has effects, so it is asked where that is before: a devpts has none but its
+  // own.
+  Handle devpts(open_below(context, context.text(op, 1), O_PATH | O_DIRECTORY));
+  if (!devpts.valid()) {
+    return failure(devpts.get(), Step::openat2);
+  }
+  if (file_system_magic(devpts.get()) != DEVPTS_SUPER_MAGIC) {
+    return {ENODEV, Step::not_a_device};
+  }
+  master.reset(
+      sys::run(__NR_openat, devpts.get(), "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC));
   if (!master.valid()) {
-    return failure(master.get(), Step::openat2);
+    return failure(master.get(), Step::open);
   }
   FileStatus status;
   if (const long result = stat_fd(master.get(), status); result < 0) {

@@ -195,6 +195,7 @@ void run(Context& context, const long* stack) {
   }
   context.answer = context.root = context.proc = -1;
   context.null = context.empty_dir = context.parent = -1;
+  context.proc_mount = context.sys_mount = -1;
   context.base = static_cast<int>(parse_number(argv[1]));
   context.channel = context.base + tare::wire::channel_fd_offset;
   std::uint64_t none = 0;

@@ -59,7 +59,7 @@ Outcome mask_file(Context& context, int target) {
 }  // namespace
 
 Outcome do_mask(Context& context, const Op& op) {
-  Handle target(open_below(context, context.text(op, 1), O_PATH));
+  Handle target(open_hidden(context, op));
   if (target.get() == -ENOENT) {
     return ok;
   }
@@ -75,7 +75,7 @@ Outcome do_mask(Context& context, const Op& op) {
 }
 
 Outcome do_read_only(Context& context, const Op& op) {
-  Handle target(open_below(context, context.text(op, 1), O_PATH));
+  Handle target(open_hidden(context, op));
   if (target.get() == -ENOENT) {
     return ok;
   }

@@ -76,6 +76,8 @@ struct Context {
   int answer = 0;                              // FIFO that tells `start` what failed
   int root = 0;                                // O_PATH fd of the container's root
   int proc = 0;                                // private procfs
+  int proc_mount = 0;                          // the container's /proc, as it was mounted
+  int sys_mount = 0;                           // and its /sys
   int null = 0;                                // the container's /dev/null, checked to be one
   int empty_dir = 0;                           // an attached, empty, read-only tmpfs to clone
   int fetched[tare::wire::most_fetched] = {};  // mounts that the host sent last; -1 once taken
@@ -95,6 +97,11 @@ struct Context {
 
 // path.cc: paths below the root, resolved by the kernel (RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS).
 long open_below(const Context& context, const char* path, std::uint64_t flags);
+/// An O_PATH fd of what is mounted over `directory`, by whatever name that can be found now.
+long open_covering(int directory);
+/// An O_PATH fd of what mask or read_only names. In /proc and /sys that is found from the mount,
+/// which has the path's beginning only as long as nobody renames the directory below it.
+long open_hidden(const Context& context, const Op& op);
 /// An O_PATH fd of `path`, made (as a directory or an empty file) with what is missing above it if
 /// absent.
 long make_below(Context& context, const char* path, bool directory);

@@ -27,7 +27,9 @@ long set_named_attributes(int fd, std::uint64_t set, std::uint64_t clear) {
 Outcome set_all_attributes(int fd, const Op& op) {
   constexpr std::uint64_t apart = MOUNT_ATTR_IDMAP;
   if (op.code == OpCode::bind_device) {
-    return check(set_attributes(fd, false, 0, 0, ms_private), Step::mount_setattr);
+    // The host's /dev need not have them, and a device needs neither.
+    constexpr std::uint64_t flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+    return check(set_attributes(fd, false, flags, 0, ms_private), Step::mount_setattr);
   }
   if (((op.a & ~apart) | op.b) != 0) {
     const long result = op.code == OpCode::bind ? set_named_attributes(fd, op.a & ~apart, op.b)
@@ -162,6 +164,19 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
              : ok;
 }
 
+// A mount whose place is what hidden paths begin with.
+Outcome attach_and_keep(Context& context, const Op& op, Handle& mount, int target) {
+  if (const long result = attach(context, mount.get(), target); result < 0) {
+    return failure(result, Step::move_mount);
+  }
+  if ((op.flags & op_in_proc) != 0) {
+    context.proc_mount = mount.release();
+  } else if ((op.flags & op_in_sys) != 0) {
+    context.sys_mount = mount.release();
+  }
+  return ok;
+}
+
 // For a file system that takes no option "context".
 Outcome label_root(const Context& context, int mount, const Op& op) {
   Handle root(sys::run(__NR_openat, mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -172,6 +187,19 @@ Outcome label_root(const Context& context, int mount, const Op& op) {
   return check(
       sys::run(__NR_fsetxattr, root.get(), "security.selinux", label, sys::length(label), 0),
       Step::fsetxattr);
+}
+
+// By way of a view of it in which no device can be opened: that has effects, and somebody may put
+// one in the place of a file that was looked at.
+Outcome copy_covered(Context& context, int covered, int mount) {
+  Handle view(clone_tree(covered, true));
+  if (!view.valid()) {
+    return failure(view.get(), Step::open_tree);
+  }
+  if (const long result = set_attributes(view.get(), true, MOUNT_ATTR_NODEV, 0, 0); result < 0) {
+    return failure(result, Step::mount_setattr);
+  }
+  return copy_up(context, view.get(), mount);
 }
 
 }  // namespace
@@ -198,7 +226,7 @@ Outcome do_mount_fs(Context& context, const Op& op) {
     }
   }
   if (covered.valid() && (op.b & mount_copies_up) != 0) {
-    const Outcome copied = copy_up(context, covered.get(), mount.get());
+    const Outcome copied = copy_covered(context, covered.get(), mount.get());
     if (copied.failed()) {
       return copied;
     }
@@ -213,7 +241,7 @@ Outcome do_mount_fs(Context& context, const Op& op) {
       return failure(result, Step::mount_setattr);
     }
   }
-  return check(attach(context, mount.get(), target.get()), Step::move_mount);
+  return attach_and_keep(context, op, mount, target.get());
 }
 
 // fsconfig(2) takes at most 255 bytes a value, mount(2) a page for all. It wants a path: "." is the
@@ -237,7 +265,7 @@ Outcome do_mount_data(Context& context, const Op& op) {
     return failure(mounted, Step::mount);
   }
   forget_parent(context);
-  Handle mount(open_below(context, context.text(op, 1), O_PATH));
+  Handle mount(open_covering(target.get()));
   return mount.valid() ? set_all_attributes(mount.get(), op) : failure(mount.get(), Step::openat2);
 }
 
@@ -292,7 +320,7 @@ Outcome do_bind(Context& context, const Op& op) {
   if (const Outcome outcome = set_all_attributes(tree.get(), op); outcome.failed()) {
     return outcome;
   }
-  return check(attach(context, tree.get(), target.get()), Step::move_mount);
+  return attach_and_keep(context, op, tree, target.get());
 }
 
 Outcome do_attributes(Context& context, const Op& op) {

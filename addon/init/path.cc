@@ -7,6 +7,9 @@
 #include "init.h"
 
 namespace init {
+
+using namespace tare::wire;
+
 namespace {
 
 constexpr int max_links = 40;       // as the kernel's own limit
@@ -129,6 +132,21 @@ long make_in_parent(const Context& context, const char* path, bool directory) {
 long open_below(const Context& context, const char* path, std::uint64_t flags) {
   return openat2(context.root, path[0] == '\0' ? "/" : path, flags,
                  RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+// ".." of a root is that root again, but for the mounts on it, which are crossed as on any way.
+long open_covering(int directory) {
+  return openat2(directory, "..", O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+long open_hidden(const Context& context, const Op& op) {
+  const int mount = (op.flags & op_in_proc) != 0  ? context.proc_mount
+                    : (op.flags & op_in_sys) != 0 ? context.sys_mount
+                                                  : -1;
+  if (mount < 0) {
+    return open_below(context, context.text(op, 1), O_PATH);
+  }
+  return openat2(mount, context.text(op, 0), O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
 long make_below(Context& context, const char* path, bool directory, bool& followed) {

@@ -52,8 +52,9 @@ enum class OpCode : std::uint16_t {
           ///< op_recursive, …; n = the passed user namespace of MOUNT_ATTR_IDMAP in a or d
   bind_device,  ///< as bind, of the device with type a (S_IFCHR, S_IFBLK) and dev_t b
   attributes,   ///< str[1] path, a, b, c, d, e as in bind
-  mask,         ///< str[1] path: an empty read-only directory or /dev/null over it; absent is fine
-  read_only,    ///< str[1] path: bind it over itself, read-only; absent is fine
+  mask,         ///< str[1] path: an empty read-only directory or /dev/null over it; absent is fine;
+                ///< flags op_in_proc, op_in_sys
+  read_only,    ///< str[1] path: bind it over itself, read-only; absent is fine; flags as mask
   make_device,  ///< str[1] path, a = S_IF* | mode, b = dev_t, c = uid << 32 | gid
   make_directory,  ///< str[1] path, and what is missing above it; existing is fine
   make_symlink,    ///< str[0] target, str[1] path; existing is fine
@@ -64,8 +65,8 @@ enum class OpCode : std::uint16_t {
                ///< and sysfs
   chroot,      ///< the same by chroot(2) alone (no mount namespace)
   open_proc,  ///< a private procfs, never visible in the container, for what is written below /proc
-  console,    ///< make a pty in devpts path str[1], send its master to the host, use it as stdio;
-              ///< a = rows, b = columns, c = uid << 32 | gid of its owner; flags console_*
+  console,    ///< make a pty in the devpts at path str[1], send its master to the host, use it as
+              ///< stdio; a = rows, b = columns, c = uid << 32 | gid of its owner; flags console_*
 
   // The process.
   hostname,       ///< str[0], n bytes
@@ -135,6 +136,11 @@ enum : std::uint16_t {
   op_no_follow = 1 << 12,
   // exec: one more variable, HOME.
   op_add_home = 1 << 13,
+  // mount_fs, bind: what is mounted is the container's /proc, or /sys; mask, read_only: the path
+  // lies
+  // there, and str[0] is the rest of it.
+  op_in_proc = 1 << 14,
+  op_in_sys = 1 << 15,
 };
 
 /// Op::b of mount_fs.

@@ -1,21 +1,26 @@
-// swap A B: exchanges two names without a moment in which one is missing, again and again, until it
-// is killed. Prints a line when it has begun.
+// swap A B [C D …]: exchanges two names without a moment in which one is missing, each pair in
+// turn, again and again, until it is killed. Where a name is missing, it tries again. Prints a line
+// when it begins.
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    fprintf(stderr, "usage: swap A B\n");
+  if (argc < 3 || argc % 2 == 0) {
+    fprintf(stderr, "usage: swap A B [C D ...]\n");
     return 2;
   }
-  for (bool begun = false;; begun = true) {
-    if (renameat2(AT_FDCWD, argv[1], AT_FDCWD, argv[2], RENAME_EXCHANGE) != 0) {
-      perror("renameat2");
-      return 1;
-    }
-    if (!begun && write(STDOUT_FILENO, "begun\n", 6) != 6) {
-      return 1;
+  if (write(STDOUT_FILENO, "begun\n", 6) != 6) {
+    return 1;
+  }
+  for (;;) {
+    for (int i = 1; i < argc; i += 2) {
+      if (renameat2(AT_FDCWD, argv[i], AT_FDCWD, argv[i + 1], RENAME_EXCHANGE) != 0 &&
+          errno != ENOENT) {
+        perror("renameat2");
+        return 1;
+      }
     }
   }
 }

@@ -1,0 +1,74 @@
+// Masked and read-only paths.
+#include <algorithm>
+#include <array>
+
+#include "plan_builder.h"
+#include "tare/fd.h"
+
+namespace tare {
+
+using wire::OpCode;
+
+namespace {
+
+/// The flag of what is mounted on `place` last, and so covers all else; 0 where that is no procfs
+/// or sysfs of the kernel's.
+std::uint16_t uppermost(const Spec& spec, std::string_view place) {
+  const auto covers = [place](const Mount& mount) {
+    return absolute_path(mount.destination) == place && !read_mount_options(mount).remount;
+  };
+  const auto last = std::find_if(spec.mounts.rbegin(), spec.mounts.rend(), covers);
+  return last == spec.mounts.rend() ? std::uint16_t{0} : kernel_interface_place(*last);
+}
+
+class HiddenPaths {
+ public:
+  explicit HiddenPaths(PlanBuilder& builder)
+      : builder_(builder),
+        places_{{{"/proc/", uppermost(builder.spec(), "/proc")},
+                 {"/sys/", uppermost(builder.spec(), "/sys")}}} {}
+
+  void add(OpCode code, const std::vector<std::string>& paths, const std::string& name) {
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      // Once is enough, and twice would be two mounts.
+      const auto here = paths.begin() + static_cast<std::ptrdiff_t>(i);
+      if (std::find(paths.begin(), here, *here) != here) {
+        continue;
+      }
+      add(code, paths[i], name + "[" + std::to_string(i) + "]");
+    }
+  }
+
+ private:
+  struct Place {
+    std::string_view prefix;
+    std::uint16_t flag;
+  };
+
+  /// "/proc/kcore" is "/kcore" of what is mounted on /proc, unless a ".." may lead out of it.
+  void add(OpCode code, const std::string& path, const std::string& origin) {
+    const std::uint32_t text = builder_.text(path);
+    wire::Op& op = builder_.add(code, origin);
+    op.str[1] = text;
+    for (const auto& [prefix, flag] : places_) {
+      if (path.starts_with(prefix) && path.find("..") == std::string::npos) {
+        op.flags = flag;
+        op.str[0] = text + static_cast<std::uint32_t>(prefix.size()) - 1;
+      }
+    }
+  }
+
+  PlanBuilder& builder_;
+  std::array<Place, 2> places_;
+};
+
+}  // namespace
+
+void add_hidden_paths(PlanBuilder& builder) {
+  const Linux& config = builder.spec().linux_;
+  HiddenPaths paths(builder);
+  paths.add(OpCode::read_only, config.readonly_paths, "linux.readonlyPaths");
+  paths.add(OpCode::mask, config.masked_paths, "linux.maskedPaths");
+}
+
+}  // namespace tare
