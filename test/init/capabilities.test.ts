@@ -1,7 +1,6 @@
 /** Privileges: the five capability sets, no_new_privs, seccomp, and who may look at init. */
 import { whyNot, type Config } from '../cli/tare.js';
-import { Inside, field, inNewUserNamespace, type Edit } from './inside.js';
-import { chownSync, readFileSync } from 'node:fs';
+import { Inside, field, type Edit } from './inside.js';
 import t from 'tap';
 
 if (whyNot !== undefined) {
@@ -107,33 +106,6 @@ if (whyNot !== undefined) {
     );
   });
 
-  inside.test(
-    'nothing is inheritable in run, exec, exec --cap, with user namespace or without (CVE-2022-29162)',
-    async (t) => {
-      const edits: Edit[] = [
-        () => undefined,
-        (config, rootfs) => {
-          inNewUserNamespace(config);
-          chownSync(rootfs, 200_000, 200_000);
-        },
-      ];
-      for (const edit of edits) {
-        t.equal(capabilities(inside.says(status, edit))['Inh'], mask([]), 'run');
-        await inside.created(inside.script('sleep 1000', edit), (id) => {
-          inside.must(['start', id]);
-          const seen = (...flags: string[]) =>
-            capabilities(inside.must(['exec', ...flags, id, 'cat', '/proc/self/status']).stdout);
-          t.match(seen(), { Inh: mask([]), Amb: mask([]) }, 'exec');
-          const more = seen('--cap', 'CAP_NET_RAW');
-          t.match(more, { Inh: mask([]), Amb: mask([]) }, 'exec --cap');
-          t.ok(BigInt(`0x${more['Bnd']}`) & (1n << names.net_raw), 'it is added');
-          const user = seen('--cap', 'CAP_NET_RAW', '--user', '1000');
-          t.match(user, { Inh: mask([]), Eff: mask([]) }, 'exec --cap --user');
-        });
-      }
-    },
-  );
-
   inside.test('no_new_privs', async (t) => {
     const nnp =
       (value: boolean): Edit =>
@@ -171,40 +143,6 @@ if (whyNot !== undefined) {
         });
       }
       t.equal(field(inside.says(status), 'Seccomp'), '0', 'none asked for');
-    },
-  );
-
-  inside.test(
-    'who waits or executes in a container is not to be looked into (CVE-2016-9962)',
-    async (t) => {
-      const everything = (config: Config): void => {
-        config.process.capabilities = Object.fromEntries(
-          Object.entries(config.process.capabilities ?? {}).map(([set]) => [
-            set,
-            set === 'ambient' || set === 'inheritable' ? [] : ['CAP_KILL', 'CAP_DAC_OVERRIDE'],
-          ]),
-        );
-      };
-      // The second container lives in the pid namespace of the first, which sees its init wait.
-      await inside.created(inside.script('sleep 1000', everything), async (first) => {
-        inside.must(['start', first]);
-        const pid = Number(JSON.parse(inside.must(['state', first]).stdout).pid);
-        const second = inside.script('sleep 1000', (config) => {
-          for (const entry of config.linux.namespaces) {
-            if (entry.type === 'pid') entry.path = `/proc/${pid}/ns/pid`;
-          }
-        });
-        await inside.created(second, (id) => {
-          const init = Number(JSON.parse(inside.must(['state', id]).stdout).pid);
-          const nspid = field(readFileSync(`/proc/${init}/status`, 'utf8'), 'NSpid')
-            .split('\t')
-            .at(-1);
-          const look = `cat /proc/${nspid}/comm; readlink /proc/${nspid}/fd/0 /proc/${nspid}/exe; head -c 1 /proc/${nspid}/mem`;
-          const seen = inside.tare(['exec', first, 'sh', '-c', look]);
-          t.match(seen.stdout, /^tare:init\n$/, 'it is there, and shows nothing');
-          t.match(seen.stderr, 'Permission denied');
-        });
-      });
     },
   );
 }

@@ -1,8 +1,7 @@
 /** What a container's processes get of the host's files: stdio, what is preserved, and nothing else. */
-import { Output, cli, exitOf, state, whyNot } from '../cli/tare.js';
+import { Output, exitOf, state, whyNot } from '../cli/tare.js';
 import { Inside, type Edit } from './inside.js';
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -115,36 +114,5 @@ if (whyNot !== undefined) {
         kind,
       );
     }
-  });
-
-  inside.test('the host binary is not within reach (CVE-2019-5736)', async (t) => {
-    const hash = () => createHash('sha256').update(readFileSync(cli)).digest('hex');
-    const before = hash();
-    await inside.created(inside.script('true'), (id) => {
-      const pid = state(inside.must(['state', id]).stdout).pid;
-      t.match(
-        readlinkSync(`/proc/${pid}/exe`),
-        /^\/memfd:tare-init \(deleted\)$/,
-        'who waits runs from memory',
-      );
-      t.throws(() => writeFileSync(`/proc/${pid}/exe`, 'x'), /ETXTBSY|EPERM/, 'that is sealed');
-    });
-    const attacks: Record<string, Edit> = {
-      'the program itself': (config) => {
-        config.process.args = ['/proc/self/exe'];
-      },
-      'as the interpreter of a script': (config, rootfs) => {
-        writeFileSync(join(rootfs, 'script'), '#!/proc/self/exe\n', { mode: 0o755 });
-        config.process.args = ['/script', '3', '0', '100'];
-      },
-    };
-    for (const edit of Object.values(attacks)) inside.run('', edit);
-    await inside.created(inside.script('sleep 1000'), (id) => {
-      inside.must(['start', id]);
-      inside.tare(['exec', id, '/proc/self/exe']);
-      const write = 'for p in /proc/[0-9]*/exe; do echo x >$p; done';
-      inside.tare(['exec', id, 'sh', '-c', write]);
-    });
-    t.equal(hash(), before);
   });
 }

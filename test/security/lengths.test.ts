@@ -1,0 +1,56 @@
+/** Lengths beyond 16 bits: nothing on the way from config.json to the process is cut or wraps. */
+import { whyNot } from '../cli/tare.js';
+import { Inside } from '../init/inside.js';
+import { chownSync } from 'node:fs';
+import t from 'tap';
+
+if (whyNot !== undefined) {
+  t.plan(0, whyNot);
+} else {
+  const inside = new Inside();
+  t.teardown(() => inside.remove());
+  const border = 65_536;
+
+  // To be seen to fail with PlanBuilder::list (plan.cc) that cut each string to its length modulo 65536,
+  // and with 16 bits of op.n for the count of arguments in add_exec (plan_process.cc).
+  inside.test('CVE-2021-43784: long values and many', async (t) => {
+    for (const size of [border - 1, border, border + 1, 130_000]) {
+      const seen = inside.says('echo ${#1} ${#LONG} $AFTER; echo ${1#${1%?}}', (config) => {
+        config.process.args.push('sh', `${'a'.repeat(size - 1)}z`);
+        config.process.env.push(`LONG=${'e'.repeat(size)}`, 'AFTER=after');
+      });
+      t.equal(seen, `${size} ${size} after\nz`, `${size}`);
+    }
+    for (const count of [border - 1, border, border + 1]) {
+      const seen = inside.says('echo $# ${100}; for last; do :; done; echo $last', (config) => {
+        config.process.args.push('sh', ...Array.from({ length: count }, (_, i) => String(i)));
+      });
+      t.equal(seen, `${count} 99\n${count - 1}`, `${count} arguments`);
+    }
+    const seen = inside.says('env | grep -c ^V; echo $V70000', (config) => {
+      config.process.env.push(...Array.from({ length: 70_001 }, (_, i) => `V${i}=${i}`));
+    });
+    t.equal(seen, '70001\n70000', 'variables');
+  });
+
+  // To be seen to fail with map_text (id_maps.cc) cut to 4096 bytes: the kernel refuses half a line.
+  inside.test('CVE-2021-43784: as many mappings as the kernel takes', async (t) => {
+    // All of them are written at once, in less than a page.
+    const first = 2000;
+    const mappings = Array.from({ length: 340 }, (_, i) => ({
+      containerID: i,
+      hostID: first + 2 * i,
+      size: 1,
+    }));
+    const seen = inside.says(
+      'wc -l </proc/self/uid_map; tail -n 1 /proc/self/gid_map',
+      (config, rootfs) => {
+        config.linux.namespaces.push({ type: 'user' });
+        config.linux['uidMappings'] = mappings;
+        config.linux['gidMappings'] = mappings;
+        chownSync(rootfs, first, first);
+      },
+    );
+    t.equal(seen.replace(/ +/g, ' '), `340\n 339 ${first + 678} 1`);
+  });
+}

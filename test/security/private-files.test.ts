@@ -1,0 +1,105 @@
+/** What tare keeps on the host is for its caller alone, and it listens to nobody. */
+import { OrdinaryUser } from '../cli/ordinary-user.js';
+import { Output, call, cli, exitOf, program, state, whyNot } from '../cli/tare.js';
+import { Inside } from '../init/inside.js';
+import { spawn } from 'node:child_process';
+import { lstatSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+
+if (whyNot !== undefined) {
+  t.plan(0, whyNot);
+} else {
+  const inside = new Inside();
+  const user = new OrdinaryUser(inside);
+  t.teardown(() => inside.remove());
+
+  /** Path and permissions of all that others may look at, but symlinks. */
+  const open = (path: string): string[] => {
+    const status = lstatSync(path);
+    if (status.isSymbolicLink()) return [];
+    const here =
+      (status.mode & 0o077) === 0 ? [] : [`${path} ${(status.mode & 0o7777).toString(8)}`];
+    if (!status.isDirectory()) return here;
+    return [...here, ...readdirSync(path).flatMap((name) => open(join(path, name)))];
+  };
+
+  // To be seen to fail with 0755 and 0644 for the modes in state.cc: the directories and config.json.
+  inside.test('CVE-2024-25621: states are readable for nobody else', async (t) => {
+    const root = join(inside.directory, 'new/state');
+    const loose = (args: string[]) =>
+      call('sh', ['-c', 'umask 0; exec "$@"', 'sh', cli, '--root', root, ...args]);
+    const bundle = inside.script('sleep 1000', (config) => {
+      config.linux['resources'] = {};
+      config.linux['seccomp'] = {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [{ names: ['reboot'], action: 'SCMP_ACT_ERRNO' }],
+      };
+    });
+    const id = inside.fresh();
+    t.equal(loose(['create', '-b', bundle, id]).status, 0);
+    t.strictSame(open(join(inside.directory, 'new')), [], 'created');
+    t.ok(readdirSync(join(root, id)).length > 3, 'there is something');
+    t.equal(loose(['start', id]).status, 0);
+    t.equal(loose(['pause', id]).status, 0);
+    t.strictSame(open(root), [], 'paused');
+    t.equal(loose(['resume', id]).status, 0);
+    t.equal(loose(['exec', id, 'true']).status, 0);
+    t.strictSame(open(root), [], 'running');
+    t.equal(loose(['delete', '--force', id]).status, 0);
+
+    const theirs = inside.id('theirs');
+    const done = user.tare('create', '-b', user.bundle(['sleep', '1000']), theirs);
+    t.equal(done.status, 0);
+    t.strictSame(open(join(user.runtime, 'tare')), [], 'an ordinary user’s');
+    user.tare('delete', '--force', theirs);
+  });
+
+  /** What listens, or is bound to a name that any process of the network namespace can reach. */
+  const reachable = (): string[] =>
+    readFileSync('/proc/net/unix', 'utf8')
+      .split('\n')
+      .slice(1)
+      .map((line) => line.split(/\s+/))
+      .filter(
+        ([, , , flags = '0', , , , path = '']) =>
+          path.startsWith('@') || (parseInt(flags, 16) & 0x10000) !== 0,
+      )
+      .map(([, , , , , , inode = '', path = '']) => `${inode} ${path}`);
+
+  // To be seen to fail with a socket(2), bind(2) to "\0tare" and listen(2) in Container::create: the hook
+  // saw it.
+  inside.test('CVE-2020-15257: no socket that others can reach', async (t) => {
+    const before = new Set(reachable());
+    const seen = join(inside.directory, 'unix');
+    writeFileSync(seen, '');
+    const kinds = ['createRuntime', 'createContainer', 'poststart', 'poststop'];
+    const bundle = inside.script('read line; exit', (config) => {
+      const hook = { path: '/bin/sh', args: ['sh', '-c', `cat /proc/net/unix >>${seen}`] };
+      config.hooks = Object.fromEntries(kinds.map((kind) => [kind, [hook]]));
+      // As with the network of the host, where such a socket could be reached from inside.
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
+      config.mounts = config.mounts.filter(({ type }) => type !== 'sysfs');
+    });
+    const socket = join(inside.directory, 'manager.sock');
+    const manager = spawn(program('notify'), ['listen', socket], { stdio: 'pipe' });
+    await new Output(manager.stderr).until('listening\n');
+    const id = inside.fresh();
+    const run = inside.spawn(['run', '-b', bundle, id], { env: { NOTIFY_SOCKET: socket } });
+    while (inside.tare(['exec', id, 'true']).status !== 0);
+    t.equal(state(inside.must(['state', id]).stdout).status, 'running');
+    const now = reachable().filter((one) => !before.has(one) && !one.endsWith(socket));
+    t.strictSame(now, [], 'while it runs');
+    run.stdin?.end('\n');
+    t.equal(await exitOf(run), 0);
+    manager.kill();
+    const during = readFileSync(seen, 'utf8')
+      .split('\n')
+      .filter(
+        (line) =>
+          / @\S*$/.test(line) && ![...before].some((one) => line.endsWith(one.split(' ')[1] ?? '')),
+      );
+    t.ok(readFileSync(seen, 'utf8').length > 0, 'hooks looked');
+    t.strictSame(during, [], 'while it starts and ends');
+  });
+}

@@ -1,0 +1,328 @@
+/**
+ * While containers start, somebody exchanges directories of their root with symlinks, as another
+ * container with the same volume can. Whatever tare does by a path then, before pivot_root(2) and
+ * after, it does below the root.
+ *
+ * TARE_SWAP_SECONDS is how long each of the operations is attacked; the default is for every day.
+ */
+import { cli, program, whyNot, type Config } from '../cli/tare.js';
+import { Inside, inNewUserNamespace, mapped, mounts } from '../init/inside.js';
+import { Outside, secret } from './outside.js';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+
+if (whyNot !== undefined) {
+  t.plan(0, whyNot);
+} else {
+  const seconds = Number(process.env['TARE_SWAP_SECONDS'] ?? '1.2');
+  const inside = new Inside();
+  t.teardown(() => inside.remove());
+  t.setTimeout((60 + 30 * seconds) * 1000);
+  const up = '../'.repeat(20);
+
+  /** Pairs of names in a root, and the links that take turns in the first one's place. */
+  const links = (rootfs: string, name: string, targets: string[]): string[] =>
+    targets.flatMap((target, i) => {
+      const link = join(rootfs, `${name}.link${i}`);
+      symlinkSync(target, link);
+      return [join(rootfs, name), link];
+    });
+  const outwards = (path: string): string[] => [path, up + path.slice(1)];
+  /** By way of a procfs, whose links are no paths: what init itself has as its root is the host's. */
+  const throughProc = (path: string): string[] => [
+    `/proc/self/root${path}`,
+    `/proc/1/root${path}`,
+    path,
+  ];
+
+  async function swapping(names: string[], body: () => Promise<void> | void): Promise<void> {
+    const swapper: ChildProcess = spawn(program('swap'), names, {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(swapper.stdout!, 'data');
+    try {
+      await body();
+      if (swapper.exitCode !== null) throw new Error('the swapper ended early');
+    } finally {
+      swapper.kill('SIGKILL');
+      await once(swapper, 'close');
+    }
+  }
+
+  interface Attack {
+    /** What is attacked. */
+    what: string;
+    /** Names on the host that the operation would find or make. */
+    host?: string[];
+    /** Fills the root; the names that are exchanged. */
+    prepare: (rootfs: string, outside: string) => string[];
+    edit: (config: Config, rootfs: string) => void;
+    script?: string;
+    /** Of the mount table of each container that started: all that is to be in it. */
+    mounts?: (mountinfo: string) => number;
+    count?: number;
+  }
+
+  let attacks = 0;
+  async function attack(t: Test, one: Attack): Promise<void> {
+    const outside = new Outside(join(inside.directory, `outside${attacks++}`), one.host);
+    let names: string[] = [];
+    const bundle = inside.script(one.script ?? 'cat /proc/self/mountinfo', (config, rootfs) => {
+      one.edit(config, rootfs);
+      names = one.prepare(rootfs, outside.path);
+    });
+    const before = readFileSync('/proc/self/mountinfo', 'utf8');
+    let [started, failed] = [0, 0];
+    await swapping(names, () => {
+      const end = Date.now() + seconds * 1000;
+      while (Date.now() < end || (started === 0 && failed < 2000)) {
+        const result = inside.tare(['run', '-b', bundle, inside.fresh()]);
+        if (result.stdout.includes(secret)) t.fail('it shows what is on the host');
+        if (result.status !== 0) {
+          failed++;
+          continue;
+        }
+        started++;
+        const seen = one.mounts?.(result.stdout);
+        if (seen !== one.count) t.equal(seen, one.count, result.stdout);
+      }
+    });
+    t.ok(started > 0, `${one.what}: ${started} started, ${failed} did not`);
+    t.strictSame(outside.changes(), [], `${one.what}: the host is as it was`);
+    t.equal(readFileSync('/proc/self/mountinfo', 'utf8'), before, 'so are its mounts');
+  }
+
+  const swapped = (text: string): number =>
+    mounts(text).filter(({ source }) => source === 'swapped').length;
+  const tmpfs = (destination: string, ...options: string[]): Config['mounts'][0] => ({
+    destination,
+    type: 'tmpfs',
+    source: 'swapped',
+    options,
+  });
+  const directory = (rootfs: string): void => {
+    mkdirSync(join(rootfs, 'd/there'), { recursive: true });
+    writeFileSync(join(rootfs, 'd/file'), '');
+  };
+  const plain: Attack['prepare'] = (rootfs, outside) => {
+    directory(rootfs);
+    return links(rootfs, 'd', outwards(outside));
+  };
+  const viaProc: Attack['prepare'] = (rootfs, outside) => {
+    directory(rootfs);
+    return links(rootfs, 'd', throughProc(outside));
+  };
+
+  // To be seen to fail with open_below and make_below (path.cc) that took the path without its first "/"
+  // and no RESOLVE_IN_ROOT, as did the others of this file that are about "d" and "dev": mounts were
+  // missing, and the host had "new" and "swapped-file".
+  inside.test('CVE-2021-30465: mounts, on what is there and on what is made', async (t) => {
+    const host = ['there/', 'file'];
+    const edit: Attack['edit'] = ({ mounts }) => {
+      mounts.push(tmpfs('/d/new/deep'), tmpfs('/d/there'));
+    };
+    await attack(t, { what: 'tmpfs', host, prepare: plain, edit, mounts: swapped, count: 2 });
+    const one: Attack['edit'] = ({ mounts }) => void mounts.push(tmpfs('/d/there'));
+    await attack(t, {
+      what: 'tmpfs, by way of /proc',
+      host,
+      prepare: viaProc,
+      edit: one,
+      mounts: swapped,
+      count: 1,
+    });
+    await attack(t, {
+      what: 'the cgroup',
+      host: ['cgroup/'],
+      prepare: plain,
+      edit: ({ mounts }) => {
+        mounts.push({ destination: '/d/cgroup', type: 'cgroup', source: 'swapped' });
+      },
+      mounts: swapped,
+      count: 1,
+    });
+  });
+
+  inside.test('CVE-2024-45310: files and directories that are made for it', async (t) => {
+    const files = (text: string): number =>
+      mounts(text).filter(({ path }) => path.endsWith('/swapped-file')).length;
+    await attack(t, {
+      what: 'a file that is bound',
+      prepare: plain,
+      edit: ({ mounts }) => {
+        for (const destination of ['/d/swapped-file', '/d/new/swapped-file']) {
+          mounts.push({ destination, type: 'bind', source: cli, options: ['bind'] });
+        }
+      },
+      mounts: files,
+      count: 2,
+    });
+    await attack(t, {
+      what: 'the working directory',
+      prepare: plain,
+      edit: (config) => {
+        config.process.cwd = '/d/work/deep';
+      },
+    });
+  });
+
+  const devices = ['ptmx', 'null', 'fuse', 'pipe', 'console', 'fd', 'pts/', 'shm/', 'mqueue/'];
+  const dev: Attack['prepare'] = (rootfs, outside) => links(rootfs, 'dev', outwards(outside));
+  const imageDev = (config: Config): void => {
+    config.mounts = config.mounts.filter(({ destination }) => destination !== '/dev');
+  };
+  inside.test('CVE-2026-41579: /dev, empty or filled', async (t) => {
+    for (const host of [[], devices]) {
+      await attack(t, {
+        what: `nodes, links and ptmx${host.length > 0 ? ' that the host has' : ''}`,
+        host,
+        prepare: dev,
+        edit: (config) => {
+          imageDev(config);
+          config.linux['devices'] = [
+            { path: '/dev/fuse', type: 'c', major: 10, minor: 229, uid: 7, gid: 8 },
+            { path: '/dev/below/pipe', type: 'p', uid: 7, gid: 8, fileMode: 0o600 },
+          ];
+        },
+        script: 'true',
+      });
+    }
+    await attack(t, {
+      what: 'devices that are bound',
+      prepare: dev,
+      edit: (config, rootfs) => {
+        imageDev(config);
+        inNewUserNamespace(config);
+        for (const path of ['', 'dev']) chownSync(join(rootfs, path), mapped.first, mapped.first);
+        chmodSync(join(rootfs, 'dev'), 0o777);
+      },
+      script: 'true',
+    });
+  });
+
+  inside.test('CVE-2025-52565: the terminal and /dev/console', async (t) => {
+    await attack(t, {
+      what: 'the console',
+      host: devices,
+      prepare: dev,
+      edit: (config) => {
+        imageDev(config);
+        config.process.terminal = true;
+      },
+      script: 'true',
+    });
+  });
+
+  // To be seen to fail with open_hidden (path.cc) that always called open_below: masks were missing.
+  inside.test('CVE-2025-31133: masked and read-only paths', async (t) => {
+    // By their parent, for the paths change while the table is read.
+    const hidden = (text: string): number => {
+      const lines = text.split('\n').map((line) => line.split(' '));
+      const proc = lines.find((words) => words.at(-3) === 'proc' && words[3] === '/');
+      return lines.filter(([, parent]) => parent === proc?.[0]).length;
+    };
+    const usual = hidden(inside.says('cat /proc/self/mountinfo'));
+    t.ok(usual > 5);
+    const mounted = 'for p in /proc /other; do cat $p/self/mountinfo 2>/dev/null && break; done';
+    await attack(t, {
+      what: 'another directory in the place of /proc',
+      prepare: (rootfs) => {
+        mkdirSync(join(rootfs, 'other'));
+        return [join(rootfs, 'proc'), join(rootfs, 'other')];
+      },
+      edit: () => undefined,
+      script: mounted,
+      mounts: hidden,
+      count: usual,
+    });
+    await attack(t, {
+      what: 'paths in the volume',
+      host: ['there/', 'file'],
+      prepare: plain,
+      edit: (config) => {
+        config.linux['maskedPaths'] = ['/d/file', '/d/absent'];
+        config.linux['readonlyPaths'] = ['/d/there'];
+      },
+    });
+  });
+
+  // To be seen to fail, beside that, without O_NOFOLLOW in enter_directory and copy_file (copy_up.cc).
+  inside.test('CVE-2024-45310: what tmpcopyup copies', async (t) => {
+    await attack(t, {
+      what: 'what is covered',
+      host: ['there/', 'there/file'],
+      prepare: plain,
+      edit: ({ mounts }) => {
+        mounts.push(tmpfs('/d', 'tmpcopyup'), tmpfs('/d/there', 'tmpcopyup'));
+      },
+      script: 'find /d -type f -exec cat {} +; cat /proc/self/mountinfo',
+      mounts: swapped,
+      count: 2,
+    });
+    await attack(t, {
+      what: 'what is in that',
+      host: ['there/', 'there/file'],
+      prepare: (rootfs, outside) => {
+        mkdirSync(join(rootfs, 'c/d/there'), { recursive: true });
+        writeFileSync(join(rootfs, 'c/file'), '');
+        writeFileSync(join(rootfs, 'c/d/there/file'), 'own');
+        return [
+          ...links(join(rootfs, 'c'), 'd', outwards(outside)),
+          ...links(join(rootfs, 'c'), 'file', outwards(join(outside, 'file'))),
+        ];
+      },
+      edit: ({ mounts }) => void mounts.push(tmpfs('/c', 'tmpcopyup')),
+      script: 'find /c -type f -exec cat {} +; cat /proc/self/mountinfo',
+      mounts: swapped,
+      count: 1,
+    });
+  });
+
+  // To be seen to fail with open_below in the place of open_covering in do_mount_data (mount_ops.cc): "rw"
+  // became that of /kept, and the container had written to it.
+  inside.test('CVE-2025-52881: a mount that is reached by its path again', async (t) => {
+    const layers = join(inside.directory, 'layers'.padEnd(100, 'x'));
+    const names = ['a', 'b', 'c'].map((name) => join(layers, name));
+    for (const name of [...names, join(layers, 'upper'), join(layers, 'work')]) {
+      mkdirSync(name, { recursive: true });
+    }
+    const kept = join(inside.directory, 'kept');
+    mkdirSync(kept);
+    await attack(t, {
+      what: 'the attributes of a mount of long options',
+      prepare: (rootfs) => {
+        mkdirSync(join(rootfs, 'd'));
+        return links(rootfs, 'd', ['/kept']);
+      },
+      edit: ({ mounts }) => {
+        mounts.push({ destination: '/kept', type: 'bind', source: kept, options: ['bind', 'ro'] });
+        mounts.push({
+          destination: '/d',
+          type: 'overlay',
+          source: 'swapped',
+          options: [
+            `lowerdir=${names.join(':')}`,
+            `upperdir=${layers}/upper`,
+            `workdir=${layers}/work`,
+            ...['rw', 'nosuid'],
+          ],
+        });
+      },
+      script: 'touch /kept/made 2>/dev/null; cat /proc/self/mountinfo',
+      mounts: swapped,
+      count: 1,
+    });
+    t.strictSame(readdirSync(kept), [], 'what is read-only stays that');
+  });
+}
