@@ -123,6 +123,14 @@ std::string hook_state(const StateRecord& record, Status status, pid_t pid) {
   return state_json(told_state(record, status, pid), false, 0);
 }
 
+namespace {
+
+bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time) {
+  return stat.has_value() && stat->start_time == start_time && !stat->ending;
+}
+
+}  // namespace
+
 Fd open_process(pid_t pid, std::uint64_t start_time) {
   Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
@@ -130,9 +138,7 @@ Fd open_process(pid_t pid, std::uint64_t start_time) {
   }
   // Looked at after the pidfd was opened: from then on the number cannot come to mean another
   // process unnoticed.
-  const auto stat = process_stat(pid);
-  if (!stat.has_value() || stat->start_time != start_time || stat->state == 'Z' ||
-      stat->state == 'X') {
+  if (!is_alive(process_stat(pid), start_time)) {
     pidfd.reset();
   }
   return pidfd;
@@ -147,6 +153,19 @@ void wait_for_end(int pidfd) {
   }
 }
 
+namespace {
+
+/// Where there is no cgroup to tell. An init that is ending counts as stopped before it is gone.
+void await_end(const StateRecord& record) {
+  const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, record.pid, 0)));
+  const auto stat = process_stat(record.pid);
+  if (pidfd && stat.has_value() && stat->start_time == record.start_time) {
+    wait_for_end(pidfd.get());
+  }
+}
+
+}  // namespace
+
 void Container::Impl::refresh() {
   if (record.creating) {
     if (std::optional<StateRecord> now = dir.read()) {
@@ -156,22 +175,27 @@ void Container::Impl::refresh() {
 }
 
 Status Container::Impl::status() const {
-  const auto stat = process_stat(record.pid);
-  if (!stat.has_value() || stat->start_time != record.start_time || stat->state == 'Z' ||
-      stat->state == 'X') {
+  if (record.creating) {
+    return is_alive(process_stat(record.pid), record.start_time) ? Status::creating
+                                                                 : Status::stopped;
+  }
+  // Others act meanwhile. In this order no created container is taken for one that runs: its gate
+  // is held, or was barred by pause() since, or its init is ending.
+  const bool was_barred = dir.start_gate_barred();
+  const bool held = !was_barred && dir.start_gate_held();
+  const bool barred = was_barred || (!held && dir.start_gate_barred());
+  const bool frozen = !held && cgroup().frozen();
+  if (!is_alive(process_stat(record.pid), record.start_time)) {
     return Status::stopped;
   }
-  if (record.creating) {
-    return Status::creating;
-  }
-  if (dir.start_gate_held()) {
+  if (held) {
     return Status::created;
   }
-  if (cgroup().frozen()) {
+  if (frozen) {
     return Status::paused;
   }
   // Barred and not frozen: somebody thawed it by a write of his own.
-  return dir.unbar_start_gate() ? Status::created : Status::running;
+  return barred ? Status::created : Status::running;
 }
 
 ContainerState Container::Impl::state() const {
@@ -243,7 +267,8 @@ std::vector<ContainerState> Container::list(const Runtime& runtime) {
   return states;
 }
 
-const std::string& Container::id() const noexcept { return impl_->record.id; }
+// Not the record's: refresh() replaces that while frames of errors still name the container.
+const std::string& Container::id() const noexcept { return impl_->dir.id(); }
 
 ContainerState Container::state() const {
   if (!impl_->dir.exists()) {
@@ -254,7 +279,11 @@ ContainerState Container::state() const {
 
 const Spec& Container::spec() const {
   std::call_once(impl_->config_read, [this] {
-    impl_->config = parse_spec(impl_->dir.read_config(), impl_->dir.path() + "/config.json");
+    const auto config = impl_->dir.read_config();
+    if (!config.has_value()) {
+      throw no_such_container(id(), impl_->runtime.root);
+    }
+    impl_->config = parse_spec(*config, impl_->dir.path() + "/config.json");
   });
   return impl_->config;
 }
@@ -373,6 +402,8 @@ void Container::destroy() {
       cgroup.kill_all();
     }
     cgroup.remove();
+  } else {
+    await_end(impl_->record);
   }
   if (impl_->record.has_rdt) {
     remove_rdt(impl_->dir);
@@ -425,7 +456,14 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id) {
   if (is_whole(*dir)) {
     // Its create() has come to its end since the caller looked.
     dir->unlock();
-    Container::open(runtime, id).remove(true);
+    try {
+      Container::open(runtime, id).remove(true);
+    } catch (const Error& error) {
+      // Somebody else was quicker.
+      if (error.kind() != ErrorKind::not_found) {
+        throw;
+      }
+    }
     return true;
   }
   // An init that was not yet let go ends with its create(). Hooks, and what they started, may be in

@@ -529,6 +529,9 @@ Container Container::create(const Runtime& given, const std::string& id,
   reset_affinity(init.pid());
   impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
   impl->dir.write_config(bundle.config);
+  // Who executes in a container waits for the lock before it joins what init still works on. Where
+  // start's hooks may be the ones to execute, while start holds the lock, the record tells instead.
+  impl->record.creating = impl->record.has_hooks;
   if (has_wait(plan, wire::WaitTag::hooks)) {
     while (init.next_wait() != wire::WaitTag::hooks) {
     }
@@ -537,7 +540,7 @@ Container Container::create(const Runtime& given, const std::string& id,
     impl->record.creating = true;
     impl->dir.write(impl->record);
     run_create_hooks(bundle.spec, impl->record, host, init, cgroup.fd());
-    impl->record.creating = false;
+    impl->record.creating = impl->record.has_hooks;
     init.answer(wire::WaitTag::hooks);
   }
   impl->dir.write(impl->record);
@@ -551,6 +554,10 @@ Container Container::create(const Runtime& given, const std::string& id,
   init.answer(wire::WaitTag::go);
   agent.serve(init, told_state(impl->record, Status::creating, init.pid()));
   init.finish();
+  if (impl->record.creating) {
+    impl->record.creating = false;
+    impl->dir.write(impl->record);
+  }
 
   StartedProcess process = deliver(init, console_socket.get(), pidfd_socket.get());
   write_pid_file(options.pid_file, process.pid);

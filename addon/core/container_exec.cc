@@ -47,6 +47,8 @@ void inherit_defaults(Process& process, const Process& own, ProcessSource& sourc
   inherit(process.exec_cpu_affinity, own.exec_cpu_affinity, "execCPUAffinity");
 }
 
+Error stopped_error() { return Error(ErrorKind::bad_status, "cannot exec in a stopped container"); }
+
 /// A container's init and its cgroup as exec meets them.
 struct Target {
   Fd root;
@@ -64,7 +66,7 @@ Target open_target(const StateRecord& record, bool ignore_paused) {
   target.root = open_root_of(record.pid);
   target.pidfd = open_process(record.pid, record.start_time);
   if (!target.pidfd) {
-    throw Error(ErrorKind::bad_status, "cannot exec in a stopped container");
+    throw stopped_error();
   }
   target.cgroups = find_cgroup_host();
   if (!record.cgroup_path.empty()) {
@@ -163,10 +165,6 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
       attach_to_unit(record, init.pid());
       return init;
     }
-    // A pid namespace that has lost its init takes in nobody (ENOMEM).
-    if (error.errnum() == ESRCH || !open_process(record.pid, record.start_time)) {
-      throw Error(ErrorKind::bad_status, "cannot exec in a stopped container");
-    }
     if (error.errnum() == EBUSY && !may_fall_back) {
       throw Error(ErrorKind::system,
                   "--cgroup: adding pid of the new process to cgroups: " + errno_text(EBUSY) +
@@ -214,11 +212,34 @@ std::string cgroup_of(pid_t pid) {
   return text->substr(at + 3, text->find('\n', at) - at - 3);
 }
 
-StartedProcess Container::exec(const ExecOptions& given) {
-  const Doing doing("exec in", id());
-  if (impl_->record.creating) {
-    throw Error(ErrorKind::bad_status, "cannot exec in a container that is being created");
+void Container::Impl::await_creation() {
+  refresh();
+  if (record.creating) {
+    throw status() == Status::stopped
+        ? stopped_error()
+        : Error(ErrorKind::bad_status, "cannot exec in a container that is being created");
   }
+  if (!record.has_hooks) {
+    const Locked locked(dir, runtime);
+  }
+}
+
+StartedProcess Container::exec(const ExecOptions& options) {
+  const Doing doing("exec in", id());
+  impl_->await_creation();
+  try {
+    return exec_now(options);
+  } catch (const Error& error) {
+    // The kernel has many words for it: ESRCH, ENOMEM, a signal.
+    if (error.kind() != ErrorKind::system ||
+        open_process(impl_->record.pid, impl_->record.start_time)) {
+      throw;
+    }
+  }
+  throw stopped_error();
+}
+
+StartedProcess Container::exec_now(const ExecOptions& given) {
   Target target = open_target(impl_->record, given.ignore_paused);
   const Spec& config = spec();
   Process process = given.process;

@@ -30,6 +30,10 @@ struct Container::Impl {
   Status status() const;
   /// What create() has written since it let go of the lock, which the caller holds now.
   void refresh();
+  /// Returns when create() is done with the container: until pivot_root(2) its mount namespace
+  /// shows the host, and until init is done what is to be hidden is not. Throws `bad_status` where
+  /// that cannot be waited for.
+  void await_creation();
   ContainerState state() const;
   Cgroup cgroup() const;
   void warn(const std::string& text) const;

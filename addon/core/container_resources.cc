@@ -20,9 +20,14 @@ void Container::pause() {
       throw Error(ErrorKind::bad_status, "container not running");
   }
   Cgroup cgroup = impl_->cgroup();
-  cgroup.freeze(true);
-  // Frozen first: whoever asks between the two steps must not take it for one that was thawed.
+  // Barred first, and when resumed last: what is paused is never seen with an open gate.
   impl_->dir.bar_start_gate();
+  try {
+    cgroup.freeze(true);
+  } catch (...) {
+    impl_->dir.unbar_start_gate();
+    throw;
+  }
 }
 
 void Container::resume() {
@@ -32,8 +37,8 @@ void Container::resume() {
     throw Error(ErrorKind::bad_status, "container not paused");
   }
   Cgroup cgroup = impl_->cgroup();
-  impl_->dir.unbar_start_gate();
   cgroup.freeze(false);
+  impl_->dir.unbar_start_gate();
 }
 
 void Container::update(const Resources& given, const std::string& name) {

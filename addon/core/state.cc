@@ -4,12 +4,15 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <climits>
+#include <cstring>
 
 #include "pipe_signal.h"
 #include "tare/error.h"
@@ -79,6 +82,36 @@ void remove_tree(int parent, const std::string& name, const std::string& shown) 
 
 }  // namespace
 
+namespace {
+
+[[noreturn]] void refuse_existing(const StateDir& dir, const std::string& root) {
+  throw Error(ErrorKind::already_exists,
+              "container with given ID already exists: " + dir.id() + " (in " + root + ")")
+      .with_path(dir.path());
+}
+
+/// Whether a directory that was not read yet has nothing in it.
+bool is_empty(const StateDir& dir) {
+  // "." and ".." first, on every file system that has them; a name has 255 bytes at most.
+  alignas(8) std::array<char, 4096> entries;
+  std::size_t count = 0;
+  const long size = syscall(SYS_getdents64, dir.fd(), entries.data(), entries.size());
+  if (size < 0) {
+    throw_errno("getdents64", dir.path());
+  }
+  for (long at = 0; at < size;) {
+    // struct linux_dirent64: d_ino, d_off, d_reclen, d_type, d_name
+    std::uint16_t length = 0;
+    std::memcpy(&length, entries.data() + at + 16, sizeof length);
+    const std::string_view name(entries.data() + at + 19);
+    count += static_cast<std::size_t>(name != "." && name != "..");
+    at += length;
+  }
+  return count == 0;
+}
+
+}  // namespace
+
 StateDir StateDir::create(const std::string& root, const std::string& id) {
   validate_id(id);
   StateDir state;
@@ -91,18 +124,24 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
     made = mkdir(path.c_str(), 0700);
   }
   if (made < 0 && errno == EEXIST) {
-    throw Error(ErrorKind::already_exists,
-                "container with given ID already exists: " + id + " (in " + root + ")")
-        .with_path(path);
+    refuse_existing(state, root);
   }
   if (made < 0) {
     throw_errno("mkdir", path);
   }
-  state.dir_ = open_file(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!state.lock()) {
+  auto dir = open_if_exists(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (dir.has_value()) {
+    state.dir_ = std::move(*dir);
+  }
+  if (!state.dir_ || !state.lock()) {
     throw Error(ErrorKind::bad_status,
                 "container " + id + " was deleted while it was being created")
         .with_path(path);
+  }
+  // `delete --force` may have removed the directory before it was locked, and another create() made
+  // this one.
+  if (!is_empty(state)) {
+    refuse_existing(state, root);
   }
   return state;
 }
@@ -304,7 +343,13 @@ void StateDir::write_config(std::string_view config) {
   write_all(file.get(), config, config_file);
 }
 
-std::string StateDir::read_config() const { return read_file(dir_.get(), config_file); }
+std::optional<std::string> StateDir::read_config() const {
+  auto config = read_file_if_exists(dir_.get(), config_file);
+  if (!config.has_value() && read().has_value()) {
+    throw_errno(ENOENT, "open", path() + "/" + config_file);
+  }
+  return config;
+}
 
 void StateDir::write_resources(std::string_view resources) {
   write_file_atomically(dir_.get(), resources_file, std::string(resources));
@@ -340,7 +385,12 @@ StartAnswer StateDir::pass_start_gate() {
   // FIFO.
   const Fd answer = open_file(dir_.get(), answer_fifo, O_RDONLY | O_NONBLOCK);
   {
-    const Fd request(openat(dir_.get(), request_fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    constexpr int flags = O_WRONLY | O_NONBLOCK | O_CLOEXEC;
+    Fd request(openat(dir_.get(), request_fifo, flags));
+    if (!request && errno == ENOENT) {
+      unbar_start_gate();
+      request = Fd(openat(dir_.get(), request_fifo, flags));
+    }
     const IgnoredPipeSignal ignored;
     if (!request || ::write(request.get(), "s", 1) != 1) {
       throw Error(ErrorKind::bad_status, "init has left the start gate").with_path(path());
@@ -362,8 +412,12 @@ void StateDir::bar_start_gate() {
   }
 }
 
-bool StateDir::unbar_start_gate() const noexcept {
-  return renameat(dir_.get(), barred_fifo, dir_.get(), request_fifo) == 0;
+bool StateDir::start_gate_barred() const noexcept {
+  return faccessat(dir_.get(), barred_fifo, F_OK, 0) == 0;
+}
+
+void StateDir::unbar_start_gate() const noexcept {
+  renameat(dir_.get(), barred_fifo, dir_.get(), request_fifo);
 }
 
 void StateDir::close_start_gate() {
@@ -393,19 +447,28 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   if (close == std::string::npos || close + 2 >= text->size()) {
     return std::nullopt;
   }
+  constexpr int flags_field = 9;
+  constexpr int start_field = 22;
+  constexpr std::uint32_t exiting = 4;  // PF_EXITING
+  std::uint32_t flags = 0;
   ProcessStat stat;
-  stat.state = (*text)[close + 2];
+  const char* const end = text->data() + text->size();
   std::size_t at = close + 2;
-  for (int field = 3; field < 22 && at != std::string::npos; ++field) {
+  for (int field = 3; at < text->size(); ++field) {
+    const char* const begin = text->data() + at;
+    if (field == flags_field && std::from_chars(begin, end, flags).ec != std::errc()) {
+      return std::nullopt;
+    }
+    if (field == start_field) {
+      const char state = (*text)[close + 2];
+      stat.ending = state == 'Z' || state == 'X' || (flags & exiting) != 0;
+      return std::from_chars(begin, end, stat.start_time).ec == std::errc() ? std::optional(stat)
+                                                                            : std::nullopt;
+    }
     at = text->find(' ', at);
     at = at == std::string::npos ? at : at + 1;
   }
-  if (at == std::string::npos ||
-      std::from_chars(text->data() + at, text->data() + text->size(), stat.start_time).ec !=
-          std::errc()) {
-    return std::nullopt;
-  }
-  return stat;
+  return std::nullopt;
 }
 
 }  // namespace tare

@@ -181,6 +181,7 @@ class Container {
   explicit Container(std::unique_ptr<Impl> impl);
   /// Removes all of a container whose init has ended, and runs poststop hooks.
   void destroy();
+  StartedProcess exec_now(const ExecOptions& options);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -37,8 +37,9 @@ struct StateRecord {
   bool has_process = true;      ///< what config.json leaves open until start is there
   bool has_hooks =
       false;  ///< startContainer, poststart or poststop: start and delete need the config
-  bool has_rdt = false;            ///< see StateDir::noted_rdt
-  bool creating = false;           ///< its create() is at its hooks, or died there
+  bool has_rdt = false;  ///< see StateDir::noted_rdt
+  /// Its create() is at its hooks, or died there; with `has_hooks`: is not done with it.
+  bool creating = false;
   bool own_pid_namespace = false;  ///< its processes end with its init
   bool no_new_keyring = false;     ///< it was created with the caller's session keyring
 };
@@ -85,7 +86,8 @@ class StateDir {
   /// None where state.json is absent (a create that has not come so far, or died).
   std::optional<StateRecord> read() const;
   void write_config(std::string_view config);
-  std::string read_config() const;
+  /// None where the container was removed meanwhile.
+  std::optional<std::string> read_config() const;
   /// linux.resources as updates have made it; none where there was no update.
   void write_resources(std::string_view resources);
   std::optional<std::string> read_resources() const;
@@ -114,14 +116,15 @@ class StateDir {
   Fd open_start_answer() const;
   /// Whether init holds the gate: asked of the kernel (a FIFO with a reader), not remembered.
   bool start_gate_held() const;
-  /// Lets init pass the gate and waits until it has executed the user's program, or failed, or
-  /// ended. Throws `bad_status` where init does not hold it.
+  /// Lets init pass the gate, be it barred or not, and waits until it has executed the user's
+  /// program, or failed, or ended. Throws `bad_status` where init does not hold it.
   StartAnswer pass_start_gate();
   /// Takes the gate's request FIFO out of sight, so that nobody passes the gate of a paused
   /// container and waits in vain. Nothing happens where init does not hold the gate.
   void bar_start_gate();
-  /// Undoes that; false where it was not barred.
-  bool unbar_start_gate() const noexcept;
+  bool start_gate_barred() const noexcept;
+  /// Undoes that; nothing happens where it was not barred.
+  void unbar_start_gate() const noexcept;
   /// Removes the FIFOs: nobody can start this container any more.
   void close_start_gate();
   /// Removes the directory and all in it; gone already is no error.
@@ -133,12 +136,14 @@ class StateDir {
   std::string id_;
 };
 
-/// Field 22 of /proc/PID/stat (clock ticks since boot) and whether the process is a zombie; none:
-/// no such process.
+/// What /proc/PID/stat says of a process.
 struct ProcessStat {
-  std::uint64_t start_time = 0;
-  char state = 'R';
+  std::uint64_t start_time = 0;  ///< field 22, clock ticks since boot
+  /// It is in exit(2), with its files closed or about to be, or a zombie. Pid 1 of a namespace may
+  /// be so for long: it waits until all others there have ended and were reaped.
+  bool ending = false;
 };
+/// None: no such process.
 std::optional<ProcessStat> process_stat(pid_t pid);
 
 }  // namespace tare

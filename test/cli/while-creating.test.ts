@@ -1,0 +1,87 @@
+/** What is asked of a container while its create() is at work. */
+import { existsSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { Sandbox, exitOf, whyNot, type Config } from './tare.js';
+
+/** Mounts that keep init busy for some time after the container's state is there. */
+const manyMounts = (config: Config): void => {
+  for (let i = 0; i < 400; i++) {
+    config.mounts.push({ destination: `/tmp/${i}`, type: 'tmpfs', source: 'tmpfs' });
+  }
+};
+
+if (whyNot !== undefined) {
+  t.plan(0, whyNot);
+} else {
+  const sandbox = new Sandbox();
+  t.teardown(() => sandbox.remove());
+
+  /** Resolves when a file is there. */
+  const appears = async (path: string): Promise<void> => {
+    while (!existsSync(path)) await sleep(1);
+  };
+
+  // Until pivot_root(2) the container's mount namespace shows the host's root.
+  sandbox.test('exec joins nothing that is half made', async (t) => {
+    const bundle = sandbox.bundle(['sleep', '1000'], (config) => {
+      manyMounts(config);
+      config.root.readonly = false;
+    });
+    mkdirSync(join(bundle, 'rootfs/here'));
+    const answers = new Set<string>();
+    let created = 0;
+    for (let round = 0; round < 5; round++) {
+      const id = sandbox.id(`half${round}`);
+      const create = sandbox.spawn(['create', '-b', bundle, id], { stdio: 'ignore' });
+      const ended = exitOf(create).then((status) => (created += status === 0 ? 1 : 0));
+      await appears(join(sandbox.root, id, 'state.json'));
+      const look = 'test -d /here && test -d /tmp/399 && echo in the container || echo elsewhere';
+      const { stdout, error } = sandbox.tare(['exec', id, 'sh', '-c', look]);
+      answers.add(stdout + error);
+      await ended;
+      sandbox.must(['delete', '--force', id]);
+    }
+    t.strictSame([...answers], ['in the container\n']);
+    t.equal(created, 5, 'nobody was disturbed');
+  });
+
+  sandbox.test('while hooks run: exec is refused, start and delete wait', async (t) => {
+    const at = join(sandbox.directory, 'at-hook');
+    const bundle = sandbox.bundle(['sleep', '1000'], (config) => {
+      const script = `echo >${at}; while [ -e ${at} ]; do sleep 0.01; done`;
+      const wait = { path: '/bin/busybox', args: ['sh', '-c', script] };
+      config.hooks = { createRuntime: [wait], poststop: [{ path: '/bin/true' }] };
+    });
+    const id = sandbox.id('hooks');
+    const create = sandbox.spawn(['create', '-b', bundle, id], { stdio: 'ignore' });
+    await appears(at);
+    const log = (name: string): string => join(sandbox.directory, `${name}.log`);
+    const verbs = [
+      ['start', id],
+      ['delete', id],
+    ] as const;
+    const { error } = sandbox.tare(['exec', id, 'true']);
+    t.equal(error, `exec in ${id}: cannot exec in a container that is being created`);
+    const calls = verbs.map((args) =>
+      sandbox.spawn([...args], { stdio: 'ignore', global: ['--log', log(args[0])] }),
+    );
+    // Both have read the record that says `creating`.
+    await sleep(200);
+    unlinkSync(at);
+    t.equal(await exitOf(create), 0);
+    const [started, deleted] = await Promise.all(calls.map(exitOf));
+    // Whichever comes first, the other one says so, and of which container.
+    const said =
+      started === 0 ? readFileSync(log('delete'), 'utf8') : readFileSync(log('start'), 'utf8');
+    t.equal((started ?? 0) + (deleted ?? 0), 1);
+    t.match(
+      said,
+      started === 0
+        ? `delete ${id}: cannot delete container ${id} that is not stopped: running; `
+        : `start ${id}: container ${id} does not exist`,
+    );
+    sandbox.tare(['delete', '--force', id]);
+  });
+}
