@@ -165,7 +165,15 @@ int main(std::span<char* const> words) {
 
 }  // namespace tare::cli
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 int main(int argc, char** argv) {
+  const int status = tare::cli::main({argv, static_cast<std::size_t>(argc)});
+#ifdef __SANITIZE_ADDRESS__
+  __lsan_do_leak_check();
+#endif
   // All that is to be written has been written: there is nothing for exit(3) to flush.
-  _exit(tare::cli::main({argv, static_cast<std::size_t>(argc)}));
+  _exit(status);
 }

@@ -316,7 +316,6 @@ t.test('the log', async (t) => {
 t.test('a closed standard stream does not become the log or the container', async (t) => {
   const script = '"$0" --log "$1" --log-format json restore a >&- 2>&-';
   const file = join(directory, 'closed.log');
-  const cli = new URL('../../build/tare', import.meta.url).pathname;
   t.throws(() => execFileSync('sh', ['-c', script, cli, file]));
   t.equal(readFileSync(file, 'utf8').split('\n').length, 2, 'one line, and none of standard error');
 });

@@ -1,9 +1,9 @@
 /** What an update of resources writes, and what is remembered of it. */
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import t from 'tap';
+import { program as programOf } from '../cli/build.js';
 
-const program = join(import.meta.dirname, '../../build/test/cgroup');
+const program = programOf('cgroup');
 
 /** The writes, and the resources afterwards without what is empty. */
 function change(before: object, changes: object): { writes: string[]; after: object } {

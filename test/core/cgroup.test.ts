@@ -1,10 +1,10 @@
 /** Cgroups without controllers: where they are, what is in them, how they end; and what limits become. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import t from 'tap';
+import { program as programOf } from '../cli/build.js';
 
-const program = join(import.meta.dirname, '../../build/test/cgroup');
+const program = programOf('cgroup');
 const asRoot = process.getuid?.() === 0 ? {} : { skip: 'cgroups need root' };
 const cgroup = `/tare-test-${process.pid}`;
 

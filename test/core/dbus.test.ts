@@ -6,8 +6,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { program as programOf } from '../cli/build.js';
 
-const program = join(import.meta.dirname, '../../build/test/systemd');
+const program = programOf('systemd');
 const directory = mkdtempSync(join(tmpdir(), 'tare-test-dbus-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
 

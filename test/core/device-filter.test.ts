@@ -1,9 +1,9 @@
 /** The eBPF device filter, on the real kernel: what may a process do with which device. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import t from 'tap';
+import { program as programOf } from '../cli/build.js';
 
-const program = join(import.meta.dirname, '../../build/test/device-filter');
+const program = programOf('device-filter');
 const asRoot = process.getuid?.() === 0 ? {} : { skip: 'device filters need root' };
 
 type Rule = { allow: boolean; type?: string; major?: number; minor?: number; access?: string };

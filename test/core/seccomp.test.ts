@@ -16,10 +16,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { program as programOf } from '../cli/build.js';
 
-const programs = fileURLToPath(new URL('../../build/test/', import.meta.url));
 const isX86 = process.arch === 'x64';
 
 interface Rule {
@@ -45,7 +44,7 @@ function write(t: Test, profile: Profile, name = 'config.json'): string {
 }
 
 function call(program: string, ...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(join(programs, program), args);
+  const { status, stdout, stderr } = spawnSync(programOf(program), args);
   return { status, stdout, error: stderr.toString().trim() };
 }
 

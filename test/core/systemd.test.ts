@@ -1,9 +1,9 @@
 /** What systemd is told: units, properties of them from resources, device rules and annotations. */
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import t from 'tap';
+import { program as programOf } from '../cli/build.js';
 
-const program = join(import.meta.dirname, '../../build/test/systemd');
+const program = programOf('systemd');
 
 function lines(...args: string[]): string[] {
   const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });

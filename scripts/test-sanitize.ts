@@ -1,0 +1,61 @@
+/**
+ * npm run test:sanitize [-- FILE|DIRECTORY ...]: the tests with a command line, an addon and test programs that are
+ * built with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer (build/sanitize). What these find ends
+ * the program, and so fails the test.
+ *
+ * What they do not see is init and the stub between clone and exec, which have no C library; `npm run fuzz -- init`
+ * builds init's sources with one. Left out are the virtual machine's tests, which run build/tare, and
+ * those of the repository, which run nothing.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const build = join(root, 'build/sanitize');
+
+/** Where the package's loader finds build/Release/tare.node. */
+function prepareAddon(): string {
+  const directory = join(build, 'addon');
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory);
+  symlinkSync('..', join(directory, 'build'));
+  return directory;
+}
+
+/** Node is not built with the sanitizers' runtimes, which must come before all other libraries. */
+function runtimes(): string {
+  return ['libasan.so', 'libubsan.so']
+    .map((name) => execFileSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim())
+    .join(':');
+}
+
+function run(files: string[], env: NodeJS.ProcessEnv): boolean {
+  if (files.length === 0) return true;
+  const { status } = spawnSync('node_modules/.bin/tsx', ['scripts/test.ts', ...files], {
+    cwd: root,
+    stdio: 'inherit',
+    // Several times slower than the programs that the tests' times are meant for.
+    env: { ...process.env, TARE_TEST_BUILD: build, TAP_TIMEOUT: '1200', ...env },
+  });
+  return status === 0;
+}
+
+const chosen = process.argv.slice(2);
+const all = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+  .map((name) => join('test', name))
+  .filter((name) => name.endsWith('.test.ts') && !/^test\/(vm|repository)\//.test(name))
+  .filter((name) => chosen.length === 0 || chosen.some((one) => name.startsWith(one)))
+  .sort();
+const byLibrary = (name: string): boolean => name.startsWith('test/lib/');
+
+const commandLine = run(
+  all.filter((name) => !byLibrary(name)),
+  {},
+);
+const library = run(all.filter(byLibrary), {
+  LD_PRELOAD: runtimes(),
+  TARE_PREBUILD: prepareAddon(),
+});
+process.exitCode = commandLine && library ? 0 : 1;
