@@ -98,7 +98,7 @@ class MadeDirectories {
 Fd duplicate(const Fd& fd) {
   Fd copy(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy) {
-    throw_errno("fcntl(F_DUPFD_CLOEXEC)");
+    throw_errno("fcntl(F_DUPFD_CLOEXEC)", "a cgroup's directory");
   }
   return copy;
 }

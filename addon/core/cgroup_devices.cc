@@ -39,7 +39,16 @@ Fd load_program(const std::string& program) noexcept {
   // Only programs that call GPL-only functions of the kernel must be under the GPL.
   attributes.license = address("Apache-2.0");
   std::memcpy(attributes.prog_name, program_name, sizeof program_name);
-  return Fd(bpf(BPF_PROG_LOAD, attributes));
+  // The verifier gives up with EAGAIN when a signal comes in between.
+  constexpr int attempts = 16;
+  int loaded = -1;
+  for (int i = 0; i < attempts && loaded < 0; ++i) {
+    loaded = bpf(BPF_PROG_LOAD, attributes);
+    if (loaded < 0 && errno != EAGAIN) {
+      break;
+    }
+  }
+  return Fd(loaded);
 }
 
 /// Before Linux 5.11 programs count against RLIMIT_MEMLOCK, which is small by default: EPERM.

@@ -355,6 +355,8 @@ void Cgroup::wait_until_empty() const {
   }
 }
 
+bool Cgroup::empties() const { return !dir_ || wait_empty(dir_.get(), Clock::now() + patience); }
+
 void Cgroup::remove() {
   if (!dir_) {
     return;

@@ -134,6 +134,10 @@ bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time) 
 Fd open_process(pid_t pid, std::uint64_t start_time) {
   Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
+    // It may have come to be the number of a thread, of which there are no pidfds (EINVAL, ENOENT).
+    if (errno != ESRCH && errno != EINVAL && errno != ENOENT) {
+      throw_errno("pidfd_open", "process " + std::to_string(pid));
+    }
     return pidfd;
   }
   // Looked at after the pidfd was opened: from then on the number cannot come to mean another
@@ -144,12 +148,32 @@ Fd open_process(pid_t pid, std::uint64_t start_time) {
   return pidfd;
 }
 
-void wait_for_end(int pidfd) {
+namespace {
+
+void wait_for_end(int pidfd, pid_t pid) {
   pollfd polled{pidfd, POLLIN, 0};
   while (poll(&polled, 1, -1) < 0) {
     if (errno != EINTR) {
-      throw_errno("poll");
+      throw_errno("poll", "process " + std::to_string(pid));
     }
+  }
+}
+
+}  // namespace
+
+bool send_signal(int pidfd, pid_t pid, int signal) {
+  if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0) {
+    return true;
+  }
+  if (errno != ESRCH) {
+    throw_errno("pidfd_send_signal", "process " + std::to_string(pid));
+  }
+  return false;
+}
+
+void end_process(int pidfd, pid_t pid) {
+  if (send_signal(pidfd, pid, SIGKILL)) {
+    wait_for_end(pidfd, pid);
   }
 }
 
@@ -160,7 +184,7 @@ void await_end(const StateRecord& record) {
   const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, record.pid, 0)));
   const auto stat = process_stat(record.pid);
   if (pidfd && stat.has_value() && stat->start_time == record.start_time) {
-    wait_for_end(pidfd.get());
+    wait_for_end(pidfd.get(), record.pid);
   }
 }
 
@@ -361,11 +385,8 @@ void Container::kill(int signal, bool all) {
       return;
     }
   }
-  if (syscall(SYS_pidfd_send_signal, init.get(), signal, nullptr, 0) < 0) {
-    if (errno == ESRCH) {
-      throw Error(ErrorKind::bad_status, "container not running");
-    }
-    throw_errno("pidfd_send_signal");
+  if (!send_signal(init.get(), impl_->record.pid, signal)) {
+    throw Error(ErrorKind::bad_status, "container not running");
   }
 }
 
@@ -388,8 +409,7 @@ void Container::remove(bool force) {
   if (status != Status::stopped) {
     const Fd init = open_process(impl_->record.pid, impl_->record.start_time);
     if (init) {
-      syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
-      wait_for_end(init.get());
+      end_process(init.get(), impl_->record.pid);
     }
   }
   destroy();
@@ -469,8 +489,11 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id) {
   // An init that was not yet let go ends with its create(). Hooks, and what they started, may be in
   // the cgroup.
   Cgroup cgroup = Cgroup::open(find_cgroup_host(), dir->noted_cgroup());
-  if (cgroup) {
+  const bool known = dir->has_config();
+  if (cgroup && known) {
     cgroup.kill_all();
+  }
+  if (cgroup && (known || cgroup.empties())) {
     cgroup.remove();
   }
   remove_rdt(*dir);

@@ -463,14 +463,17 @@ Container Container::create(const Runtime& given, const std::string& id,
   host.seccomp = container_filter(bundle.spec, runtime);
   const Resources& resources = bundle.spec.linux_.resources;
   Cgroup& cgroup = half_made.cgroup();
+  // Before it is made: whoever removes what is left of a create() that was killed must know of it.
+  impl->dir.note_cgroup(cgroup_path);
   if (!unit) {
     // Who names a cgroup is not served without it.
     cgroup = Cgroup::create(cgroups, cgroup_path, resources,
                             tolerate && bundle.spec.linux_.cgroups_path.empty());
   }
   if (unit || cgroup) {
-    impl->dir.note_cgroup(cgroup_path);
     host.cgroup_dir = cgroups.mount_point.empty() ? "" : cgroups.mount_point + cgroup_path;
+  } else {
+    impl->dir.forget_cgroup();
   }
   host.enters_cgroup = unit.has_value();
 

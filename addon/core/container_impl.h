@@ -156,7 +156,9 @@ Fd open_process(pid_t pid, std::uint64_t start_time);
 /// The cgroup that a process is in now, which may lie below its container's; empty where it has
 /// ended.
 std::string cgroup_of(pid_t pid);
-/// Waits until the process has ended.
-void wait_for_end(int pidfd);
+/// False where the process has ended.
+bool send_signal(int pidfd, pid_t pid, int signal);
+/// Kills a process and waits for its end. Throws where it may not be killed.
+void end_process(int pidfd, pid_t pid);
 
 }  // namespace tare

@@ -1,8 +1,4 @@
 // start: startContainer hooks, the program, poststart hooks.
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "container_impl.h"
 #include "tare/error.h"
 #include "tare/hooks.h"
@@ -66,8 +62,12 @@ void Container::start() {
   const Spec& config = has_hooks ? spec() : none;
   const Fd init = pidfd();
   const auto stop = [this, &init] {
-    syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
-    wait_for_end(init.get());
+    try {
+      end_process(init.get(), impl_->record.pid);
+    } catch (const Error& error) {
+      // The first failure is the one to tell.
+      impl_->warn(error.what());
+    }
     impl_->dir.close_start_gate();
   };
   try {

@@ -141,7 +141,14 @@ std::optional<std::string> read_file_if_exists(int dirfd, const std::string& pat
   if (!fd) {
     return std::nullopt;
   }
-  return read_all(fd->get(), path);
+  try {
+    return read_all(fd->get(), path);
+  } catch (const Error& error) {
+    if (error.errnum() == ESRCH) {
+      return std::nullopt;  // of /proc, and the process was reaped since
+    }
+    throw;
+  }
 }
 
 void write_all(int fd, std::string_view data, std::string_view name) {
@@ -171,7 +178,28 @@ int write_kernel_file(int dirfd, const char* path, std::string_view data) noexce
   return static_cast<std::size_t>(put) == data.size() ? 0 : EIO;
 }
 
+namespace {
+
+/// Writes a file that has no name until it is whole, so that who is killed before leaves nothing.
+/// False where there is a file of this name, or the file system knows no such files.
+bool write_unnamed(int dirfd, const std::string& path, std::string_view data, mode_t mode) {
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const Fd fd(open_retrying(dirfd, directory.c_str(), O_TMPFILE | O_WRONLY, mode));
+  if (!fd) {
+    return false;
+  }
+  write_all(fd.get(), data, path);
+  const std::string link = "/proc/self/fd/" + std::to_string(fd.get());
+  return linkat(AT_FDCWD, link.c_str(), dirfd, path.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
+}  // namespace
+
 void write_file_atomically(int dirfd, const std::string& path, std::string_view data, mode_t mode) {
+  if (write_unnamed(dirfd, path, data, mode)) {
+    return;
+  }
   const std::string temporary = temporary_beside(path);
   Fd fd = open_file(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   Temporary cleanup(dirfd, temporary);

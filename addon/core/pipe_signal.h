@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <time.h>
 
+#include <cerrno>
+
 namespace tare {
 
 /// While it lives, a write of this thread to such a pipe is EPIPE alone, and no SIGPIPE.
@@ -17,7 +19,8 @@ class IgnoredPipeSignal {
   ~IgnoredPipeSignal() {
     if (sigismember(&before_, SIGPIPE) == 0) {
       const timespec now{};
-      sigtimedwait(&pipe_, nullptr, &now);
+      while (sigtimedwait(&pipe_, nullptr, &now) < 0 && errno == EINTR) {
+      }
       pthread_sigmask(SIG_SETMASK, &before_, nullptr);
     }
   }

@@ -147,6 +147,8 @@ const char* step_name(Step step) noexcept {
       return "move_mount";
     case Step::mount_setattr:
       return "mount_setattr";
+    case Step::pidfd_open:
+      return "pidfd_open";
     case Step::mkdir:
       return "mkdirat";
     case Step::mknod:

@@ -270,9 +270,12 @@ void InitProcess::answer(wire::WaitTag tag) {
     // As long as anybody has it, who is asked about waits for an answer.
     listener_.reset();
   }
+  ssize_t sent = 0;
+  do {
+    sent = send(channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
   // EPIPE: init has ended, and next_wait() knows why.
-  if (send(channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL) < 0 && errno != EPIPE &&
-      errno != ECONNRESET) {
+  if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
     throw_errno("send", "init's channel");
   }
 }
@@ -293,7 +296,11 @@ void InitProcess::send_mounts(const std::vector<int>& fds) {
   message->cmsg_type = SCM_RIGHTS;
   message->cmsg_len = CMSG_LEN(size);
   std::memcpy(CMSG_DATA(message), fds.data(), size);
-  if (sendmsg(channel_.get(), &header, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET) {
+  ssize_t sent = 0;
+  do {
+    sent = sendmsg(channel_.get(), &header, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
     throw_errno("sendmsg", "init's channel");
   }
 }

@@ -32,6 +32,8 @@ constexpr const char* cgroup_link = "cgroup";
 constexpr const char* rdt_link = "resctrl";
 constexpr const char* root_link = "root";
 constexpr const char* root_mount_link = "root-mount";
+/// What frames of errors say; the container's directory follows.
+constexpr std::string_view keeping = "keep the state in";
 
 /// Every directory of `path` that is missing, 0700.
 void make_directories(const std::string& path) {
@@ -219,6 +221,8 @@ std::string noted(const StateDir& dir, const std::string& name) {
 
 void StateDir::note_cgroup(const std::string& cgroup) { note(*this, cgroup_link, cgroup); }
 
+void StateDir::forget_cgroup() noexcept { unlinkat(dir_.get(), cgroup_link, 0); }
+
 std::string StateDir::noted_cgroup() const { return noted(*this, cgroup_link); }
 
 void StateDir::note_rdt(const std::vector<std::string>& directories) {
@@ -300,11 +304,27 @@ void StateDir::write(const StateRecord& record) {
   }
   writer.end_object();
   writer.end_object();
+  const std::string place = path();
+  const Doing doing(keeping, place);
   write_file_atomically(dir_.get(), state_file, writer.take());
 }
 
+namespace {
+
+// Whatever is in a file's place: nobody is waited for, and no symlink is followed.
+constexpr int read_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+
+std::optional<std::string> read_kept_if_exists(const StateDir& dir, const char* name) {
+  const std::string place = dir.path();
+  const Doing doing("read the state in", place);
+  const std::optional<Fd> file = open_if_exists(dir.fd(), name, read_flags);
+  return file.has_value() ? std::optional(read_all(file->get(), name)) : std::nullopt;
+}
+
+}  // namespace
+
 std::optional<StateRecord> StateDir::read() const {
-  auto text = read_file_if_exists(dir_.get(), state_file);
+  auto text = read_kept_if_exists(*this, state_file);
   if (!text.has_value()) {
     return std::nullopt;
   }
@@ -339,24 +359,33 @@ std::optional<StateRecord> StateDir::read() const {
 }
 
 void StateDir::write_config(std::string_view config) {
+  const std::string place = path();
+  const Doing doing(keeping, place);
   const Fd file = open_file(dir_.get(), config_file, O_WRONLY | O_CREAT | O_EXCL, 0600);
   write_all(file.get(), config, config_file);
 }
 
 std::optional<std::string> StateDir::read_config() const {
-  auto config = read_file_if_exists(dir_.get(), config_file);
+  auto config = read_kept_if_exists(*this, config_file);
   if (!config.has_value() && read().has_value()) {
     throw_errno(ENOENT, "open", path() + "/" + config_file);
   }
   return config;
 }
 
+bool StateDir::has_config() const {
+  struct stat status;
+  return fstatat(dir_.get(), config_file, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 void StateDir::write_resources(std::string_view resources) {
+  const std::string place = path();
+  const Doing doing(keeping, place);
   write_file_atomically(dir_.get(), resources_file, std::string(resources));
 }
 
 std::optional<std::string> StateDir::read_resources() const {
-  return read_file_if_exists(dir_.get(), resources_file);
+  return read_kept_if_exists(*this, resources_file);
 }
 
 void StateDir::make_start_gate() {
@@ -375,28 +404,47 @@ Fd StateDir::open_start_answer() const {
   return open_file(dir_.get(), answer_fifo, O_WRONLY);
 }
 
-bool StateDir::start_gate_held() const {
-  const Fd request(openat(dir_.get(), request_fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
-  return static_cast<bool>(request);
+std::optional<Fd> StateDir::open_held_gate() const {
+  const std::string place = path();
+  const Doing doing("ask for the start gate in", place);
+  try {
+    return open_if_exists(dir_.get(), request_fifo, O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch (const Error& error) {
+    if (error.errnum() == ENXIO) {
+      return std::nullopt;  // nobody reads
+    }
+    throw;
+  }
 }
+
+bool StateDir::start_gate_held() const { return open_held_gate().has_value(); }
 
 StartAnswer StateDir::pass_start_gate() {
   // The answer is opened first: from then on init's end, whatever it is, is seen as the end of the
   // FIFO.
-  const Fd answer = open_file(dir_.get(), answer_fifo, O_RDONLY | O_NONBLOCK);
+  const Fd answer = open_file(dir_.get(), answer_fifo, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   {
-    constexpr int flags = O_WRONLY | O_NONBLOCK | O_CLOEXEC;
-    Fd request(openat(dir_.get(), request_fifo, flags));
-    if (!request && errno == ENOENT) {
+    std::optional<Fd> request = open_held_gate();
+    if (!request.has_value()) {
       unbar_start_gate();
-      request = Fd(openat(dir_.get(), request_fifo, flags));
+      request = open_held_gate();
     }
     const IgnoredPipeSignal ignored;
-    if (!request || ::write(request.get(), "s", 1) != 1) {
+    ssize_t put = -1;
+    do {
+      errno = EPIPE;
+      put = request.has_value() ? ::write(request->get(), "s", 1) : -1;
+    } while (put < 0 && errno == EINTR);
+    if (put < 0 && errno == EPIPE) {
       throw Error(ErrorKind::bad_status, "init has left the start gate").with_path(path());
     }
+    if (put < 0) {
+      throw_errno("write", path() + "/" + request_fifo);
+    }
   }
-  fcntl(answer.get(), F_SETFL, 0);
+  if (fcntl(answer.get(), F_SETFL, 0) < 0) {
+    throw_errno("fcntl(F_SETFL)", path() + "/" + answer_fifo);
+  }
   StartAnswer result;
   const std::string bytes = read_all(answer.get(), answer_fifo);
   if (bytes.size() == sizeof result.failure) {

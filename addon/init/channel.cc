@@ -50,7 +50,11 @@ constexpr long msg_nosignal = 0x4000;
 constexpr long msg_dontwait = 0x40;
 
 long send(const Context& context, const tare::wire::Report& message) {
-  return sys::run(__NR_sendto, context.channel, &message, sizeof message, msg_nosignal, 0L, 0L);
+  long result = 0;
+  do {
+    result = sys::run(__NR_sendto, context.channel, &message, sizeof message, msg_nosignal, 0L, 0L);
+  } while (result == -EINTR);
+  return result;
 }
 
 }  // namespace

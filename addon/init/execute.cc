@@ -204,7 +204,7 @@ void run(Context& context, const long* stack) {
   sys::run(__NR_umask, 0);
   Outcome outcome = map_plan(context, parse_number(argv[2]), parse_number(argv[3]));
   if (outcome.failed()) {
-    report(context, 0, outcome);
+    report(context, ~std::uint32_t{0}, outcome);  // no op of the plan
     sys::exit(1);
   }
   for (std::uint32_t index = 0; index < context.plan->op_count; ++index) {

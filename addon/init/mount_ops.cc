@@ -142,7 +142,7 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
     static char name[256];
     const long parent = open_parent(context, path, name, sizeof name);
     if (parent < 0) {
-      return failure(parent, Step::mkdir);
+      return failure(parent, Step::openat2);
     }
     sys::run(__NR_mkdirat, parent, name, 0755);
     target.reset(

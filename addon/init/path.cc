@@ -20,7 +20,7 @@ long openat2(int at, const char* path, std::uint64_t flags, std::uint64_t resolv
   how.flags = flags | O_CLOEXEC;
   how.resolve = resolve;
   long fd = -EAGAIN;
-  for (int i = 0; i < max_attempts && fd == -EAGAIN; ++i) {
+  for (int i = 0; i < max_attempts && (fd == -EAGAIN || fd == -EINTR); ++i) {
     fd = sys::run(__NR_openat2, at, path, &how, sizeof how);
   }
   return fd;

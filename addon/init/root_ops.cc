@@ -100,7 +100,7 @@ Outcome enter_namespace_root(const Op& op) {
   const long self = op.a != 0 ? static_cast<long>(op.a) : sys::run(__NR_getpid);
   Handle pidfd(sys::run(__NR_pidfd_open, self, 0));
   if (!pidfd.valid()) {
-    return failure(pidfd.get(), Step::open);
+    return failure(pidfd.get(), Step::pidfd_open);
   }
   return check(sys::run(__NR_setns, pidfd.get(), clone_newns), Step::setns);
 }

@@ -164,6 +164,8 @@ class Cgroup {
   bool frozen() const;
   /// Waits without a time-out until no process is left in it or below.
   void wait_until_empty() const;
+  /// The same for up to 10 s; false where there is still one.
+  bool empties() const;
   /// Removes the cgroup and what is below it. Waits up to 10 s for processes that are ending, and
   /// then throws `system` (EBUSY) naming one; gone already is no error. Leaves this object without
   /// a cgroup.

@@ -58,7 +58,8 @@ void write_all(int fd, std::string_view data, std::string_view name);
 /// One write(2) of `data` to an existing file, as kernel files (cgroup, procfs) want it.
 /// Returns 0 or the errno of open or write.
 int write_kernel_file(int dirfd, const char* path, std::string_view data) noexcept;
-/// Makes or replaces `path` atomically: a temporary file beside it, then renameat(2). Mode 0600 by
+/// Makes or replaces `path` atomically: a file without a name until it is whole, linkat(2); where
+/// that cannot be, or `path` is there, a temporary file beside it, then renameat(2). Mode 0600 by
 /// default.
 void write_file_atomically(int dirfd, const std::string& path, std::string_view data,
                            mode_t mode = 0600);

@@ -88,13 +88,18 @@ class StateDir {
   void write_config(std::string_view config);
   /// None where the container was removed meanwhile.
   std::optional<std::string> read_config() const;
+  /// Whether create() has come so far that it has written the config, if not all of it. Until then
+  /// it has started nothing that outlives it.
+  bool has_config() const;
   /// linux.resources as updates have made it; none where there was no update.
   void write_resources(std::string_view resources);
   std::optional<std::string> read_resources() const;
 
-  /// Remembers the container's cgroup before anything is in it: state.json comes late in create(),
-  /// which may die.
+  /// Remembers the container's cgroup before it is made: state.json comes late in create(), which
+  /// may die. That it is the container's, and nobody else's, is not known before `has_config`.
   void note_cgroup(const std::string& path);
+  /// Nothing was made.
+  void forget_cgroup() noexcept;
   /// What was noted; empty where nothing was.
   std::string noted_cgroup() const;
   /// The same for the directories of resctrl that are to be removed with the container.
@@ -131,6 +136,9 @@ class StateDir {
   void remove();
 
  private:
+  /// The end of the gate's FIFO that is written to; none where init does not hold the gate.
+  std::optional<Fd> open_held_gate() const;
+
   Fd dir_;
   std::string root_;
   std::string id_;

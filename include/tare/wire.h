@@ -289,6 +289,7 @@ enum class Step : std::uint32_t {
   readlink,
   socket,
   clone,
+  pidfd_open,
   sched_setaffinity,
   personality,
   set_mempolicy,

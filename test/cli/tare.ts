@@ -81,6 +81,8 @@ export interface CallOptions {
   input?: string;
   env?: NodeJS.ProcessEnv;
   cwd?: string;
+  /** Milliseconds; then SIGTERM ends it. */
+  timeout?: number;
   /** Global flags, before the verb. */
   global?: string[];
   stdio?: SpawnOptions['stdio'];
@@ -106,9 +108,10 @@ export function call(program: string, args: string[], options: CallOptions = {})
     stdio: ['pipe', outputs[0].fd, outputs[1].fd],
     env: { PATH: process.env['PATH'], ...options.env },
     cwd: options.cwd,
+    timeout: options.timeout,
   });
   const [stdout, stderr] = outputs.map((output) => output.take()) as [string, string];
-  if (done.error) throw done.error;
+  if (done.error && (done.error as NodeJS.ErrnoException).code !== 'ETIMEDOUT') throw done.error;
   const { status, signal } = done;
   return { status, signal, stdout, stderr, error: errorIn(stderr) };
 }

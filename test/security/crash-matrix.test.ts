@@ -1,0 +1,245 @@
+/**
+ * The crash matrix of create, start, exec, update, kill and delete. By default each call of each
+ * process once with an errno and once with a kill; with TARE_TEST_FULL=1 every occurrence and errno.
+ */
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import t from 'tap';
+import { Sandbox, state, whyNot } from '../cli/tare.js';
+import { Matrix, everything, pidOf, selection, until, type Use } from './crash-matrix.js';
+import { fingerprint } from './fingerprint.js';
+
+if (whyNot !== undefined) {
+  t.plan(0, whyNot);
+} else {
+  const full = process.env['TARE_TEST_FULL'] === '1';
+  t.setTimeout(full ? 3_600_000 : 300_000);
+  const sandbox = new Sandbox();
+  const beside = new Sandbox();
+  t.teardown(() => {
+    sandbox.remove();
+    beside.remove();
+  });
+  const pids = join(sandbox.directory, 'pids');
+  const pidFile = join(pids, 'pid');
+  mkdirSync(pids);
+  const bundle = sandbox.bundle(['sleep', '1000']);
+
+  let count = 0;
+  const fresh = (): string => sandbox.id(`c${count++}`);
+  const statusOf = (id: string): string => state(sandbox.must(['state', id]).stdout).status;
+  const cgroupOf = (id: string): string => join('/sys/fs/cgroup', id);
+
+  function processesOf(id: string): number[] {
+    const pids = readFileSync(join(cgroupOf(id), 'cgroup.procs'), 'utf8');
+    return pids
+      .split('\n')
+      .filter((pid) => pid !== '')
+      .map(Number);
+  }
+
+  function created(): string {
+    const id = fresh();
+    sandbox.must(['create', '-b', bundle, id]);
+    return id;
+  }
+  function running(): string {
+    const id = created();
+    sandbox.must(['start', id]);
+    return id;
+  }
+  async function stopped(id: string): Promise<void> {
+    await until(
+      () => statusOf(id) === 'stopped',
+      () => {
+        throw new Error(`it is ${statusOf(id)}`);
+      },
+    );
+  }
+  function equal(found: unknown, wanted: unknown, what: string): void {
+    if (!isDeepStrictEqual(found, wanted)) {
+      throw new Error(`${what}: ${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`);
+    }
+  }
+  type Marks = Record<string, unknown>;
+  function same(found: Marks, wanted: Marks): void {
+    for (const [name, value] of Object.entries(wanted)) {
+      const lines = (one: unknown): unknown[] => (Array.isArray(one) ? one : [one]) as unknown[];
+      const more = lines(found[name]).filter((line) => !lines(value).includes(line));
+      const less = lines(value).filter((line) => !lines(found[name]).includes(line));
+      equal(more, less, name);
+    }
+  }
+
+  const model = running();
+  const usual = fingerprint(pidOf(sandbox, model), model);
+  sandbox.must(['exec', '-d', '--pid-file', pidFile, model, 'sleep', '1000']);
+  const usualExec = fingerprint(Number(readFileSync(pidFile, 'utf8')), model);
+  sandbox.must(['delete', '--force', model]);
+
+  const isRunning = (id: string): void => {
+    equal(statusOf(id), 'running', 'status');
+    same(fingerprint(pidOf(sandbox, id), id), usual);
+  };
+
+  const create: Use = {
+    name: 'create',
+    prepare: () => {
+      rmSync(pidFile, { force: true });
+      return fresh();
+    },
+    args: (id) => ['create', '-b', bundle, '--pid-file', pidFile, id],
+    died: (id) => statusOf(id) === 'stopped',
+    works: (id) => {
+      equal(statusOf(id), 'created', 'status');
+      equal(readFileSync(pidFile, 'utf8'), String(pidOf(sandbox, id)), 'pid file');
+      sandbox.must(['start', id]);
+      isRunning(id);
+    },
+    spared: () => {
+      equal(sandbox.leftovers(), [], 'leftovers');
+    },
+  };
+
+  const start: Use = {
+    name: 'start',
+    prepare: created,
+    args: (id) => ['start', id],
+    init: (id) => pidOf(sandbox, id),
+    seesTheEnd:
+      /^cannot start a container that has stopped$|^init has left the start gate$|^container \S+ is not running$/,
+    works: isRunning,
+    died: (id) => statusOf(id) === 'stopped',
+  };
+
+  // What follows is used on one container again and again, as it is to be unharmed.
+  let kept = '';
+  const lasting = (): string =>
+    existsSync(join(sandbox.root, kept)) && kept !== '' ? kept : (kept = running());
+
+  async function alone(id: string): Promise<void> {
+    isRunning(id);
+    const pid = pidOf(sandbox, id);
+    await until(
+      () => isDeepStrictEqual(processesOf(id), [pid]),
+      () => {
+        throw new Error('there are other processes in its cgroup');
+      },
+    );
+  }
+  const exec: Use = {
+    name: 'exec',
+    prepare: () => {
+      rmSync(pidFile, { force: true });
+      const id = lasting();
+      // What an exec that was killed had let go runs on.
+      for (const pid of processesOf(id))
+        if (pid !== pidOf(sandbox, id)) process.kill(pid, 'SIGKILL');
+      return id;
+    },
+    args: (id) => ['exec', '-d', '--pid-file', pidFile, id, 'sleep', '1000'],
+    works: async (id) => {
+      const pid = Number(readFileSync(pidFile, 'utf8'));
+      same(fingerprint(pid, id), usualExec);
+      process.kill(pid, 'SIGKILL');
+      await alone(id);
+    },
+    died: async (id) => {
+      await alone(id);
+      return !existsSync(`/proc/${readFileSync(pidFile, 'utf8')}/root/`);
+    },
+    spared: alone,
+    keeps: true,
+  };
+
+  const limits = ['cgroup.max.depth', 'cgroup.max.descendants'] as const;
+  const limitsOf = (id: string): string[] =>
+    limits.map((file) => readFileSync(join(cgroupOf(id), file), 'utf8').trim());
+  const resources = join(sandbox.directory, 'resources.json');
+  let wanted = 10;
+  const update: Use = {
+    name: 'update',
+    prepare: () => {
+      const id = lasting();
+      const before = String(wanted);
+      wanted++;
+      const unified = (value: string): string =>
+        JSON.stringify({ unified: Object.fromEntries(limits.map((file) => [file, value])) });
+      sandbox.must(['update', '-r', '-', id], { input: unified(before) });
+      writeFileSync(resources, unified(String(wanted)));
+      return id;
+    },
+    args: (id) => ['update', '--resources', resources, id],
+    works: (id) => {
+      equal(limitsOf(id), [String(wanted), String(wanted)], 'limits');
+    },
+    spared: (id) => {
+      equal(limitsOf(id), [String(wanted - 1), String(wanted - 1)], 'limits');
+      isRunning(id);
+    },
+    keeps: true,
+  };
+
+  const kill: Use = {
+    name: 'kill',
+    prepare: running,
+    args: (id) => ['kill', id, 'KILL'],
+    works: stopped,
+    spared: isRunning,
+  };
+
+  const remove: Use = {
+    name: 'delete',
+    prepare: () => {
+      const id = running();
+      sandbox.must(['kill', id, 'KILL']);
+      while (statusOf(id) !== 'stopped');
+      return id;
+    },
+    args: (id) => ['delete', id],
+    works: () => {
+      equal(sandbox.leftovers(), [], 'leftovers');
+    },
+  };
+
+  const force: Use = {
+    ...remove,
+    name: 'delete --force',
+    prepare: running,
+    args: (id) => ['delete', '--force', id],
+  };
+
+  const uses: Use[] = [create, start, exec, update, kill, remove, force];
+
+  t.test('the matrix', async (t) => {
+    const matrix = new Matrix(sandbox, t);
+    const other = beside.id('beside');
+    beside.must(['run', '-d', '-b', beside.bundle(['sleep', '1000']), other]);
+    for (const use of uses) {
+      const begin = Date.now();
+      const points = await matrix.points(use);
+      for (const [point, fault] of (full ? everything : selection)(points)) {
+        // When init comes to its waits, and so what it calls, depends on the host's pace.
+        for (let i = 0; i < 3 && (await matrix.cell(use, point, fault)) === 'not met'; i++);
+        equal(
+          readdirSync(pids).filter((name) => name !== 'pid'),
+          [],
+          'temporary files',
+        );
+      }
+      if (use.keeps) {
+        if (kept !== '') sandbox.must(['delete', '--force', kept]);
+        kept = '';
+      }
+      t.comment(`${use.name}: ${matrix.cells} cells, ${Date.now() - begin} ms`);
+      const missed = points.filter((point) => !matrix.wasMet(use, point));
+      t.strictSame(missed, [], `${use.name}: something was done to each call`);
+      t.equal(state(beside.must(['state', other]).stdout).status, 'running');
+      t.equal(beside.must(['exec', other, 'echo', 'unharmed']).stdout, 'unharmed\n', use.name);
+    }
+    for (const line of matrix.table()) t.comment(line);
+    t.comment(`${matrix.cells} cells: ${JSON.stringify(matrix.totals())}`);
+    beside.must(['delete', '--force', other]);
+  });
+}

@@ -1,0 +1,274 @@
+/**
+ * The crash matrix: for each system call that a verb's processes make, that one fails, or kills its
+ * process; and what then is to hold. A cell is (verb, role, call, occurrence, fault).
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { call, cli, errorIn, program, state, type Result, type Sandbox } from '../cli/tare.js';
+import { errorsOf, isPassing } from './crash-matrix-calls.js';
+
+/** A verb in one of its uses. */
+export interface Use {
+  name: string;
+  /** Makes what the verb is used on; the container's id. */
+  prepare(): string;
+  args(id: string): string[];
+  /** The pid of an init that goes on within the verb. */
+  init?(id: string): number;
+  /** Throws unless all is as a verb that succeeded leaves it. */
+  works(id: string): void | Promise<void>;
+  /** Whether the init that was killed after the host's last word is gone, and the host is right. */
+  died?(id: string): boolean | Promise<boolean>;
+  /** Throws where what the verb must not touch is touched, after one that did not succeed. */
+  spared?(id: string): void | Promise<void>;
+  /** What it says of an init that has ended before. */
+  seesTheEnd?: RegExp;
+  /** It fails by itself: what it does then is what is looked at. */
+  fails?: boolean;
+  /** The container is the next cell's, too. */
+  keeps?: boolean;
+}
+
+/** A system call: of whom, which, and the how manieth. */
+export interface Point {
+  role: string;
+  call: string;
+  number: number;
+}
+
+const columns = ['tolerated', 'told', 'told, removed', 'killed', 'not met'] as const;
+type Outcome = (typeof columns)[number];
+
+const patience = 20_000;
+
+export class Matrix {
+  private readonly counts = new Map<string, Record<Outcome, number>>();
+  /** "USE ROLE CALL" of each cell in which the fault came about. */
+  private readonly met = new Set<string>();
+  cells = 0;
+
+  constructor(
+    private readonly sandbox: Sandbox,
+    private readonly t: Test,
+  ) {}
+
+  /** The system calls of a use, as they come. */
+  async points(use: Use): Promise<Point[]> {
+    const id = use.prepare();
+    const result = this.under(['list'], use, id);
+    if (use.fails) {
+      if (result.status === 0) throw new Error(`${use.name}: succeeds`);
+    } else {
+      if (result.status !== 0) throw new Error(`${use.name}: ${result.stderr}`);
+      await use.works(id);
+    }
+    if (!use.keeps) this.sandbox.must(['delete', '--force', id]);
+    return this.report()
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => {
+        const [role = '', name = '', number = ''] = line.split(' ');
+        return { role, call: name, number: Number(number) };
+      });
+  }
+
+  /** One cell. What is wrong in it fails the test. */
+  async cell(use: Use, point: Point, fault: string): Promise<Outcome> {
+    const id = use.prepare();
+    const { role, call: name, number } = point;
+    const what = `${use.name}: ${role} ${name} ${number} ${fault}`;
+    this.cells++;
+    const begin = Date.now();
+    const result = this.under([role, name, String(number), fault], use, id);
+    const met = this.report() !== '';
+    let outcome: Outcome = 'not met';
+    try {
+      outcome = await this.judge(use, id, fault, met ? point : undefined, result);
+    } catch (error) {
+      this.t.fail(what, {
+        error: error instanceof Error ? error.message : error,
+        status: result.status,
+        milliseconds: Date.now() - begin,
+        stderr: result.stderr,
+      });
+      this.sandbox.tare(['delete', '--force', id]);
+    }
+    if (met) this.met.add(`${use.name} ${role} ${name}`);
+    const key = `${use.name}\t${role}\t${name}\t${fault === 'KILL' ? 'KILL' : 'fails'}`;
+    const counts = this.counts.get(key) ?? zero();
+    counts[outcome]++;
+    this.counts.set(key, counts);
+    return outcome;
+  }
+
+  wasMet(use: Use, point: Point): boolean {
+    return this.met.has(`${use.name} ${point.role} ${point.call}`);
+  }
+
+  /** The table of all cells until now. */
+  table(): string[] {
+    const rows = [['verb', 'role', 'call', 'fault', ...columns]];
+    for (const [key, counts] of this.counts) {
+      rows.push([...key.split('\t'), ...columns.map((column) => String(counts[column] || '.'))]);
+    }
+    const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+    return rows.map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join(' ')
+        .trimEnd(),
+    );
+  }
+
+  totals(): Record<Outcome, number> {
+    const totals = zero();
+    for (const counts of this.counts.values()) {
+      for (const column of columns) totals[column] += counts[column];
+    }
+    return totals;
+  }
+
+  private get reportPath(): string {
+    return join(this.sandbox.directory, 'report');
+  }
+
+  private report(): string {
+    return readFileSync(this.reportPath, 'utf8');
+  }
+
+  private under(how: string[], use: Use, id: string): Result {
+    const init = use.init ? ['--init', String(use.init(id))] : [];
+    const command = [cli, '--root', this.sandbox.root, ...use.args(id)];
+    const args = [this.reportPath, ...how, ...init, ...command];
+    return call(program('fault'), args, { timeout: patience });
+  }
+
+  private async judge(
+    use: Use,
+    id: string,
+    fault: string,
+    point: Point | undefined,
+    result: Result,
+  ): Promise<Outcome> {
+    if (result.status === 124 || result.signal !== null) throw new Error('it does not end');
+    const killed = point?.role === 'host' && fault === 'KILL';
+    if (killed) {
+      if (result.status !== 137) throw new Error(`status ${result.status} of who was killed`);
+      return this.end(use, id, 'killed');
+    }
+    if (result.status === 0) {
+      if (use.fails) throw new Error('it succeeds');
+      // An init that dies when its host has been told of success is a container that ends early. So
+      // is one that dies at the gate: there it has nobody to tell.
+      const dies = fault === 'KILL' || point?.call === 'read';
+      const died = point?.role === 'init' && dies && (await use.died?.(id));
+      if (died !== true) await use.works(id);
+      return this.end(use, id, point ? 'tolerated' : 'not met');
+    }
+    if (!point && !use.fails) throw new Error('it fails although nothing was done to it');
+    if (result.status !== 1 && result.status !== 255) throw new Error(`status ${result.status}`);
+    if (point && isPassing(point.role, point.call, fault)) throw new Error('it is not made again');
+    if (point) checkMessage(errorIn(result.stderr), id, point, fault, use);
+    await use.spared?.(id);
+    return this.end(use, id, point ? 'told' : 'not met');
+  }
+
+  /** What a cell leaves: nothing, or what `delete --force` removes. */
+  private async end(use: Use, id: string, outcome: Outcome): Promise<Outcome> {
+    if (use.keeps) return outcome;
+    const stays = this.sandbox.leftovers();
+    if (stays.length === 0) return outcome;
+    this.sandbox.must(['delete', '--force', id]);
+    await until(
+      () => this.sandbox.leftovers().length === 0,
+      () => {
+        throw new Error(`after delete --force: ${this.sandbox.leftovers().join(', ')}`);
+      },
+    );
+    return outcome === 'told' ? 'told, removed' : outcome;
+  }
+}
+
+function zero(): Record<Outcome, number> {
+  return Object.fromEntries(columns.map((column) => [column, 0])) as Record<Outcome, number>;
+}
+
+/** Waits up to 5 s. */
+export async function until(done: () => boolean, late: () => void): Promise<void> {
+  for (let left = 500; !done(); left--) {
+    if (left === 0) {
+      late();
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** How messages call what the kernel calls otherwise. */
+const aliases: Record<string, RegExp> = {
+  execve: /exec/,
+  fstatfs: /statfs/,
+  linkat: /link/,
+  mkdirat: /mkdirat|make cgroup/,
+  mknodat: /mknodat|mkfifo/,
+  newfstatat: /stat/,
+  openat: /open/,
+  openat2: /open|make cgroup/,
+  pwrite64: /write/,
+  recvfrom: /recv/,
+  renameat: /rename/,
+  sendto: /send/,
+  symlinkat: /symlink/,
+  umount2: /umount/,
+  unlinkat: /unlink|rmdir|remove/,
+};
+
+/** The message says what was being done, to what, and what the kernel said to that. */
+function checkMessage(error: string, id: string, point: Point, fault: string, use: Use): void {
+  if (!error.includes(id) && !error.includes('/')) throw new Error('it does not say of what');
+  const [, step = ''] = /^(?:(?:[a-z]+|exec in) [\w-]+: )?(.+)$/.exec(error) ?? [];
+  if (use.fails) {
+    // Its own failure may come first.
+    if (step === '') throw new Error('no message');
+  } else if (use.seesTheEnd?.test(step)) {
+    // It cannot know more.
+  } else if (fault === 'KILL') {
+    if (!step.startsWith('init was killed by signal 9')) throw new Error('it is not said who died');
+  } else if (point.call === 'faccessat2') {
+    if (!step.includes('executable file not found')) throw new Error('not what $PATH comes to');
+  } else {
+    const [where = '', said] = step.split(`: ${fault} (`);
+    const call = aliases[point.call] ?? new RegExp(point.call);
+    if (said === undefined) throw new Error(`it does not say ${fault}`);
+    if (!call.test(where)) throw new Error(`it does not say ${call}`);
+    if (!/.: .|\/./.test(where)) throw new Error('it does not say at what');
+  }
+}
+
+/** Each call of each role once: with its most fitting errno, one that is to be retried, and a kill. */
+export function selection(points: Point[]): [Point, string][] {
+  return points
+    .filter(({ number }) => number === 1)
+    .flatMap((point) => {
+      const errors = errorsOf(point.call) ?? ['ENOMEM'];
+      const chosen = errors.filter(
+        (error, i) => i === 0 || isPassing(point.role, point.call, error),
+      );
+      return [...chosen, 'KILL'].map((fault): [Point, string] => [point, fault]);
+    });
+}
+
+/** Every occurrence with every errno, and a kill at each. */
+export function everything(points: Point[]): [Point, string][] {
+  return points.flatMap((point) =>
+    [...(errorsOf(point.call) ?? ['ENOMEM']), 'KILL'].map((fault): [Point, string] => [
+      point,
+      fault,
+    ]),
+  );
+}
+
+export function pidOf(sandbox: Sandbox, id: string): number {
+  return state(sandbox.must(['state', id]).stdout).pid;
+}

@@ -1,0 +1,53 @@
+/** What a container's process is and may do, as the host's /proc shows it, without what differs from one to the next. */
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+
+const fields =
+  'Umask Uid Gid Groups SigBlk SigIgn CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs ' +
+  'Seccomp Seccomp_filters Cpus_allowed';
+
+/** `ids` are replaced where they stand. */
+export function fingerprint(pid: number, ...ids: string[]): Record<string, unknown> {
+  const text = (file: string): string => {
+    let read = readFileSync(`/proc/${pid}/${file}`, 'utf8');
+    for (const id of [...ids, String(pid)]) read = read.replaceAll(id, 'ID');
+    return read;
+  };
+  const status = new Map(
+    text('status')
+      .split('\n')
+      .map((line) => line.split(':\t') as [string, string]),
+  );
+  return {
+    ...Object.fromEntries(fields.split(' ').map((name) => [name, status.get(name)])),
+    cgroup: /^0::.*$/m.exec(text('cgroup'))?.[0],
+    ...Object.fromEntries(
+      ['cmdline', 'environ', 'limits', 'oom_score_adj', 'personality'].map((file) => [
+        file,
+        text(file),
+      ]),
+    ),
+    // Their numbers are others each time.
+    pidNamespaces: status.get('NSpid')?.split('\t').length,
+    mounts: mounts(text('mountinfo')),
+    // By number, beside whether the kernel's name has one, as pipes and sockets do.
+    fds: readdirSync(`/proc/${pid}/fd`),
+    cwd: readlinkSync(`/proc/${pid}/cwd`),
+    devices: readdirSync(`/proc/${pid}/root/dev`).sort(),
+    apart: readdirSync(`/proc/${pid}/ns`).filter(
+      (name) => readlinkSync(`/proc/${pid}/ns/${name}`) !== readlinkSync(`/proc/self/ns/${name}`),
+    ),
+  };
+}
+
+/** See proc_pid_mountinfo(5); without ids, device numbers and peer groups. */
+function mounts(mountinfo: string): string[] {
+  return mountinfo
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      const [mount, filesystem] = line.split(' - ') as [string, string];
+      const [, , , root, path, options, ...tags] = mount.split(' ');
+      const propagation = tags.map((tag) => tag.replace(/:.*/, ''));
+      return [root, path, options, ...propagation, filesystem].join(' ');
+    });
+}
