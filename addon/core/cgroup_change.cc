@@ -167,12 +167,15 @@ ResourcesChange change_of_resources(const Resources& before, const Resources& ch
       change.settings.push_back(std::move(setting));
     }
   }
+  change.devices_before = before.devices;
   change.devices = !std::ranges::equal(before.devices, change.after.devices, is_same_rule);
   return change;
 }
 
-void Cgroup::change(const ResourcesChange& change, std::string_view prefix) {
+void Cgroup::change(const ResourcesChange& change, std::string_view prefix,
+                    const std::function<void()>& remember) {
   if (change.settings.empty() && !change.devices) {
+    remember();
     return;
   }
   WayBack way_back(required_fd());
@@ -183,6 +186,14 @@ void Cgroup::change(const ResourcesChange& change, std::string_view prefix) {
   }
   if (change.devices) {
     replace_device_filter(change.after.devices);
+  }
+  try {
+    remember();
+  } catch (const Error&) {
+    if (change.devices) {
+      replace_device_filter(change.devices_before);
+    }
+    throw;
   }
   way_back.forget();
 }

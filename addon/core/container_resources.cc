@@ -64,9 +64,8 @@ void Container::update(const Resources& given, const std::string& name) {
   ResourcesChange change = change_of_resources(before, changes, prefix);
   Cgroup cgroup = impl_->cgroup();
   UnitChange unit(impl_->record, impl_->runtime, cgroup, change, prefix);
-  cgroup.change(change, prefix);
+  cgroup.change(change, prefix, [&] { impl_->dir.write_resources(resources_json(change.after)); });
   unit.keep();
-  impl_->dir.write_resources(resources_json(change.after));
 }
 
 }  // namespace tare

@@ -131,21 +131,32 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
   if (made < 0) {
     throw_errno("mkdir", path);
   }
+  try {
+    state.take(path);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::system) {
+      rmdir(path.c_str());
+    }
+    throw;
+  }
+  return state;
+}
+
+void StateDir::take(const std::string& path) {
   auto dir = open_if_exists(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (dir.has_value()) {
-    state.dir_ = std::move(*dir);
+    dir_ = std::move(*dir);
   }
-  if (!state.dir_ || !state.lock()) {
+  if (!dir_ || !lock()) {
     throw Error(ErrorKind::bad_status,
-                "container " + id + " was deleted while it was being created")
+                "container " + id_ + " was deleted while it was being created")
         .with_path(path);
   }
   // `delete --force` may have removed the directory before it was locked, and another create() made
   // this one.
-  if (!is_empty(state)) {
-    refuse_existing(state, root);
+  if (!is_empty(*this)) {
+    refuse_existing(*this, root_);
   }
-  return state;
 }
 
 std::optional<StateDir> StateDir::open(const std::string& root, const std::string& id) {
@@ -213,6 +224,9 @@ void note(const StateDir& dir, const std::string& name, const std::string& text)
 std::string noted(const StateDir& dir, const std::string& name) {
   std::string text(PATH_MAX, '\0');
   const ssize_t size = readlinkat(dir.fd(), name.c_str(), text.data(), text.size());
+  if (size < 0 && errno != ENOENT && errno != EINVAL) {
+    throw_errno("readlink", dir.path() + "/" + name);
+  }
   text.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
   return text;
 }

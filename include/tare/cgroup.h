@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,6 +76,7 @@ struct ResourcesChange {
   std::vector<CgroupSetting> settings;  ///< what is to be written for it, in this order
   /// The device rules are others than before. Engines send the same ones with each update.
   bool devices = false;
+  std::vector<DeviceRule> devices_before;
 };
 
 /// What `changes` (see `updated_resources`) make of `before`. Written is what `changes` name and
@@ -134,8 +136,11 @@ class Cgroup {
   std::vector<CgroupSetting> present(const std::vector<CgroupSetting>& settings) const;
   /// Writes the settings of `change` and replaces the device filter, with the same errors; then
   /// what was written already is put back to what it was. Where memory.checkBeforeUpdate is set,
-  /// throws `invalid_config` for a limit that is not above what is in use.
-  void change(const ResourcesChange& change, std::string_view prefix);
+  /// throws `invalid_config` for a limit that is not above what is in use. `remember` comes last;
+  /// where it throws, all is put back too.
+  void change(
+      const ResourcesChange& change, std::string_view prefix,
+      const std::function<void()>& remember = [] {});
   /// Builds and attaches the eBPF device filter for `rules` (see `device_filter_program`), in place
   /// of what is attached to this cgroup. With `tolerate_permission_errors`, EPERM is no error.
   void attach_device_filter(const std::vector<DeviceRule>& rules, bool tolerate_permission_errors);

