@@ -7,10 +7,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -77,25 +79,27 @@ class TimeNamespace {
   Fd own_;
 };
 
-/// Joining a user namespace makes the shared memory undumpable; the process gets back what it had.
-/// With several threads that comes after the last one's child: until then those in the container
-/// must not look into the memory.
-class KeptDumpable {
+/// The child of a join is among the container's processes and has this process's memory until it
+/// executes init. Who may trace it there could write to that, were it not undumpable; then it takes
+/// CAP_SYS_PTRACE in the user namespace that this process was executed in. See ptrace(2), "Ptrace
+/// access mode checking". With several threads it ends with the last one's child.
+class Undumpable {
  public:
-  KeptDumpable() {
+  Undumpable() {
     const std::lock_guard lock(mutex);
     if (inside++ == 0) {
       before = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+      prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
   }
-  ~KeptDumpable() {
+  ~Undumpable() {
     const std::lock_guard lock(mutex);
     if (--inside == 0 && before == 1) {
       prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     }
   }
-  KeptDumpable(const KeptDumpable&) = delete;
-  KeptDumpable& operator=(const KeptDumpable&) = delete;
+  Undumpable(const Undumpable&) = delete;
+  Undumpable& operator=(const Undumpable&) = delete;
 
  private:
   static inline std::mutex mutex;
@@ -110,6 +114,21 @@ struct Program {
   std::size_t plan_size = 0;
 };
 
+bool joins_user_namespace(const Plan& plan) {
+  return std::ranges::any_of(plan.joins(),
+                             [](const Join& join) { return (join.type & CLONE_NEWUSER) != 0; });
+}
+
+/// A program that its process may not read is undumpable from its execve(2) on, and its memory
+/// belongs to the user namespace in which the file's owner is known: root of the user namespace
+/// that is joined has no rights there, though it may trace all processes of its own. To root of the
+/// host it is readable all the same.
+void make_unreadable(const Fd& program) {
+  if (fchmod(program.get(), 0100) < 0) {
+    throw_errno("fchmod", "memfd");
+  }
+}
+
 Program make_program(const Plan& plan) {
   const std::string_view image(
       tare_init_image_start, static_cast<std::size_t>(tare_init_image_end - tare_init_image_start));
@@ -119,6 +138,10 @@ Program make_program(const Plan& plan) {
   program.plan_offset = (image.size() + page - 1) / page * page;
   program.plan_size = bytes.size();
   program.memfd = sealed_memfd("tare-init", {{0, image}, {program.plan_offset, bytes}}, true);
+  // An ordinary user's own processes are his, in the user namespace too.
+  if (geteuid() == 0 && joins_user_namespace(plan)) {
+    make_unreadable(program.memfd);
+  }
   return program;
 }
 
@@ -143,6 +166,7 @@ void run_blocked(StubTask& task, void* stack) {
 }
 
 void run_with_joins(const Plan& plan, const SpawnOptions& options, StubTask& task, void* stack) {
+  const Undumpable undumpable;
   std::vector<StubJoin> joins;
   std::optional<TimeNamespace> time;
   for (const Join& join : plan.joins()) {
@@ -160,7 +184,6 @@ void run_with_joins(const Plan& plan, const SpawnOptions& options, StubTask& tas
   }
   task.joins = joins.data();
   task.join_count = joins.size();
-  const KeptDumpable kept;
   run_blocked(task, stack);
 }
 
@@ -230,10 +253,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   task.sources = sources.data();
   task.source_count = sources.size();
   task.argv = argv.data();
-  task.raise_ambient = (plan.clone_flags() & CLONE_NEWUSER) != 0;
-  for (const Join& join : plan.joins()) {
-    task.raise_ambient = task.raise_ambient || (join.type & CLONE_NEWUSER) != 0;
-  }
+  task.raise_ambient = (plan.clone_flags() & CLONE_NEWUSER) != 0 || joins_user_namespace(plan);
   if (plan.joins().empty()) {
     run_blocked(task, stack.data());
   } else {
