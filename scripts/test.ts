@@ -3,12 +3,16 @@
  * about what fails and why something is skipped, and as its last line
  * `N passed, N failed, N skipped` (assertions).
  *
+ * npm run test:soak [-- FILE ...]: the same with TARE_TEST_LONG=1, by which tests that are bounded for
+ * everyday use take the time that they would need; without a FILE those that know of it. The figures
+ * that they tell (as comments) are printed too.
+ *
  * Exits non-zero if anything failed, and under CI=true also if anything was skipped: there a
  * machine that cannot run a test is a fault of the machine.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Parser, type Result } from 'tap-parser';
 import { stringify } from 'yaml';
@@ -70,10 +74,35 @@ function testFiles(argument: string): string[] {
     .map((name) => join(argument, name));
 }
 
-const files = process.argv.slice(2).flatMap(testFiles);
-const tap = spawn('node_modules/.bin/tap', ['--reporter=tap', ...files], {
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
+/** Its files have their own, or none: what hangs is the reader's to end. */
+const longOptions = ['--timeout=7200'];
+const long = process.argv[2] === '--long';
+const given = process.argv.slice(long ? 3 : 2);
+
+/** The test files that have a long variant. */
+function longFiles(): string[] {
+  return testFiles('test').filter((file) => readFileSync(file, 'utf8').includes('TARE_TEST_LONG'));
+}
+
+/** Comments of all levels, but those of tap itself. */
+function printComments(parser: Parser): void {
+  parser.on('comment', (comment: string) => {
+    const text = comment.replace(/^ *#? ?/, '').trimEnd();
+    if (!/^(?:Subtest: |time=|test count\(|failed |skip: |todo: )/.test(text)) print(`# ${text}`);
+  });
+  parser.on('child', printComments);
+}
+if (long) printComments(parser);
+
+const files = long && given.length === 0 ? longFiles() : given.flatMap(testFiles);
+const tap = spawn(
+  'node_modules/.bin/tap',
+  ['--reporter=tap', ...(long ? longOptions : []), ...files],
+  {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...(long ? { TARE_TEST_LONG: '1' } : {}) },
+  },
+);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => tap.kill(signal));
 }

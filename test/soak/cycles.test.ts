@@ -1,0 +1,94 @@
+/**
+ * Full lives of containers, by the command line and by the library: nothing grows with their number.
+ * Short of TARE_TEST_LONG=1, which makes it 10,000 each, there are few.
+ */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import t, { type Test } from 'tap';
+import { Container } from '../../lib/index.js';
+import { Sandbox, whyNot } from '../cli/tare.js';
+import { callAll } from './calls.js';
+import {
+  figuresOfMachine,
+  figuresOfProcess,
+  growth,
+  growthAsText,
+  type Figures,
+} from './figures.js';
+
+const long = process.env['TARE_TEST_LONG'] === '1';
+const cycles = long ? 10_000 : 200;
+const samples = 20;
+const inSample = cycles / samples;
+
+/** What may not grow at all, and what may by noise: pages and objects of a process, in KiB. */
+const mostGrowth: Record<string, number> = {
+  'resident KiB': 8192,
+  'heap KiB': 2048,
+  // The kernel frees them later, by and by.
+  'dying cgroups': cycles / 10,
+};
+
+async function sample(t: Test, measure: () => Figures, work: () => Promise<void>): Promise<void> {
+  // Caches fill in the first part.
+  await work();
+  const figures = [measure()];
+  const begin = process.hrtime.bigint();
+  for (let i = 0; i < samples; i++) {
+    await work();
+    figures.push(measure());
+  }
+  const ms = Number(process.hrtime.bigint() - begin) / 1e6;
+  const grown = growth(figures);
+  t.comment(`${cycles} cycles, ${(ms / cycles).toFixed(2)} ms each\n${growthAsText(grown)}`);
+  for (const [name, { total }] of Object.entries(grown)) {
+    t.ok(total <= (mostGrowth[name] ?? 0), `${name} do not grow: ${total.toFixed(1)}`);
+  }
+}
+
+if (whyNot !== undefined) {
+  t.plan(0, whyNot);
+} else {
+  const sandbox = new Sandbox();
+  t.teardown(() => sandbox.remove());
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const ofMachine = (): Figures => figuresOfMachine(sandbox.tag, sandbox.root);
+
+  sandbox.test(`${cycles} cycles of the command line`, async (t) => {
+    const bundle = sandbox.bundle(['sleep', '1000']);
+    const id = sandbox.id('a');
+    const cycle = [
+      ['create', '--bundle', bundle, id],
+      ['start', id],
+      ['exec', id, 'true'],
+      ['kill', id, 'KILL'],
+      ['delete', '--force', id],
+    ];
+    const calls = Array.from({ length: inSample }, () => cycle).flat();
+    await sample(t, ofMachine, () => callAll(sandbox.root, calls));
+  });
+
+  sandbox.test(`${cycles} cycles of the library`, async (t) => {
+    const bundle = sandbox.bundle(['sleep', '1000']);
+    const id = sandbox.id('b');
+    const options = { root: sandbox.root, bundle, stdio: ['ignore', 'ignore', 'ignore'] as const };
+    const cycle = async (): Promise<void> => {
+      const container = await Container.create(id, { ...options, stdio: [...options.stdio] });
+      await container.start();
+      const process = await container.exec({ args: ['true'] });
+      await process.wait();
+      const ended = container.wait();
+      await container.kill('SIGKILL');
+      await ended;
+      await container.delete();
+    };
+    await sample(
+      t,
+      () => ({ ...ofMachine(), ...figuresOfProcess(collect) }),
+      async () => {
+        for (let i = 0; i < inSample; i++) await cycle();
+      },
+    );
+  });
+}

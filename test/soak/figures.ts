@@ -1,0 +1,76 @@
+/** What a machine has of what containers could leave, and how that changes with time. */
+import { readFileSync, readdirSync } from 'node:fs';
+
+/** One number each, by name. */
+export type Figures = Record<string, number>;
+
+/** Cgroups that were removed are kept by the kernel as long as something refers to them. */
+function cgroupStat(name: string): number {
+  const text = readFileSync('/sys/fs/cgroup/cgroup.stat', 'utf8');
+  return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]);
+}
+
+/** What is left on the machine of containers whose names have `tag` in them, and below `root`. */
+export function figuresOfMachine(tag: string, root: string): Figures {
+  const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');
+  return {
+    mounts: mountinfo.length,
+    cgroups: readdirSync('/sys/fs/cgroup').filter((name) => name.includes(tag)).length,
+    'dying cgroups': cgroupStat('nr_dying_descendants'),
+    states: readdirSync(root).filter((name) => !name.startsWith('@')).length,
+  };
+}
+
+/** What this process has. `collect` is the garbage collector. */
+export function figuresOfProcess(collect: () => void): Figures {
+  collect();
+  const { rss, heapUsed } = process.memoryUsage();
+  return {
+    descriptors: readdirSync('/proc/self/fd').length,
+    threads: readdirSync('/proc/self/task').length,
+    'resident KiB': rss / 1024,
+    'heap KiB': heapUsed / 1024,
+  };
+}
+
+/** How much a value grows from one sample to the next, as the line of least squares has it. */
+export function slope(values: readonly number[]): number {
+  const middle = (values.length - 1) / 2;
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  let above = 0;
+  let below = 0;
+  values.forEach((value, index) => {
+    above += (index - middle) * (value - mean);
+    below += (index - middle) ** 2;
+  });
+  return below === 0 ? 0 : above / below;
+}
+
+export interface Growth {
+  first: number;
+  last: number;
+  /** For all of the cycles, by the slope. */
+  total: number;
+}
+
+/** Of each figure over samples at equal distances. */
+export function growth(samples: readonly Figures[]): Record<string, Growth> {
+  const names = Object.keys(samples[0] ?? {});
+  return Object.fromEntries(
+    names.map((name) => {
+      const values = samples.map((sample) => sample[name] ?? NaN);
+      const total = slope(values) * (values.length - 1);
+      return [name, { first: values[0] ?? NaN, last: values.at(-1) ?? NaN, total }];
+    }),
+  );
+}
+
+/** A line for each figure. */
+export function growthAsText(of: Record<string, Growth>): string {
+  return Object.entries(of)
+    .map(([name, { first, last, total }]) => {
+      const [a, b, c] = [first, last, total].map((value) => Math.round(value * 10) / 10);
+      return `${name}: ${a} to ${b}, slope ${c} in all`;
+    })
+    .join('\n');
+}
