@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "foreground.h"
+#include "given.h"
 #include "log.h"
 #include "passed.h"
 #include "tare/error.h"
@@ -20,85 +21,6 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& what) {
   throw Error(ErrorKind::invalid_argument, what);
-}
-
-/// UID[:GID], numbers only: a name would have to be looked up in files of the container.
-void set_user(User& user, const std::string& text) {
-  const auto colon = text.find(':');
-  const bool has_gid = colon != std::string::npos;
-  if (!parse_number(std::string_view(text).substr(0, colon), user.uid) ||
-      (has_gid && !parse_number(std::string_view(text).substr(colon + 1), user.gid))) {
-    refuse("--user \"" + text + "\": expected UID or UID:GID, as numbers from 0 to 4294967295");
-  }
-  // The highest value stands for "leave it as it is" in setresuid(2).
-  if (user.uid == UINT32_MAX || user.gid == UINT32_MAX) {
-    refuse("--user \"" + text + "\": 4294967295 is no user or group");
-  }
-}
-
-/// Adds NAME=VALUE in place of an earlier NAME.
-void set_variable(std::vector<std::string>& env, const std::string& variable) {
-  const auto equals = variable.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    refuse("--env \"" + variable + "\": expected NAME=VALUE");
-  }
-  const std::string name = variable.substr(0, equals + 1);
-  std::erase_if(env, [&](const std::string& other) { return other.starts_with(name); });
-  env.push_back(variable);
-}
-
-/// Adds to the bounding, effective and permitted set. Never to the inheritable one, from which it
-/// would pass to any program; and to the ambient one, which must be a part of that, only where it
-/// is in there already.
-void add_capability(Capabilities& sets, const std::string& name) {
-  const std::optional<int> number = capability_number(name);
-  if (!number) refuse("--cap " + name + ": unknown capability");
-  const std::uint64_t bit = std::uint64_t{1} << *number;
-  sets.bounding |= bit;
-  sets.effective |= bit;
-  sets.permitted |= bit;
-  if (sets.ambient != 0) sets.ambient |= bit & sets.inheritable;
-}
-
-/// The container's own process, changed by flags.
-Process process_by_flags(const Container& container, const Arguments& given,
-                         ProcessSource& source) {
-  const auto words = given.positional();
-  if (words.size() < 2) refuse("exec args cannot be empty: name a command, or use --process");
-  Process process = container.spec().process.value_or(Process());
-  if (process.cwd.empty()) process.cwd = "/";
-  process.args.assign(words.begin() + 1, words.end());
-  process.terminal = given.is_set(flag::tty);
-  if (given.given(flag::cwd)) process.cwd = given.text(flag::cwd);
-  if (given.given(flag::user)) set_user(process.user, given.text(flag::user));
-  for (const std::uint32_t gid : given.numbers(flag::additional_gids)) {
-    process.user.additional_gids.push_back(gid);
-  }
-  for (const std::string& variable : given.texts(flag::env)) set_variable(process.env, variable);
-  for (const std::string& name : given.texts(flag::cap)) {
-    if (!process.capabilities) process.capabilities.emplace();
-    add_capability(*process.capabilities, name);
-  }
-  if (given.given(flag::no_new_privs)) process.no_new_privileges = given.is_set(flag::no_new_privs);
-  if (given.given(flag::apparmor)) process.apparmor_profile = given.text(flag::apparmor);
-  if (given.given(flag::process_label)) process.selinux_label = given.text(flag::process_label);
-  static constexpr std::pair<const Flag*, const char*> fields[] = {
-      {&flag::tty, "terminal"},
-      {&flag::cwd, "cwd"},
-      {&flag::additional_gids, "user.additionalGids"},
-      {&flag::user, "user"},
-      {&flag::env, "env"},
-      {&flag::cap, "capabilities"},
-      {&flag::no_new_privs, "noNewPrivileges"},
-      {&flag::apparmor, "apparmorProfile"},
-      {&flag::process_label, "selinuxLabel"},
-  };
-  for (const auto& [given_flag, field] : fields) {
-    if (given.given(*given_flag)) {
-      source.elsewhere.emplace_back(field, std::string("--") + given_flag->name);
-    }
-  }
-  return process;
 }
 
 /// The process of --process FILE. Flags and words that it would override are refused, not ignored.
@@ -133,8 +55,10 @@ int exec(const Call& call) {
   check_console_socket(given);
   Container container = Container::open(call.runtime, call.id());
   ExecOptions options;
-  options.process = given.given(flag::process) ? process_by_file(given, options.source)
-                                               : process_by_flags(container, given, options.source);
+  options.process =
+      given.given(flag::process)
+          ? process_by_file(given, options.source)
+          : process_by_flags(container.spec().process.value_or(Process()), given, options.source);
   options.sub_cgroup = given.texts(flag::cgroup);
   options.ignore_paused = given.is_set(flag::ignore_paused);
   options.pid_file = given.text(flag::pid_file);

@@ -4,14 +4,13 @@
 #include <linux/magic.h>
 #include <sys/statfs.h>
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "cgroup_words.h"
+#include "mountinfo.h"
 #include "tare/cgroup.h"
 #include "tare/error.h"
 
@@ -27,39 +26,14 @@ bool is_cgroup2(const char* path) {
   return statfs(path, &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/// Undoes the octal escapes of proc_pid_mountinfo(5).
-std::string unescape(std::string_view text) {
-  std::string plain;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '\\' && at + 3 < text.size()) {
-      const auto digit = [&](std::size_t offset) { return text[at + offset] - '0'; };
-      plain.push_back(static_cast<char>(digit(1) * 64 + digit(2) * 8 + digit(3)));
-      at += 3;
-    } else {
-      plain.push_back(text[at]);
-    }
-  }
-  return plain;
-}
-
 /// The mount point of the first cgroup2 mount that shows the whole tree and is not hidden below
 /// another mount; empty where there is none.
 std::string find_cgroup2_mount() {
   const std::optional<std::string> mounts = read_file_if_exists(AT_FDCWD, "/proc/self/mountinfo");
   std::string found;
-  for_each_part(mounts.value_or(""), '\n', [&](std::string_view line) {
-    // id parent major:minor root mount-point options [optional …] - type source super-options
-    std::vector<std::string_view> words;
-    for_each_part(line, ' ', [&](std::string_view word) {
-      words.push_back(word);
-      return true;
-    });
-    const auto dash = std::find(words.begin(), words.end(), "-");
-    if (words.size() > 5 && words.end() - dash > 1 && dash[1] == "cgroup2" && words[3] == "/") {
-      found = unescape(words[4]);
-      if (!is_cgroup2(found.c_str())) {
-        found.clear();
-      }
+  for_each_mount(mounts.value_or(""), [&found](const MountLine& mount) {
+    if (mount.type == "cgroup2" && mount.root == "/" && is_cgroup2(mount.point.c_str())) {
+      found = mount.point;
     }
     return found.empty();
   });

@@ -9,6 +9,7 @@
 #include <limits>
 #include <string_view>
 
+#include "cgroup_files.h"
 #include "cgroup_words.h"
 #include "tare/cgroup.h"
 #include "tare/error.h"
@@ -161,9 +162,11 @@ std::vector<std::uint16_t> read_list(const Files& files, const std::string& file
   std::vector<std::uint16_t> numbers;
   for_each_part(list, ',', [&numbers](std::string_view range) {
     const std::size_t dash = range.find('-');
+    constexpr std::uint64_t most = std::numeric_limits<std::uint16_t>::max();
     const std::uint64_t first = number_of(range);
-    const std::uint64_t last = dash == range.npos ? first : number_of(range.substr(dash + 1));
-    for (std::uint64_t number = first; number <= last; ++number) {
+    const std::uint64_t last =
+        std::min(dash == range.npos ? first : number_of(range.substr(dash + 1)), most);
+    for (std::uint64_t number = first; number <= last && numbers.size() <= most; ++number) {
       numbers.push_back(static_cast<std::uint16_t>(number));
     }
     return true;
@@ -254,21 +257,26 @@ std::vector<HugetlbStats> read_hugetlb(const Files& files) {
 
 }  // namespace
 
-CgroupStats Cgroup::stats() const {
-  const int directory = required_fd();
-  const std::string shown = place();
-  const Files files(directory, shown);
+CgroupStats read_cgroup_stats(int directory, const std::string& place) {
+  const Files files(directory, place);
   CgroupStats stats;
   stats.cpu = read_cpu(files);
   stats.cpus = read_list(files, "cpuset.cpus.effective");
   stats.mems = read_list(files, "cpuset.mems.effective");
   stats.memory = read_memory(files);
-  const auto pids = files.number("pids.current");
-  stats.pids = pids ? *pids : processes().size();
+  stats.pids = files.number("pids.current").value_or(no_limit);
   const std::uint64_t limit = files.number("pids.max").value_or(no_limit);
   stats.pids_limit = limit == no_limit ? 0 : limit;
   stats.io = read_io(files);
   stats.hugetlb = read_hugetlb(files);
+  return stats;
+}
+
+CgroupStats Cgroup::stats() const {
+  CgroupStats stats = read_cgroup_stats(required_fd(), place());
+  if (stats.pids == no_limit) {
+    stats.pids = processes().size();
+  }
   return stats;
 }
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "mountinfo.h"
 #include "resctrl_text.h"
 #include "tare/error.h"
 #include "tare/fd.h"
@@ -90,7 +91,12 @@ void compare_schemata(const std::string& path, const IntelRdt& config) {
 
 std::string find_resctrl() {
   const std::string text = read_file(AT_FDCWD, "/proc/self/mountinfo");
-  return find_mount(text, "resctrl");
+  std::string found;
+  for_each_mount(text, [&found](const MountLine& mount) {
+    found = mount.type == "resctrl" ? mount.point : "";
+    return found.empty();
+  });
+  return found;
 }
 
 RdtGroup RdtGroup::open(const std::string& root, const IntelRdt& config, const std::string& id) {

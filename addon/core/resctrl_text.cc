@@ -87,34 +87,4 @@ bool has_schema(std::string_view text, std::string_view line) {
   return false;
 }
 
-std::string find_mount(std::string_view mountinfo, std::string_view type) {
-  while (!mountinfo.empty()) {
-    std::string_view line = take_until(mountinfo, '\n');
-    const std::size_t separator = line.find(" - ");
-    if (separator == std::string_view::npos) {
-      continue;
-    }
-    std::string_view after = line.substr(separator + 3);
-    if (take_until(after, ' ') != type) {
-      continue;
-    }
-    for (int field = 0; field < 4; ++field) {
-      take_until(line, ' ');
-    }
-    std::string path;
-    std::string_view escaped = take_until(line, ' ');
-    while (!escaped.empty()) {
-      if (escaped.size() >= 4 && escaped[0] == '\\') {
-        path += static_cast<char>(number(escaped.substr(1, 3), 8).value_or('?'));
-        escaped.remove_prefix(4);
-      } else {
-        path += escaped[0];
-        escaped.remove_prefix(1);
-      }
-    }
-    return path;
-  }
-  return {};
-}
-
 }  // namespace tare

@@ -13,9 +13,6 @@ std::string joined_lines(std::string_view text);
 /// Whether the schemata file `text` says what `line` does: the same resource, and for each domain
 /// that `line` names the same value. Masks of caches are hexadecimal, bandwidths decimal.
 bool has_schema(std::string_view text, std::string_view line);
-/// The mount point of the first file system of `type` in a mountinfo text, with the octal escapes
-/// of proc_pid_mountinfo(5) undone; empty where there is none.
-std::string find_mount(std::string_view mountinfo, std::string_view type);
 
 /// Takes what stands before the first `end` off the front of `text`, and `end` too.
 std::string_view take_until(std::string_view& text, char end);

@@ -44,6 +44,12 @@ struct StateRecord {
   bool no_new_keyring = false;     ///< it was created with the caller's session keyring
 };
 
+/// The text of state.json.
+std::string record_text(const StateRecord& record);
+/// Reads it. `name` is how errors call the text. Throws `invalid_config` for what is no record, or
+/// another container's than `id`'s.
+StateRecord parse_record(std::string text, const std::string& name, const std::string& id);
+
 /// Where the root of a container without a mount namespace is mounted; mounts by their numbers
 /// (statx(2)).
 struct RootMount {
@@ -155,5 +161,7 @@ struct ProcessStat {
 };
 /// None: no such process.
 std::optional<ProcessStat> process_stat(pid_t pid);
+/// The same of the text of that file; none where it is no such text.
+std::optional<ProcessStat> parse_process_stat(std::string_view text);
 
 }  // namespace tare

@@ -37,7 +37,8 @@ const coreRules: Record<string, readonly string[]> = {
   plan: ['spec', 'mount_options', 'seccomp', 'wire', 'json', 'fd', 'error'],
   // What acts on the host.
   netlink: ['fd', 'error'],
-  cgroup: ['spec', 'fd', 'error'],
+  mountinfo: [],
+  cgroup: ['spec', 'mountinfo', 'fd', 'error'],
   dbus: ['fd', 'error'],
   systemd: ['dbus', 'cgroup', 'spec', 'fd', 'error'],
   stub: ['wire'],
@@ -45,7 +46,7 @@ const coreRules: Record<string, readonly string[]> = {
   spawn: ['plan', 'wire', 'stub', 'program', 'fd', 'error'],
   // Some hooks run in the container's namespaces: by a plan of their own.
   hooks: ['spawn', 'program', 'spec', 'plan', 'json', 'fd', 'error'],
-  resctrl: ['spec', 'json', 'fd', 'error'],
+  resctrl: ['spec', 'mountinfo', 'json', 'fd', 'error'],
   state: ['spec', 'validate', 'wire', 'json', 'fd', 'error'],
   features: ['spec', 'mount_options', 'plan', 'seccomp', 'json', 'error'],
   // The order of it all.
