@@ -58,6 +58,14 @@ if (whyNot !== undefined) {
     }
   });
 
+  inside.test("paths through /proc's own links, and with dots and slashes", async (t) => {
+    const seen = inside.says(
+      'wc -c </proc/1/mounts; wc -c </proc/version; wc -c </proc/uptime; ls /sys/kernel',
+      mask('/proc/mounts', '/proc/../proc/version', '//proc/./uptime', '/sys//kernel/'),
+    );
+    t.equal(seen, '0\n0\n0');
+  });
+
   inside.test('a path that is listed twice is one mount', async (t) => {
     const seen = inside.says('cat /proc/self/mountinfo', (config, rootfs) => {
       writeFileSync(join(rootfs, 'etc/secret'), 'secret');

@@ -13,8 +13,8 @@ if (whyNot !== undefined) {
   const user = new OrdinaryUser(inside);
   t.teardown(() => inside.remove());
 
-  // To be seen to fail with read_user (commands_exec.cc) that took what strtoul(3) made of the text: root
-  // for "abc" and the empty one, somebody else for "4294967296".
+  // Weakened: set_user (commands_exec.cc) took what strtoul(3) makes of a text. It was root for "",
+  // ":1", "abc", "root" and "4294967296", and somebody for most others.
   inside.test('CVE-2026-30892: exec --user', async (t) => {
     const own = (config: { process: { user: Record<string, unknown> } }): void => {
       config.process.user = { uid: 5, gid: 6 };
@@ -42,8 +42,8 @@ if (whyNot !== undefined) {
     });
   });
 
-  // To be seen to fail without the write to "setgroups" in write_id_maps (id_maps.cc): the kernel refuses
-  // the map, and nothing starts.
+  // Weakened: write_id_maps (id_maps.cc) did not write to setgroups. The kernel has refused the map
+  // since, and nothing started.
   inside.test('CVE-2014-8989: an ordinary user cannot drop groups', async (t) => {
     const script = 'cat /proc/self/setgroups; id -G; cat /proc/self/uid_map';
     const bundle = user.bundle(['sh', '-c', script]);

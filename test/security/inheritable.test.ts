@@ -32,8 +32,8 @@ if (whyNot !== undefined) {
     },
   };
 
-  // To be seen to fail with an inheritable set like the permitted one in default_spec (spec_default.cc):
-  // CapInh 0000000020000420.
+  // Weakened: write_process (spec_default.cc) wrote an inheritable set, too. So were the others of
+  // this file.
   inside.test('CVE-2022-24769: the default config', async (t) => {
     for (const [name, edit] of Object.entries(edits)) {
       t.match(sets(inside.says(show.join(' '), edit)), nothing, `run, ${name}`);
@@ -46,8 +46,7 @@ if (whyNot !== undefined) {
     }
   });
 
-  // Here and in the next two, seen to fail with `op.c = capabilities.permitted` in add_credentials
-  // (plan_process.cc).
+  // Weakened: op.c = capabilities.permitted in add_credentials (plan_process.cc).
   inside.test('CVE-2022-27650: exec', async (t) => {
     for (const [name, edit] of Object.entries(edits)) {
       await inside.created(inside.script('sleep 1000', edit), (id) => {
@@ -63,8 +62,7 @@ if (whyNot !== undefined) {
     }
   });
 
-  // To be seen to fail, too, where add_capabilities (container_exec.cc, commands_exec.cc) put what --cap
-  // adds into the inheritable set.
+  // Weakened: add_capability (commands_exec.cc) put it into the inheritable set, too.
   inside.test('CVE-2022-29162: exec --cap', async (t) => {
     for (const [name, edit] of Object.entries(edits)) {
       await inside.created(inside.script('sleep 1000', edit), (id) => {
@@ -78,6 +76,7 @@ if (whyNot !== undefined) {
     }
   });
 
+  // Weakened: op.c = capabilities.permitted in add_credentials (plan_process.cc).
   inside.test('CVE-2025-27612: exec by the library', async (t) => {
     const out = join(inside.directory, 'status');
     const added = ['CAP_NET_RAW'];

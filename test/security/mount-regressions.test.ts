@@ -24,8 +24,8 @@ if (whyNot !== undefined) {
     chownSync(rootfs, mapped.first, mapped.first);
   };
 
-  // To be seen to fail without the propagation in set_all_attributes (mount_ops.cc): the mounts of the
-  // host were missing.
+  // Weakened: set_all_attributes (mount_ops.cc) without the propagation. Nothing with "rshared"
+  // started, for pivot_root(2) refused the root.
   inside.test('crun 1.29: what is mounted later reaches a slave and a shared mount', async (t) => {
     const volume = join(inside.directory, 'volume');
     mkdirSync(join(volume, 'later'), { recursive: true });
@@ -52,8 +52,8 @@ if (whyNot !== undefined) {
     });
   });
 
-  // To be seen to fail with mount_inherits_mode set for every file system in add_file_system
-  // (plan_mounts.cc): /proc was 700, /dev/shm 711.
+  // Weakened: do_mount_fs (mount_ops.cc) gave each root the mode of what it covers. /proc was
+  // 700, /dev/shm 711, /dev/mqueue 700.
   inside.test('crun 1.29: the roots of file systems have the mode that is theirs', async (t) => {
     for (const edit of [() => undefined, asUser]) {
       const seen = inside.says(
@@ -77,8 +77,8 @@ if (whyNot !== undefined) {
     }
   });
 
-  // To be seen to fail without the attributes of a bind in set_all_attributes (mount_ops.cc): /sys was
-  // writable.
+  // Weakened: set_all_attributes (mount_ops.cc) without the attributes of a bind. The bound one had
+  // the flags of the host's.
   inside.test('crun 1.29: /sys is read-only in a user namespace, new network or not', async (t) => {
     const withoutNetwork = (config: Config): void => {
       config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
@@ -105,8 +105,8 @@ if (whyNot !== undefined) {
     t.match(refused.error, /sysfs/);
   });
 
-  // To be seen to fail without MOUNT_ATTR_NOSUID and MOUNT_ATTR_NOEXEC for a device in
-  // set_all_attributes (mount_ops.cc), where the host's /dev has not got them.
+  // Weakened: set_all_attributes (mount_ops.cc) without the flags of a device. None of them had
+  // nosuid and noexec.
   inside.test(
     'crun 1.29: devices that are bound are neither executed nor set-user-id',
     async (t) => {

@@ -1,7 +1,7 @@
 /** Names that become paths on the host: they name what they say, or nothing. */
 import { Inside } from '../init/inside.js';
 import { state, whyNot } from '../cli/tare.js';
-import { mkdirSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
@@ -11,17 +11,20 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
 
-  // To be seen to fail without validate_id in StateDir::create and open (state.cc): "../beside" was
-  // created, and "." deleted the state root.
+  // Weakened: no validate_id in state.cc and container_create.cc. A container was created with the
+  // id " ", and "delete --force" of most others said that it was done.
   inside.test('crun 1.28: container ids', async (t) => {
     const bundle = inside.script('sleep 1000');
-    mkdirSync(join(inside.directory, 'beside'));
     mkdirSync(inside.root);
+    const beside = join(inside.directory, 'beside');
+    mkdirSync(beside);
     const before = readdirSync(inside.directory).sort();
-    const ids =
-      ' |.|..|../beside|../../x|a/b|a/..|a/../b|/abs|//|a b|a\tb|a\nb|a\\b|a%b|a*|a:b|a@b|~|$x|ä|@seccomp|' +
-      `${'x'.repeat(1025)}|${'../'.repeat(40)}etc`;
-    for (const id of ['', ...ids.split('|')]) {
+    const ids = [
+      ...['', ' ', '.', '..', '../beside', 'a/b', 'a/..', 'a/../b', '//', 'a b', 'a\tb', 'a\nb'],
+      ...['a\\b', 'a%b', 'a*', 'a:b', 'a@b', '~', '$x', 'ä', '@seccomp', 'x'.repeat(1025)],
+      ...[beside, `${'../'.repeat(40)}${beside.slice(1)}`, `../../${inside.tag}`],
+    ];
+    for (const id of ids) {
       for (const verb of [
         'create',
         'run',
@@ -45,8 +48,8 @@ if (whyNot !== undefined) {
     t.strictSame(readdirSync(inside.directory).sort(), before);
   });
 
-  // To be seen to fail without the search for ".." in requested_cgroup (container_exec.cc): with
-  // "below/../.." the process was in the cgroup above the container's.
+  // Weakened: requested_cgroup (container_exec.cc) without its search for "..". "..", "below/../.."
+  // and others were executed in, above the container's cgroup.
   inside.test('crun 1.28: sub-cgroups of exec, and linux.cgroupsPath', async (t) => {
     await inside.created(inside.script('sleep 1000'), (id) => {
       inside.must(['start', id]);
@@ -73,10 +76,13 @@ if (whyNot !== undefined) {
   });
 
   const corePattern = '/proc/sys/kernel/core_pattern';
-  // To be seen to fail without `problems.add` in check_sysctl (validate_sysctl.cc): init was told to write
-  // kernel.core_pattern, which it did.
+  // Weakened: check_sysctl (validate_sysctl.cc) refused nothing. kernel.core_pattern was "|/x"
+  // afterwards.
   inside.test('CVE-2022-0811: a sysctl sets itself, and nothing of the host', async (t) => {
     const before = readFileSync(corePattern, 'utf8');
+    t.teardown(() => {
+      if (readFileSync(corePattern, 'utf8') !== before) writeFileSync(corePattern, before);
+    });
     const seen = (value: string) =>
       inside.run('cat /proc/sys/kernel/domainname', (config) => {
         config.linux['sysctl'] = { 'kernel.domainname': value };

@@ -24,7 +24,7 @@ if (whyNot !== undefined) {
     return [...here, ...readdirSync(path).flatMap((name) => open(join(path, name)))];
   };
 
-  // To be seen to fail with 0755 and 0644 for the modes in state.cc: the directories and config.json.
+  // Weakened: 0755 and 0644 in state.cc. The directories, config.json and the FIFOs were told.
   inside.test('CVE-2024-25621: states are readable for nobody else', async (t) => {
     const root = join(inside.directory, 'new/state');
     const loose = (args: string[]) =>
@@ -67,8 +67,8 @@ if (whyNot !== undefined) {
       )
       .map(([, , , , , , inode = '', path = '']) => `${inode} ${path}`);
 
-  // To be seen to fail with a socket(2), bind(2) to "\0tare" and listen(2) in Container::create: the hook
-  // saw it.
+  // Weakened: Container::create (container_create.cc) listened on "@tare/ID". It was seen by the
+  // hooks, and while the container ran.
   inside.test('CVE-2020-15257: no socket that others can reach', async (t) => {
     const before = new Set(reachable());
     const seen = join(inside.directory, 'unix');
