@@ -1,6 +1,6 @@
 /**
  * The crash matrix of create, start, exec, update, kill and delete. By default each call of each
- * process once with an errno and once with a kill; with TARE_TEST_FULL=1 every occurrence and errno.
+ * process once with an errno and once with a kill; with TARE_TEST_LONG=1 every occurrence and errno.
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { fingerprint } from './fingerprint.js';
 if (whyNot !== undefined) {
   t.plan(0, whyNot);
 } else {
-  const full = process.env['TARE_TEST_FULL'] === '1';
+  const full = process.env['TARE_TEST_LONG'] === '1';
   t.setTimeout(full ? 3_600_000 : 300_000);
   const sandbox = new Sandbox();
   const beside = new Sandbox();
