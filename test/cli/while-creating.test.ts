@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { Sandbox, exitOf, whyNot, type Config } from './tare.js';
+import { Sandbox, cli, exitOf, whyNot, type Config } from './tare.js';
 
 /** Mounts that keep init busy for some time after the container's state is there. */
 const manyMounts = (config: Config): void => {
@@ -83,5 +83,21 @@ if (whyNot !== undefined) {
         : `start ${id}: container ${id} does not exist`,
     );
     sandbox.tare(['delete', '--force', id]);
+  });
+
+  // start holds the lock while its hooks run.
+  sandbox.test('a hook of start may execute in the container', async (t) => {
+    const id = sandbox.id('poststart');
+    const out = join(sandbox.directory, 'out');
+    const bundle = sandbox.bundle(['sleep', '1000'], (config) => {
+      const exec = [cli, '--root', sandbox.root, 'exec', id, 'echo', 'here'].join(' ');
+      config.hooks = {
+        poststart: [{ path: '/bin/sh', args: ['sh', '-c', `${exec} >${out} 2>&1`] }],
+      };
+    });
+    sandbox.must(['create', '-b', bundle, id]);
+    sandbox.must(['start', id]);
+    t.equal(readFileSync(out, 'utf8'), 'here\n');
+    sandbox.must(['delete', '--force', id]);
   });
 }
