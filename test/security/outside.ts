@@ -1,5 +1,6 @@
 /** A directory of the host that no container may touch, and the proof that none did. */
 import {
+  chmodSync,
   lstatSync,
   mkdirSync,
   readFileSync,
@@ -35,7 +36,10 @@ function pictures(path: string): Map<string, string> {
 export class Outside {
   readonly #before: Map<string, string>;
 
-  /** Makes `path`, with `names` in it: a "/" at the end makes a directory, else it is a file. */
+  /**
+   * Makes `path`, which anybody may write to, with `names` in it: a "/" at the end makes a directory,
+   * else it is a file.
+   */
   constructor(
     readonly path: string,
     names: string[] = [],
@@ -45,6 +49,7 @@ export class Outside {
       if (name.endsWith('/')) mkdirSync(join(path, name), { recursive: true });
       else writeFileSync(join(path, name), secret);
     }
+    chmodSync(path, 0o777);
     this.#before = pictures(path);
   }
 

@@ -28,7 +28,8 @@ if (whyNot !== undefined) {
   const seconds = process.env['TARE_TEST_LONG'] === '1' ? 30 : 1.2;
   const inside = new Inside();
   t.teardown(() => inside.remove());
-  t.setTimeout((60 + 30 * seconds) * 1000);
+  const timeout = (120 + 30 * seconds) * 1000;
+  t.setTimeout(timeout);
   const up = '../'.repeat(20);
 
   /** Pairs of names in a root, and the links that take turns in the first one's place. */
@@ -68,6 +69,8 @@ if (whyNot !== undefined) {
     /** Fills the root; the names that are exchanged. */
     prepare: (rootfs: string, outside: string) => string[];
     edit: (config: Config, rootfs: string) => void;
+    /** Of the command line. */
+    flags?: string[];
     script?: string;
     /** Of the mount table of each container that started: all that is to be in it. */
     mounts?: (mountinfo: string) => number;
@@ -76,6 +79,7 @@ if (whyNot !== undefined) {
 
   let attacks = 0;
   async function attack(t: Test, one: Attack): Promise<void> {
+    t.setTimeout(timeout);
     const outside = new Outside(join(inside.directory, `outside${attacks++}`), one.host);
     let names: string[] = [];
     const bundle = inside.script(one.script ?? 'cat /proc/self/mountinfo', (config, rootfs) => {
@@ -87,7 +91,7 @@ if (whyNot !== undefined) {
     await swapping(names, () => {
       const end = Date.now() + seconds * 1000;
       while (Date.now() < end || (started === 0 && failed < 2000)) {
-        const result = inside.tare(['run', '-b', bundle, inside.fresh()]);
+        const result = inside.tare(['run', ...(one.flags ?? []), '-b', bundle, inside.fresh()]);
         if (result.stdout.includes(secret)) t.fail('it shows what is on the host');
         if (result.status !== 0) {
           failed++;
@@ -140,6 +144,27 @@ if (whyNot !== undefined) {
       edit: one,
       mounts: swapped,
       count: 1,
+    });
+    await attack(t, {
+      what: 'tmpfs, without pivot_root(2)',
+      host,
+      prepare: plain,
+      edit,
+      flags: ['--no-pivot'],
+      mounts: swapped,
+      count: 2,
+    });
+    await attack(t, {
+      what: 'tmpfs, in the mount namespace of the host',
+      host,
+      prepare: plain,
+      edit: (config) => {
+        edit(config, '');
+        config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'mount');
+        for (const list of ['maskedPaths', 'readonlyPaths']) delete config.linux[list];
+      },
+      mounts: swapped,
+      count: 2,
     });
     await attack(t, {
       what: 'the cgroup',
@@ -205,6 +230,8 @@ if (whyNot !== undefined) {
       edit: (config, rootfs) => {
         imageDev(config);
         inNewUserNamespace(config);
+        // What its root could write to on the host, it can reach.
+        chmodSync(inside.directory, 0o711);
         for (const path of ['', 'dev']) chownSync(join(rootfs, path), mapped.first, mapped.first);
         chmodSync(join(rootfs, 'dev'), 0o777);
       },
