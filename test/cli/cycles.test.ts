@@ -2,13 +2,14 @@
 import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { Sandbox, exitOf, whyNot } from './tare.js';
+import { allowTime } from './view.js';
 
 if (whyNot !== undefined) {
   t.plan(0, whyNot);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
-  t.setTimeout(600_000);
+  allowTime(t, 600_000);
 
   sandbox.test('2,000 times run', async () => {
     const bundle = sandbox.bundle(['true']);

@@ -6,6 +6,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
+import type { Test } from 'tap';
 
 const cgroup2Magic = 0x63677270;
 
@@ -38,3 +39,12 @@ export const whyNot: string | undefined = ((): string | undefined => {
   if (again.error) return `setpriv: ${again.error.message}`;
   process.exit(again.status ?? 1);
 })();
+
+/**
+ * Has a test, or a whole file by its root, take up to `milliseconds`. Who runs the files hears of it
+ * by a comment, too, as tap's own message does not get out of the other mount namespace.
+ */
+export function allowTime(test: Test, milliseconds: number): void {
+  test.setTimeout(milliseconds);
+  test.comment(`timeout=${milliseconds}`);
+}

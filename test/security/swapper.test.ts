@@ -6,6 +6,7 @@
  * Each of the operations is attacked for a second, with TARE_TEST_LONG=1 for half a minute.
  */
 import { cli, program, whyNot, type Config } from '../cli/tare.js';
+import { allowTime } from '../cli/view.js';
 import { Inside, inNewUserNamespace, mapped, mounts } from '../init/inside.js';
 import { Outside, secret } from './outside.js';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -29,7 +30,7 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
   const timeout = (120 + 30 * seconds) * 1000;
-  t.setTimeout(timeout);
+  allowTime(t, timeout);
   const up = '../'.repeat(20);
 
   /** Pairs of names in a root, and the links that take turns in the first one's place. */
