@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { Sandbox, state, whyNot } from '../cli/tare.js';
+import { allowTime } from '../cli/view.js';
 import { Matrix, everything, pidOf, selection, until, type Use } from './crash-matrix.js';
 import { fingerprint } from './fingerprint.js';
 
@@ -14,7 +15,7 @@ if (whyNot !== undefined) {
   t.plan(0, whyNot);
 } else {
   const full = process.env['TARE_TEST_LONG'] === '1';
-  t.setTimeout(full ? 3_600_000 : 300_000);
+  allowTime(t, full ? 3_600_000 : 300_000);
   const sandbox = new Sandbox();
   const beside = new Sandbox();
   t.teardown(() => {

@@ -10,6 +10,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Sandbox, whyNot, type Config } from '../cli/tare.js';
+import { allowTime } from '../cli/view.js';
 import { act, choices } from './model/actors.js';
 import { verbs, type Answer, type Call, type Verb } from './model/calls.js';
 import { check } from './model/checker.js';
@@ -141,7 +142,7 @@ if (whyNot !== undefined) {
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
-  t.setTimeout((size.seconds + 240) * 1000);
+  allowTime(t, (size.seconds + 240) * 1000);
 
   sandbox.test(`${size.actors} processes at once, seed ${seed}`, async (t) => {
     const ids = Array.from({ length: 16 }, (_, number) => sandbox.id(String(number)));
