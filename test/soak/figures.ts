@@ -10,6 +10,15 @@ function cgroupStat(name: string): number {
   return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]);
 }
 
+/** What the kernel has for itself, KiB: namespaces and cgroups that are kept would show here. */
+function kernelMemory(): number {
+  const meminfo = readFileSync('/proc/meminfo', 'utf8');
+  const names = ['SUnreclaim', 'KernelStack', 'Percpu'];
+  return names.reduce((sum, name) => {
+    return sum + Number(new RegExp(`^${name}: +(\\d+) kB$`, 'm').exec(meminfo)?.[1]);
+  }, 0);
+}
+
 /** What is left on the machine of containers whose names have `tag` in them, and below `root`. */
 export function figuresOfMachine(tag: string, root: string): Figures {
   const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');
@@ -17,6 +26,7 @@ export function figuresOfMachine(tag: string, root: string): Figures {
     mounts: mountinfo.length,
     cgroups: readdirSync('/sys/fs/cgroup').filter((name) => name.includes(tag)).length,
     'dying cgroups': cgroupStat('nr_dying_descendants'),
+    'kernel KiB': kernelMemory(),
     states: readdirSync(root).filter((name) => !name.startsWith('@')).length,
   };
 }
