@@ -432,10 +432,19 @@ void Container::destroy() {
   if (impl_->record.mounts_on_host) {
     detach_root_mount(impl_->dir);
   }
-  const std::vector<Hook> poststop =
-      impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
+  const std::vector<Hook> poststop = poststop_hooks();
   impl_->dir.remove();
   run_poststop_hooks(poststop, impl_->record, impl_->runtime);
+}
+
+std::vector<Hook> Container::poststop_hooks() const {
+  try {
+    return impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
+  } catch (const Error& error) {
+    // A config that is damaged must not keep the container from being removed.
+    impl_->warn(std::string(error.what()) + "; poststop hooks are not run");
+    return {};
+  }
 }
 
 void run_poststop_hooks(const std::vector<Hook>& hooks, const StateRecord& record,
@@ -454,6 +463,22 @@ void run_poststop_hooks(const std::vector<Hook>& hooks, const StateRecord& recor
 
 namespace {
 
+/// What the notes of a create() that died tell of.
+void remove_noted(const StateDir& dir) {
+  // An init that was not yet let go ends with its create(). Hooks, and what they started, may be in
+  // the cgroup.
+  Cgroup cgroup = Cgroup::open(find_cgroup_host(), dir.noted_cgroup());
+  const bool known = dir.has_config();
+  if (cgroup && known) {
+    cgroup.kill_all();
+  }
+  if (cgroup && (known || cgroup.empties())) {
+    cgroup.remove();
+  }
+  remove_rdt(dir);
+  detach_root_mount(dir);
+}
+
 bool is_whole(const StateDir& dir) {
   try {
     return dir.read().has_value();
@@ -466,11 +491,11 @@ bool is_whole(const StateDir& dir) {
 
 bool remove_leftovers(const Runtime& runtime, const std::string& id) {
   const Runtime resolved = resolve_runtime(runtime);
-  auto dir = StateDir::open(resolved.root, id);
-  if (!dir.has_value()) {
-    return false;
+  if (StateDir::remove_stray(resolved.root, id)) {
+    return true;
   }
-  if (!dir->lock()) {
+  auto dir = StateDir::open(resolved.root, id);
+  if (!dir.has_value() || !dir->lock()) {
     return false;
   }
   if (is_whole(*dir)) {
@@ -486,18 +511,10 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id) {
     }
     return true;
   }
-  // An init that was not yet let go ends with its create(). Hooks, and what they started, may be in
-  // the cgroup.
-  Cgroup cgroup = Cgroup::open(find_cgroup_host(), dir->noted_cgroup());
-  const bool known = dir->has_config();
-  if (cgroup && known) {
-    cgroup.kill_all();
+  const Doing doing("delete", id);
+  if (!dir->is_anothers()) {
+    remove_noted(*dir);
   }
-  if (cgroup && (known || cgroup.empties())) {
-    cgroup.remove();
-  }
-  remove_rdt(*dir);
-  detach_root_mount(*dir);
   dir->remove();
   return true;
 }

@@ -163,12 +163,25 @@ std::optional<StateDir> StateDir::open(const std::string& root, const std::strin
   StateDir state;
   state.root_ = root;
   state.id_ = id;
-  auto dir = open_if_exists(AT_FDCWD, state.path(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  const std::string path = state.path();
+  auto dir = open_if_exists(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!dir.has_value()) {
+    if (faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+      throw Error(ErrorKind::bad_status,
+                  path +
+                      ": is no directory, and so no container's state; remove it with `delete "
+                      "--force`")
+          .with_path(path);
+    }
     return std::nullopt;
   }
   state.dir_ = std::move(*dir);
   return state;
+}
+
+bool StateDir::remove_stray(const std::string& root, const std::string& id) {
+  validate_id(id);
+  return unlink((root + "/" + id).c_str()) == 0;
 }
 
 std::vector<std::string> StateDir::list(const std::string& root) {
@@ -236,7 +249,10 @@ void StateDir::note_cgroup(const std::string& cgroup) { note(*this, cgroup_link,
 
 void StateDir::forget_cgroup() noexcept { unlinkat(dir_.get(), cgroup_link, 0); }
 
-std::string StateDir::noted_cgroup() const { return noted(*this, cgroup_link); }
+std::string StateDir::noted_cgroup() const {
+  std::string path = noted(*this, cgroup_link);
+  return is_cgroup_path(path) ? path : std::string();
+}
 
 void StateDir::note_rdt(const std::vector<std::string>& directories) {
   for (std::size_t i = 0; i < directories.size(); ++i) {
@@ -316,6 +332,19 @@ std::optional<StateRecord> StateDir::read() const {
     return std::nullopt;
   }
   return parse_record(std::move(*text), path() + "/" + state_file, id_);
+}
+
+bool StateDir::is_anothers() const {
+  try {
+    auto text = read_kept_if_exists(*this, state_file);
+    if (!text.has_value()) {
+      return false;
+    }
+    const json::Document document(std::move(*text), state_file);
+    return document.root().at("id").as_string() != id_;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 void StateDir::write_config(std::string_view config) {

@@ -39,6 +39,10 @@ std::string record_text(const StateRecord& record) {
   return writer.take();
 }
 
+bool is_cgroup_path(const std::string& path) {
+  return path.starts_with('/') && (path + '/').find("/../") == std::string::npos;
+}
+
 StateRecord parse_record(std::string text, const std::string& name, const std::string& id) {
   const json::Document document(std::move(text), name);
   const json::Value& root = document.root();
@@ -64,6 +68,10 @@ StateRecord parse_record(std::string text, const std::string& name, const std::s
   root.at("annotations").for_each_member([&record](std::string_view key, const json::Value& value) {
     record.annotations.emplace_back(key, json::c_string(value));
   });
+  if (!record.cgroup_path.empty() && !is_cgroup_path(record.cgroup_path)) {
+    root.at("cgroupPath")
+        .fail("leads out of the cgroup tree; `delete --force` removes what is left");
+  }
   if (record.id != id || record.pid < 0) {
     root.fail("is not this container's record; remove it with `delete --force`");
   }

@@ -22,14 +22,14 @@ char name_buffer[256];
 // Where a node is to be made: its directory, and its name in it.
 Outcome parent_of(Context& context, const Op& op, long& parent) {
   parent = open_parent(context, context.text(op, 1), name_buffer, sizeof name_buffer);
-  return check(parent, Step::openat2);
+  return check(parent, make_step());
 }
 
 }  // namespace
 
 Outcome do_make_directory(Context& context, const Op& op) {
   Handle made(make_below(context, context.text(op, 1), true));
-  return made.valid() ? ok : failure(made.get(), Step::mkdir);
+  return made.valid() ? ok : failure(made.get(), make_step());
 }
 
 Outcome do_make_device(Context& context, const Op& op) {

@@ -26,11 +26,15 @@ Outcome mask_directory(Context& context, int target) {
     return failure(fs.get(), Step::fsopen);
   }
   // Nothing is ever written to it: one inode, one page at most.
-  sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
-  sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_inodes", "1", 0);
-  if (const long result = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0);
-      result < 0) {
-    return failure(result, Step::fsconfig);
+  long made = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
+  if (made >= 0) {
+    made = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_inodes", "1", 0);
+  }
+  if (made >= 0) {
+    made = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0);
+  }
+  if (made < 0) {
+    return failure(made, Step::fsconfig);
   }
   Handle mount(
       sys::run(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC,

@@ -105,6 +105,8 @@ long open_hidden(const Context& context, const Op& op);
 /// An O_PATH fd of `path`, made (as a directory or an empty file) with what is missing above it if
 /// absent.
 long make_below(Context& context, const char* path, bool directory);
+/// What make_below() and open_parent() failed at.
+Step make_step();
 /// The same, which also tells whether a symlink may have led there.
 long make_below(Context& context, const char* path, bool directory, bool& followed);
 /// An O_PATH fd of the directory that holds `path`'s last component (made if absent), which is put

@@ -142,13 +142,16 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
     static char name[256];
     const long parent = open_parent(context, path, name, sizeof name);
     if (parent < 0) {
-      return failure(parent, Step::openat2);
+      return failure(parent, make_step());
     }
-    sys::run(__NR_mkdirat, parent, name, 0755);
+    const long made = sys::run(__NR_mkdirat, parent, name, 0755);
     target.reset(
         sys::run(__NR_openat, parent, name, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC));
     if (target.get() == -ENOTDIR || target.get() == -ELOOP) {
       return {ENOTDIR, Step::not_a_directory};
+    }
+    if (target.get() == -ENOENT && made < 0) {
+      return failure(made, Step::mkdir);
     }
     return target.valid() ? ok : failure(target.get(), Step::open);
   }
@@ -156,7 +159,7 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
   target.reset((op.flags & op_make_target) != 0 ? make_below(context, path, directory, followed)
                                                 : open_below(context, path, O_PATH));
   if (!target.valid()) {
-    return failure(target.get(), Step::openat2);
+    return failure(target.get(), (op.flags & op_make_target) != 0 ? make_step() : Step::openat2);
   }
   // The config was looked through for places below /proc by their names; a symlink has another one.
   return followed && file_system_magic(target.get()) == PROC_SUPER_MAGIC

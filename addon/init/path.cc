@@ -82,10 +82,14 @@ long follow_dangling(Walk& walk, int parent, const char* name, std::size_t begin
   return 0;
 }
 
+// Of make_below: the system call that its result is of.
+Step last_step = Step::openat2;
+
 long make_component(int parent, const char* name, bool directory) {
   const long made = directory ? sys::run(__NR_mkdirat, parent, name, 0755)
                               : sys::run(__NR_mknodat, parent, name, S_IFREG | 0644, 0);
   if (made < 0) {
+    last_step = directory ? Step::mkdir : Step::mknod;
     return made;
   }
   return openat2(parent, name, O_PATH | O_NOFOLLOW | (directory ? std::uint64_t{O_DIRECTORY} : 0),
@@ -149,7 +153,10 @@ long open_hidden(const Context& context, const Op& op) {
   return openat2(mount, context.text(op, 0), O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
+Step make_step() { return last_step; }
+
 long make_below(Context& context, const char* path, bool directory, bool& followed) {
+  last_step = Step::openat2;
   long found = openat2(context.root, path[0] == '\0' ? "/" : path, O_PATH,
                        RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
   followed = found == -ELOOP;
@@ -163,6 +170,7 @@ long make_below(Context& context, const char* path, bool directory, bool& follow
   if (found != -ENOENT && found != -EEXIST) {
     return found;
   }
+  last_step = Step::openat2;
   static Walk walk;
   static char name[256];
   if (!walk.assign(path)) {
@@ -192,6 +200,7 @@ long make_below(Context& context, const char* path, bool directory, bool& follow
         name[end - from] = '\0';
         next = make_component(parent.get(), name, directory || !last);
         if (next == -EEXIST) {
+          last_step = Step::openat2;
           next = follow_dangling(walk, parent.get(), name, begin, end);
           // EINVAL: no symlink after all, so somebody else made it in between; look again.
           if (next < 0 && next != -EINVAL) {
@@ -218,6 +227,7 @@ long make_below(Context& context, const char* path, bool directory) {
 
 long open_parent(Context& context, const char* path, char* name, std::size_t size) {
   static char directory[path_max];
+  last_step = Step::openat2;
   if (const long result = split(path, directory, name, size); result < 0) {
     return result;
   }

@@ -109,7 +109,7 @@ Outcome do_bounding_set(const Op& op) {
       continue;
     }
     const long result = sys::run(__NR_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0);
-    if (result == -EINVAL) {
+    if (result == -EINVAL && capability > CAP_LAST_CAP) {
       break;  // beyond the last one that this kernel knows
     }
     if (result < 0) {
@@ -163,7 +163,11 @@ Outcome do_capabilities(const Op& op) {
   if (const long result = sys::run(__NR_capset, &header, data); result < 0) {
     return failure(result, Step::capset);
   }
-  sys::run(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  // Spawn has raised them all where a user namespace is entered.
+  if (const long result = sys::run(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+      result < 0) {
+    return failure(result, Step::prctl);
+  }
   for (int capability = 0; capability < 64 && (op.d >> capability) != 0; ++capability) {
     if ((op.d >> capability & 1) == 0) {
       continue;
@@ -191,6 +195,25 @@ long check_program(const char* path) {
   }
   const long access = sys::run(__NR_faccessat2, AT_FDCWD, path, x_ok, at_eaccess);
   return access == -ENOSYS ? 0 : access;
+}
+
+// Whether the search through $PATH goes on, as that of execvp(3) does.
+bool is_elsewhere(long result) {
+  switch (result) {
+    case -ENOENT:
+    case -ENOTDIR:
+    case -EISDIR:
+    case -EACCES:
+    case -EPERM:
+    case -ELOOP:
+    case -ENAMETOOLONG:
+    case -ENODEV:
+    case -ESTALE:
+    case -ETIMEDOUT:
+      return true;
+    default:
+      return false;
+  }
 }
 
 bool join(char* out, const char* directory, std::size_t directory_size, const char* name) {
@@ -226,9 +249,14 @@ Outcome do_find_program(Context& context, const Op& op) {
       ++end;
     }
     // An empty element would mean the working directory; it is not searched.
-    if (end != at && join(context.program, at, static_cast<std::size_t>(end - at), name) &&
-        check_program(context.program) == 0) {
-      return ok;
+    if (end != at && join(context.program, at, static_cast<std::size_t>(end - at), name)) {
+      const long result = check_program(context.program);
+      if (result == 0) {
+        return ok;
+      }
+      if (!is_elsewhere(result)) {
+        return failure(result, Step::stat);
+      }
     }
     at = *end == ':' ? end + 1 : end;
   }

@@ -181,6 +181,8 @@ class Container {
   explicit Container(std::unique_ptr<Impl> impl);
   /// Removes all of a container whose init has ended, and runs poststop hooks.
   void destroy();
+  /// None, and a warning, where the config cannot be read.
+  std::vector<Hook> poststop_hooks() const;
   StartedProcess exec_now(const ExecOptions& options);
   std::unique_ptr<Impl> impl_;
 };

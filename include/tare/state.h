@@ -44,6 +44,8 @@ struct StateRecord {
   bool no_new_keyring = false;     ///< it was created with the caller's session keyring
 };
 
+/// Whether a cgroup's path stays in the tree: what is kept may have been changed.
+bool is_cgroup_path(const std::string& path);
 /// The text of state.json.
 std::string record_text(const StateRecord& record);
 /// Reads it. `name` is how errors call the text. Throws `invalid_config` for what is no record, or
@@ -72,8 +74,12 @@ class StateDir {
   /// Makes ROOT (0700) if absent, and ROOT/ID; throws `already_exists` if that is there. Locked
   /// exclusively. `bad_status` where `delete --force` was quicker than the lock.
   static StateDir create(const std::string& root, const std::string& id);
-  /// Opens ROOT/ID; none where there is no such container. Throws `invalid_argument` for a bad id.
+  /// Opens ROOT/ID; none where there is no such container. Throws `invalid_argument` for a bad id,
+  /// `bad_status` where something else than a directory has that name.
   static std::optional<StateDir> open(const std::string& root, const std::string& id);
+  /// Removes what else than a directory is ROOT/ID, and not what a symlink leads to; false: there
+  /// was nothing.
+  static bool remove_stray(const std::string& root, const std::string& id);
   /// Ids below ROOT, sorted; empty where ROOT is absent.
   static std::vector<std::string> list(const std::string& root);
 
@@ -91,6 +97,8 @@ class StateDir {
   void write(const StateRecord& record);
   /// None where state.json is absent (a create that has not come so far, or died).
   std::optional<StateRecord> read() const;
+  /// Whether the record there is another container's: then what is noted beside it is, too.
+  bool is_anothers() const;
   void write_config(std::string_view config);
   /// None where the container was removed meanwhile.
   std::optional<std::string> read_config() const;

@@ -1,3 +1,10 @@
+/** A system call: of whom, which, and the how manieth. */
+export interface Point {
+  role: string;
+  call: string;
+  number: number;
+}
+
 /** With what a system call is made to fail: the most fitting errno first, as its man page has it. */
 const errors: Record<string, string[]> = {
   bpf: ['ENOMEM', 'EAGAIN', 'ENOSPC', 'EACCES'],
@@ -25,7 +32,7 @@ const errors: Record<string, string[]> = {
   fsconfig: ['ENOMEM', 'EACCES'],
   fsetxattr: ['ENOSPC', 'ENOMEM'],
   fsmount: ['EMFILE', 'ENOSPC', 'ENOMEM'],
-  fsopen: ['EMFILE', 'ENOMEM', 'EPERM'],
+  fsopen: ['EMFILE', 'ENOMEM'],
   fspick: ['EMFILE', 'ENOMEM'],
   fstat: ['ENOMEM'],
   fstatfs: ['ENOMEM'],
@@ -112,9 +119,10 @@ const neverFail = new Set(
 /** Calls that init makes again: nothing that has a handler interrupts it, and so most have no reason to. */
 const repeatedByInit = ['openat2', 'read', 'recvmsg', 'sendto'];
 
-/** Whether `call` says by `errno` that it is to be made again, and that is to be done. */
-export function isPassing(role: string, call: string, errno: string): boolean {
-  if (errno === 'EAGAIN') return ['bpf', 'openat2'].includes(call);
+/** Whether a call says by `errno` that it is to be made again, and that is to be done. */
+export function isPassing({ role, call, number }: Point, errno: string): boolean {
+  // The verifier's, when a program is loaded.
+  if (errno === 'EAGAIN') return call === 'openat2' || (call === 'bpf' && number === 1);
   return errno === 'EINTR' && (role === 'host' || repeatedByInit.includes(call));
 }
 
