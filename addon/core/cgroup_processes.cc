@@ -37,7 +37,7 @@ bool is_gone(int errnum) { return errnum == ENOENT || errnum == ENODEV; }
 /// Names of the cgroups just below `directory`.
 std::vector<std::string> children(int directory) {
   std::vector<std::string> names;
-  Fd list(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Fd list = open_or_none(directory, ".", O_RDONLY | O_DIRECTORY);
   DIR* const stream = list ? fdopendir(list.get()) : nullptr;
   if (stream == nullptr) {
     if (is_gone(errno)) {
@@ -59,7 +59,7 @@ std::vector<std::string> children(int directory) {
 /// The text of a file of a cgroup; empty where the cgroup is gone, or is a threaded one, whose
 /// processes are all in the list of the domain above it.
 std::string read_if_alive(int directory, const char* file) {
-  Fd fd(openat(directory, file, O_RDONLY | O_CLOEXEC));
+  Fd fd = open_or_none(directory, file, O_RDONLY);
   if (!fd) {
     if (is_gone(errno)) {
       return {};
@@ -91,6 +91,15 @@ void each_pid(const std::string& list, Visit visit) {
   }
 }
 
+/// None where it is gone.
+Fd open_child(int directory, const std::string& name) {
+  Fd child = open_or_none(directory, name.c_str(), O_PATH | O_DIRECTORY);
+  if (!child && !is_gone(errno)) {
+    throw_errno("open", "the cgroup " + name);
+  }
+  return child;
+}
+
 bool is_threaded(int directory) {
   return read_if_alive(directory, "cgroup.type").starts_with("threaded");
 }
@@ -98,7 +107,7 @@ bool is_threaded(int directory) {
 void list_processes(int directory, std::vector<pid_t>& pids) {
   each_pid(read_if_alive(directory, "cgroup.procs"), [&pids](pid_t pid) { pids.push_back(pid); });
   for (const std::string& name : children(directory)) {
-    const Fd child(openat(directory, name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const Fd child = open_child(directory, name);
     if (child) {
       list_processes(child.get(), pids);
     }
@@ -108,7 +117,7 @@ void list_processes(int directory, std::vector<pid_t>& pids) {
 /// cgroup.events: poll(2) reports POLLPRI when it has changed since it was read.
 class Events {
  public:
-  explicit Events(int directory) : fd_(openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC)) {
+  explicit Events(int directory) : fd_(open_or_none(directory, "cgroup.events", O_RDONLY)) {
     if (!fd_ && !is_gone(errno)) {
       throw_errno("open", "cgroup.events");
     }
@@ -212,7 +221,7 @@ void remove_tree(int parent, const std::string& name, int directory, const std::
       throw_errno("rmdir", place);
     }
     for (const std::string& each : children(directory)) {
-      const Fd child(openat(directory, each.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+      const Fd child = open_child(directory, each);
       if (child) {
         remove_tree(directory, each, child.get(), place + "/" + each, deadline);
       }
@@ -361,7 +370,7 @@ void Cgroup::remove() {
   if (!dir_) {
     return;
   }
-  const Fd parent(openat(dir_.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const Fd parent = open_or_none(dir_.get(), "..", O_PATH | O_DIRECTORY);
   if (parent) {
     remove_tree(parent.get(), path_.substr(path_.rfind('/') + 1), dir_.get(), place(),
                 Clock::now() + patience);

@@ -36,7 +36,7 @@ class Files {
   Files(int directory, const std::string& place) : directory_(directory), place_(place) {}
 
   std::optional<std::string> text(const std::string& file) const {
-    const Fd fd(openat(directory_, file.c_str(), O_RDONLY | O_CLOEXEC));
+    const Fd fd = open_or_none(directory_, file.c_str(), O_RDONLY);
     if (!fd && is_absence(errno)) {
       return std::nullopt;
     }

@@ -20,7 +20,7 @@ namespace {
 
 /// A file of the cgroup, and a watch for its changes; none where it does not exist.
 Fd watch_file(int inotify, int directory, const char* name) {
-  Fd file(openat(directory, name, O_RDONLY | O_CLOEXEC));
+  Fd file = open_or_none(directory, name, O_RDONLY);
   if (!file) {
     if (errno == ENOENT || errno == ENODEV) {
       return file;

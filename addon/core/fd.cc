@@ -26,7 +26,7 @@ namespace tare {
 
 namespace {
 
-int open_retrying(int dirfd, const char* path, int flags, mode_t mode) noexcept {
+int open_retrying(int dirfd, const char* path, int flags, mode_t mode = 0) noexcept {
   int raw;
   do {
     raw = openat(dirfd, path, flags | O_CLOEXEC, mode);
@@ -37,8 +37,10 @@ int open_retrying(int dirfd, const char* path, int flags, mode_t mode) noexcept 
 /// A name beside `path` that nobody else has: ".NAME.0123456789abcdef".
 std::string temporary_beside(const std::string& path) {
   std::uint64_t random = 0;
-  if (getrandom(&random, sizeof random, 0) != sizeof random) {
-    throw_errno("getrandom");
+  while (getrandom(&random, sizeof random, 0) != sizeof random) {
+    if (errno != EINTR) {
+      throw_errno("getrandom");
+    }
   }
   std::array<char, 20> suffix;
   std::snprintf(suffix.data(), suffix.size(), ".%016llx", static_cast<unsigned long long>(random));
@@ -76,6 +78,10 @@ void Fd::reset() noexcept {
     errno = saved;
     raw_ = -1;
   }
+}
+
+Fd open_or_none(int dirfd, const char* path, int flags) noexcept {
+  return Fd(open_retrying(dirfd, path, flags));
 }
 
 Fd open_file(int dirfd, const std::string& path, int flags, mode_t mode) {

@@ -429,7 +429,12 @@ void InitProcess::finish() {
 
 Fd open_root_of(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/root";
-  return Fd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Fd root = open_or_none(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY);
+  // Ended, or not ours to look at.
+  if (!root && errno != ENOENT && errno != ESRCH && errno != EACCES && errno != EPERM) {
+    throw_errno("open", path);
+  }
+  return root;
 }
 
 ExitStatus wait_child(int pidfd) {

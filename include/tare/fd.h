@@ -45,7 +45,9 @@ class Fd {
 
 /// openat(2) with O_CLOEXEC added; throws `system` on failure.
 Fd open_file(int dirfd, const std::string& path, int flags, mode_t mode = 0);
-/// The same; none where the path does not exist (ENOENT, ENOTDIR).
+/// The same without a descriptor, and errno, on failure.
+Fd open_or_none(int dirfd, const char* path, int flags) noexcept;
+/// As open_file(); none where the path does not exist (ENOENT, ENOTDIR).
 std::optional<Fd> open_if_exists(int dirfd, const std::string& path, int flags);
 
 /// Reads to the end. Throws `system`, or `invalid_config` past `limit` bytes.

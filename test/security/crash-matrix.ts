@@ -201,12 +201,13 @@ export async function until(done: () => boolean, late: () => void): Promise<void
 /** How messages call what the kernel calls otherwise. */
 const aliases: Record<string, RegExp> = {
   execve: /exec/,
+  faccessat2: /access|exec/,
   fstatfs: /statfs/,
   linkat: /link/,
   mkdirat: /mkdirat|make cgroup/,
   mknodat: /mknodat|mkfifo/,
   newfstatat: /stat/,
-  openat: /open/,
+  openat: /open|write "/,
   openat2: /open|make cgroup/,
   pwrite64: /write/,
   recvfrom: /recv/,
@@ -233,6 +234,7 @@ function checkMessage(error: string, id: string, point: Point, fault: string, us
     if (fault !== 'EACCES' || !step.includes('executable file not found'))
       throw new Error('not what $PATH comes to');
   } else {
+    if (fault === 'EACCES' && /^exec: .*: permission denied: /.test(step)) return;
     const [where = '', said] = step.split(new RegExp(`: ${fault}(?: \\(|: )`));
     const call = aliases[point.call] ?? new RegExp(point.call);
     if (said === undefined) throw new Error(`it does not say ${fault}`);
