@@ -16,6 +16,7 @@
 
 #include "pipe_signal.h"
 #include "tare/error.h"
+#include "tare/json.h"
 #include "tare/validate.h"
 
 namespace tare {
