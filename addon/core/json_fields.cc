@@ -18,6 +18,13 @@ void check_key(std::string_view key, const Value& value) {
   }
 }
 
+void check_count(const Value& value) {
+  if (value.size() > most_entries) {
+    value.fail(std::to_string(value.size()) + " entries; the limit is " +
+               std::to_string(most_entries));
+  }
+}
+
 bool is_other_case(std::string_view one, std::string_view other) noexcept {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   return one.size() == other.size() &&
@@ -37,6 +44,7 @@ void fail_unknown(const Value& value, std::string_view what,
 }
 
 void read(std::vector<std::pair<std::string, std::string>>& target, const Value& value) {
+  check_count(value);
   target.reserve(value.size());
   value.for_each_member([&target](std::string_view key, const Value& member) {
     check_key(key, member);

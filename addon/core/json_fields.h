@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,13 @@ inline constexpr bool required = true;
 std::string_view c_string(const Value& value);
 /// The same for a member's key.
 void check_key(std::string_view key, const Value& value);
+/// The most entries of a list, or members of an object, of which each stands for something that is
+/// done (a mount, a rule, a sysctl): by two orders of magnitude more than any engine writes, and
+/// few enough that what is done for each pair of them takes no time to speak of. Lists of plain
+/// strings and numbers have the limits of what takes them.
+inline constexpr std::size_t most_entries = 16384;
+/// Refuses a list or an object with more entries.
+void check_count(const Value& value);
 /// Throws: `unknown WHAT "text"; use one of A, B, C`.
 [[noreturn]] void fail_unknown(const Value& value, std::string_view what,
                                const std::vector<std::string_view>& known);
@@ -59,6 +67,9 @@ void read(std::optional<T>& target, const Value& value) {
 
 template <typename T>
 void read(std::vector<T>& target, const Value& value) {
+  if constexpr (std::is_class_v<T> && !std::is_same_v<T, std::string>) {
+    check_count(value);
+  }
   target.reserve(value.size());
   value.for_each_element([&target](const Value& element) { read(target.emplace_back(), element); });
 }
@@ -66,6 +77,13 @@ void read(std::vector<T>& target, const Value& value) {
 /// The reader of a plain member, for a table's row: `{"cwd", read_member<&Process::cwd>}`.
 template <auto Member, typename Object>
 void read_member(Object& object, const Value& value) {
+  read(object.*Member, value);
+}
+
+/// The same for a list of strings with at most `most_entries`.
+template <auto Member, typename Object>
+void read_entries(Object& object, const Value& value) {
+  check_count(value);
   read(object.*Member, value);
 }
 

@@ -118,6 +118,7 @@ void read_capabilities(Process& process, const json::Value& value) {
   Capabilities& sets = process.capabilities.emplace();
   std::vector<std::string_view> unknown;
   const auto read_set = [&unknown](std::uint64_t& set, const json::Value& names) {
+    json::check_count(names);
     names.for_each_element([&](const json::Value& element) {
       const std::string_view name = element.as_string();
       if (const std::optional<int> number = capability_number(name)) {

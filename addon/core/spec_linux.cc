@@ -16,6 +16,7 @@
 namespace tare {
 
 using json::Field;
+using json::read_entries;
 using json::read_fields;
 using json::read_member;
 using json::required;
@@ -106,6 +107,7 @@ constexpr Field<Device> device_fields[] = {
 
 /// Engines list a device twice where the user named it twice; the same node twice is one node.
 void read_devices(Linux& target, const json::Value& value) {
+  json::check_count(value);
   value.for_each_element([&devices = target.devices](const json::Value& element) {
     Device device;
     read(device, element);
@@ -149,7 +151,7 @@ constexpr Field<IntelRdt> intel_rdt_fields[] = {
     {"closID", read_member<&IntelRdt::clos_id>},
     {"l3CacheSchema", read_member<&IntelRdt::l3_cache_schema>},
     {"memBwSchema", read_member<&IntelRdt::mem_bw_schema>},
-    {"schemata", read_member<&IntelRdt::schemata>},
+    {"schemata", read_entries<&IntelRdt::schemata>},
     {"enableMonitoring", read_member<&IntelRdt::enable_monitoring>},
 };
 
@@ -173,6 +175,7 @@ constexpr Field<NetDevice> net_devices_fields[] = {
 };
 
 void read_net_devices(Linux& target, const json::Value& value) {
+  json::check_count(value);
   value.for_each_member([&target](std::string_view key, const json::Value& member) {
     json::check_key(key, member);
     auto& [name, device] = target.net_devices.emplace_back();
@@ -193,8 +196,8 @@ constexpr Field<Linux> linux_fields[] = {
     {"devices", read_devices},
     {"seccomp", read_seccomp},
     {"rootfsPropagation", read_member<&Linux::rootfs_propagation>},
-    {"maskedPaths", read_member<&Linux::masked_paths>},
-    {"readonlyPaths", read_member<&Linux::readonly_paths>},
+    {"maskedPaths", read_entries<&Linux::masked_paths>},
+    {"readonlyPaths", read_entries<&Linux::readonly_paths>},
     {"mountLabel", read_member<&Linux::mount_label>},
     {"netDevices", read_net_devices},
     {"intelRdt", read_member<&Linux::intel_rdt>},

@@ -120,6 +120,7 @@ void read_network(Resources& resources, const json::Value& value) {
 
 /// The device's name is the key.
 void read_rdma(Resources& resources, const json::Value& value) {
+  json::check_count(value);
   value.for_each_member([&resources](std::string_view device, const json::Value& member) {
     json::check_key(device, member);
     RdmaLimit& limit = resources.rdma.emplace_back();

@@ -74,6 +74,32 @@ void check_lengths(const Mount& mount, std::size_t index, Problems& problems) {
   }
 }
 
+/// OVL_MAX_STACK of the kernel.
+void check_layers(const Mount& mount, std::size_t index, Problems& problems) {
+  constexpr std::string_view lower = "lowerdir=";
+  constexpr std::size_t most = 500;
+  if (mount.type != "overlay") {
+    return;
+  }
+  for (std::size_t i = 0; i < mount.options.size(); ++i) {
+    const std::string& option = mount.options[i];
+    std::size_t layers = 1;
+    // "\\:" is a colon of a name, and "::" one separator, before layers of data alone.
+    for (std::size_t at = lower.size(); option.starts_with(lower) && at < option.size(); ++at) {
+      if (option[at] == '\\') {
+        ++at;
+      } else if (option[at] == ':' && option[at - 1] != ':') {
+        ++layers;
+      }
+    }
+    if (layers > most) {
+      problems.add(
+          element(element("mounts", index, ".options"), i),
+          std::to_string(layers) + " layers; overlayfs takes at most " + std::to_string(most));
+    }
+  }
+}
+
 /// The kernel would ignore what is a file system's own in a mount that makes none.
 void check_bind_options(const Mount& mount, std::size_t index, Problems& problems) {
   for (std::size_t i = 0; i < mount.options.size(); ++i) {
@@ -154,6 +180,7 @@ void check_mount(const Mount& mount, const Spec& spec, std::size_t index, Proble
     check_bind_options(mount, index, problems);
   } else {
     check_lengths(mount, index, problems);
+    check_layers(mount, index, problems);
   }
   check_copy_up(mount, bind, index, problems);
   check_below_proc(mount, bind, index, problems);

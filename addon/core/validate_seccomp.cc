@@ -92,6 +92,21 @@ void check_agent(const Seccomp& seccomp, Problems& problems) {
   }
 }
 
+/// A filter has at most 4096 instructions (BPF_MAXINSNS), so that most of so many would have to be
+/// the same; and the time that the compiler takes grows with the square of their number.
+void check_names_count(const Seccomp& seccomp, Problems& problems) {
+  constexpr std::size_t most = 4096;
+  std::size_t count = 0;
+  for (const SeccompSyscall& rule : seccomp.syscalls) {
+    count += rule.names.size();
+  }
+  if (count > most) {
+    problems.add("linux.seccomp.syscalls",
+                 std::to_string(count) + " names of system calls in all rules; the limit is " +
+                     std::to_string(most));
+  }
+}
+
 void check_rule(const SeccompSyscall& rule, std::size_t index, Problems& problems) {
   const std::string place = element("linux.seccomp.syscalls", index);
   if (rule.names.empty()) {
@@ -126,6 +141,7 @@ void check_seccomp(const Seccomp& seccomp, Problems& problems) {
     problems.add("linux.seccomp.listenerMetadata",
                  "is set without listenerPath; set that too, or remove this");
   }
+  check_names_count(seccomp, problems);
   for (std::size_t i = 0; i < seccomp.syscalls.size(); ++i) {
     check_rule(seccomp.syscalls[i], i, problems);
   }

@@ -201,4 +201,16 @@ export const mounts: readonly Row[] = [
     { hooks: { poststop: [{ path: '/bin/true', timeout: 0 }] } },
     'hooks.poststop[0].timeout: must be greater than 0 seconds, not 0; leave it out for no timeout',
   ],
+  [
+    'more layers than overlayfs takes',
+    {
+      'mounts.7': {
+        destination: '/o',
+        type: 'overlay',
+        source: 'overlay',
+        options: ['ro', `lowerdir=${'/a:'.repeat(500)}/b\\:c`],
+      },
+    },
+    'mounts[7].options[1]: 501 layers; overlayfs takes at most 500',
+  ],
 ];

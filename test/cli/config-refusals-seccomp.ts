@@ -173,4 +173,17 @@ export const seccomp: readonly Row[] = [
     },
     'linux.seccomp.syscalls[0].args[0].value: is missing; add it',
   ],
+  [
+    'more system calls than a filter has instructions',
+    {
+      'linux.seccomp': {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [
+          { names: Array.from({ length: 4000 }, () => 'read'), action: 'SCMP_ACT_ERRNO' },
+          { names: Array.from({ length: 97 }, () => 'write'), action: 'SCMP_ACT_ERRNO' },
+        ],
+      },
+    },
+    'linux.seccomp.syscalls: 4097 names of system calls in all rules; the limit is 4096',
+  ],
 ];

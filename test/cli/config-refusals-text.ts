@@ -3,6 +3,18 @@ import type { Row } from './config-refusals-row.js';
 
 const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 
+/** An entry of a list that may not be too long. */
+const manyEntries: readonly (readonly [place: string, entry: unknown])[] = [
+  ['mounts', { destination: '/a', type: 'tmpfs' }],
+  ['linux.devices', { path: '/dev/a', type: 'p' }],
+  ['linux.resources.devices', { allow: false }],
+  ['linux.maskedPaths', '/a'],
+  ['linux.readonlyPaths', '/a'],
+  ['process.rlimits', { type: 'RLIMIT_CORE', soft: 0, hard: 0 }],
+  ['process.capabilities.bounding', 'CAP_KILL'],
+  ['hooks.poststop', { path: '/a' }],
+];
+
 export const text: readonly Row[] = [
   ['an empty file', '', 'line 1, column 1: the text is empty'],
   [
@@ -89,6 +101,22 @@ export const text: readonly Row[] = [
     'a file of 17 MiB',
     `{"x": "${'x'.repeat(17 << 20)}"}`,
     '17825801 bytes long; the limit is 16777216',
+  ],
+  ...manyEntries.map(([place, entry]): Row => {
+    const list = Array.from({ length: 16385 }, () => entry);
+    // The default config has no object of hooks.
+    const change = place === 'hooks.poststop' ? { hooks: { poststop: list } } : { [place]: list };
+    const message = `${place}: 16385 entries; the limit is 16384`;
+    return [`more entries than there can be: ${place}`, change, message];
+  }),
+  [
+    'more sysctls than there can be',
+    {
+      'linux.sysctl': Object.fromEntries(
+        Array.from({ length: 16385 }, (_, i) => [`net.${i}`, '1']),
+      ),
+    },
+    'linux.sysctl: 16385 entries; the limit is 16384',
   ],
   ['null', 'null', 'expected an object, got null'],
   ['an array', '[]', 'expected an object, got an array'],
