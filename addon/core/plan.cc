@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "plan_builder.h"
+#include "tare/fd.h"
 
 namespace tare {
 namespace {
@@ -68,6 +69,21 @@ std::uint32_t PlanBuilder::list(const std::vector<std::string>& values) {
 int PlanBuilder::pass(Passed passed) {
   plan_.passed_.push_back(std::move(passed));
   return static_cast<int>(plan_.passed_.size()) - 1;
+}
+
+void PlanBuilder::keep(const std::string& destination, bool wanted) {
+  const std::string path = wanted || !kept_.empty() ? absolute_path(destination) : std::string();
+  // What is mounted over another hides that.
+  std::ranges::replace(kept_, path, std::string());
+  if (wanted && kept_.size() < wire::most_kept) {
+    add(wire::OpCode::keep).a = kept_.size();
+    kept_.push_back(path);
+  }
+}
+
+int PlanBuilder::kept(const std::string& destination) const {
+  const auto found = std::ranges::find(kept_, absolute_path(destination));
+  return found == kept_.end() ? -1 : static_cast<int>(found - kept_.begin());
 }
 
 void PlanBuilder::join(int passed, std::uint64_t type) { plan_.joins_.push_back({passed, type}); }

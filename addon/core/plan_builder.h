@@ -44,6 +44,12 @@ class PlanBuilder {
   /// The user namespace of an id-mapped mount; its index.
   int pass_id_mapping(const Mount& mount, const std::string& origin);
 
+  /// Has init keep what it mounts last, if `wanted`: what is then done to the mount at
+  /// `destination` is done to that.
+  void keep(const std::string& destination, bool wanted);
+  /// Op::fd of an op on the mount at `destination`.
+  int kept(const std::string& destination) const;
+
   void clone_flags(std::uint64_t flags) { plan_.clone_flags_ |= flags; }
   void preserved_fds(std::uint32_t count) { plan_.preserved_fds_ = count; }
   void has_console() { plan_.has_console_ = true; }
@@ -54,7 +60,8 @@ class PlanBuilder {
   const Host& host_;
   ProcessSource source_;
   Plan plan_;
-  std::size_t fetch_ = 0;  // the last op `fetch`, 0: none
+  std::vector<std::string> kept_;  // destinations, by the numbers of their mounts
+  std::size_t fetch_ = 0;          // the last op `fetch`, 0: none
   std::unordered_map<std::string, std::uint32_t> offsets_;
 };
 

@@ -9,6 +9,14 @@ namespace tare {
 
 using wire::OpCode;
 
+std::uint16_t kernel_interface_place(const Mount& mount) {
+  const std::string path = absolute_path(mount.destination);
+  if (path == "/proc") {
+    return wire::op_in_proc;
+  }
+  return mount.type == "sysfs" && path == "/sys" ? wire::op_in_sys : 0;
+}
+
 namespace {
 
 /// The flag of what is mounted on `place` last, and so covers all else; 0 where that is no procfs

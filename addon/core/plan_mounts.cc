@@ -135,10 +135,6 @@ bool is_too_long(const Mount& mount, const MountOptions& options) {
          });
 }
 
-bool has_mode(const MountOptions& options) {
-  return std::ranges::any_of(options.data, [](const auto& pair) { return pair.first == "mode"; });
-}
-
 /// overlayfs takes its layers one by one, too, since Linux 6.5.
 void split_layers(MountOptions& options) {
   std::vector<std::pair<std::string, std::string>> data;
@@ -208,7 +204,9 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
       op.a &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
     }
     if (type == "tmpfs") {
-      op.b = (has_mode(options) ? 0 : wire::mount_inherits_mode) |
+      const bool has_mode =
+          std::ranges::any_of(options.data, [](const auto& pair) { return pair.first == "mode"; });
+      op.b = (has_mode ? 0 : wire::mount_inherits_mode) |
              (options.copy_up ? wire::mount_copies_up : 0);
     }
     op.c = options.propagation;
@@ -232,6 +230,7 @@ void add_attributes(PlanBuilder& builder, const std::string& path, const MountOp
   const std::uint32_t target = builder.text(path);
   wire::Op& op = builder.add(OpCode::attributes, origin);
   op.str[1] = target;
+  op.fd = builder.kept(path);
   set_attributes(op, options);
 }
 
@@ -245,6 +244,7 @@ void add_remount(PlanBuilder& builder, const Mount& mount, const MountOptions& o
     wire::Op& op = builder.add(OpCode::reconfigure, origin);
     op.str[1] = text;
     op.n = count;
+    op.fd = builder.kept(mount.destination);
   }
   if ((options.set | options.clear | options.recursive_set | options.recursive_clear |
        options.propagation) != 0) {
@@ -252,17 +252,20 @@ void add_remount(PlanBuilder& builder, const Mount& mount, const MountOptions& o
   }
 }
 
+std::vector<std::string> remounted_paths(const Spec& spec) {
+  std::vector<std::string> paths;
+  for (const Mount& mount : spec.mounts) {
+    if (std::ranges::find(mount.options, "remount") != mount.options.end()) {
+      paths.push_back(absolute_path(mount.destination));
+    }
+  }
+  return paths;
+}
+
 }  // namespace
 
 bool has_mounts(const Spec& spec) {
   return spec.has_namespace(NamespaceType::mount) || !spec.mounts.empty() || spec.root.readonly;
-}
-
-std::uint16_t kernel_interface_place(const Mount& mount) {
-  if (is_destination(mount, "/proc")) {
-    return wire::op_in_proc;
-  }
-  return mount.type == "sysfs" && is_destination(mount, "/sys") ? wire::op_in_sys : 0;
 }
 
 void add_root(PlanBuilder& builder) {
@@ -311,13 +314,20 @@ void add_root(PlanBuilder& builder) {
 
 void add_mounts(PlanBuilder& builder) {
   const Spec& spec = builder.spec();
+  const std::vector<std::string> remounted = remounted_paths(spec);
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
     const Mount& mount = spec.mounts[i];
     const std::string origin = mount_origin(i);
     MountOptions options = read_mount_options(mount);
+    const bool changes_later =
+        read_only_later(mount, options) || std::ranges::any_of(remounted, [&](const auto& path) {
+          return is_destination(mount, path);
+        });
     if (options.remount) {
       add_remount(builder, mount, options, origin);
-    } else if (options.bind) {
+      continue;
+    }
+    if (options.bind) {
       add_bind(builder, mount, options, origin);
     } else if (is_too_long(mount, options) && mount.options_size() <= longest_mount_data) {
       add_long_file_system(builder, mount, options, origin);
@@ -327,6 +337,7 @@ void add_mounts(PlanBuilder& builder) {
       }
       add_file_system(builder, mount, options, origin);
     }
+    builder.keep(mount.destination, changes_later);
   }
 }
 

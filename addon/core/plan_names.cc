@@ -47,6 +47,8 @@ const char* op_name(OpCode code) noexcept {
       return "bind";
     case OpCode::bind_device:
       return "bind_device";
+    case OpCode::keep:
+      return "keep";
     case OpCode::attributes:
       return "attributes";
     case OpCode::mask:

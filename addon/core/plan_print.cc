@@ -217,6 +217,8 @@ class Printer {
         return describe_bind(op);
       case OpCode::bind_device:
         return "mount --bind " + first(op) + " " + second(op) + " -o private";
+      case OpCode::keep:
+        return "keep it by its descriptor";
       case OpCode::attributes:
         return with_options("mount " + second(op), "remount,bind," + mount_words(op));
       case OpCode::mask:

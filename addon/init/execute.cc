@@ -82,6 +82,9 @@ Outcome execute_mount_op(Context& context, std::uint32_t index, const Op& op) {
     case OpCode::bind:
     case OpCode::bind_device:
       return do_bind(context, op);
+    case OpCode::keep:
+      do_keep(context, op);
+      return ok;
     case OpCode::attributes:
       return do_attributes(context, op);
     case OpCode::mask:
@@ -195,7 +198,7 @@ void run(Context& context, const long* stack) {
   }
   context.answer = context.root = context.proc = -1;
   context.null = context.empty_dir = context.parent = -1;
-  context.proc_mount = context.sys_mount = -1;
+  context.proc_mount = context.sys_mount = context.mounted = -1;
   context.base = static_cast<int>(parse_number(argv[1]));
   context.channel = context.base + tare::wire::channel_fd_offset;
   std::uint64_t none = 0;

@@ -81,6 +81,8 @@ struct Context {
   int null = 0;                                // the container's /dev/null, checked to be one
   int empty_dir = 0;                           // an attached, empty, read-only tmpfs to clone
   int fetched[tare::wire::most_fetched] = {};  // mounts that the host sent last; -1 once taken
+  int kept[tare::wire::most_kept] = {};        // mounts that later ops are about; 0: none
+  int mounted = 0;                             // the last mount, for keep
   int parent = 0;                              // what open_parent has opened last
   bool gave_up = false;                        // the last mount_fs fell back
   bool in_working_directory = false;
@@ -154,6 +156,7 @@ Outcome do_mount_fs(Context& context, const Op& op);
 Outcome do_mount_data(Context& context, const Op& op);
 Outcome do_reconfigure(Context& context, const Op& op);
 Outcome do_bind(Context& context, const Op& op);
+void do_keep(Context& context, const Op& op);
 Outcome do_attributes(Context& context, const Op& op);
 Outcome do_mask(Context& context, const Op& op);
 Outcome do_read_only(Context& context, const Op& op);

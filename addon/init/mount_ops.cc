@@ -167,8 +167,13 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
              : ok;
 }
 
-// A mount whose place is what hidden paths begin with.
-Outcome attach_and_keep(Context& context, const Op& op, Handle& mount, int target) {
+// What later ops may be about goes by its descriptor from here on.
+void remember(Context& context, Handle& mount) {
+  const Handle before(context.mounted);
+  context.mounted = mount.release();
+}
+
+Outcome attach_and_remember(Context& context, const Op& op, Handle& mount, int target) {
   if (const long result = attach(context, mount.get(), target); result < 0) {
     return failure(result, Step::move_mount);
   }
@@ -177,7 +182,15 @@ Outcome attach_and_keep(Context& context, const Op& op, Handle& mount, int targe
   } else if ((op.flags & op_in_sys) != 0) {
     context.sys_mount = mount.release();
   }
+  remember(context, mount);
   return ok;
+}
+
+// A mount that was kept, or what has its path now.
+long open_mounted(const Context& context, const Op& op) {
+  const int kept = op.fd >= 0 ? context.kept[op.fd] : 0;
+  return kept > 0 ? sys::run(__NR_fcntl, kept, F_DUPFD_CLOEXEC, 0)
+                  : open_below(context, context.text(op, 1), O_PATH);
 }
 
 // For a file system that takes no option "context".
@@ -244,7 +257,7 @@ Outcome do_mount_fs(Context& context, const Op& op) {
       return failure(result, Step::mount_setattr);
     }
   }
-  return attach_and_keep(context, op, mount, target.get());
+  return attach_and_remember(context, op, mount, target.get());
 }
 
 // fsconfig(2) takes at most 255 bytes a value, mount(2) a page for all. It wants a path: "." is the
@@ -269,11 +282,21 @@ Outcome do_mount_data(Context& context, const Op& op) {
   }
   forget_parent(context);
   Handle mount(open_covering(target.get()));
-  return mount.valid() ? set_all_attributes(mount.get(), op) : failure(mount.get(), Step::openat2);
+  if (!mount.valid()) {
+    return failure(mount.get(), Step::openat2);
+  }
+  const Outcome outcome = set_all_attributes(mount.get(), op);
+  remember(context, mount);
+  return outcome;
+}
+
+void do_keep(Context& context, const Op& op) {
+  context.kept[op.a] = context.mounted;
+  context.mounted = -1;
 }
 
 Outcome do_reconfigure(Context& context, const Op& op) {
-  Handle target(open_below(context, context.text(op, 1), O_PATH));
+  Handle target(open_mounted(context, op));
   if (!target.valid()) {
     return failure(target.get(), Step::openat2);
   }
@@ -323,11 +346,11 @@ Outcome do_bind(Context& context, const Op& op) {
   if (const Outcome outcome = set_all_attributes(tree.get(), op); outcome.failed()) {
     return outcome;
   }
-  return attach_and_keep(context, op, tree, target.get());
+  return attach_and_remember(context, op, tree, target.get());
 }
 
 Outcome do_attributes(Context& context, const Op& op) {
-  Handle target(open_below(context, context.text(op, 1), O_PATH));
+  Handle target(open_mounted(context, op));
   if (!target.valid()) {
     return failure(target.get(), Step::openat2);
   }

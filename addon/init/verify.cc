@@ -65,6 +65,9 @@ class Verifier {
         return op.fd >= 0 ? is_passed(static_cast<std::uint64_t>(op.fd))
                           : op.n <= most_fetched &&
                                 (op.n == 0 || (op.flags & op_open_only) != 0 || fetched);
+      case OpCode::attributes:
+      case OpCode::reconfigure:
+        return op.fd < static_cast<int>(most_kept);
       case OpCode::bind:
       case OpCode::bind_device:
         return ((op.flags & op_source_is_fd) == 0 || fetched) &&
@@ -97,6 +100,8 @@ class Verifier {
         return has_strings(op.str[1], 1 + 2 * std::uint64_t{op.n});
       case OpCode::mount_data:
         return has_strings(op.str[1], 3);
+      case OpCode::keep:
+        return op.a < most_kept;
       case OpCode::seccomp:
         // The op that follows is carried out by the thread that hands the listener over.
         return is_blob(op.str[0], op.n) && op.n / sizeof(sock_filter) <= BPF_MAXINSNS &&

@@ -44,14 +44,16 @@ enum class OpCode : std::uint16_t {
   mount_data,  ///< the same by mount(2), for values too long for fsconfig(2): behind the path stand
                ///< source and data
   reconfigure,  ///< change options of the file system that is mounted at str[1], with n pairs
-                ///< behind
+                ///< behind; fd as in attributes
   fetch,  ///< the host opens n mounts, as they are in this mount namespace now, and sends them; an
           ///< op's fd names the Kth of them by -2 - K, until the next fetch
   bind,   ///< str[0] host source (or fd), str[1] path, a, b = MOUNT_ATTR_* to set and clear on it,
           ///< d, e = the same for the whole tree, c = propagation (MS_*, with MS_REC); flags
           ///< op_recursive, …; n = the passed user namespace of MOUNT_ATTR_IDMAP in a or d
   bind_device,  ///< as bind, of the device with type a (S_IFCHR, S_IFBLK) and dev_t b
-  attributes,   ///< str[1] path, a, b, c, d, e as in bind
+  keep,         ///< remember what was mounted last as the ath: below most_kept
+  attributes,   ///< str[1] path, a, b, c, d, e as in bind; fd = number of a kept mount: of that,
+                ///< whatever has the path by now
   mask,         ///< str[1] path: an empty read-only directory or /dev/null over it; absent is fine;
                 ///< flags op_in_proc, op_in_sys
   read_only,    ///< str[1] path: bind it over itself, read-only; absent is fine; flags as mask
@@ -175,6 +177,9 @@ struct PlanHeader {
   std::uint32_t preserved_fds = 0;  ///< fds 3 … 3+N-1 belong to the user's process
 };
 static_assert(sizeof(PlanHeader) == 32);
+
+/// The most mounts that may be kept.
+inline constexpr std::uint32_t most_kept = 32;
 
 /// The most that one fetch may ask for.
 inline constexpr std::uint32_t most_fetched = 48;

@@ -1,6 +1,6 @@
 // swap A B [C D …]: exchanges two names without a moment in which one is missing, each pair in
-// turn, again and again, until it is killed. Where a name is missing, or a mount point, it tries
-// again. Prints a line when it begins.
+// turn, again and again, until it is killed. Where a name is missing, or a mount is in the way, it
+// tries again. Prints a line when it begins.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
   for (;;) {
     for (int i = 1; i < argc; i += 2) {
       if (renameat2(AT_FDCWD, argv[i], AT_FDCWD, argv[i + 1], RENAME_EXCHANGE) != 0 &&
-          errno != ENOENT && errno != EBUSY) {
+          errno != ENOENT && errno != EBUSY && errno != EXDEV) {
         perror("renameat2");
         return 1;
       }
