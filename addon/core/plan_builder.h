@@ -82,14 +82,18 @@ bool is_below_root(const PlanBuilder& builder, const std::string& source);
 /// A path of the config that may be relative to the bundle.
 std::string absolute_in_bundle(const Host& host, const std::string& path);
 
-// plan_mounts.cc
+// plan_root.cc
 void add_root(PlanBuilder& builder);
-void add_mounts(PlanBuilder& builder);
 void add_enter_root(PlanBuilder& builder, bool no_pivot);
 /// For a process that has joined the container's mount namespace: its root, where that is not the
 /// namespace's.
 void add_container_root(PlanBuilder& builder, bool can_pass);
+
+// plan_mounts.cc
+void add_mounts(PlanBuilder& builder);
 void add_root_finish(PlanBuilder& builder);
+
+// plan_hidden.cc
 void add_hidden_paths(PlanBuilder& builder);
 /// Whether the mount is the container's procfs or sysfs in its place: then what is hidden there is
 /// found from it. op_in_proc, op_in_sys or 0.

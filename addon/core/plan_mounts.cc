@@ -1,13 +1,11 @@
-// The mount table: the root, the config's mounts, read-only and masked paths.
+// The mount table: the config's mounts.
 #include <linux/mount.h>
-#include <linux/sched.h>
 #include <sys/mount.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "plan_builder.h"
-#include "tare/error.h"
 #include "tare/fd.h"
 
 namespace tare {
@@ -268,50 +266,6 @@ bool has_mounts(const Spec& spec) {
   return spec.has_namespace(NamespaceType::mount) || !spec.mounts.empty() || spec.root.readonly;
 }
 
-void add_root(PlanBuilder& builder) {
-  const Spec& spec = builder.spec();
-  const std::string path = absolute_in_bundle(builder.host(), spec.root.path);
-  const std::uint64_t wanted =
-      propagation_flags(spec.linux_.rootfs_propagation).value_or(MS_SLAVE | MS_REC) &
-      ~std::uint64_t{MS_REC};
-  const bool own = has_mounts(spec);
-  if (spec.makes_namespace(NamespaceType::mount)) {
-    // An unbindable tree could not be cloned from; the container's root gets that flag at the end.
-    // In a user namespace of its own no tree is the host's peer, and the root's parent, which init
-    // may not be able to walk to, must not be shared.
-    builder.add(OpCode::propagation, "linux.rootfsPropagation").a =
-        wanted == MS_UNBINDABLE || (wanted == MS_SHARED && host_opens_sources(builder))
-            ? std::uint64_t{MS_SLAVE}
-            : wanted;
-  }
-  const std::uint32_t text = builder.text(path);
-  const bool opened = own && host_opens_sources(builder);
-  int fd = -1;
-  std::uint32_t target = 0;
-  if (opened) {
-    fd = builder.source({PassedKind::detached_mount, path, wire::op_recursive, "root.path"}, true);
-    target = static_cast<std::uint32_t>(
-        -1 - builder.source({PassedKind::directory, path, 0, "root.path"}, false));
-  }
-  wire::Op& op = builder.add(OpCode::root, "root.path");
-  op.str[0] = text;
-  op.fd = fd;
-  op.n = target;
-  if (!own) {
-    op.flags = wire::op_open_only;
-  } else if (!spec.has_namespace(NamespaceType::mount)) {
-    // What is mounted below it is not to reach the peers of the caller's mounts.
-    op.c = MS_PRIVATE | MS_REC;
-  } else if (opened) {
-    op.c = MS_SLAVE | MS_REC;
-  } else if (wanted == MS_SHARED) {
-    // pivot_root(2) takes neither a shared new root nor one on a shared mount; the propagation
-    // comes afterwards.
-    op.flags = wire::op_private_parent;
-    op.c = MS_PRIVATE;
-  }
-}
-
 void add_mounts(PlanBuilder& builder) {
   const Spec& spec = builder.spec();
   const std::vector<std::string> remounted = remounted_paths(spec);
@@ -339,43 +293,6 @@ void add_mounts(PlanBuilder& builder) {
     }
     builder.keep(mount.destination, changes_later);
   }
-}
-
-void add_enter_root(PlanBuilder& builder, bool no_pivot) {
-  const Spec& spec = builder.spec();
-  if (!spec.makes_namespace(NamespaceType::mount)) {
-    builder.add(OpCode::chroot);
-  } else if (no_pivot) {
-    builder.add(OpCode::move_root);
-  } else {
-    const std::uint64_t wanted = propagation_flags(spec.linux_.rootfs_propagation).value_or(0);
-    wire::Op& op = builder.add(OpCode::pivot_root);
-    op.a = spec.makes_namespace(NamespaceType::pid) ? 1 : 0;
-    if ((wanted & MS_SHARED) != 0) {
-      op.flags = wire::op_old_root_is_shared;
-    }
-  }
-}
-
-void add_container_root(PlanBuilder& builder, bool can_pass) {
-  // setns(2) leads to the topmost root of a mount namespace. The container's is another one where
-  // chroot(2) led it there: no mount namespace of its own, or a caller that is itself in a chroot.
-  const Spec& spec = builder.spec();
-  if (can_pass) {
-    const int passed = builder.pass({PassedKind::container_root, {}, 0, {}});
-    wire::Op& op = builder.add(OpCode::root);
-    op.fd = passed;
-    op.flags = wire::op_open_only;
-  } else if (!spec.makes_namespace(NamespaceType::mount) &&
-             !(has_mounts(spec) && host_opens_sources(builder))) {
-    const std::uint32_t text = builder.text(absolute_in_bundle(builder.host(), spec.root.path));
-    wire::Op& op = builder.add(OpCode::root, "root.path");
-    op.str[0] = text;
-    op.flags = wire::op_open_only;
-  } else {
-    return;
-  }
-  builder.add(OpCode::chroot);
 }
 
 void add_root_finish(PlanBuilder& builder) {

@@ -329,7 +329,8 @@ if (whyNot !== undefined) {
     });
   });
 
-  // Weakened: open_mounted (mount_ops.cc) always called open_below. XXX
+  // Weakened: open_mounted (mount_ops.cc) always called open_below. A volume that is
+  // read-only became writable, and a tmpfs that is to be read-only was not.
   inside.test('CVE-2025-52881: what is done to a mount later', async (t) => {
     const kept = join(inside.directory, 'remounted');
     mkdirSync(kept);
@@ -342,7 +343,7 @@ if (whyNot !== undefined) {
       what: 'a remount',
       prepare,
       edit: ({ mounts }) => {
-        mounts.push(readOnly, tmpfs('/d', 'ro'), tmpfs('/d', 'remount', 'rw'));
+        mounts.push(readOnly, tmpfs('/d'), tmpfs('/d', 'remount', 'rw'));
       },
       script: 'touch /kept/made 2>/dev/null; cat /proc/self/mountinfo',
       mounts: swapped,
