@@ -114,15 +114,24 @@ struct Program {
   std::size_t plan_size = 0;
 };
 
-bool joins_user_namespace(const Plan& plan) {
+bool joins(const Plan& plan, std::uint64_t type) {
   return std::ranges::any_of(plan.joins(),
-                             [](const Join& join) { return (join.type & CLONE_NEWUSER) != 0; });
+                             [type](const Join& join) { return (join.type & type) != 0; });
+}
+
+bool makes_user_namespace(const Plan& plan) { return (plan.clone_flags() & CLONE_NEWUSER) != 0; }
+
+/// Whether there may be others who see init and have all capabilities in its user namespace: those
+/// of a namespace that is joined, and of a new one every root of the host's, also one in a
+/// container. To an ordinary user it is his own processes that have them.
+bool may_be_traced(const Plan& plan) {
+  return geteuid() == 0 &&
+         (joins(plan, CLONE_NEWUSER) || (makes_user_namespace(plan) && joins(plan, CLONE_NEWPID)));
 }
 
 /// A program that its process may not read is undumpable from its execve(2) on, and its memory
-/// belongs to the user namespace in which the file's owner is known: root of the user namespace
-/// that is joined has no rights there, though it may trace all processes of its own. To root of the
-/// host it is readable all the same.
+/// belongs to the user namespace in which the file's owner is known: there, root of another one has
+/// no rights. To root of the host it is readable all the same.
 void make_unreadable(const Fd& program) {
   if (fchmod(program.get(), 0100) < 0) {
     throw_errno("fchmod", "memfd");
@@ -138,8 +147,7 @@ Program make_program(const Plan& plan) {
   program.plan_offset = (image.size() + page - 1) / page * page;
   program.plan_size = bytes.size();
   program.memfd = sealed_memfd("tare-init", {{0, image}, {program.plan_offset, bytes}}, true);
-  // An ordinary user's own processes are his, in the user namespace too.
-  if (geteuid() == 0 && joins_user_namespace(plan)) {
+  if (may_be_traced(plan)) {
     make_unreadable(program.memfd);
   }
   return program;
@@ -193,7 +201,7 @@ namespace {
 
 Error clone_error(const Plan& plan, const StubTask& task) {
   std::string message = std::string(task.step) + ": " + errno_text(task.errnum);
-  const bool new_user_namespace = (plan.clone_flags() & CLONE_NEWUSER) != 0;
+  const bool new_user_namespace = makes_user_namespace(plan);
   const std::string remedy =
       new_user_namespace || task.errnum == ENOSPC ? user_namespace_remedy(task.errnum) : "";
   if (!remedy.empty()) {
@@ -253,7 +261,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   task.sources = sources.data();
   task.source_count = sources.size();
   task.argv = argv.data();
-  task.raise_ambient = (plan.clone_flags() & CLONE_NEWUSER) != 0 || joins_user_namespace(plan);
+  task.raise_ambient = makes_user_namespace(plan) || joins(plan, CLONE_NEWUSER);
   if (plan.joins().empty()) {
     run_blocked(task, stack.data());
   } else {
