@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <optional>
 
 #include "fuzz.h"
 
@@ -152,15 +153,15 @@ void read_filter(long program) {
   read(reinterpret_cast<long>(filter->filter), filter->len * sizeof(sock_filter));
 }
 
-long keyring(long a, long b, long c, long d) {
+std::optional<long> keyring(long a, long b, long c, long d) {
   if (a == KEYCTL_JOIN_SESSION_KEYRING) read_string_if_any(b);
-  if (a != KEYCTL_DESCRIBE) return result();
+  if (a != KEYCTL_DESCRIBE) return std::nullopt;
   // It tells how long the description is, also where that is more than there is room for.
   const long written = write_some(c, static_cast<std::size_t>(d));
   return written == d ? written + next() : written;
 }
 
-long control(long request, long argument) {
+void control(long request, long argument) {
   switch (request) {
     case SIOCSIFFLAGS:
       read(argument, 40);
@@ -174,12 +175,10 @@ long control(long request, long argument) {
     default:
       break;
   }
-  return result();
 }
 
 /// Calls that look at paths, or at what paths and descriptors stand for.
-bool on_files(long number, long a, long b, long c, long d, long e, long& answer) {
-  answer = 0;
+bool on_files(long number, long a, long b, long c, long d, long e, std::optional<long>& bytes) {
   switch (number) {
     case __NR_openat:
     case __NR_mkdirat:
@@ -215,20 +214,20 @@ bool on_files(long number, long a, long b, long c, long d, long e, long& answer)
       break;
     case __NR_readlinkat:
       read_string(b);
-      answer = write_some(c, static_cast<std::size_t>(d));
+      bytes = write_some(c, static_cast<std::size_t>(d));
       break;
     case __NR_getcwd:
-      answer = write_path(a, static_cast<std::size_t>(b));
+      bytes = write_path(a, static_cast<std::size_t>(b));
       break;
     case __NR_getdents64:
-      answer = write_entries(b, static_cast<std::size_t>(c));
+      bytes = write_entries(b, static_cast<std::size_t>(c));
       break;
     case __NR_flistxattr:
-      answer = write_names(b, static_cast<std::size_t>(c));
+      bytes = write_names(b, static_cast<std::size_t>(c));
       break;
     case __NR_fgetxattr:
       read_string(b);
-      answer = write_some(c, static_cast<std::size_t>(d));
+      bytes = write_some(c, static_cast<std::size_t>(d));
       break;
     case __NR_fsetxattr:
       read_string(b);
@@ -240,8 +239,7 @@ bool on_files(long number, long a, long b, long c, long d, long e, long& answer)
   return true;
 }
 
-bool on_mounts(long number, long a, long b, long c, long d, long e, long& answer) {
-  answer = 0;
+bool on_mounts(long number, long a, long b, long c, long d, long e) {
   switch (number) {
     case __NR_fsopen:
     case __NR_umount2:
@@ -279,17 +277,16 @@ bool on_mounts(long number, long a, long b, long c, long d, long e, long& answer
 }
 
 /// Everything else that has to do with memory.
-bool on_memory(long number, long a, long b, long c, long d, long& answer) {
-  answer = 0;
+void on_memory(long number, long a, long b, long c, long d, std::optional<long>& bytes) {
   switch (number) {
     case __NR_read:
-      answer = write_some(b, static_cast<std::size_t>(c));
+      bytes = write_some(b, static_cast<std::size_t>(c));
       break;
     case __NR_recvfrom:
-      answer = write_some(b, static_cast<std::size_t>(c));
+      bytes = write_some(b, static_cast<std::size_t>(c));
       break;
     case __NR_recvmsg:
-      answer = receive(b);
+      bytes = receive(b);
       break;
     case __NR_write:
     case __NR_sendto:
@@ -335,15 +332,14 @@ bool on_memory(long number, long a, long b, long c, long d, long& answer) {
       read_filter(c);
       break;
     case __NR_keyctl:
-      answer = keyring(a, b, c, d);
+      bytes = keyring(a, b, c, d);
       break;
     case __NR_ioctl:
-      answer = control(b, c);
+      control(b, c);
       break;
     default:
-      return false;
+      break;
   }
-  return true;
 }
 
 }  // namespace
@@ -358,15 +354,14 @@ long sys::call(long number, long a, long b, long c, long d, long e, long /*f*/) 
     throw fuzz::Ended();
   }
   if (number == __NR_exit_group) throw fuzz::Ended();
-  long answer = 0;
-  const bool counts = number == __NR_close || number == __NR_close_range;
-  if (counts) return 0;
-  if (on_files(number, a, b, c, d, e, answer) || on_mounts(number, a, b, c, d, e, answer) ||
-      on_memory(number, a, b, c, d, answer)) {
-    // A call that gives bytes has said how many; any other may fail.
-    return answer != 0 ? answer : result();
+  if (number == __NR_close || number == __NR_close_range) return 0;
+  std::optional<long> bytes;
+  if (!on_files(number, a, b, c, d, e, bytes) && !on_mounts(number, a, b, c, d, e)) {
+    on_memory(number, a, b, c, d, bytes);
   }
-  return result();
+  const long answer = result();
+  // A call that gives bytes says how many; or it fails, as any other may.
+  return bytes && answer >= 0 ? *bytes : answer;
 }
 
 void fuzz::set_kernel(std::span<const std::uint8_t> all, char* plan) {
