@@ -53,8 +53,8 @@ async function run(target: string, seconds: number): Promise<Figures | undefined
   const args = [
     ...[grown, join(corpora, target)],
     ...[`-max_total_time=${seconds}`, `-dict=${dictionary}`, `-artifact_prefix=${found}/`],
-    // No input of this size may take so long or so much.
-    ...['-max_len=65536', '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1'],
+    // No input of this size may take so long, on a busy machine, or so much.
+    ...['-max_len=65536', '-timeout=60', '-rss_limit_mb=2048', '-print_final_stats=1'],
   ];
   const child = spawn(join(build, 'fuzz', target), args, { stdio: ['ignore', 'ignore', 'pipe'] });
   const closed = once(child, 'close') as Promise<[number | null]>;

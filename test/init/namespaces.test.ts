@@ -1,5 +1,5 @@
 /** Namespaces: new ones, joined ones, and both together. */
-import { program, state, whyNot, type Config } from '../cli/tare.js';
+import { program, state, staticProgram, whyNot, type Config } from '../cli/tare.js';
 import { Inside, field, inNewUserNamespace, mapped, mountAt, type Edit } from './inside.js';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -306,7 +306,7 @@ if (whyNot !== undefined) {
       return;
     }
     const bundle = inside.script('/keyring; sleep 1000', (config, rootfs) => {
-      copyFileSync(program('session-keyring'), join(rootfs, 'keyring'));
+      copyFileSync(staticProgram('session-keyring'), join(rootfs, 'keyring'));
       config.hooks = {
         startContainer: [{ path: '/bin/sh', args: ['sh', '-c', '/keyring >/of-hook'] }],
       };
