@@ -64,13 +64,15 @@ class HalfMade {
       return;
     }
     process_.reset();
+    bool left = false;
     try {
       if (cgroup_ && (cgroup_.made() || unit_ != nullptr)) {
         cgroup_.kill_all();
         cgroup_.remove();
       }
     } catch (const Error&) {
-      // The first failure is the one to tell.
+      // The first failure is the one to tell. What is left is noted: `delete --force` removes it.
+      left = true;
     }
     if (unit_ != nullptr) {
       unit_->stop();
@@ -80,7 +82,9 @@ class HalfMade {
       if (mounts_on_host(spec_)) {
         detach_root_mount(dir_);
       }
-      dir_.remove();
+      if (!left) {
+        dir_.remove();
+      }
     } catch (const Error&) {
     }
     if (hooks_ran_) {

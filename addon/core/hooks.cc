@@ -73,7 +73,15 @@ void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook,
   options.input = state;
   options.timeout = hook.timeout;
   options.working_directory = working_directory;
-  check_result(run_program(hook_args(hook), options), hook, HookName(kind, index));
+  const HookName name(kind, index);
+  ProgramResult result;
+  try {
+    result = run_program(hook_args(hook), options);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::hook_failed, name.sentence + std::string(error.inner_words()))
+        .with_path(name.path);
+  }
+  check_result(result, hook, name);
 }
 
 namespace {

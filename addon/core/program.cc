@@ -44,7 +44,7 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 std::array<Fd, 2> make_pipe() {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) < 0) {
-    throw_errno("pipe2");
+    throw_errno("pipe2", "the pipes of a program");
   }
   return {Fd(ends[0]), Fd(ends[1])};
 }
@@ -102,8 +102,11 @@ ProgramPipes::ProgramPipes() {
   input_ours = std::move(input_write);
   output_ours = std::move(output_read);
   output_theirs = std::move(output_write);
-  fcntl(input_ours.get(), F_SETFL, O_NONBLOCK);
-  fcntl(output_ours.get(), F_SETFL, O_NONBLOCK);
+  for (const Fd* end : {&input_ours, &output_ours}) {
+    if (fcntl(end->get(), F_SETFL, O_NONBLOCK) < 0) {
+      throw_errno("fcntl(F_SETFL)", "the pipes of a program");
+    }
+  }
 }
 
 namespace {
@@ -133,10 +136,8 @@ int reap(int pidfd) {
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
-}  // namespace
-
-ProgramResult attend_program(int pidfd, ProgramPipes& pipes, std::string_view input,
-                             std::optional<int> timeout) {
+ProgramResult attend(int pidfd, ProgramPipes& pipes, std::string_view input,
+                     std::optional<int> timeout) {
   const IgnoredPipeSignal ignored;
   pipes.input_theirs.reset();
   pipes.output_theirs.reset();
@@ -184,6 +185,20 @@ ProgramResult attend_program(int pidfd, ProgramPipes& pipes, std::string_view in
   }
 }
 
+}  // namespace
+
+ProgramResult attend_program(int pidfd, ProgramPipes& pipes, std::string_view input,
+                             std::optional<int> timeout) {
+  try {
+    return attend(pidfd, pipes, input, timeout);
+  } catch (const Error&) {
+    // Nobody else waits for it.
+    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+    reap(pidfd);
+    throw;
+  }
+}
+
 ProgramResult run_program(const std::vector<std::string>& args, const ProgramOptions& options) {
   ProgramPipes pipes;
   SpawnActions actions;
@@ -210,7 +225,11 @@ ProgramResult run_program(const std::vector<std::string>& args, const ProgramOpt
   }
   const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
-    throw_errno("pidfd_open", path);
+    const int failure = errno;
+    kill(pid, SIGKILL);
+    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    throw_errno(failure, "pidfd_open", path);
   }
   return attend_program(pidfd.get(), pipes, options.input, options.timeout);
 }

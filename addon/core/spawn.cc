@@ -272,6 +272,9 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   if (task.errnum != 0) {
     throw clone_error(plan, task);
   }
+  if (!init.pidfd_) {
+    throw Error(ErrorKind::system, "who was to start it was killed");
+  }
   return init;
 }
 
@@ -279,7 +282,9 @@ InitProcess::~InitProcess() {
   if (!pidfd_) {
     return;
   }
-  syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  if (syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0) < 0 && errno != ESRCH) {
+    return;  // it ends by itself, as nobody answers it any more
+  }
   siginfo_t info;
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL) < 0 &&
          errno == EINTR) {

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -41,8 +42,8 @@ unsigned tree_flags(const Passed& passed) {
 }
 
 /// Opens `count` fetched mounts from `first` on in init's mount namespace.
-std::vector<Fd> open_inside(const InitProcess& init, const Plan& plan,
-                            const std::vector<int>& passed, std::size_t first, std::size_t count) {
+std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vector<int>& passed,
+                            std::size_t first, std::size_t count) {
   std::array<StubSource, wire::most_fetched> sources;
   for (std::size_t i = 0; i < count; ++i) {
     const Passed& wanted = plan.fetched()[first + i];
@@ -71,8 +72,14 @@ std::vector<Fd> open_inside(const InitProcess& init, const Plan& plan,
   for (std::size_t i = 0; i < count; ++i) {
     opened.emplace_back(sources[i].fd);
   }
+  if (done && std::ranges::any_of(opened, [](const Fd& fd) { return !fd; })) {
+    throw Error(ErrorKind::system, "who was to open mounts for init was killed");
+  }
   if (!done) {
     if (visit.failed == count) {
+      if (visit.errnum == ESRCH) {
+        init.next_wait();  // it has ended, and this knows of what
+      }
       throw_errno(visit.errnum, visit.step, "the container's mount namespace");
     }
     fail(visit.errnum, visit.step, plan.fetched()[first + visit.failed]);

@@ -270,7 +270,7 @@ void open_sources(void* subject) {
 
 struct SocketVisit {
   int network_namespace = -1;
-  long result = 0;
+  long result = -ESRCH;  ///< of one that is killed
 };
 
 void open_socket(void* subject) {

@@ -162,9 +162,12 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
     return failure(target.get(), (op.flags & op_make_target) != 0 ? make_step() : Step::openat2);
   }
   // The config was looked through for places below /proc by their names; a symlink has another one.
-  return followed && file_system_magic(target.get()) == PROC_SUPER_MAGIC
-             ? Outcome{EPERM, Step::inside_proc}
-             : ok;
+  if (!followed) {
+    return ok;
+  }
+  // None where it cannot be told.
+  const long magic = file_system_magic(target.get());
+  return magic == PROC_SUPER_MAGIC || magic == 0 ? Outcome{EPERM, Step::inside_proc} : ok;
 }
 
 // What later ops may be about goes by its descriptor from here on.

@@ -9,7 +9,7 @@ const fields =
 export function fingerprint(pid: number, ...ids: string[]): Record<string, unknown> {
   const text = (file: string): string => {
     let read = readFileSync(`/proc/${pid}/${file}`, 'utf8');
-    for (const id of [...ids, String(pid)]) read = read.replaceAll(id, 'ID');
+    for (const id of ids) read = read.replaceAll(id, 'ID');
     return read;
   };
   const status = new Map(
