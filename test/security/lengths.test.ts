@@ -15,7 +15,7 @@ if (whyNot !== undefined) {
   // (plan_process.cc) counted arguments in 16 bits. Arguments and variables were cut, or missing.
   inside.test('CVE-2021-43784: long values and many', async (t) => {
     for (const size of [border - 1, border, border + 1, 130_000]) {
-      const seen = inside.says('echo ${#1} ${#LONG} $AFTER; echo ${1#${1%?}}', (config) => {
+      const seen = inside.says('echo ${#1} ${#LONG} $AFTER; echo "$1" | tail -c 2', (config) => {
         config.process.args.push('sh', `${'a'.repeat(size - 1)}z`);
         config.process.env.push(`LONG=${'e'.repeat(size)}`, 'AFTER=after');
       });
@@ -27,10 +27,12 @@ if (whyNot !== undefined) {
       });
       t.equal(seen, `${count} 99\n${count - 1}`, `${count} arguments`);
     }
-    const seen = inside.says('env | grep -c ^V; echo $V70000', (config) => {
+    const seen = inside.says('', (config) => {
+      config.process.args = ['env'];
       config.process.env.push(...Array.from({ length: 70_001 }, (_, i) => `V${i}=${i}`));
     });
-    t.equal(seen, '70001\n70000', 'variables');
+    const wanted = Array.from({ length: 70_001 }, (_, i) => `V${i}=${i}`).join('\n');
+    t.ok(seen.includes(`\n${wanted}`), 'variables');
   });
 
   // Weakened: map_text (id_maps.cc) cut to 2048 bytes. The kernel refused half a line.
