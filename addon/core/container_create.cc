@@ -180,11 +180,12 @@ void raise_rlimits(pid_t pid, const std::vector<Rlimit>& limits, const ProcessSo
   for (std::size_t i = 0; i < limits.size(); ++i) {
     const auto resource = static_cast<__rlimit_resource>(limits[i].resource);
     rlimit limit{};
-    if (prlimit(pid, resource, nullptr, &limit) == 0 && limit.rlim_max >= limits[i].hard) {
+    const bool known = prlimit(pid, resource, nullptr, &limit) == 0;
+    if (known && limit.rlim_max >= limits[i].hard) {
       continue;
     }
     limit.rlim_max = limits[i].hard;
-    if (prlimit(pid, resource, &limit, nullptr) < 0) {
+    if (!known || prlimit(pid, resource, &limit, nullptr) < 0) {
       throw_errno("prlimit", source.place("rlimits[" + std::to_string(i) + "]"));
     }
   }

@@ -57,6 +57,9 @@ std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vect
     }
   }
   const Fd root = open_root_of(init.pid());
+  if (!root && errno != ENOENT && errno != ESRCH) {
+    throw_errno("open", "the container's root");
+  }
   StubVisit visit;
   visit.pidfd = init.pidfd();
   visit.root = root.get();

@@ -228,6 +228,9 @@ Outcome do_mount_fs(Context& context, const Op& op) {
   Handle covered;
   if (op.b != 0) {
     covered.reset(open_below(context, context.text(op, 1), O_PATH));
+    if (!covered.valid() && covered.get() != -ENOENT && covered.get() != -ENOTDIR) {
+      return failure(covered.get(), Step::openat2);
+    }
   }
   Handle mount;
   const Outcome made = make_mount(context, op, covered.get(), mount);

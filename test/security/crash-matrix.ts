@@ -209,7 +209,7 @@ const aliases: Record<string, RegExp> = {
   mkdirat: /mkdirat|make cgroup/,
   mknodat: /mknodat|mkfifo/,
   newfstatat: /stat/,
-  openat: /open|write "/,
+  openat: /open|write "|_map: write/,
   openat2: /open|make cgroup/,
   prctl: /prctl|capset/,
   pwrite64: /write/,
