@@ -155,7 +155,7 @@ ProgramResult attend(int pidfd, ProgramPipes& pipes, std::string_view input,
     const int ready = poll(polled.data(), polled.size(),
                            timeout.has_value() && !result.timed_out ? static_cast<int>(left) : -1);
     if (ready < 0 && errno != EINTR) {
-      throw_errno("poll");
+      throw_errno("poll", "the end of a program");
     }
     if (ready == 0 && left < INT_MAX) {
       result.timed_out = true;

@@ -53,6 +53,7 @@ struct Options {
 struct Task {
   std::string role;      ///< empty: not looked at
   bool failing = false;  ///< its system call was taken away, and gets an errno at its end
+  long argument = 0;     ///< that was taken from its brk
 };
 
 pid_t root = 0;
@@ -98,9 +99,12 @@ void take_call_away(pid_t pid) {
   ptrace(PTRACE_POKEUSER, pid, offsetof(user_regs_struct, orig_rax), -1L);
 }
 
-void clear_first_argument(pid_t pid) {
-  ptrace(PTRACE_POKEUSER, pid, offsetof(user_regs_struct, rdi), 0L);
+void set_first_argument(pid_t pid, long value) {
+  ptrace(PTRACE_POKEUSER, pid, offsetof(user_regs_struct, rdi), value);
 }
+
+// The caller counts on it after the call.
+void restore_first_argument(pid_t pid, long value) { set_first_argument(pid, value); }
 
 void set_result(pid_t pid, long result) {
   ptrace(PTRACE_POKEUSER, pid, offsetof(user_regs_struct, rax), result);
@@ -120,7 +124,10 @@ void set_result(pid_t pid, long result) {
   ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &vector);
 }
 
-void clear_first_argument(pid_t pid) { set_result(pid, 0); }
+void set_first_argument(pid_t pid, long value) { set_result(pid, value); }
+
+// The result has taken its register.
+void restore_first_argument(pid_t /*pid*/, long /*value*/) {}
 #endif
 
 class Tracer {
@@ -235,6 +242,10 @@ class Tracer {
         set_result(pid, -options_.errnum);
         task.failing = false;
       }
+      if (task.argument != 0) {
+        restore_first_argument(pid, task.argument);
+        task.argument = 0;
+      }
       return;
     }
     const std::string call = call_name(info.entry.nr);
@@ -251,7 +262,8 @@ class Tracer {
     if (options_.errnum == kill_it) {
       kill(pid, SIGKILL);
     } else if (call == "brk") {
-      clear_first_argument(pid);
+      task.argument = static_cast<long>(info.entry.args[0]);
+      set_first_argument(pid, 0);
     } else {
       if (call != "close") {
         take_call_away(pid);
