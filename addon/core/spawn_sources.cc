@@ -41,9 +41,36 @@ unsigned tree_flags(const Passed& passed) {
       .with_path(in_config ? passed.origin : passed.path);
 }
 
-/// Opens `count` fetched mounts from `first` on in init's mount namespace.
+/// Whether what init fetches first is the same before init asks for it: it is in its mount
+/// namespace from the beginning, and has mounted nothing until then. Tells the propagation that
+/// init would have given all mounts by then.
+bool is_early(const Plan& plan, std::uint64_t& propagation) {
+  for (const wire::Op& op : plan.ops()) {
+    switch (op.code) {
+      case wire::OpCode::fetch:
+        return true;
+      case wire::OpCode::propagation:
+        propagation = op.a;
+        break;
+      case wire::OpCode::wait:
+      case wire::OpCode::become_root:
+      case wire::OpCode::undumpable:
+      case wire::OpCode::loopback_up:
+      case wire::OpCode::new_session:
+      case wire::OpCode::keyring:
+      case wire::OpCode::open_proc:
+        break;
+      default:
+        return false;
+    }
+  }
+  return false;
+}
+
+/// Opens `count` fetched mounts from `first` on in init's mount namespace, once all mounts there
+/// have `propagation`.
 std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vector<int>& passed,
-                            std::size_t first, std::size_t count) {
+                            std::size_t first, std::size_t count, std::uint64_t propagation) {
   std::array<StubSource, wire::most_fetched> sources;
   for (std::size_t i = 0; i < count; ++i) {
     const Passed& wanted = plan.fetched()[first + i];
@@ -63,6 +90,7 @@ std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vect
   StubVisit visit;
   visit.pidfd = init.pidfd();
   visit.root = root.get();
+  visit.propagation = propagation;
   visit.sources = sources.data();
   visit.count = count;
   alignas(16) std::array<unsigned char, stack_size> stack;
@@ -93,13 +121,22 @@ std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vect
 }  // namespace
 
 void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& passed) {
+  std::uint64_t propagation = 0;
+  // What can be sent before it is asked for, nobody has to wait for. That it was asked for is then
+  // read before the next.
+  bool early = is_early(plan, propagation);
+  unsigned unread = 0;
   for (const wire::Op& op : plan.ops()) {
     if (op.code != wire::OpCode::fetch) {
       continue;
     }
-    while (init.next_wait() != wire::WaitTag::mounts) {
+    for (++unread; !early && unread > 0; --unread) {
+      while (init.next_wait() != wire::WaitTag::mounts) {
+      }
     }
-    const std::vector<Fd> opened = open_inside(init, plan, passed, op.a, op.n);
+    const std::vector<Fd> opened =
+        open_inside(init, plan, passed, op.a, op.n, early ? propagation : 0);
+    early = false;
     std::vector<int> fds;
     for (const Fd& fd : opened) {
       fds.push_back(fd.get());

@@ -256,6 +256,14 @@ void open_sources(void* subject) {
     result = call(__NR_chroot, reinterpret_cast<long>(here), 0, 0, 0, 0);
     visit->step = "chroot";
   }
+  if (result >= 0 && visit->propagation != 0) {
+    static const char root[] = "/";
+    mount_attr attributes{};
+    attributes.propagation = visit->propagation;
+    result = call(__NR_mount_setattr, AT_FDCWD, reinterpret_cast<long>(root), AT_RECURSIVE,
+                  reinterpret_cast<long>(&attributes), sizeof attributes);
+    visit->step = "mount_setattr";
+  }
   if (result < 0) {
     visit->errnum = static_cast<int>(-result);
     leave(1);

@@ -47,8 +47,9 @@ struct StubSource {
 /// A visit to another mount namespace, with `root` of there as the root.
 struct StubVisit {
   // In.
-  int pidfd = -1;  ///< of a process in that namespace
-  int root = -1;   ///< O_PATH
+  int pidfd = -1;                 ///< of a process in that namespace
+  int root = -1;                  ///< O_PATH
+  std::uint64_t propagation = 0;  ///< that all mounts below that root get first (MS_*); 0: none
   StubSource* sources = nullptr;
   std::size_t count = 0;
   // Out.
