@@ -89,7 +89,7 @@ export function makeBundle(
   }
   const rootfs = join(directory, 'rootfs');
   mkdirSync(join(rootfs, 'bin'), { recursive: true });
-  for (const mountPoint of ['proc', 'dev', 'sys']) mkdirSync(join(rootfs, mountPoint));
+  for (const mountPoint of ['proc', 'dev', 'sys', 'tmp']) mkdirSync(join(rootfs, mountPoint));
   copyFileSync(busybox, join(rootfs, 'bin/busybox'));
   for (const applet of ['true', 'sleep']) symlinkSync('busybox', join(rootfs, 'bin', applet));
   const config = defaultConfig(args, seccomp);

@@ -1,0 +1,96 @@
+/**
+ * library-process.ts KIND JSON: commands in containers from within Node, for library.ts.
+ *
+ * For each byte on stdin one command is run, and a line {"ns":...} printed. With `inFlight` in JSON
+ * that many are kept running until `count` have ended, and a line says how that went.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { Container, run } from '../lib/index.js';
+
+export interface Work {
+  /** State directory of the library. */
+  root: string;
+  bundle: string;
+  /** What the ids begin with. */
+  id: string;
+  /** The command line of the peer; `ID` in it is the container's id. */
+  command?: string[];
+  inFlight?: number;
+  count?: number;
+}
+
+/** What keeping many in flight came to. */
+export interface Flight {
+  seconds: number;
+  loopDelayMaxMs: number;
+  rssMb: number;
+}
+
+const [kind = '', json = '{}'] = process.argv.slice(2);
+const work = JSON.parse(json) as Work;
+let count = 0;
+
+const kinds: Record<string, () => Promise<void>> = {
+  /** run() with a root of its own. */
+  async run() {
+    await run(['/bin/true'], { root: work.root, rootfs: `${work.bundle}/rootfs`, cwd: '/' });
+  },
+  /** run() as it is without options. */
+  async host() {
+    await run(['/bin/true'], { root: work.root });
+  },
+  /** The OCI level, with the default configuration of `spec`. */
+  async container() {
+    const id = `${work.id}${count++}`;
+    const container = await Container.create(id, {
+      root: work.root,
+      bundle: work.bundle,
+      start: true,
+    });
+    const { exitCode } = await container.wait();
+    if (exitCode !== 0) throw new Error(`the container exited with ${exitCode}`);
+    await container.delete();
+  },
+  /** Another program, as one would call it from Node. */
+  async spawn() {
+    const id = `${work.id}${count++}`;
+    const [command = '', ...args] = work.command!.map((word) => (word === 'ID' ? id : word));
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.resume();
+    child.stderr.resume();
+    const [status] = (await once(child, 'close')) as [number | null];
+    if (status !== 0) throw new Error(`${command} exited with ${status}`);
+  },
+};
+const cycle = kinds[kind];
+if (cycle === undefined) throw new Error(`no kind ${kind}`);
+
+async function fly(inFlight: number, total: number): Promise<Flight> {
+  for (let i = 0; i < 10; i++) await cycle!();
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  let left = total;
+  const one = async (): Promise<void> => {
+    while (left-- > 0) await cycle!();
+  };
+  delay.enable();
+  const began = performance.now();
+  await Promise.all(Array.from({ length: inFlight }, one));
+  const seconds = (performance.now() - began) / 1000;
+  delay.disable();
+  return { seconds, loopDelayMaxMs: delay.max / 1e6, rssMb: process.memoryUsage().rss / 2 ** 20 };
+}
+
+if (work.inFlight !== undefined) {
+  console.log(JSON.stringify(await fly(work.inFlight, work.count!)));
+} else {
+  for await (const bytes of process.stdin) {
+    if ((bytes as Buffer).length !== 1) {
+      throw new Error('asked for a cycle before the last had ended');
+    }
+    const begin = process.hrtime.bigint();
+    await cycle();
+    console.log(JSON.stringify({ ns: Number(process.hrtime.bigint() - begin) }));
+  }
+}
