@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+/** `npx tare …`: the command line of the package, with this process's arguments. */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { arch } from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const candidates = [`../prebuilds/linux-${arch}/tare`, '../build/tare'].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
+const program = candidates.find((path) => existsSync(path));
+if (program === undefined) {
+  console.error(`tare: there is no command line for linux-${arch} in this package`);
+  process.exit(127);
+}
+const child = spawn(program, process.argv.slice(2), { stdio: 'inherit' });
+// What this process is asked to do, it is.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
+  process.on(signal, () => child.kill(signal));
+}
+child.on('error', (error) => {
+  console.error(`tare: ${error.message}`);
+  process.exit(126);
+});
+child.on('exit', (status, signal) => {
+  process.exitCode = status ?? 128 + constants.signals[signal!];
+});
