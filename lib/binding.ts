@@ -19,6 +19,8 @@ export interface NativeCreateOptions extends NativeStdio {
   /** config.json's text; absent: the bundle's. */
   config?: string;
   pidFile?: string;
+  /** Whether the program is started at once. */
+  start?: boolean;
   noPivot?: boolean;
   noNewKeyring?: boolean;
 }
@@ -42,6 +44,23 @@ export interface NativeProcess {
   wait(): Promise<NativeExit>;
   /** False: the process has ended. */
   kill(signal: number): boolean;
+  /** The master of its terminal, which becomes the caller's; -1 where there is none. */
+  takeConsole(): number;
+}
+
+/** What a container has used in all. */
+export interface NativeTotals {
+  cpuUserNs: number;
+  cpuSystemNs: number;
+  /** Bytes. */
+  peakMemory?: number;
+  oomKills?: number;
+}
+
+export interface NativeProblem {
+  path: string;
+  message: string;
+  unsupported: boolean;
 }
 
 /** Promises reject with the fields of a TareError (see `settled` in errors.ts). */
@@ -61,6 +80,10 @@ export interface NativeContainer {
   stats(): Promise<string>;
   watch(): Promise<NativeNews>;
   wait(): Promise<NativeExit>;
+  /** As for a process. */
+  takeConsole(): number;
+  /** Kills and removes it. */
+  end(): Promise<NativeTotals>;
 }
 
 export interface NativeNews {
@@ -79,6 +102,14 @@ export interface Binding {
   open(runtime: NativeRuntime, id: string): Promise<NativeContainer>;
   /** States as JSON. */
   list(runtime: NativeRuntime): Promise<string[]>;
+  /** What is wrong with the text of a config.json. */
+  validate(config: string): NativeProblem[];
+  /** Two new file descriptors: that to read from and that to write to. */
+  pipe(): [number, number];
+  /** Both ends of a stream in both directions. */
+  socketPair(): [number, number];
+  /** Sets the size of a terminal by its master. */
+  resize(fd: number, rows: number, columns: number): void;
   /** Has `warn` called with what must be told but is no failure. Must be set before other calls. */
   onWarning(warn: (text: string) => void): void;
 }

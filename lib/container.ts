@@ -6,8 +6,9 @@ import { ContainerProcess, exitStatus, type ExitStatus } from './process.js';
 import { signalNumber } from './signals.js';
 import type { Process, Resources, Spec } from './spec.js';
 import type { ContainerState } from './state.js';
-import type { ContainerEvent, ContainerStats } from './stats.js';
-import { stdioFds, type Stdio } from './stdio.js';
+import type { ContainerEvent, ContainerStats, ContainerTotals } from './stats.js';
+import { openStdio, type OpenedStdio, type ProcessStreams, type Stdio } from './stdio.js';
+import { terminalOf, type Terminal } from './terminal.js';
 
 /** Where containers are kept, and how the host is to be treated. */
 export interface RuntimeOptions {
@@ -30,13 +31,14 @@ export interface RuntimeOptions {
 
 export interface StdioOptions {
   /**
-   * The process's standard streams and further file descriptors; `ignore` by default. None is
-   * closed here, and each must stay open until the call has succeeded.
+   * The process's standard streams and further file descriptors; `ignore` by default. Those that
+   * are given are not closed here, and must stay open until the call has succeeded.
    */
   stdio?: Stdio;
   /**
-   * A listening AF_UNIX socket that gets the master of the process's pseudo-terminal. Needed where
-   * `process.terminal` is set, and only there.
+   * A listening AF_UNIX socket that gets the master of the process's pseudo-terminal, if
+   * `process.terminal` is set. Without it the terminal is this program's, as `terminal` of the
+   * container or the process.
    */
   consoleSocket?: string;
 }
@@ -48,6 +50,8 @@ export interface CreateOptions extends RuntimeOptions, StdioOptions {
   spec?: Spec;
   /** A file that gets the host's id of the container's process. */
   pidFile?: string;
+  /** Starts the program at once, which costs less than {@link Container.start} afterwards. */
+  start?: boolean;
   /** Changes the root without pivot_root(2), for a root on the initial ramdisk. Less safe. */
   noPivot?: boolean;
   /** Lets the container use the caller's session keyring. */
@@ -71,6 +75,8 @@ export interface EventsOptions {
 /** A process for {@link Container.exec}: what is absent is as in the container's own process. */
 export type ExecProcess = Pick<Process, 'args'> & Partial<Process>;
 
+let newContainer: (id: string, native: NativeContainer, streams: ProcessStreams) => Container;
+
 /**
  * A container. It is not bound to this program or this object: the command line and other programs
  * see it, and it lives on when they end, until it is deleted.
@@ -84,35 +90,45 @@ export type ExecProcess = Pick<Process, 'args'> & Partial<Process>;
  * middle of a call, by process.exit() or a signal, the call is cut off; a worker thread's end lets
  * its calls be carried through.
  */
-export class Container {
+export class Container implements ProcessStreams {
   readonly id: string;
+  readonly stdin: ProcessStreams['stdin'] = null;
+  readonly stdout: ProcessStreams['stdout'] = null;
+  readonly stderr: ProcessStreams['stderr'] = null;
+  readonly stdio: ProcessStreams['stdio'] = [];
+  /**
+   * The terminal of its process, where this object created the container, `process.terminal` is set
+   * and no `consoleSocket` took it.
+   */
+  readonly terminal: Terminal | null = null;
   readonly #native: NativeContainer;
 
-  private constructor(id: string, native: NativeContainer) {
+  static {
+    newContainer = (id, native, streams) => new Container(id, native, streams);
+  }
+
+  private constructor(id: string, native: NativeContainer, streams?: ProcessStreams) {
     this.id = id;
     this.#native = native;
+    if (streams) {
+      ({
+        stdin: this.stdin,
+        stdout: this.stdout,
+        stderr: this.stderr,
+        stdio: this.stdio,
+      } = streams);
+      this.terminal = terminalOf(native.takeConsole());
+    }
   }
 
   /**
    * Makes a container with all that its configuration asks for; its program is held until
-   * {@link start}. If it fails, nothing stays behind.
+   * {@link start}, unless `start` is set. If it fails, nothing stays behind.
    *
    * @param id 1 to 1024 of the characters `A-Z a-z 0-9 _ + . -`
    */
   static async create(id: string, options: CreateOptions = {}): Promise<Container> {
-    const { bundle, spec, pidFile, noPivot, noNewKeyring, stdio, consoleSocket } = options;
-    const native = await settled(
-      binding.create(runtimeOf(options), requireString('id', id), {
-        bundle: resolve(requireString('bundle', bundle ?? '.')),
-        config: spec && stringify(spec),
-        pidFile: pidFile && resolve(pidFile),
-        noPivot,
-        noNewKeyring,
-        stdio: stdioFds(stdio),
-        consoleSocket,
-      }),
-    );
-    return new Container(id, native);
+    return createContainer(id, options, openStdio(options.stdio));
   }
 
   /** Finds a container, whoever created it. */
@@ -228,23 +244,37 @@ export class Container {
 
   /** Starts a further process in the container. Resolves when it is executed. */
   async exec(process: ExecProcess, options: ExecOptions = {}): Promise<ContainerProcess> {
-    const { stdio, consoleSocket, pidFile, ignorePaused } = options;
-    const native = await settled(
+    const { consoleSocket, pidFile, ignorePaused } = options;
+    const stdio = openStdio(options.stdio);
+    const native = await started(stdio, () =>
       this.#native.exec({
         process: stringify(process),
         given: Object.keys(process),
-        stdio: stdioFds(stdio),
+        stdio: stdio.fds,
         consoleSocket,
         pidFile: pidFile && resolve(pidFile),
         ignorePaused,
       }),
     );
-    return new ContainerProcess(native);
+    return new ContainerProcess(native, stdio.streams);
   }
 
   /** The host's ids of all processes in the container. */
   async processes(): Promise<number[]> {
     return settled(this.#native.processes());
+  }
+
+  /**
+   * Kills and deletes the container, and tells what it has used. As {@link delete} with `force`,
+   * in one step.
+   */
+  async end(): Promise<ContainerTotals> {
+    const { cpuUserNs, cpuSystemNs, peakMemory, oomKills } = await settled(this.#native.end());
+    return {
+      cpuMs: { user: cpuUserNs / 1e6, system: cpuSystemNs / 1e6 },
+      ...(peakMemory !== undefined && { peakMemory }),
+      ...(oomKills !== undefined && { oomKills }),
+    };
   }
 
   /** For `await using`: kills and deletes the container, if it is still there. */
@@ -255,6 +285,41 @@ export class Container {
       if (!(error instanceof TareError && error.code === 'ERR_TARE_NOT_FOUND')) throw error;
     }
   }
+}
+
+/** Container.create() with file descriptors that are made already. */
+export async function createContainer(
+  id: string,
+  options: CreateOptions,
+  stdio: OpenedStdio,
+): Promise<Container> {
+  const { bundle, spec, pidFile, start, noPivot, noNewKeyring, consoleSocket } = options;
+  const native = await started(stdio, () =>
+    binding.create(runtimeOf(options), requireString('id', id), {
+      bundle: resolve(requireString('bundle', bundle ?? '.')),
+      config: spec && stringify(spec),
+      pidFile: pidFile && resolve(pidFile),
+      start,
+      noPivot,
+      noNewKeyring,
+      stdio: stdio.fds,
+      consoleSocket,
+    }),
+  );
+  return newContainer(id, native, stdio.streams);
+}
+
+/** Settles what starts a process with file descriptors of `stdio`. */
+async function started<T>(stdio: OpenedStdio, start: () => Promise<T>): Promise<T> {
+  let native;
+  try {
+    native = await settled(start());
+  } catch (error) {
+    stdio.failed();
+    throw error;
+  }
+  stdio.started();
+  return native;
 }
 
 function runtimeOf({ root, rootless, systemdCgroup }: RuntimeOptions): NativeRuntime {

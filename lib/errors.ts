@@ -1,3 +1,5 @@
+import type { RunResult } from './run.js';
+
 /** What kind of thing went wrong. */
 export type TareErrorCode =
   /** An id, an option or a signal that cannot be. */
@@ -18,6 +20,16 @@ export type TareErrorCode =
   | 'ERR_TARE_COMMAND_NOT_EXECUTABLE'
   /** A hook exited with an error or ran into its timeout. */
   | 'ERR_TARE_HOOK_FAILED'
+  /** A command of `run` exited with something else than 0, or by a signal. */
+  | 'ERR_TARE_COMMAND_FAILED'
+  /** A command of `run` was ended by its timeout. */
+  | 'ERR_TARE_TIMED_OUT'
+  /** A command of `run` was ended by its AbortSignal, whose reason is the error's `cause`. */
+  | 'ERR_TARE_ABORTED'
+  /** A command of `run` wrote more than it may. */
+  | 'ERR_TARE_OUTPUT_TOO_LONG'
+  /** A command of `run` was killed because its memory was used up. */
+  | 'ERR_TARE_OUT_OF_MEMORY'
   /** A system call failed; `errno` and `syscall` say how. */
   | 'ERR_TARE_SYSTEM';
 
@@ -28,6 +40,7 @@ export interface TareErrorFields {
   syscall?: string;
   path?: string;
   stage?: string;
+  result?: RunResult<string | Buffer>;
 }
 
 /**
@@ -48,6 +61,8 @@ export class TareError extends Error implements TareErrorFields {
   declare readonly path?: string;
   /** The step that failed, e.g. `mount proc on /proc`. */
   declare readonly stage?: string;
+  /** What became of a command of `run` that failed. */
+  declare readonly result?: RunResult<string | Buffer>;
 
   constructor(message: string, fields: TareErrorFields) {
     super(message);
@@ -56,6 +71,7 @@ export class TareError extends Error implements TareErrorFields {
     if (fields.syscall !== undefined) this.syscall = fields.syscall;
     if (fields.path !== undefined) this.path = fields.path;
     if (fields.stage !== undefined) this.stage = fields.stage;
+    if (fields.result !== undefined) this.result = fields.result;
   }
 }
 // Not an own property of each error, as with Node's classes.

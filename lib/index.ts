@@ -13,12 +13,22 @@ export { ContainerProcess } from './process.js';
 export type { ExitStatus } from './process.js';
 export type * from './spec.js';
 export type { ContainerState, Status } from './state.js';
+export { run } from './run.js';
+export type { Running, RunOptions, RunResult } from './run.js';
+export { sandboxSpec } from './sandbox.js';
+export type { BindMount, SandboxOptions } from './sandbox.js';
+export { defaultSeccomp } from './seccomp-profile.js';
+export { validate } from './validate.js';
+export type { SpecProblem } from './validate.js';
+export type { ByteSize } from './quantity.js';
+export type { Terminal, TerminalSize } from './terminal.js';
 export type {
   BlockIoCount,
   ContainerEvent,
   ContainerStats,
+  ContainerTotals,
   MemoryUse,
   Pressure,
   PressureTimes,
 } from './stats.js';
-export type { Stdio, StdioItem } from './stdio.js';
+export type { ProcessStreams, Stdio, StdioItem } from './stdio.js';

@@ -1,6 +1,8 @@
 import type { NativeExit, NativeProcess } from './binding.js';
 import { errorFrom, settled } from './errors.js';
 import { signalName, signalNumber } from './signals.js';
+import type { ProcessStreams } from './stdio.js';
+import { terminalOf, type Terminal } from './terminal.js';
 
 /**
  * How a process ended: one of the two is not null. Both are where it was no child of this program,
@@ -19,12 +21,23 @@ export function exitStatus(native: NativeExit): ExitStatus {
 }
 
 /** A process that was started in a container by {@link Container.exec}. */
-export class ContainerProcess {
+export class ContainerProcess implements ProcessStreams {
+  readonly stdin: ProcessStreams['stdin'];
+  readonly stdout: ProcessStreams['stdout'];
+  readonly stderr: ProcessStreams['stderr'];
+  readonly stdio: ProcessStreams['stdio'];
+  /** Its terminal, where it has one and no `consoleSocket` took it. */
+  readonly terminal: Terminal | null;
   readonly #native: NativeProcess;
 
   /** Comes from {@link Container.exec}. */
-  constructor(native: NativeProcess) {
+  constructor(native: NativeProcess, { stdin, stdout, stderr, stdio }: ProcessStreams) {
     this.#native = native;
+    this.stdin = stdin;
+    this.stdout = stdout;
+    this.stderr = stderr;
+    this.stdio = stdio;
+    this.terminal = terminalOf(native.takeConsole());
   }
 
   /** The host's id of the process. */

@@ -57,6 +57,19 @@ export interface PressureTimes {
   total: number;
 }
 
+/** What a container has used from its beginning to its end. */
+export interface ContainerTotals {
+  /** Processor time in milliseconds, of all processes. */
+  cpuMs: { user: number; system: number };
+  /**
+   * The most memory that it had at one time, in bytes. Absent where the host's cgroup v2 has no
+   * memory controller, or the kernel is older than 5.19.
+   */
+  peakMemory?: number;
+  /** How many processes were killed for want of memory. Absent without the memory controller. */
+  oomKills?: number;
+}
+
 /** What {@link Container.events} tells. */
 export type ContainerEvent =
   | { type: 'stats'; id: string; data: ContainerStats }

@@ -1,33 +1,114 @@
-import { invalidArgument } from './errors.js';
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Duplex, Readable, Writable } from 'node:stream';
+import { binding } from './binding.js';
+import { errorFrom, invalidArgument } from './errors.js';
 
 /**
- * What one of a process's file descriptors is: `ignore` /dev/null, `inherit` this program's of the
- * same number, or the open file descriptor of that number.
+ * What one of a process's file descriptors is:
+ *
+ * - `pipe`: a stream of this program, see {@link ProcessStreams};
+ * - `ignore`: /dev/null;
+ * - `inherit`: this program's own of the same number;
+ * - a number, or a stream or file handle that has one as `fd`: that open file descriptor.
  */
-export type StdioItem = 'ignore' | 'inherit' | number;
+export type StdioItem = 'pipe' | 'ignore' | 'inherit' | number | { readonly fd: number };
 
 /**
  * The file descriptors of a process: one item for standard input, output and error each, or an
  * array with one for each of them; what follows in the array becomes its file descriptors 3, 4, ….
  */
-export type Stdio = 'ignore' | 'inherit' | readonly StdioItem[];
+export type Stdio = 'pipe' | 'ignore' | 'inherit' | readonly StdioItem[];
 
-/** The addon's form: numbers, -1 for /dev/null. */
-export function stdioFds(stdio: Stdio = 'ignore'): number[] {
+/** This program's ends of the file descriptors of a process that are `pipe`. */
+export interface ProcessStreams {
+  /** Writes to the process's standard input. `end()` it, for many programs wait for that. */
+  readonly stdin: Writable | null;
+  /** What the process writes to its standard output; it stands still when nobody reads on. */
+  readonly stdout: Readable | null;
+  /** The same for its standard error. */
+  readonly stderr: Readable | null;
+  /** All of them by number. From the fourth on they are streams in both directions. */
+  readonly stdio: readonly (Writable | Readable | Duplex | null)[];
+}
+
+/** File descriptors for a process that is to be started, and the streams to it. */
+export interface OpenedStdio {
+  /** The addon's form: numbers, -1 for /dev/null. */
+  readonly fds: number[];
+  readonly streams: ProcessStreams;
+  /** To be called when the process has its own: closes this program's ends of those. */
+  started(): void;
+  /** To be called instead if it was not started. Both may be called again. */
+  failed(): void;
+}
+
+/** Makes what `pipe` asks for. Nothing is made if an item is wrong. */
+export function openStdio(stdio: Stdio = 'ignore'): OpenedStdio {
+  const items = normalized(stdio);
+  const theirs: number[] = [];
+  const streams: (Socket | null)[] = [];
+  const fds: number[] = [];
+  const started = (): void => theirs.splice(0).forEach((fd) => closeSync(fd));
+  const failed = (): void => {
+    started();
+    streams.forEach((stream) => stream?.destroy());
+  };
+  try {
+    for (const [number, item] of items.entries()) {
+      if (item !== 'pipe') {
+        fds.push(item);
+        streams.push(null);
+        continue;
+      }
+      const { their, stream } = openPipe(number);
+      theirs.push(their);
+      fds.push(their);
+      streams.push(stream);
+    }
+  } catch (failure) {
+    failed();
+    throw errorFrom(failure);
+  }
+  const [stdin = null, stdout = null, stderr = null] = streams;
+  return { fds, streams: { stdin, stdout, stderr, stdio: streams }, started, failed };
+}
+
+/** The three standard streams are one-way pipes, which unlike sockets have a path in /dev/fd. */
+function openPipe(number: number): { their: number; stream: Socket } {
+  if (number > 2) {
+    const [ours, their] = binding.socketPair();
+    return { their, stream: new Socket({ fd: ours }) };
+  }
+  const [read, write] = binding.pipe();
+  return number === 0
+    ? { their: read, stream: new Socket({ fd: write, readable: false, writable: true }) }
+    : { their: write, stream: new Socket({ fd: read, readable: true, writable: false }) };
+}
+
+function normalized(stdio: Stdio): (number | 'pipe')[] {
   const items: StdioItem[] = typeof stdio === 'string' ? [stdio, stdio, stdio] : [...stdio];
   while (items.length < 3) items.push('ignore');
   return items.map((item, index) => {
     const name = typeof stdio === 'string' ? 'stdio' : `stdio[${index}]`;
+    if (item === 'pipe') return item;
     if (item === 'inherit') return index;
-    if (typeof item === 'number' && Number.isInteger(item) && item >= 0) return item;
-    if (item !== 'ignore') throw invalidItem(name, item);
-    if (index < 3) return -1;
-    throw invalidArgument(`${name}: only standard input, output and error can be "ignore"`);
+    if (item === 'ignore') {
+      if (index < 3) return -1;
+      throw invalidArgument(`${name}: only standard input, output and error can be "ignore"`);
+    }
+    const fd: unknown = typeof item === 'object' && item !== null ? item.fd : item;
+    if (typeof fd === 'number' && Number.isInteger(fd) && fd >= 0) return fd;
+    throw invalidItem(name, item);
   });
 }
 
 function invalidItem(name: string, item: unknown): Error {
+  const shown =
+    typeof item === 'object' && item !== null
+      ? 'an object without an open file descriptor as "fd"'
+      : JSON.stringify(item);
   return invalidArgument(
-    `${name}: ${JSON.stringify(item)} is none of "ignore", "inherit", a file descriptor`,
+    `${name}: ${shown} is none of "pipe", "ignore", "inherit", a file descriptor, a stream with one`,
   );
 }

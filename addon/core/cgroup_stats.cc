@@ -132,7 +132,7 @@ std::optional<Pressure> read_pressure(const Files& files, const std::string& fil
   return pressure;
 }
 
-CpuStats read_cpu(const Files& files) {
+CpuStats read_cpu_times(const Files& files) {
   CpuStats cpu;
   files.each_key("cpu.stat", [&cpu](std::string_view key, std::string_view value) {
     constexpr std::uint64_t nanoseconds = 1000;
@@ -151,6 +151,11 @@ CpuStats read_cpu(const Files& files) {
       cpu.throttled_time = number * nanoseconds;
     }
   });
+  return cpu;
+}
+
+CpuStats read_cpu(const Files& files) {
+  CpuStats cpu = read_cpu_times(files);
   cpu.pressure = read_pressure(files, "cpu.pressure");
   return cpu;
 }
@@ -278,6 +283,21 @@ CgroupStats Cgroup::stats() const {
     stats.pids = processes().size();
   }
   return stats;
+}
+
+CgroupTotals Cgroup::totals() const {
+  const int directory = required_fd();
+  const std::string shown = place();
+  const Files files(directory, shown);
+  CgroupTotals totals;
+  totals.cpu = read_cpu_times(files);
+  totals.peak_memory = files.number("memory.peak");
+  files.each_key("memory.events", [&totals](std::string_view key, std::string_view value) {
+    if (key == "oom_kill") {
+      totals.oom_kills = number_of(value);
+    }
+  });
+  return totals;
 }
 
 }  // namespace tare

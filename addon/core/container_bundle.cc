@@ -106,4 +106,18 @@ void check_rootfs(const std::string& path) {
   }
 }
 
+std::vector<Problem> config_problems(const std::string& text) {
+  try {
+    return find_problems(parse_spec(text, config_name));
+  } catch (const Error& error) {
+    Problem problem{error.path(), error.what(), error.kind() == ErrorKind::unsupported};
+    for (const std::string& place : {config_name + std::string(": "), problem.path + ": "}) {
+      if (problem.message.starts_with(place)) {
+        problem.message.erase(0, place.size());
+      }
+    }
+    return {std::move(problem)};
+  }
+}
+
 }  // namespace tare

@@ -107,6 +107,11 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
       ((op.a | op.d) & MOUNT_ATTR_IDMAP) != 0) {
     return id_mapping_remedy(errnum);
   }
+  if ((op.flags & wire::op_make_target) != 0 && errnum == EACCES &&
+      (step == Step::openat2 || step == Step::mkdir) && (plan.clone_flags() & CLONE_NEWUSER) != 0) {
+    return "; the place is not there, and the container's root may not make it in somebody else's "
+           "directory: make it, or let the container's ids own its root filesystem";
+  }
   if (step == Step::fsopen && errnum == ENODEV) {
     return "; the kernel has no such file system: check the mount's type, or load its module";
   }

@@ -87,13 +87,16 @@ Napi::Function ContainerObject::define(Napi::Env env) {
                       InstanceMethod<&ContainerObject::update>("update"),
                       InstanceMethod<&ContainerObject::stats>("stats"),
                       InstanceMethod<&ContainerObject::watch>("watch"),
-                      InstanceMethod<&ContainerObject::wait>("wait")});
+                      InstanceMethod<&ContainerObject::wait>("wait"),
+                      InstanceMethod<&ContainerObject::take_console>("takeConsole"),
+                      InstanceMethod<&ContainerObject::end>("end")});
 }
 
 void ContainerObject::export_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("create", Napi::Function::New<&ContainerObject::create>(env, "create"));
   exports.Set("open", Napi::Function::New<&ContainerObject::open>(env, "open"));
   exports.Set("list", Napi::Function::New<&ContainerObject::list>(env, "list"));
+  exports.Set("validate", Napi::Function::New<&ContainerObject::validate>(env, "validate"));
 }
 
 Napi::Object ContainerObject::make(Napi::Env env, Shared handle) {
@@ -140,6 +143,10 @@ Napi::Value ContainerObject::list(const Napi::CallbackInfo& info) {
       string_array);
 }
 
+Napi::Value ContainerObject::validate(const Napi::CallbackInfo& info) {
+  return problems_value(info.Env(), config_problems(info[0].As<Napi::String>().Utf8Value()));
+}
+
 Napi::Value ContainerObject::start(const Napi::CallbackInfo& info) {
   return carry_out(info.Env(), handle_, [](Container& container) { container.start(); });
 }
@@ -180,15 +187,18 @@ Napi::Value ContainerObject::exec(const Napi::CallbackInfo& info) {
   struct Started {
     pid_t pid;
     std::shared_ptr<Watched> watched;
+    Fd console;
   };
   return promise_in_order(
       info.Env(), handle_,
       [handle = handle_, request = exec_request_from(info[0])]() mutable {
         StartedProcess started = exec_in(*handle, request);
-        return Started{started.pid, Watched::watch(std::move(started.pidfd), true)};
+        return Started{started.pid, Watched::watch(std::move(started.pidfd), true),
+                       std::move(started.console)};
       },
-      [](Napi::Env env, const Started& started) {
-        return ProcessObject::make(env, started.pid, started.watched);
+      [](Napi::Env env, Started& started) {
+        return ProcessObject::make(
+            env, {started.pid, started.watched, std::make_shared<Fd>(std::move(started.console))});
       });
 }
 
@@ -220,6 +230,21 @@ Napi::Value ContainerObject::watch(const Napi::CallbackInfo& info) {
       info.Env(), handle_,
       [handle = handle_] { return std::make_shared<News>(Handle::Use(*handle)->watch()); },
       NewsObject::make);
+}
+
+Napi::Value ContainerObject::take_console(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), handle_->take_console());
+}
+
+Napi::Value ContainerObject::end(const Napi::CallbackInfo& info) {
+  return promise_in_order(
+      info.Env(), handle_,
+      [handle = handle_] {
+        const CgroupTotals totals = Handle::Use(*handle)->totals();
+        handle->remove(true);
+        return totals;
+      },
+      totals_value);
 }
 
 /// Unless the process is watched already, a pool thread finds it first.

@@ -23,6 +23,7 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
   static Napi::Value create(const Napi::CallbackInfo& info);
   static Napi::Value open(const Napi::CallbackInfo& info);
   static Napi::Value list(const Napi::CallbackInfo& info);
+  static Napi::Value validate(const Napi::CallbackInfo& info);
 
   Napi::Value start(const Napi::CallbackInfo& info);
   Napi::Value state(const Napi::CallbackInfo& info);
@@ -36,6 +37,8 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value watch(const Napi::CallbackInfo& info);
   Napi::Value wait(const Napi::CallbackInfo& info);
+  Napi::Value take_console(const Napi::CallbackInfo& info);
+  Napi::Value end(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Handle> handle_;
 };

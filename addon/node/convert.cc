@@ -74,6 +74,8 @@ CreateOptions create_options_from(const Napi::Value& value) {
   options.no_pivot = flag_of(object, "noPivot");
   options.no_new_keyring = flag_of(object, "noNewKeyring");
   options.stdio = stdio_from(object);
+  options.start_gate = !flag_of(object, "start");
+  options.allow_terminal_without_socket = options.stdio.console_socket.empty();
   return options;
 }
 
@@ -85,6 +87,7 @@ ExecRequest exec_request_from(const Napi::Value& value) {
   request.options.ignore_paused = flag_of(object, "ignorePaused");
   request.options.pid_file = string_of(object, "pidFile");
   request.options.stdio = stdio_from(object);
+  request.options.allow_terminal_without_socket = request.options.stdio.console_socket.empty();
   return request;
 }
 
@@ -115,6 +118,30 @@ Napi::Value exit_value(Napi::Env env, const Exit& exit) {
   object.Set("exitCode", number_or_null(exit.code));
   object.Set("signal", number_or_null(exit.signal));
   return object;
+}
+
+Napi::Value totals_value(Napi::Env env, const CgroupTotals& totals) {
+  const auto number = [env](std::uint64_t value) {
+    return Napi::Number::New(env, static_cast<double>(value));
+  };
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("cpuUserNs", number(totals.cpu.user));
+  object.Set("cpuSystemNs", number(totals.cpu.kernel));
+  if (totals.peak_memory) object.Set("peakMemory", number(*totals.peak_memory));
+  if (totals.oom_kills) object.Set("oomKills", number(*totals.oom_kills));
+  return object;
+}
+
+Napi::Value problems_value(Napi::Env env, const std::vector<Problem>& problems) {
+  Napi::Array array = Napi::Array::New(env, problems.size());
+  for (std::size_t i = 0; i < problems.size(); ++i) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("path", problems[i].path);
+    object.Set("message", problems[i].message);
+    object.Set("unsupported", problems[i].unsupported);
+    array.Set(static_cast<std::uint32_t>(i), object);
+  }
+  return array;
 }
 
 Napi::Value string_array(Napi::Env env, const std::vector<std::string>& strings) {

@@ -29,6 +29,10 @@ ExecRequest exec_request_from(const Napi::Value& value);
 Napi::Value error_value(Napi::Env env, const std::exception_ptr& failure);
 /// `{exitCode, signal}`, numbers or null.
 Napi::Value exit_value(Napi::Env env, const Exit& exit);
+/// `{cpuUserNs, cpuSystemNs, peakMemory?, oomKills?}`
+Napi::Value totals_value(Napi::Env env, const CgroupTotals& totals);
+/// An array of `{path, message, unsupported}`.
+Napi::Value problems_value(Napi::Env env, const std::vector<Problem>& problems);
 Napi::Value string_array(Napi::Env env, const std::vector<std::string>& strings);
 Napi::Value number_array(Napi::Env env, const std::vector<pid_t>& numbers);
 

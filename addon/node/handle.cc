@@ -47,7 +47,17 @@ Handle::Use::Use(Handle& handle) : held_(handle.created_ ? &*handle.created_ : n
 
 void Handle::create(const CreateOptions& options) {
   created_.emplace(Container::create(runtime_, id_, options));
-  set_init(Watched::watch(created_->take_init().pidfd, true));
+  StartedProcess init = created_->take_init();
+  {
+    const std::lock_guard lock(mutex_);
+    console_ = std::move(init.console);
+  }
+  set_init(Watched::watch(std::move(init.pidfd), true));
+}
+
+int Handle::take_console() {
+  const std::lock_guard lock(mutex_);
+  return console_ ? console_.release() : -1;
 }
 
 std::shared_ptr<Watched> Handle::watch_init() {

@@ -28,6 +28,8 @@ class Handle : public std::enable_shared_from_this<Handle> {
 
   // Within a task:
   void create(const CreateOptions& options);
+  /// The master of the terminal of a container that this process created, for who asks first.
+  int take_console();
   /// The container. One that this process created stays open until it is removed; another is opened
   /// for each call, so that objects that nobody uses any more hold no file descriptors.
   class Use {
@@ -53,6 +55,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::optional<Container> created_;
 
   std::mutex mutex_;
+  Fd console_;
   std::shared_ptr<Watched> init_;
   std::deque<std::function<void()>> tasks_;  // the first one is running
 };

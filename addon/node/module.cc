@@ -1,6 +1,7 @@
 #include "module.h"
 
 #include "container.h"
+#include "descriptors.h"
 #include "news.h"
 #include "process.h"
 
@@ -24,6 +25,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   // Hooks are called in reverse order, so this one comes before that of the thread-safe function.
   env.AddCleanupHook([loop = data->loop] { loop->close(); });
   ContainerObject::export_functions(env, exports);
+  export_descriptors(env, exports);
   exports.Set("onWarning", Napi::Function::New<on_warning>(env, "onWarning"));
   return exports;
 }

@@ -24,35 +24,36 @@ Napi::Function ProcessObject::define(Napi::Env env) {
   return DefineClass(
       env, "Process",
       {InstanceAccessor<&ProcessObject::pid>("pid"), InstanceMethod<&ProcessObject::wait>("wait"),
-       InstanceMethod<&ProcessObject::kill>("kill")});
+       InstanceMethod<&ProcessObject::kill>("kill"),
+       InstanceMethod<&ProcessObject::take_console>("takeConsole")});
 }
 
-Napi::Object ProcessObject::make(Napi::Env env, pid_t pid, std::shared_ptr<Watched> watched) {
-  Made made = {.pid = pid, .watched = std::move(watched)};
+Napi::Object ProcessObject::make(Napi::Env env, Made made) {
   return AddonData::of(env).process_class.New({Napi::External<Made>::New(env, &made)});
 }
 
-ProcessObject::ProcessObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  const Made& made = *info[0].As<Napi::External<Made>>().Data();
-  pid_ = made.pid;
-  watched_ = made.watched;
-}
+ProcessObject::ProcessObject(const Napi::CallbackInfo& info)
+    : ObjectWrap(info), made_(*info[0].As<Napi::External<Made>>().Data()) {}
 
 Napi::Value ProcessObject::pid(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), pid_);
+  return Napi::Number::New(info.Env(), made_.pid);
 }
 
 Napi::Value ProcessObject::wait(const Napi::CallbackInfo& info) {
-  return promise_of_end(info.Env(), *watched_);
+  return promise_of_end(info.Env(), *made_.watched);
 }
 
 Napi::Value ProcessObject::kill(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   try {
-    return Napi::Boolean::New(env, watched_->signal(info[0].As<Napi::Number>().Int32Value()));
+    return Napi::Boolean::New(env, made_.watched->signal(info[0].As<Napi::Number>().Int32Value()));
   } catch (const Error&) {
     throw Napi::Error(env, error_value(env, std::current_exception()));
   }
+}
+
+Napi::Value ProcessObject::take_console(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), *made_.console ? made_.console->release() : -1);
 }
 
 }  // namespace tare::node

@@ -16,22 +16,22 @@ Napi::Promise promise_of_end(Napi::Env env, Watched& watched);
 class ProcessObject : public Napi::ObjectWrap<ProcessObject> {
  public:
   static Napi::Function define(Napi::Env env);
-  static Napi::Object make(Napi::Env env, pid_t pid, std::shared_ptr<Watched> watched);
+  struct Made {
+    pid_t pid;
+    std::shared_ptr<Watched> watched;
+    std::shared_ptr<Fd> console;  ///< the master of its terminal
+  };
+  static Napi::Object make(Napi::Env env, Made made);
 
   explicit ProcessObject(const Napi::CallbackInfo& info);
 
  private:
-  struct Made {
-    pid_t pid;
-    std::shared_ptr<Watched> watched;
-  };
-
   Napi::Value pid(const Napi::CallbackInfo& info);
   Napi::Value wait(const Napi::CallbackInfo& info);
   Napi::Value kill(const Napi::CallbackInfo& info);
+  Napi::Value take_console(const Napi::CallbackInfo& info);
 
-  pid_t pid_ = -1;
-  std::shared_ptr<Watched> watched_;
+  Made made_;
 };
 
 }  // namespace tare::node

@@ -153,6 +153,8 @@ class Cgroup {
 
   /// What its processes use. Where the cgroup is being removed, zeros.
   CgroupStats stats() const;
+  /// A few of them, for a container that has ended.
+  CgroupTotals totals() const;
   /// Moves a process into it, 0 or an errno: EBUSY where it hands controllers to children.
   int add(pid_t pid);
   /// Every process in the cgroup and below it, host pids.

@@ -67,6 +67,16 @@ struct HugetlbStats {
   std::uint64_t failures = 0;  ///< allocations that the limit refused
 };
 
+/// What a cgroup has used from its beginning; all of its processes may have ended.
+struct CgroupTotals {
+  CpuStats cpu;  ///< total, user and kernel alone
+  /// The most memory that it had at one time, in bytes; none without the memory controller, or
+  /// before Linux 5.19.
+  std::optional<std::uint64_t> peak_memory;
+  /// How many of its processes were killed for want of memory; none without the memory controller.
+  std::optional<std::uint64_t> oom_kills;
+};
+
 /// What belongs to a controller that the cgroup does not have is zero or empty.
 struct CgroupStats {
   CpuStats cpu;

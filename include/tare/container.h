@@ -20,6 +20,7 @@
 #include "tare/cgroup_watch.h"
 #include "tare/fd.h"
 #include "tare/spec.h"
+#include "tare/validate.h"
 
 namespace tare {
 
@@ -90,6 +91,9 @@ std::string state_json(const ContainerState& state, bool full, int indent = 2);
 /// `intel_rdt` is the object of that name, as JSON.
 std::string stats_json(const CgroupStats& stats, std::string_view intel_rdt = "{}");
 
+/// Every problem of the text of a config.json; the first one alone where it cannot be read.
+std::vector<Problem> config_problems(const std::string& text);
+
 /// A started process that is a child of the caller.
 struct StartedProcess {
   pid_t pid = -1;
@@ -149,6 +153,8 @@ class Container {
   void update(const Resources& changes, const std::string& name);
   /// What the container uses. Throws `unsupported` where it has no cgroup.
   CgroupStats stats() const;
+  /// What the container has used in all, also after its end. Empty where it has no cgroup.
+  CgroupTotals totals() const;
   /// What the container's group in resctrl has and uses, as a JSON object; an empty one where
   /// linux.intelRdt asks for none.
   std::string rdt_stats_json() const;

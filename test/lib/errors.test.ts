@@ -21,7 +21,7 @@ t.test('arguments', options, async (t) => {
     ['signal number', () => container.kill(65), /^signal: 65 is none/],
     ...(
       [
-        [['pipe'], /^stdio\[0\]: "pipe" is none of/],
+        [['pip' as 'pipe'], /^stdio\[0\]: "pip" is none of/],
         [[0, -1], /^stdio\[1\]: -1 is none of/],
         [[0, 1, 2, 'ignore'], /^stdio\[3\]: only standard input, output and error/],
       ] as [StdioItem[], RegExp][]

@@ -3,16 +3,27 @@ import { Containers, openFiles, whyNot } from './containers.js';
 import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { stdioFds } from '../../lib/stdio.js';
+import { openStdio, type Stdio } from '../../lib/stdio.js';
 
 const options = { skip: whyNot ?? false };
 
 t.test('the forms of stdio', (t) => {
-  t.same(stdioFds(), [-1, -1, -1]);
-  t.same(stdioFds('ignore'), [-1, -1, -1]);
-  t.same(stdioFds('inherit'), [0, 1, 2]);
-  t.same(stdioFds([]), [-1, -1, -1]);
-  t.same(stdioFds(['ignore', 'inherit', 7, 8, 'inherit']), [-1, 1, 7, 8, 4]);
+  const fds = (stdio?: Stdio): number[] => openStdio(stdio).fds;
+  t.same(fds(), [-1, -1, -1]);
+  t.same(fds('ignore'), [-1, -1, -1]);
+  t.same(fds('inherit'), [0, 1, 2]);
+  t.same(fds([]), [-1, -1, -1]);
+  t.same(fds(['ignore', 'inherit', 7, 8, 'inherit', { fd: 9 }]), [-1, 1, 7, 8, 4, 9]);
+  const before = openFiles();
+  t.throws(() => fds(['pipe', 'pipe', 'pipe', 'pipe', 'ignore']), {
+    code: 'ERR_TARE_INVALID_ARGUMENT',
+    message: 'stdio[4]: only standard input, output and error can be "ignore"',
+  });
+  t.throws(() => fds([JSON.parse('"no"') as 'pipe']), {
+    message: /^stdio\[0\]: "no" is none of "pipe", "ign/,
+  });
+  t.throws(() => fds([{ fd: undefined as unknown as number }]), { message: /an object without/ });
+  t.same(openFiles(), before, 'nothing is opened for what is refused');
   t.end();
 });
 

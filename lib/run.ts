@@ -1,0 +1,431 @@
+import { randomBytes } from 'node:crypto';
+import { lstat, mkdir, realpath, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { env, geteuid } from 'node:process';
+import { finished } from 'node:stream/promises';
+import { Readable } from 'node:stream';
+import { createContainer, type Container, type RuntimeOptions } from './container.js';
+import { invalidArgument, TareError, type TareErrorCode } from './errors.js';
+import { hostRoot, type MountPoint } from './host-root.js';
+import { Output } from './output.js';
+import { integerOf, numberOf } from './quantity.js';
+import { sandboxSpec, type BindMount, type SandboxOptions } from './sandbox.js';
+import { signalNumber } from './signals.js';
+import type { Mount, Spec } from './spec.js';
+import type { ContainerTotals } from './stats.js';
+import { openStdio, type ProcessStreams, type Stdio, type StdioItem } from './stdio.js';
+import type { Terminal } from './terminal.js';
+
+/** How a command is run, and in what. */
+export interface RunOptions
+  extends Omit<SandboxOptions, 'rootfs'>, Pick<RuntimeOptions, 'root' | 'systemdCgroup'> {
+  /**
+   * Its root file system. By default it has the host's programs and libraries, read-only, and nothing
+   * else of the host: no home, no settings, no sockets.
+   */
+  rootfs?: string;
+  /** The container's id; a random one by default. */
+  id?: string;
+  /** The last word on the container's configuration. */
+  spec?: (spec: Spec) => Spec;
+
+  /** Written to its standard input, which then ends. */
+  input?: string | Uint8Array | Readable;
+  /** `pipe` if there is `input`, else `ignore`. */
+  stdin?: StdioItem;
+  /** `pipe` by default. */
+  stdout?: StdioItem;
+  /** `pipe` by default. */
+  stderr?: StdioItem;
+  /** All at once, instead of the three. */
+  stdio?: Stdio;
+  /** Of what the result has of the output; `buffer` leaves it as it is. `utf8` by default. */
+  encoding?: BufferEncoding | 'buffer';
+  /** Bytes of output, of each stream, after which the command is killed; 100 MiB by default. */
+  maxBuffer?: number;
+  /** False: output is not collected; whoever wants it reads the streams. */
+  buffer?: boolean;
+
+  /** Milliseconds after which the command is ended. */
+  timeout?: number;
+  /** Ends the command. */
+  signal?: AbortSignal;
+  /**
+   * How it is ended: `SIGKILL` by default. To the first process of a container other signals mean
+   * nothing, unless the program handles them.
+   */
+  killSignal?: NodeJS.Signals | number;
+  /** Milliseconds from `killSignal` to SIGKILL; 5000 by default. */
+  forceKillAfterDelay?: number;
+  /** False: what fails is told by the result alone. */
+  reject?: boolean;
+}
+
+/** What became of a command. */
+export interface RunResult<Text = string> {
+  command: readonly string[];
+  /** What the program passed to exit(2); null if a signal ended it. */
+  exitCode: number | null;
+  /** The signal that ended it. */
+  signal: string | null;
+  /** What it wrote; empty where that went elsewhere. With a terminal, `stdout` has all. */
+  stdout: Text;
+  stderr: Text;
+  /** Whether it is anything but an exit with 0. */
+  failed: boolean;
+  timedOut: boolean;
+  /** Whether `options.signal` ended it. */
+  aborted: boolean;
+  /** Whether it wrote more than `maxBuffer`. */
+  outputTooLong: boolean;
+  /** Whether a process of it was killed because `memory` was used up. */
+  oomKilled: boolean;
+  /** Milliseconds from the call to the program's first instruction. */
+  startMs: number;
+  /** Milliseconds from the call to the program's end. */
+  durationMs: number;
+  /** What it used. */
+  usage: ContainerTotals;
+}
+
+/**
+ * A command that is running: a promise of its result, and streams to it. The streams are there at
+ * once; what is written before the program runs waits.
+ */
+export interface Running<Text = string> extends Promise<RunResult<Text>>, ProcessStreams {
+  /** The container's id. */
+  readonly id: string;
+  /** The container, once the program runs. */
+  readonly container: Promise<Container>;
+  /** The terminal, once the program runs; null without `tty`. */
+  readonly terminal: Promise<Terminal | null>;
+  /** Ends the command as a timeout would, with `killSignal` or another signal. */
+  kill(signal?: NodeJS.Signals | number): void;
+}
+
+const defaultMaxBuffer = 100 * 2 ** 20;
+const defaultForceKillDelay = 5000;
+
+/**
+ * Runs a command in a container of its own, and removes that again.
+ *
+ * Safe by default: every namespace, no network, no capabilities, no new privileges, an allow-list of
+ * system calls, a read-only root, nothing of this program's environment. Root's containers have
+ * uids that nobody else has; an ordinary user's are rootless.
+ *
+ * Rejects with a {@link TareError} if the container cannot be made, and, unless `reject` is false,
+ * if the command fails; its `result` then is the {@link RunResult}.
+ */
+export function run(
+  command: readonly string[],
+  options: RunOptions & { encoding: 'buffer' },
+): Running<Buffer>;
+export function run(command: readonly string[], options?: RunOptions): Running;
+export function run(
+  command: readonly string[],
+  options: RunOptions = {},
+): Running<string | Buffer> {
+  try {
+    return new Run(command, options).running;
+  } catch (error) {
+    return refused(error as Error);
+  }
+}
+
+/** What was wrong with the options is told as all else is: by the promise. */
+function refused(error: Error): Running<string | Buffer> {
+  const failure = Promise.reject<never>(error);
+  failure.catch(() => undefined);
+  return Object.assign(failure, {
+    id: '',
+    container: failure,
+    terminal: failure,
+    stdin: null,
+    stdout: null,
+    stderr: null,
+    stdio: [],
+    kill: () => undefined,
+  });
+}
+
+type End = 'timeout' | 'abort' | 'output' | 'kill';
+
+class Run {
+  readonly running: Running<string | Buffer>;
+  readonly #began = performance.now();
+  readonly #command: readonly string[];
+  readonly #options: RunOptions;
+  readonly #id: string;
+  readonly #killSignal: number;
+  #container: Container | undefined;
+  /** Why it is ended before its own end. */
+  #end: End | undefined;
+  #endSignal: number;
+  #forceTimer: NodeJS.Timeout | undefined;
+  readonly #stdout: Output;
+  readonly #stderr: Output;
+
+  constructor(command: readonly string[], options: RunOptions) {
+    this.#command = command;
+    this.#options = options;
+    this.#id = options.id ?? `run-${randomBytes(8).toString('hex')}`;
+    this.#killSignal = signalNumber(options.killSignal ?? 'SIGKILL');
+    this.#endSignal = this.#killSignal;
+    checkOptions(options);
+    const stdio = openStdio(stdioOf(options));
+    this.#stdout = new Output(this.#maxBuffer, () => this.#endBy('output'));
+    this.#stderr = new Output(this.#maxBuffer, () => this.#endBy('output'));
+    if (options.buffer !== false) {
+      // At once, lest somebody else has the streams flow before.
+      this.#stdout.collect(stdio.streams.stdout);
+      this.#stderr.collect(stdio.streams.stderr);
+    }
+    const created = this.#create(stdio);
+    const result = created.then((container) => this.#finish(container, stdio.streams));
+    // Who awaits the command alone hears of a failure there.
+    created.catch(() => undefined);
+    const terminal = created.then((container) => container.terminal);
+    terminal.catch(() => undefined);
+    this.running = Object.assign(result, stdio.streams, {
+      id: this.#id,
+      container: created,
+      terminal,
+      kill: (signal: NodeJS.Signals | number = this.#killSignal) =>
+        this.#endBy('kill', signalNumber(signal)),
+    });
+  }
+
+  get #maxBuffer(): number {
+    return this.#options.maxBuffer ?? defaultMaxBuffer;
+  }
+
+  async #create(stdio: ReturnType<typeof openStdio>): Promise<Container> {
+    const { signal, systemdCgroup } = this.#options;
+    try {
+      if (signal?.aborted) throw aborted(this.#command, signal.reason);
+      const root = await stateRoot(this.#options.root);
+      const spec = await specOf(this.#command, this.#options, root);
+      const container = await createContainer(
+        this.#id,
+        { root, systemdCgroup, bundle: root, spec, start: true },
+        stdio,
+      );
+      this.#container = container;
+      return container;
+    } catch (error) {
+      stdio.failed();
+      throw error;
+    }
+  }
+
+  async #finish(
+    container: Container,
+    streams: ProcessStreams,
+  ): Promise<RunResult<string | Buffer>> {
+    const startMs = performance.now() - this.#began;
+    const { timeout, signal, buffer = true } = this.#options;
+    if (buffer) this.#stdout.collect(container.terminal);
+    const timer =
+      timeout === undefined
+        ? undefined
+        : setTimeout(() => this.#endBy('timeout'), Math.max(0, timeout - startMs));
+    const abort = (): void => this.#endBy('abort');
+    signal?.addEventListener('abort', abort, { once: true });
+    if (signal?.aborted) abort();
+    else if (this.#end) this.#sendEnd();
+    feed(this.#options.input, container.terminal ?? streams.stdin);
+    try {
+      const { exitCode, signal: endedBy } = await container.wait();
+      const durationMs = performance.now() - this.#began;
+      clearTimeout(timer);
+      const [usage] = await Promise.all([container.end(), this.#stdout.ended, this.#stderr.ended]);
+      const oomKilled = (usage.oomKills ?? 0) > 0;
+      const result: RunResult<string | Buffer> = {
+        command: this.#command,
+        exitCode,
+        signal: endedBy,
+        stdout: this.#stdout.text(this.#options.encoding),
+        stderr: this.#stderr.text(this.#options.encoding),
+        failed: exitCode !== 0 || this.#end !== undefined,
+        timedOut: this.#end === 'timeout',
+        aborted: this.#end === 'abort',
+        outputTooLong: this.#end === 'output',
+        oomKilled,
+        startMs,
+        durationMs,
+        usage,
+      };
+      if (result.failed && this.#options.reject !== false) throw this.#failure(result);
+      return result;
+    } finally {
+      clearTimeout(timer);
+      clearTimeout(this.#forceTimer);
+      signal?.removeEventListener('abort', abort);
+      streams.stdin?.destroy();
+      await container[Symbol.asyncDispose]();
+    }
+  }
+
+  #endBy(end: End, signal = this.#killSignal): void {
+    this.#end ??= end;
+    this.#endSignal = signal;
+    if (this.#container) this.#sendEnd();
+  }
+
+  #sendEnd(): void {
+    const container = this.#container!;
+    const send = (signal: number): void => void container.kill(signal).catch(() => undefined);
+    send(this.#endSignal);
+    const sigkill = signalNumber('SIGKILL');
+    if (this.#endSignal === sigkill || this.#forceTimer) return;
+    const delay = this.#options.forceKillAfterDelay ?? defaultForceKillDelay;
+    this.#forceTimer = setTimeout(() => send(sigkill), delay);
+  }
+
+  #failure(result: RunResult<string | Buffer>): TareError {
+    const { signal, memory, timeout } = this.#options;
+    if (result.aborted) return aborted(this.#command, signal?.reason, result);
+    const command = shown(this.#command);
+    const [code, what]: [TareErrorCode, string] = result.timedOut
+      ? ['ERR_TARE_TIMED_OUT', `did not end within ${timeout} ms`]
+      : result.outputTooLong
+        ? ['ERR_TARE_OUTPUT_TOO_LONG', `wrote more than ${this.#maxBuffer} bytes; raise maxBuffer`]
+        : result.oomKilled
+          ? [
+              'ERR_TARE_OUT_OF_MEMORY',
+              `was killed for want of memory${memory === undefined ? '' : ` (limit ${memory})`}`,
+            ]
+          : result.signal !== null
+            ? ['ERR_TARE_COMMAND_FAILED', `was ended by ${result.signal}`]
+            : ['ERR_TARE_COMMAND_FAILED', `exited with ${result.exitCode}`];
+    const complaint = String(result.stderr).trim();
+    return new TareError(`${command}: ${what}${complaint === '' ? '' : `\n${complaint}`}`, {
+      code,
+      result,
+    });
+  }
+}
+
+function aborted(
+  command: readonly string[],
+  cause: unknown,
+  result?: RunResult<string | Buffer>,
+): TareError {
+  const error = new TareError(`${shown(command)}: was aborted`, {
+    code: 'ERR_TARE_ABORTED',
+    ...(result && { result }),
+  });
+  error.cause = cause;
+  return error;
+}
+
+function checkOptions({
+  timeout,
+  maxBuffer,
+  forceKillAfterDelay,
+  stdio,
+  ...options
+}: RunOptions): void {
+  const most = 2 ** 31 - 1;
+  if (timeout !== undefined) numberOf('timeout', timeout, 0, most);
+  if (forceKillAfterDelay !== undefined) {
+    numberOf('forceKillAfterDelay', forceKillAfterDelay, 0, most);
+  }
+  if (maxBuffer !== undefined && maxBuffer !== Infinity) integerOf('maxBuffer', maxBuffer, 0);
+  for (const name of ['stdin', 'stdout', 'stderr'] as const) {
+    if (stdio !== undefined && options[name] !== undefined) {
+      throw invalidArgument(`${name}: give either that or stdio`);
+    }
+  }
+  if (options.encoding !== undefined && options.encoding !== 'buffer') {
+    if (!Buffer.isEncoding(options.encoding)) {
+      throw invalidArgument(`encoding: "${String(options.encoding)}" is none`);
+    }
+  }
+}
+
+function stdioOf(options: RunOptions): Stdio {
+  if (options.tty !== undefined && options.tty !== false) return 'ignore';
+  const { stdio, input, stdin, stdout = 'pipe', stderr = 'pipe' } = options;
+  return stdio ?? [stdin ?? (input === undefined ? 'ignore' : 'pipe'), stdout, stderr];
+}
+
+async function specOf(
+  command: readonly string[],
+  options: RunOptions,
+  root: string,
+): Promise<Spec> {
+  const { rootfs, spec: edit = (spec: Spec) => spec } = options;
+  if (rootfs !== undefined) {
+    const made = sandboxSpec(command, { ...options, rootfs });
+    // A root that somebody else owns may lack it, and the container's root could not make it.
+    if (!(await isDirectory(join(rootfs, 'run')))) {
+      made.mounts = made.mounts!.filter(({ destination }) => destination !== '/run');
+    }
+    return edit(made);
+  }
+  const host = await hostRoot(root, await Promise.all((options.mounts ?? []).map(mountPoint)));
+  const mounts = [...host.mounts, ...(await resolver(options)), ...(options.mounts ?? [])];
+  const made = sandboxSpec(command, { ...options, rootfs: host.path, mounts });
+  if (host.programs.length > 0 && options.env?.['PATH'] === undefined) {
+    const { env: variables = [] } = made.process!;
+    made.process!.env = variables.map((variable) =>
+      variable.startsWith('PATH=') ? [variable, ...host.programs].join(':') : variable,
+    );
+  }
+  return edit(made);
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  const status = await stat(path).catch(() => undefined);
+  return status?.isDirectory() ?? false;
+}
+
+async function mountPoint({ source = '', destination }: BindMount | Mount): Promise<MountPoint> {
+  const status = await stat(source).catch(() => undefined);
+  return { path: String(destination), isDirectory: status?.isDirectory() ?? true };
+}
+
+/** Names are looked up as on the host where its network is there. */
+async function resolver({ network }: RunOptions): Promise<BindMount[]> {
+  if (network !== 'host') return [];
+  const files = ['/etc/resolv.conf', '/etc/hosts'].map(async (file) => {
+    const source = await realpath(file).catch(() => undefined);
+    return source === undefined ? [] : [{ source, destination: file }];
+  });
+  return (await Promise.all(files)).flat();
+}
+
+/** As the command line has it, but for users without a directory of their own in /run. */
+async function stateRoot(given: string | undefined): Promise<string> {
+  if (given !== undefined) return resolve(given);
+  const uid = geteuid!();
+  if (uid === 0) return '/run/tare';
+  if (env['XDG_RUNTIME_DIR']) return join(env['XDG_RUNTIME_DIR'], 'tare');
+  const own = join(tmpdir(), `tare-${uid}`);
+  await mkdir(own, { recursive: true, mode: 0o700 });
+  const status = await lstat(own);
+  if (!status.isDirectory() || status.uid !== uid || (status.mode & 0o077) !== 0) {
+    throw invalidArgument(
+      `root: ${own} is not a directory of this user's alone; name another with root, or set XDG_RUNTIME_DIR`,
+    );
+  }
+  return own;
+}
+
+/** The writing of a stream may fail for the program need not read it all. */
+function feed(input: RunOptions['input'], stdin: ProcessStreams['stdin'] | Terminal): void {
+  if (input === undefined || stdin === null) return;
+  if (input instanceof Readable) {
+    input.pipe(stdin);
+    finished(input).catch((error: unknown) => stdin.destroy(error as Error));
+  } else {
+    stdin.end(input);
+  }
+  stdin.on('error', () => undefined);
+}
+
+const shown = (command: readonly string[]): string =>
+  command.map((word) => (/^[\w./:=@%+-]+$/.test(word) ? word : JSON.stringify(word))).join(' ');

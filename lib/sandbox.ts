@@ -1,0 +1,248 @@
+import { isAbsolute, resolve } from 'node:path';
+import { geteuid, getegid } from 'node:process';
+import { invalidArgument } from './errors.js';
+import { bytesOf, integerOf, numberOf, type ByteSize } from './quantity.js';
+import { defaultSeccomp } from './seccomp-profile.js';
+import type { IdMapping, Mount, NamespaceType, Resources, Seccomp, Spec, User } from './spec.js';
+import type { TerminalSize } from './terminal.js';
+
+/** A file or directory of the host in the container. */
+export interface BindMount {
+  /** On the host. */
+  source: string;
+  /** In the container, absolute. */
+  destination: string;
+  /**
+   * Whether the container may write there; false by default. What root owns is root's in the
+   * container too, which needs a file system that can be mounted with other ids (`idmap`), as most
+   * can since Linux 6.6.
+   */
+  writable?: boolean;
+}
+
+/** What a container is allowed and what it sees. What is not said is the safest there is. */
+export interface SandboxOptions {
+  /**
+   * Its root file system, a directory. Files keep the owners that they have, who are nobody in a
+   * container of root's: what all may read can be read.
+   */
+  rootfs: string;
+  /** Whether the root cannot be written; true by default. /tmp and /run can in any case. */
+  readonly?: boolean;
+  /** Files of the host, or mounts of the spec, on top of the root. */
+  mounts?: readonly (BindMount | Mount)[];
+  /** Environment variables beside PATH, HOME and LANG. None comes from this program. */
+  env?: Readonly<Record<string, string>>;
+  /** The working directory; `/tmp` by default. */
+  cwd?: string;
+  /** A uid, `UID:GID`, or all of it; 0 by default, which is nobody of the host. */
+  user?: number | string | User;
+  hostname?: string;
+  /** The most memory, swap space not counted. */
+  memory?: ByteSize;
+  /** The most processor time, in processors: 0.5 is half of one. */
+  cpus?: number;
+  /** The most processes and threads. */
+  pids?: number;
+  /** `none` (by default), the host's, or the network namespace of that path. */
+  network?: 'none' | 'host' | { readonly path: string };
+  /** Capabilities, such as `CAP_NET_BIND_SERVICE`, within the container; none by default. */
+  capabilities?: readonly string[];
+  /** The allow-list of this library by default; a profile of your own; or `unconfined`. */
+  seccomp?: 'default' | 'unconfined' | Seccomp;
+  /** How large /tmp may become, and /dev/shm too; 64 MiB each by default. */
+  tmpSize?: ByteSize;
+  /** Whether the program has a pseudo-terminal as its standard streams, and of which size. */
+  tty?: boolean | TerminalSize;
+  annotations?: Readonly<Record<string, string>>;
+}
+
+const namespaces: readonly NamespaceType[] = [
+  'pid',
+  'network',
+  'ipc',
+  'uts',
+  'mount',
+  'cgroup',
+  'user',
+];
+/** The uids of containers of root: the last range that systemd's nss-mymachines keeps for them. */
+const firstId = 1_878_982_656;
+const idCount = 65_536;
+
+const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const periodUs = 100_000;
+
+const masked = [
+  ...['acpi', 'asound', 'kcore', 'keys', 'latency_stats', 'timer_list', 'timer_stats'],
+  ...['sched_debug', 'scsi'],
+].map((name) => `/proc/${name}`);
+const readOnlyPaths = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) => `/proc/${name}`);
+
+/**
+ * The configuration of a container that runs `command` and is allowed what `options` say: every
+ * namespace, no network, no capabilities, no new privileges, an allow-list of system calls. It is
+ * an ordinary {@link Spec}, to be changed before it goes to {@link Container.create}.
+ *
+ * Root's containers have uids of their own, an ordinary user's have that one user's alone.
+ */
+export function sandboxSpec(command: readonly string[], options: SandboxOptions): Spec {
+  const { network = 'none', tty = false, hostname = 'tare' } = options;
+  checkNetwork(network);
+  const size = typeof tty === 'object' ? tty : undefined;
+  const maps = idMaps();
+  const capabilities = [...(options.capabilities ?? [])];
+  const seccomp = options.seccomp ?? 'default';
+  return {
+    ociVersion: '1.3.0',
+    process: {
+      args: commandOf(command),
+      cwd: options.cwd ?? '/tmp',
+      env: environment(options.env, tty !== false),
+      user: userOf(options.user ?? 0),
+      terminal: tty !== false,
+      ...(size && { consoleSize: { height: size.rows, width: size.columns } }),
+      capabilities: {
+        bounding: capabilities,
+        effective: capabilities,
+        permitted: capabilities,
+      },
+      noNewPrivileges: true,
+    },
+    root: { path: resolve(options.rootfs), readonly: options.readonly ?? true },
+    hostname,
+    mounts: [...systemMounts(options, network === 'none'), ...(options.mounts ?? []).map(mountOf)],
+    ...(options.annotations && { annotations: { ...options.annotations } }),
+    linux: {
+      namespaces: namespaces
+        .filter((type) => type !== 'network' || network !== 'host')
+        .map((type) =>
+          type === 'network' && typeof network === 'object'
+            ? { type, path: resolve(network.path) }
+            : { type },
+        ),
+      ...maps,
+      resources: resourcesOf(options),
+      ...(seccomp !== 'unconfined' && {
+        seccomp: seccomp === 'default' ? defaultSeccomp() : seccomp,
+      }),
+      maskedPaths: network === 'none' ? [...masked, '/sys/firmware'] : masked,
+      readonlyPaths: readOnlyPaths,
+    },
+  };
+}
+
+function checkNetwork(network: unknown): void {
+  if (network === 'none' || network === 'host') return;
+  if (typeof network === 'object' && network !== null && 'path' in network) return;
+  throw invalidArgument(`network: ${JSON.stringify(network)} is none of "none", "host", {path}`);
+}
+
+function idMaps(): { uidMappings: IdMapping[]; gidMappings: IdMapping[] } {
+  if (geteuid!() === 0) {
+    const range = { containerID: 0, hostID: firstId, size: idCount };
+    return { uidMappings: [range], gidMappings: [range] };
+  }
+  return {
+    uidMappings: [{ containerID: 0, hostID: geteuid!(), size: 1 }],
+    gidMappings: [{ containerID: 0, hostID: getegid!(), size: 1 }],
+  };
+}
+
+/** A new sysfs is the right of who owns the network namespace. */
+function systemMounts(options: SandboxOptions, ownNetwork: boolean): Mount[] {
+  const bytes = bytesOf('tmpSize', options.tmpSize ?? '64MiB');
+  const memory = (destination: string, mode: string, limit: number, flags: string[]): Mount => ({
+    destination,
+    type: 'tmpfs',
+    source: 'tmpfs',
+    options: ['nosuid', 'nodev', ...flags, `mode=${mode}`, `size=${limit}`],
+  });
+  const quiet = ['nosuid', 'noexec', 'nodev'];
+  const small = 2 ** 20;
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc', options: quiet },
+    {
+      destination: '/dev',
+      type: 'tmpfs',
+      source: 'tmpfs',
+      options: ['nosuid', 'noexec', 'strictatime', 'mode=755', `size=${small}`],
+    },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'],
+    },
+    memory('/dev/shm', '1777', bytes, ['noexec']),
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: quiet },
+    ...(ownNetwork
+      ? [{ destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...quiet, 'ro'] }]
+      : []),
+    memory('/tmp', '1777', bytes, []),
+    memory('/run', '755', small, []),
+  ];
+}
+
+function resourcesOf(options: SandboxOptions): Resources {
+  const { memory, cpus, pids } = options;
+  const limit = memory === undefined ? undefined : bytesOf('memory', memory);
+  return {
+    devices: [{ allow: false, access: 'rwm' }],
+    // Swap space beside it would only make the end come later.
+    ...(limit !== undefined && { memory: { limit, swap: limit } }),
+    ...(cpus !== undefined && {
+      cpu: { period: periodUs, quota: Math.round(numberOf('cpus', cpus, 0.01) * periodUs) },
+    }),
+    ...(pids !== undefined && { pids: { limit: integerOf('pids', pids, 1) } }),
+  };
+}
+
+function mountOf(mount: BindMount | Mount, index: number): Mount {
+  if ('type' in mount || 'options' in mount) return mount;
+  const { source, destination, writable = false } = mount as BindMount;
+  const place = `mounts[${index}]`;
+  if (typeof source !== 'string') throw invalidArgument(`${place}.source: must be a path`);
+  if (typeof destination !== 'string' || !isAbsolute(destination)) {
+    throw invalidArgument(`${place}.destination: must be an absolute path in the container`);
+  }
+  // Root's containers have other uids: their root is shown as the owner of what root owns.
+  const owners = geteuid!() === 0 ? ['idmap'] : [];
+  return {
+    source: resolve(source),
+    destination,
+    options: ['rbind', 'nosuid', 'nodev', writable ? 'rw' : 'rro', ...owners],
+  };
+}
+
+function environment(given: SandboxOptions['env'], terminal: boolean): string[] {
+  const all = { PATH: path, HOME: '/tmp', LANG: 'C.UTF-8', ...(terminal && { TERM: 'xterm' }) };
+  return Object.entries({ ...all, ...given }).map(([name, value]) => {
+    if (typeof value !== 'string') {
+      throw invalidArgument(`env.${name}: must be a string, not ${typeof value}`);
+    }
+    return `${name}=${value}`;
+  });
+}
+
+function userOf(user: number | string | User): User {
+  if (typeof user === 'object') return user;
+  const [, uid, gid = uid] = /^(\d+)(?::(\d+))?$/.exec(String(user)) ?? [];
+  if (uid === undefined) {
+    throw invalidArgument(
+      `user: ${JSON.stringify(user)} is no uid; give 1000, "1000:100" or {uid, gid}`,
+    );
+  }
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+function commandOf(command: readonly string[]): string[] {
+  const words: unknown = command;
+  if (!Array.isArray(words) || words.length === 0) {
+    throw invalidArgument('command: must be an array of the program and its arguments');
+  }
+  return words.map((word: unknown, index) => {
+    if (typeof word === 'string') return word;
+    throw invalidArgument(`command[${index}]: must be a string, not ${typeof word}`);
+  });
+}

@@ -1,0 +1,69 @@
+import { Duplex } from 'node:stream';
+import { ReadStream } from 'node:tty';
+import { binding } from './binding.js';
+import { errorFrom, invalidArgument } from './errors.js';
+
+/** A terminal's size in characters. */
+export interface TerminalSize {
+  columns: number;
+  rows: number;
+}
+
+/**
+ * The other side of a process's pseudo-terminal: what is written here is as if typed, what is read
+ * is what it shows. It ends with the last process that has the terminal open.
+ */
+export class Terminal extends Duplex {
+  readonly #fd: number;
+  readonly #tty: ReadStream;
+
+  /** Takes over the master of a pseudo-terminal. */
+  constructor(fd: number) {
+    super({ allowHalfOpen: false });
+    this.#fd = fd;
+    this.#tty = new ReadStream(fd);
+    this.#tty.on('data', (chunk: Buffer) => {
+      if (!this.push(chunk)) this.#tty.pause();
+    });
+    this.#tty.on('end', () => this.push(null));
+    this.#tty.on('error', (error: NodeJS.ErrnoException) => {
+      // So says the kernel that nobody has the other side open any more.
+      if (error.code === 'EIO') this.push(null);
+      else this.destroy(error);
+    });
+    this.#tty.pause();
+  }
+
+  /** Changes the size; the program in the foreground gets SIGWINCH. */
+  resize({ columns, rows }: TerminalSize): void {
+    for (const [name, value] of Object.entries({ columns, rows })) {
+      if (!Number.isInteger(value) || value < 0 || value > 65535) {
+        throw invalidArgument(`${name}: must be a whole number up to 65535, not ${value}`);
+      }
+    }
+    if (this.#tty.destroyed) return;
+    try {
+      binding.resize(this.#fd, rows, columns);
+    } catch (failure) {
+      throw errorFrom(failure);
+    }
+  }
+
+  override _read(): void {
+    this.#tty.resume();
+  }
+
+  override _write(chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
+    this.#tty.write(chunk, encoding, () => callback());
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#tty.destroy();
+    callback(error);
+  }
+}
+
+/** Of the addon's takeConsole(). */
+export function terminalOf(fd: number): Terminal | null {
+  return fd < 0 ? null : new Terminal(fd);
+}

@@ -1,0 +1,76 @@
+/** The TypeScript of README and docs/library.md: it compiles as a user's would, and runs. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { call, whyNot } from '../cli/tare.js';
+
+const repository = join(import.meta.dirname, '../..');
+// Within the package, so that they find it by its name.
+const directory = join(repository, 'build/examples');
+
+interface Example {
+  name: string;
+  code: string;
+}
+
+function examplesOf(page: string): Example[] {
+  const text = readFileSync(join(repository, page), 'utf8');
+  const name = page.replace(/^.*\//, '').replace(/\.md$/, '');
+  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ''], index) => ({
+    name: `${name}-${index}.mts`,
+    code,
+  }));
+}
+
+rmSync(directory, { recursive: true, force: true });
+mkdirSync(directory, { recursive: true });
+const examples = ['README.md', 'docs/library.md'].flatMap(examplesOf);
+for (const { name, code } of examples) writeFileSync(join(directory, name), code);
+
+t.test('they compile, strictly', (t) => {
+  t.ok(examples.length > 5, 'there are some');
+  const options = {
+    compilerOptions: {
+      ...{ target: 'ES2022', lib: ['ES2022', 'ESNext.Disposable'], module: 'NodeNext' },
+      ...{ types: ['node'], strict: true, noEmit: true, skipLibCheck: false },
+      typeRoots: ['../../node_modules/@types'],
+    },
+    include: ['*.mts'],
+  };
+  writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(options));
+  const tsc = join(repository, 'node_modules/typescript/bin/tsc');
+  const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', directory], {
+    encoding: 'utf8',
+  });
+  t.equal(stdout, '');
+  t.equal(status, 0);
+  t.end();
+});
+
+/** What some of them print. */
+const printed: Record<string, RegExp> = {
+  'README-0.mts': /^100000 \d+(\.\d+)? ms \{ cpuMs: \{/,
+  'library-0.mts': /^42 \d/,
+  'library-1.mts': /^argument safe$/m,
+  'library-2.mts': /^ERR_TARE_COMMAND_FAILED\n3 no such luck\n\ntrue SIGKILL$/m,
+  'library-3.mts': /^apple\npear\napple\npear\n\n\/dev\/pts\/0\r\n(24 80|40 120)\r\n/,
+  'library-4.mts': /^\[\]\ncreated\n\d+\n(heard a word\n)?\{ exitCode: 0, signal: null \}\n/,
+};
+
+t.test('they run', { skip: whyNot ?? false }, (t) => {
+  const tsx = join(repository, 'node_modules/tsx/dist/cli.mjs');
+  for (const { name } of examples) {
+    // Those of a bundle that the reader is to have made.
+    if (!(name in printed)) continue;
+    const result = call(process.execPath, [tsx, join(directory, name)], { cwd: repository });
+    t.equal(result.stderr, '', name);
+    t.equal(result.status, 0, name);
+    t.match(result.stdout, printed[name]!, name);
+  }
+  t.strictSame(
+    Object.keys(printed).filter((name) => !readdirSync(directory).includes(name)),
+    [],
+  );
+  t.end();
+});
