@@ -271,8 +271,8 @@ void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,
   }
 }
 
-std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int container_pidfd,
-                             int container_root, std::vector<Fd>& owned) {
+std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined& container,
+                             std::vector<Fd>& owned) {
   std::vector<int> fds;
   for (const Passed& passed : plan.passed()) {
     const std::string where =
@@ -299,10 +299,13 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int containe
         owned.push_back(dir->open_start_answer());
         break;
       case PassedKind::container_pidfd:
-        fds.push_back(container_pidfd);
+        fds.push_back(container.pidfd);
         continue;
+      case PassedKind::container_namespace:
+        owned.push_back(open_namespace_of(container.pid, container.pidfd, passed.path));
+        break;
       case PassedKind::container_root:
-        fds.push_back(container_root);
+        fds.push_back(container.root);
         continue;
     }
     fds.push_back(owned.back().get());
@@ -498,7 +501,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   std::copy(std::begin(options.stdio.fds), std::end(options.stdio.fds), spawn_options.stdio);
   spawn_options.preserved = options.stdio.preserved;
   spawn_options.cgroup = cgroup.fd();
-  spawn_options.passed = open_passed(plan, &impl->dir, -1, -1, owned);
+  spawn_options.passed = open_passed(plan, &impl->dir, {}, owned);
   const bool on_host = mounts_on_host(bundle.spec);
   if (on_host) {
     note_root(impl->dir, rootfs_path(bundle));

@@ -291,7 +291,8 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
   std::copy(std::begin(given.stdio.fds), std::end(given.stdio.fds), spawn_options.stdio);
   spawn_options.preserved = given.stdio.preserved;
   spawn_options.cgroup = target.paused ? -1 : target.cgroup.fd();
-  spawn_options.passed = open_passed(plan, nullptr, target.pidfd.get(), target.root.get(), owned);
+  spawn_options.passed =
+      open_passed(plan, nullptr, {impl_->record.pid, target.pidfd.get(), target.root.get()}, owned);
   InitProcess init = spawn_on_processors(process.exec_cpu_affinity, source, impl_->runtime, [&] {
     return spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
   });

@@ -111,10 +111,15 @@ RdtGroup container_rdt_group(const Spec& spec, const std::string& id);
 /// Removes what was made for the container in resctrl.
 void remove_rdt(const StateDir& dir);
 
+/// The init of a container that a plan joins; -1 where it joins none.
+struct Joined {
+  pid_t pid = -1;
+  int pidfd = -1;
+  int root = -1;
+};
 /// Opens what `plan` wants passed. `owned` keeps the fds; the result is in the plan's order.
-/// `container_pidfd` and `container_root` are the container's that a plan joins, else -1.
-std::vector<int> open_passed(const Plan& plan, const StateDir* dir, int container_pidfd,
-                             int container_root, std::vector<Fd>& owned);
+std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined& container,
+                             std::vector<Fd>& owned);
 /// Whether init is to wait for that.
 bool has_wait(const Plan& plan, wire::WaitTag tag);
 /// Does for a just spawned init what needs the host's own rights: id maps, limits, oom_score_adj.

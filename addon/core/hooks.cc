@@ -118,7 +118,13 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
     options.stdio[1] = pipes.output_theirs.get();
     options.stdio[2] = pipes.output_theirs.get();
     options.cgroup = cgroup;
+    std::vector<Fd> namespaces;
     for (const Passed& passed : plan.passed()) {
+      if (passed.kind == PassedKind::container_namespace) {
+        namespaces.push_back(open_namespace_of(init_process.pid, init_process.pidfd, passed.path));
+        options.passed.push_back(namespaces.back().get());
+        continue;
+      }
       options.passed.push_back(passed.kind == PassedKind::container_root ? root.get()
                                                                          : init_process.pidfd);
     }

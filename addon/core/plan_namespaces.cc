@@ -155,10 +155,26 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
     builder.join(container, before);
   }
   const std::uint64_t inside = namespaces & ~before;
-  if (inside != 0) {
+  if (inside == 0) {
+    return;
+  }
+  if ((namespaces & CLONE_NEWUSER) == 0) {
     wire::Op& op = builder.add(OpCode::setns);
     op.fd = container;
     op.a = inside;
+    return;
+  }
+  // A pidfd would need more than a right to the namespace: to look into the container's init, whose
+  // memory is the host's until it executes its program, where the user namespace was joined.
+  for (const NamespaceType type : {NamespaceType::time, NamespaceType::cgroup}) {
+    const std::uint64_t flag = namespace_clone_flag(type);
+    if ((inside & flag) != 0) {
+      const int passed = builder.pass(
+          {PassedKind::container_namespace, std::string("ns/") + namespace_proc_name(type), 0, {}});
+      wire::Op& op = builder.add(OpCode::setns);
+      op.fd = passed;
+      op.a = flag;
+    }
   }
 }
 

@@ -450,6 +450,15 @@ Fd open_root_of(pid_t pid) {
   return root;
 }
 
+Fd open_namespace_of(pid_t pid, int pidfd, const std::string& path) {
+  Fd file = open_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/" + path, O_RDONLY);
+  // Until here the number has not come to mean another process.
+  if (syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) < 0) {
+    throw_errno("pidfd_send_signal", "process " + std::to_string(pid));
+  }
+  return file;
+}
+
 ExitStatus wait_child(int pidfd) {
   siginfo_t info{};
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | __WALL) < 0) {

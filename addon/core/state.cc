@@ -167,7 +167,10 @@ std::optional<StateDir> StateDir::open(const std::string& root, const std::strin
   const std::string path = state.path();
   auto dir = open_if_exists(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!dir.has_value()) {
-    if (faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+    // A directory that has come since is that of a container that was not there when it was asked
+    // for.
+    struct stat status;
+    if (lstat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode)) {
       throw Error(ErrorKind::bad_status,
                   path +
                       ": is no directory, and so no container's state; remove it with `delete "

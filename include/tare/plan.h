@@ -69,8 +69,10 @@ enum class PassedKind : std::uint8_t {
   start_request,    ///< the request FIFO of the container
   start_answer,     ///< the answer FIFO of the container
   container_pidfd,  ///< the pidfd of the container that is joined
-  container_root,   ///< "/" as the container's init has it
-  directory,        ///< a directory as it is; is fetched
+  container_namespace,  ///< a namespace of its init; the path is one below that one's directory in
+                        ///< /proc
+  container_root,       ///< "/" as the container's init has it
+  directory,            ///< a directory as it is; is fetched
 };
 
 struct Passed {

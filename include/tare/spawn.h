@@ -98,6 +98,9 @@ Fd open_netlink_socket_in(int network_namespace);
 /// "/" as the process `pid` has it (O_PATH); empty where the caller may not look (see ptrace(2),
 /// "access mode checking").
 Fd open_root_of(pid_t pid);
+/// The namespace `path` ("ns/cgroup") of the process that is `pid` and open as `pidfd`. Throws
+/// `system`, ESRCH where it has ended.
+Fd open_namespace_of(pid_t pid, int pidfd, const std::string& path);
 
 /// How a process ended.
 struct ExitStatus {
