@@ -339,6 +339,7 @@ function checkOptions({
       throw invalidArgument(`${name}: give either that or stdio`);
     }
   }
+  checkStreams(stdio, options);
   if (options.encoding !== undefined && options.encoding !== 'buffer') {
     if (!Buffer.isEncoding(options.encoding)) {
       throw invalidArgument(`encoding: "${String(options.encoding)}" is none`);
@@ -346,8 +347,23 @@ function checkOptions({
   }
 }
 
+/** Streams that could not be what they are asked to be. */
+function checkStreams(stdio: Stdio | undefined, options: RunOptions): void {
+  if (hasTerminal(options)) {
+    const given = stdio ?? options.stdin ?? options.stdout ?? options.stderr;
+    if (given === undefined) return;
+    throw invalidArgument('tty: the terminal is all three streams; give either that or others');
+  }
+  const all = stdioOf({ ...options, ...(stdio !== undefined && { stdio }) });
+  if (options.input !== undefined && (typeof all === 'string' ? all : all[0]) !== 'pipe') {
+    throw invalidArgument('input: is written to standard input, which must be "pipe" for that');
+  }
+}
+
+const hasTerminal = ({ tty = false }: RunOptions): boolean => tty !== false;
+
 function stdioOf(options: RunOptions): Stdio {
-  if (options.tty !== undefined && options.tty !== false) return 'ignore';
+  if (hasTerminal(options)) return 'ignore';
   const { stdio, input, stdin, stdout = 'pipe', stderr = 'pipe' } = options;
   return stdio ?? [stdin ?? (input === undefined ? 'ignore' : 'pipe'), stdout, stderr];
 }

@@ -110,6 +110,9 @@ t.test('wrong options are told before anything is made', skip, async (t) => {
     [{ timeout: -1 }, /^timeout: must be a number from 0 to/],
     [{ encoding: 'klingon' }, /^encoding: "klingon" is none$/],
     [{ stdio: 'pipe', stdout: 'pipe' }, /^stdout: give either that or stdio$/],
+    [{ tty: true, stdout: 'inherit' }, /^tty: the terminal is all three streams/],
+    [{ input: 'x', stdin: 'ignore' }, /^input: is written to standard input, which must be "pipe"/],
+    [{ input: 'x', stdio: ['ignore', 'pipe', 'pipe'] }, /^input: is written to standard input/],
     [{ env: { A: 1 } }, /^env.A: must be a string, not number$/],
     [
       { mounts: [{ source: '/x', destination: 'x' }] },
