@@ -21,6 +21,7 @@ export interface NativeCreateOptions extends NativeStdio {
   pidFile?: string;
   /** Whether the program is started at once. */
   start?: boolean;
+  endsWithProgram?: boolean;
   noPivot?: boolean;
   noNewKeyring?: boolean;
 }
@@ -102,6 +103,10 @@ export interface Binding {
   open(runtime: NativeRuntime, id: string): Promise<NativeContainer>;
   /** States as JSON. */
   list(runtime: NativeRuntime): Promise<string[]>;
+  /** Removes containers that were to end with programs that have ended. */
+  removeOrphans(runtime: NativeRuntime): Promise<void>;
+  /** Kills and removes what `endsWithProgram` was set for, in a bounded time. */
+  endMortals(): void;
   /** What is wrong with the text of a config.json. */
   validate(config: string): NativeProblem[];
   /** Two new file descriptors: that to read from and that to write to. */
@@ -119,4 +124,6 @@ const load = require('node-gyp-build') as (root: string) => Binding;
 
 /** From build/Release or prebuilds of the package, whose root is above lib/ and dist/ alike. */
 export const binding = load(fileURLToPath(new URL('..', import.meta.url)));
+// A worker thread that is terminated has no such event; there the addon sees to it itself.
+process.on('exit', () => binding.endMortals());
 binding.onWarning((text) => process.emitWarning(text, 'TareWarning'));

@@ -52,6 +52,11 @@ export interface CreateOptions extends RuntimeOptions, StdioOptions {
   pidFile?: string;
   /** Starts the program at once, which costs less than {@link Container.start} afterwards. */
   start?: boolean;
+  /**
+   * Ends the container with this program, however that ends, and with the worker thread that made it.
+   * What stays of one whose program was killed, the next {@link run} removes.
+   */
+  endsWithProgram?: boolean;
   /** Changes the root without pivot_root(2), for a root on the initial ramdisk. Less safe. */
   noPivot?: boolean;
   /** Lets the container use the caller's session keyring. */
@@ -88,7 +93,7 @@ let newContainer: (id: string, native: NativeContainer, streams: ProcessStreams)
  * The process of a container that this program creates is a child of it: its end raises SIGCHLD, as
  * that of any child, and it is reaped whether or not anybody waits. If this program ends in the
  * middle of a call, by process.exit() or a signal, the call is cut off; a worker thread's end lets
- * its calls be carried through.
+ * its calls be carried through. See {@link CreateOptions.endsWithProgram}.
  */
 export class Container implements ProcessStreams {
   readonly id: string;
@@ -293,13 +298,15 @@ export async function createContainer(
   options: CreateOptions,
   stdio: OpenedStdio,
 ): Promise<Container> {
-  const { bundle, spec, pidFile, start, noPivot, noNewKeyring, consoleSocket } = options;
+  const { bundle, spec, pidFile, start, endsWithProgram, noPivot, noNewKeyring, consoleSocket } =
+    options;
   const native = await started(stdio, () =>
     binding.create(runtimeOf(options), requireString('id', id), {
       bundle: resolve(requireString('bundle', bundle ?? '.')),
       config: spec && stringify(spec),
       pidFile: pidFile && resolve(pidFile),
       start,
+      endsWithProgram,
       noPivot,
       noNewKeyring,
       stdio: stdio.fds,

@@ -9,6 +9,7 @@ import { Readable } from 'node:stream';
 import { createContainer, type Container, type RuntimeOptions } from './container.js';
 import { invalidArgument, TareError, type TareErrorCode } from './errors.js';
 import { hostRoot, type MountPoint } from './host-root.js';
+import { removeOrphans } from './orphans.js';
 import { Output } from './output.js';
 import { integerOf, numberOf } from './quantity.js';
 import { sandboxSpec, type BindMount, type SandboxOptions } from './sandbox.js';
@@ -209,9 +210,10 @@ class Run {
       const spec = await specOf(this.#command, this.#options, root);
       const container = await createContainer(
         this.#id,
-        { root, systemdCgroup, bundle: root, spec, start: true },
+        { root, systemdCgroup, bundle: root, spec, start: true, endsWithProgram: true },
         stdio,
       );
+      removeOrphans(root);
       this.#container = container;
       return container;
     } catch (error) {

@@ -154,6 +154,7 @@ PlanOptions plan_options(const std::string& id, const CreateOptions& options, co
   result.no_new_keyring = options.no_new_keyring;
   // startContainer hooks run between the gate and the program.
   result.start_gate = options.start_gate || !spec.hooks.start_container.empty();
+  result.ends_with_caller = options.ends_with_caller;
   result.preserve_fds = static_cast<std::uint32_t>(options.stdio.preserved.size());
   result.extra_env = options.extra_env;
   return result;
@@ -465,6 +466,9 @@ Container Container::create(const Runtime& given, const std::string& id,
 
   impl->dir = StateDir::create(runtime.root, id);
   HalfMade half_made(impl->dir, impl->record, bundle.spec, runtime, unit ? &*unit : nullptr);
+  if (options.ends_with_caller) {
+    impl->dir.note_caller(this_caller());
+  }
   if (options.notify) {
     add_notify_mount(bundle, impl->dir.make_notify_directory());
   }

@@ -67,6 +67,8 @@ class Locked {
   Unlock unlock_;
 };
 
+/// This process, as StateDir::note_caller() has it.
+std::string this_caller();
 /// The number that a process has in its own pid namespace.
 pid_t pid_inside(pid_t pid);
 /// One that fails is warned of, and the next one runs.

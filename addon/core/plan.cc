@@ -138,7 +138,7 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   add_scheduling(builder, process);
   add_credentials(builder, process);
   add_program(builder, process, options.extra_env,
-              options.start_gate ? Before::start_gate : Before::host);
+              options.start_gate ? Before::start_gate : Before::host, options.ends_with_caller);
   return builder.take();
 }
 
@@ -172,7 +172,8 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   add_program(builder, process, options.extra_env,
               options.paused ? Before::host_leaves
               : host_acts    ? Before::host
-                             : Before::nothing);
+                             : Before::nothing,
+              false);
   return builder.take();
 }
 

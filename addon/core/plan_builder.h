@@ -121,8 +121,9 @@ enum class Before : std::uint8_t {
   host_leaves,  ///< that, and then it hears no more of the process
   start_gate,   ///< that, and then `start`
 };
+/// `ends_with_host`: it is killed when the host ends.
 void add_program(PlanBuilder& builder, const Process& process,
-                 const std::vector<std::string>& extra_env, Before before);
+                 const std::vector<std::string>& extra_env, Before before, bool ends_with_host);
 /// The program of a hook: hook.path with the arguments and environment of `process`, `in_container`
 /// under the container's filter and with its user's HOME.
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,

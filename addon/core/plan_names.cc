@@ -117,6 +117,8 @@ const char* op_name(OpCode code) noexcept {
       return "close_fds";
     case OpCode::default_signals:
       return "default_signals";
+    case OpCode::end_with_host:
+      return "end_with_host";
     case OpCode::announce:
       return "announce";
     case OpCode::start_gate:

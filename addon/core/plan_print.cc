@@ -355,6 +355,8 @@ class Printer {
         return "close all other file descriptors";
       case OpCode::default_signals:
         return "set every signal to its default action";
+      case OpCode::end_with_host:
+        return "end when the caller ends";
       case OpCode::announce:
         return "tell the host that exec follows";
       case OpCode::start_gate:

@@ -268,7 +268,7 @@ void add_credentials(PlanBuilder& builder, const Process& process) {
 }
 
 void add_program(PlanBuilder& builder, const Process& process,
-                 const std::vector<std::string>& extra_env, Before before) {
+                 const std::vector<std::string>& extra_env, Before before, bool ends_with_host) {
   // Without arguments it is never started.
   if (!process.args.empty()) {
     const std::uint32_t name = builder.text(process.args.front());
@@ -280,6 +280,9 @@ void add_program(PlanBuilder& builder, const Process& process,
   builder.add(OpCode::default_signals);
   if (before != Before::nothing) {
     builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::go);
+  }
+  if (ends_with_host) {
+    builder.add(OpCode::end_with_host);
   }
   add_seccomp(builder, true);
   if (before == Before::start_gate) {

@@ -29,6 +29,7 @@ constexpr const char* request_fifo = "exec.fifo";
 constexpr const char* barred_fifo = "paused.fifo";
 constexpr const char* answer_fifo = "started.fifo";
 constexpr const char* cgroup_link = "cgroup";
+constexpr const char* caller_link = "caller";
 constexpr const char* rdt_link = "resctrl";
 constexpr const char* root_link = "root";
 constexpr const char* root_mount_link = "root-mount";
@@ -257,6 +258,10 @@ std::string StateDir::noted_cgroup() const {
   std::string path = noted(*this, cgroup_link);
   return is_cgroup_path(path) ? path : std::string();
 }
+
+void StateDir::note_caller(const std::string& caller) { note(*this, caller_link, caller); }
+
+std::string StateDir::noted_caller() const { return noted(*this, caller_link); }
 
 void StateDir::note_rdt(const std::vector<std::string>& directories) {
   for (std::size_t i = 0; i < directories.size(); ++i) {

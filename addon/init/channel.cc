@@ -168,6 +168,16 @@ Outcome announce(Context& context, std::uint32_t op) {
   return check(send(context, make_report(tare::wire::ReportKind::executing, op, 0)), Step::sendmsg);
 }
 
+void end_without_host(const Context& context) {
+  constexpr long msg_peek = 2;
+  char byte = 0;
+  const long result =
+      sys::run(__NR_recvfrom, context.channel, &byte, sizeof byte, msg_peek | msg_dontwait, 0L, 0L);
+  if (result == 0 || result == -ECONNRESET) {
+    sys::exit(1);
+  }
+}
+
 Outcome send_console(Context& context, std::uint32_t op, int master) {
   return send_with_fd(context, make_report(tare::wire::ReportKind::console, op, 0), master);
 }

@@ -165,6 +165,8 @@ Outcome execute_process_op(Context& context, std::uint32_t index, const Op& op) 
     case OpCode::default_signals:
       do_default_signals();
       return ok;
+    case OpCode::end_with_host:
+      return do_end_with_host(context);
     case OpCode::announce:
       return announce(context, index);
     case OpCode::close_fds:

@@ -136,6 +136,8 @@ void report(Context& context, std::uint32_t op, Outcome outcome);
 Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag);
 Outcome send_console(Context& context, std::uint32_t op, int master);
 Outcome announce(Context& context, std::uint32_t op);
+/// Ends this process where the host has died.
+void end_without_host(const Context& context);
 /// Sends the listener and waits for the answer.
 Outcome send_listener(Context& context, std::uint32_t op, int listener);
 /// Waits for `count` descriptors from the host, which become context.fetched.
@@ -189,6 +191,7 @@ Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op);
 /// the two FIFOs are left of all that came from it.
 Outcome take_leave(Context& context, std::uint32_t index, const Op& op);
 void do_default_signals();
+Outcome do_end_with_host(const Context& context);
 Outcome do_exec(Context& context, const Op& op);
 
 }  // namespace init

@@ -306,6 +306,16 @@ void do_default_signals() {
   }
 }
 
+// A change of credentials would take it back, so it comes behind those. A host that has died before
+// sends no signal any more.
+Outcome do_end_with_host(const Context& context) {
+  if (const long result = sys::run(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); result < 0) {
+    return failure(result, Step::prctl);
+  }
+  end_without_host(context);
+  return ok;
+}
+
 Outcome take_leave(Context& context, std::uint32_t index, const Op& op) {
   end_when_asked();
   if (const Outcome outcome = announce(context, index); outcome.failed()) {

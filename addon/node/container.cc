@@ -96,6 +96,8 @@ void ContainerObject::export_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("create", Napi::Function::New<&ContainerObject::create>(env, "create"));
   exports.Set("open", Napi::Function::New<&ContainerObject::open>(env, "open"));
   exports.Set("list", Napi::Function::New<&ContainerObject::list>(env, "list"));
+  exports.Set("removeOrphans",
+              Napi::Function::New<&ContainerObject::remove_orphans>(env, "removeOrphans"));
   exports.Set("validate", Napi::Function::New<&ContainerObject::validate>(env, "validate"));
 }
 
@@ -109,9 +111,11 @@ ContainerObject::ContainerObject(const Napi::CallbackInfo& info)
 Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
   auto handle =
       std::make_shared<Handle>(runtime_from(info[0]), info[1].As<Napi::String>().Utf8Value());
+  CreateOptions options = create_options_from(info[2]);
+  if (options.ends_with_caller) AddonData::of(info.Env()).mortals->add(handle);
   return promise_in_order(
       info.Env(), handle,
-      [handle, options = create_options_from(info[2])] {
+      [handle, options = std::move(options)] {
         handle->create(options);
         return handle;
       },
@@ -141,6 +145,16 @@ Napi::Value ContainerObject::list(const Napi::CallbackInfo& info) {
         return states;
       },
       string_array);
+}
+
+Napi::Value ContainerObject::remove_orphans(const Napi::CallbackInfo& info) {
+  return promise_for(
+      info.Env(), submit_to_pool,
+      [runtime = runtime_from(info[0])] {
+        tare::remove_orphans(runtime);
+        return Nothing();
+      },
+      undefined);
 }
 
 Napi::Value ContainerObject::validate(const Napi::CallbackInfo& info) {

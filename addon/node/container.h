@@ -13,7 +13,7 @@ class Handle;
 class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
  public:
   static Napi::Function define(Napi::Env env);
-  /// create(), open() and list().
+  /// create(), open(), list(), ….
   static void export_functions(Napi::Env env, Napi::Object exports);
 
   explicit ContainerObject(const Napi::CallbackInfo& info);
@@ -23,6 +23,7 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
   static Napi::Value create(const Napi::CallbackInfo& info);
   static Napi::Value open(const Napi::CallbackInfo& info);
   static Napi::Value list(const Napi::CallbackInfo& info);
+  static Napi::Value remove_orphans(const Napi::CallbackInfo& info);
   static Napi::Value validate(const Napi::CallbackInfo& info);
 
   Napi::Value start(const Napi::CallbackInfo& info);

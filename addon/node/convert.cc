@@ -74,6 +74,7 @@ CreateOptions create_options_from(const Napi::Value& value) {
   options.no_pivot = flag_of(object, "noPivot");
   options.no_new_keyring = flag_of(object, "noNewKeyring");
   options.stdio = stdio_from(object);
+  options.ends_with_caller = flag_of(object, "endsWithProgram");
   options.start_gate = !flag_of(object, "start");
   options.allow_terminal_without_socket = options.stdio.console_socket.empty();
   return options;

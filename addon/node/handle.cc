@@ -46,13 +46,16 @@ Handle::Use::Use(Handle& handle) : held_(handle.created_ ? &*handle.created_ : n
 }
 
 void Handle::create(const CreateOptions& options) {
+  const Pool::Stay stay = options.ends_with_caller ? Pool::stay() : nullptr;
   created_.emplace(Container::create(runtime_, id_, options));
   StartedProcess init = created_->take_init();
   {
     const std::lock_guard lock(mutex_);
     console_ = std::move(init.console);
   }
-  set_init(Watched::watch(std::move(init.pidfd), true));
+  const std::shared_ptr<Watched> watched = Watched::watch(std::move(init.pidfd), true);
+  if (stay) watched->when_ended([stay](const Exit&) {});
+  set_init(watched);
 }
 
 int Handle::take_console() {
@@ -73,6 +76,14 @@ std::shared_ptr<Watched> Handle::watch_init() {
 void Handle::remove(bool force) {
   Use(*this)->remove(force);
   created_.reset();
+}
+
+void Handle::end_created() noexcept {
+  try {
+    if (created_) remove(true);
+  } catch (const std::exception&) {
+    // remove_orphans() of another program comes for it.
+  }
 }
 
 }  // namespace tare::node

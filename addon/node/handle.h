@@ -45,6 +45,8 @@ class Handle : public std::enable_shared_from_this<Handle> {
   /// Watches the container's own process; empty where that has ended and was not watched before.
   std::shared_ptr<Watched> watch_init();
   void remove(bool force);
+  /// Kills and removes what create() has made, if it is still there. Fails silently.
+  void end_created() noexcept;
 
  private:
   void run_tasks();

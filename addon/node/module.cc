@@ -13,9 +13,12 @@ void on_warning(const Napi::CallbackInfo& info) {
   AddonData::of(info.Env()).warn = Napi::Persistent(info[0].As<Napi::Function>());
 }
 
+void end_mortals(const Napi::CallbackInfo& info) { AddonData::of(info.Env()).mortals->end(); }
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* const data = new AddonData{
       .loop = std::make_shared<EventLoop>(env),
+      .mortals = std::make_shared<Mortals>(),
       .container_class = Napi::Persistent(ContainerObject::define(env)),
       .process_class = Napi::Persistent(ProcessObject::define(env)),
       .news_class = Napi::Persistent(NewsObject::define(env)),
@@ -23,9 +26,14 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   };
   env.SetInstanceData(data);
   // Hooks are called in reverse order, so this one comes before that of the thread-safe function.
-  env.AddCleanupHook([loop = data->loop] { loop->close(); });
+  // Where the main thread ends by process.exit(), no hook is called; then lib/ calls endMortals().
+  env.AddCleanupHook([loop = data->loop, mortals = data->mortals] {
+    loop->close();
+    mortals->end();
+  });
   ContainerObject::export_functions(env, exports);
   export_descriptors(env, exports);
+  exports.Set("endMortals", Napi::Function::New<end_mortals>(env, "endMortals"));
   exports.Set("onWarning", Napi::Function::New<on_warning>(env, "onWarning"));
   return exports;
 }

@@ -7,11 +7,13 @@
 #include <memory>
 
 #include "event_loop.h"
+#include "mortals.h"
 
 namespace tare::node {
 
 struct AddonData {
   std::shared_ptr<EventLoop> loop;
+  std::shared_ptr<Mortals> mortals;
   Napi::FunctionReference container_class;
   Napi::FunctionReference process_class;
   Napi::FunctionReference news_class;

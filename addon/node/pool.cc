@@ -38,6 +38,12 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
+/// What stay() of this thread gave.
+std::shared_ptr<const void> stays() {
+  thread_local const auto given = std::make_shared<const char>();
+  return given;
+}
+
 Fd checked(int fd, const char* syscall) {
   if (fd < 0) throw_errno(syscall);
   return Fd(fd);
@@ -83,6 +89,8 @@ void Pool::watch(int fd, Source& source) {
 
 void Pool::forget(int fd) noexcept { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
+Pool::Stay Pool::stay() { return stays(); }
+
 void Pool::add_thread() {
   const SignalsBlocked blocked;
   std::thread([this] { work(); }).detach();
@@ -113,7 +121,8 @@ void Pool::work() {
       lock.lock();
     }
     --busy_;
-    if (threads_ - busy_ <= slots_ + 1) continue;
+    // More than one: that of this thread, and this.
+    if (threads_ - busy_ <= slots_ + 1 || stays().use_count() > 2) continue;
     --threads_;
     return;
   }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <list>
+#include <memory>
 #include <mutex>
 
 #include "tare/container.h"
@@ -40,6 +41,10 @@ class Pool {
   void submit(std::function<void()> task);
   /// Has a thread call `source.ready()` when `fd` is readable. Throws `system`.
   void watch(int fd, Source& source);
+  /// As long as somebody has this, the pool's thread that asked for it does not end: the kernel
+  /// takes the end of the thread that made a child for the end of its parent (PR_SET_PDEATHSIG).
+  using Stay = std::shared_ptr<const void>;
+  static Stay stay();
   /// To be called before a watched fd is closed. Closing alone would not do while a child between
   /// clone(2) and execve(2) has a copy of it.
   void forget(int fd) noexcept;

@@ -56,6 +56,9 @@ struct CreateOptions {
   std::string pid_file;  ///< gets the host pid, written atomically; may be empty
   bool no_pivot = false;
   bool no_new_keyring = false;
+  /// The container's process is killed when the calling thread ends, and so when the caller does;
+  /// what stays then, remove_orphans() removes.
+  bool ends_with_caller = false;
   bool start_gate = true;  ///< hold before the user's program until start(); false: `run`
   bool allow_terminal_without_socket =
       false;  ///< the caller takes the pty master itself (attached run)
@@ -196,6 +199,10 @@ class Container {
 /// Removes what is left of a container whose state cannot be read (`delete --force`); false: there
 /// was nothing.
 bool remove_leftovers(const Runtime& runtime, const std::string& id);
+
+/// Removes the containers that should have ended with their caller, which has died. Those of other
+/// pid namespaces than the caller's stay: it cannot tell.
+void remove_orphans(const Runtime& runtime);
 
 /// Waits for a child by its pidfd and reaps it: exit status, or 128 + signal.
 int wait_exit_code(int pidfd);

@@ -44,6 +44,7 @@ struct PlanOptions {
   bool no_pivot = false;
   bool no_new_keyring = false;
   bool start_gate = false;             ///< hold before the user's program until `start`
+  bool ends_with_caller = false;       ///< the process is killed when the caller ends
   std::uint32_t preserve_fds = 0;      ///< fds 3 … 3+N-1 go to the user's process
   std::vector<std::string> extra_env;  ///< LISTEN_FDS, NOTIFY_SOCKET, …
 };

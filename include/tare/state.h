@@ -116,6 +116,10 @@ class StateDir {
   void forget_cgroup() noexcept;
   /// What was noted; empty where nothing was.
   std::string noted_cgroup() const;
+  /// Remembers the process that the container is to end with, as create() begins.
+  void note_caller(const std::string& caller);
+  /// Empty where there is none.
+  std::string noted_caller() const;
   /// The same for the directories of resctrl that are to be removed with the container.
   void note_rdt(const std::vector<std::string>& directories);
   std::vector<std::string> noted_rdt() const;

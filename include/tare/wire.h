@@ -100,6 +100,7 @@ enum class OpCode : std::uint16_t {
   close_fds,     ///< close what init has opened; what it was given, beyond stdio and the preserved
                  ///< fds, goes at exec
   default_signals,  ///< no signal is ignored any more, whatever the caller ignored
+  end_with_host,    ///< PR_SET_PDEATHSIG: SIGKILL when the thread that cloned this process ends
   announce,         ///< tell the host that only the last, silent steps remain (Report executing)
   start_gate,  ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
   exec,  ///< str[0] = argv, n strings; str[1] = envp, a strings; b = offset of n + a + 3 words for

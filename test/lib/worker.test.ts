@@ -5,16 +5,16 @@ import { mkdirSync, readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
-import { Container } from '../../lib/index.js';
+import { Container, run } from '../../lib/index.js';
 
 const options = { skip: whyNot ?? false };
 
-/** A worker that runs `body`, in which Container, data and report() are known. */
+/** A worker that runs `body`, in which Container, run, data and report() are known. */
 function start(body: string, data: unknown): Worker {
   const library = JSON.stringify(new URL('../../dist/index.js', import.meta.url).href);
   const program = `
     import { parentPort, workerData as data } from 'node:worker_threads';
-    const { Container } = await import(${library});
+    const { Container, run } = await import(${library});
     const report = (value) => parentPort.postMessage(value);
     ${body}
   `;
@@ -104,4 +104,57 @@ t.test('what a terminated worker has begun is carried through', options, async (
     await container.delete({ force: true });
   }
   t.same(await Container.list(containers.options), []);
+});
+
+t.test('run() in several workers at once', options, async (t) => {
+  const containers = new Containers(t);
+  const body = `
+    const outputs = await Promise.all(
+      Array.from({ length: 5 }, (_, i) => run(['sh', '-c', 'echo ' + (data.first + i)], data.options)),
+    );
+    report(outputs.map(({ stdout }) => Number(stdout)));
+  `;
+  const workers = [10, 20, 30, 40].map((first) =>
+    start(body, { first, options: containers.options }),
+  );
+  const exits = Promise.all(workers.map((worker) => once(worker, 'exit')));
+  const told = (await Promise.all(
+    workers.map((worker) => once(worker, 'message')),
+  )) as number[][][];
+  t.same(
+    told.map(([numbers]) => numbers),
+    [10, 20, 30, 40].map((first) => [0, 1, 2, 3, 4].map((i) => first + i)),
+  );
+  t.same(await exits, [[0], [0], [0], [0]]);
+});
+
+t.test('commands of run() end with their worker, those of others go on', options, async (t) => {
+  const containers = new Containers(t);
+  const ids = ['a', 'b', 'c'].map((name) => containers.id(name));
+  const body = `
+    const commands = data.ids.map((id) => run(['sleep', '1000'], { ...data.options, id }));
+    for (const command of commands) command.catch(() => undefined);
+    if (data.await) await Promise.all(commands.map((command) => command.container));
+    report('under way');
+  `;
+  const mine = containers.id('mine');
+  const running = run(['sh', '-c', 'read line; echo "$line"'], {
+    ...containers.options,
+    id: mine,
+    stdin: 'pipe',
+  });
+  await running.container;
+  for (const awaited of [true, false, false, false]) {
+    const worker = start(body, { ids, options: containers.options, await: awaited });
+    await once(worker, 'message');
+    await worker.terminate();
+    const left = await Container.list(containers.options);
+    t.same(
+      left.map(({ id }) => id),
+      [mine],
+      'removed when the worker is gone',
+    );
+  }
+  running.stdin!.end('goes on\n');
+  t.equal((await running).stdout, 'goes on\n');
 });

@@ -1,0 +1,92 @@
+// Containers that end with the program that made them.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <mutex>
+
+#include "container_impl.h"
+#include "tare/error.h"
+
+namespace tare {
+namespace {
+
+/// A process for as long as the machine runs: numbers of processes are used again.
+struct Caller {
+  ino_t pid_namespace = 0;
+  pid_t pid = 0;
+  std::uint64_t start_time = 0;
+};
+
+ino_t pid_namespace() {
+  const char* const path = "/proc/self/ns/pid";
+  struct stat status;
+  if (stat(path, &status) < 0) {
+    throw_errno("stat", path);
+  }
+  return status.st_ino;
+}
+
+std::string caller_text(const Caller& caller) {
+  return std::to_string(caller.pid_namespace) + " " + std::to_string(caller.pid) + " " +
+         std::to_string(caller.start_time);
+}
+
+/// False where that is no such text.
+bool parse_caller(std::string_view text, Caller& caller) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto read = [&](auto& value) {
+    const auto [next, error] = std::from_chars(at, end, value);
+    at = next == end ? end : next + 1;
+    return error == std::errc();
+  };
+  return read(caller.pid_namespace) && read(caller.pid) && read(caller.start_time);
+}
+
+bool is_alive(const Caller& caller) {
+  const auto stat = process_stat(caller.pid);
+  return stat.has_value() && stat->start_time == caller.start_time && !stat->ending;
+}
+
+bool is_orphan(const StateDir& dir, ino_t pid_namespace) {
+  Caller caller;
+  return parse_caller(dir.noted_caller(), caller) && caller.pid_namespace == pid_namespace &&
+         !is_alive(caller);
+}
+
+}  // namespace
+
+std::string this_caller() {
+  static std::mutex mutex;
+  static pid_t known = 0;
+  static std::string text;
+  const std::lock_guard lock(mutex);
+  // A fork(2) of it is another one.
+  if (const pid_t pid = getpid(); pid != known) {
+    text =
+        caller_text({pid_namespace(), pid, process_stat(pid).value_or(ProcessStat{}).start_time});
+    known = pid;
+  }
+  return text;
+}
+
+void remove_orphans(const Runtime& runtime) {
+  const Runtime resolved = resolve_runtime(runtime);
+  const ino_t here = pid_namespace();
+  for (const std::string& id : StateDir::list(resolved.root)) {
+    try {
+      const auto dir = StateDir::open(resolved.root, id);
+      if (dir.has_value() && is_orphan(*dir, here)) {
+        remove_leftovers(resolved, id);
+      }
+    } catch (const Error& error) {
+      // One that cannot be removed must not keep the others.
+      if (resolved.warn) {
+        resolved.warn(error.what());
+      }
+    }
+  }
+}
+
+}  // namespace tare

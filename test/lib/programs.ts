@@ -1,0 +1,32 @@
+/** Programs of a test's own that use the library, in a process that the test may end. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { Output } from '../cli/tare.js';
+
+const library = new URL('../../dist/index.js', import.meta.url).href;
+
+/** The library, `data`, and a way to tell the test something. */
+function source(body: string, data: unknown): string {
+  return `
+    import { Container, run } from ${JSON.stringify(library)};
+    import { writeSync } from 'node:fs';
+    const data = ${JSON.stringify(data)};
+    const tell = (text) => void writeSync(1, text + '\\n');
+    ${body}
+  `;
+}
+
+export interface Program {
+  child: ChildProcess;
+  /** What it tells. */
+  output: Output;
+}
+
+/** Runs `body`, in which Container, run, data and tell() are known. */
+export function program(body: string, data: unknown): Program {
+  const child = spawn(
+    process.execPath,
+    ['--no-warnings', '--input-type=module', '-e', source(body, data)],
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] } },
+  );
+  return { child, output: new Output(child.stdout) };
+}
