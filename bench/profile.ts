@@ -1,0 +1,124 @@
+/**
+ * npm run profile [-- OPTION...]: the library under clinic.js, whose pages tell where its time goes.
+ * See bench/README.md.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { build } from 'esbuild';
+import { makeBundle } from './bundle.js';
+import { printFlame } from './flame.js';
+import type { Work } from './library-process.js';
+import { positive } from './options.js';
+import { prepareWork, work } from './place.js';
+import { cgroupPrefix, runInPrivateView } from './private-view.js';
+
+/** By npx and no dependency: it brings 694 packages, which nobody else here needs. */
+const clinic = 'clinic@13.0.0';
+
+/**
+ * How many commands each tool can watch. bubbleprof cannot join more than one file of trace events,
+ * and Node begins another after 2^19 of them, of which a command has some 1,400.
+ */
+const tools: Record<string, number> = { doctor: 3000, flame: 3000, bubbleprof: 300 };
+const kinds = ['run', 'host', 'container'];
+
+const usage = `usage: npm run profile [-- OPTION...]
+  --tool NAME     doctor, flame or bubbleprof; may be given several times (all of them)
+  --kind KIND     run: run() with rootfs, host: run() without, container: Container (run)
+  --in-flight N   commands at a time (8)
+  --count N       commands in all (${Object.entries(tools)
+    .map(([tool, count]) => `${tool}: ${count}`)
+    .join(', ')})`;
+
+const repository = fileURLToPath(new URL('..', import.meta.url));
+const directory = join(repository, 'build/profile');
+
+/**
+ * The program to be watched, in JavaScript, on the library as it is shipped. A loader for TypeScript
+ * has a thread of its own, and Node 20's trace events, which bubbleprof reads, crash with two.
+ */
+async function compileProgram(): Promise<string> {
+  const outfile = join(directory, 'library-process.mjs');
+  await build({
+    entryPoints: [join(repository, 'bench/library-process.ts')],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    packages: 'external',
+    plugins: [
+      {
+        name: 'the package by its name',
+        setup(building) {
+          building.onResolve({ filter: /lib\/index\.js$/ }, () => ({
+            path: 'tare',
+            external: true,
+          }));
+        },
+      },
+    ],
+  });
+  return outfile;
+}
+
+async function watch(tool: string, program: string, kind: string, given: Work): Promise<void> {
+  const args = ['--yes', clinic, tool, '--open=false', `--dest=${directory}`, `--name=${kind}`];
+  const child = spawn('npx', [...args, '--', 'node', program, kind, JSON.stringify(given)], {
+    cwd: directory,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    // It would tell its makers of each use.
+    env: { ...process.env, NO_INSIGHT: '1', NO_UPDATE_NOTIFIER: '1' },
+  });
+  const [status] = (await once(child, 'exit')) as [number | null];
+  if (status !== 0) throw new Error(`clinic ${tool} exited with ${status}`);
+}
+
+export async function main(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      tool: { type: 'string', multiple: true, default: Object.keys(tools) },
+      kind: { type: 'string', default: 'run' },
+      'in-flight': { type: 'string', default: '8' },
+      count: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    console.log(usage);
+    return 0;
+  }
+  const { kind } = values;
+  const inFlight = positive('in-flight', values['in-flight'], usage);
+  for (const tool of values.tool) {
+    if (!(tool in tools)) throw new Error(`--tool ${tool}: there is no such tool\n${usage}`);
+  }
+  if (!kinds.includes(kind)) throw new Error(`--kind ${kind}: there is no such kind\n${usage}`);
+  const status = await runInPrivateView();
+  if (status !== undefined) return status;
+
+  prepareWork([]);
+  const bundle = makeBundle(join(work, 'true'), ['true']);
+  mkdirSync(directory, { recursive: true });
+  const program = await compileProgram();
+  for (const tool of values.tool) {
+    const count = values.count ? positive('count', values.count, usage) : tools[tool]!;
+    const data = join(directory, `${kind}.clinic-${tool}`);
+    rmSync(data, { recursive: true, force: true });
+    console.log(`\n${tool}: ${count} commands, ${inFlight} at a time`);
+    const root = join(work, 'state/node');
+    await watch(tool, program, kind, { root, bundle, id: cgroupPrefix(), inFlight, count });
+    if (tool === 'flame') {
+      printFlame(readFileSync(join(data, `${kind}.clinic-flame-samples`), 'utf8'));
+    }
+    console.log(`build/profile/${kind}.clinic-${tool}.html`);
+  }
+  return 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));
