@@ -8,9 +8,22 @@ export interface NativeRuntime {
   systemdCgroup?: boolean;
 }
 
+/** A file descriptor that closes when nobody holds it any more. */
+export type NativeDescriptor = object;
+
+/** Two file descriptors that belong together. `ours` is the caller's. */
+export interface NativeEnds {
+  ours: number;
+  theirs: number;
+  /** Holds `theirs`. */
+  held: NativeDescriptor;
+}
+
 export interface NativeStdio {
   /** The process's fds 0, 1, 2, …; -1, for the first three: /dev/null. */
   stdio: number[];
+  /** Of those, what is to be kept open until the call has ended. */
+  held: NativeDescriptor[];
   consoleSocket?: string;
 }
 
@@ -109,10 +122,12 @@ export interface Binding {
   endMortals(): void;
   /** What is wrong with the text of a config.json. */
   validate(config: string): NativeProblem[];
-  /** Two new file descriptors: that to read from and that to write to. */
-  pipe(): [number, number];
-  /** Both ends of a stream in both directions. */
-  socketPair(): [number, number];
+  /** A pipe, of which the other end is there to read or to write. */
+  pipe(theirsIsRead: boolean): NativeEnds;
+  /** A stream in both directions. */
+  socketPair(): NativeEnds;
+  /** Lets go of a descriptor. */
+  release(held: NativeDescriptor): void;
   /** Sets the size of a terminal by its master. */
   resize(fd: number, rows: number, columns: number): void;
   /** Has `warn` called with what must be told but is no failure. Must be set before other calls. */

@@ -256,6 +256,7 @@ export class Container implements ProcessStreams {
         process: stringify(process),
         given: Object.keys(process),
         stdio: stdio.fds,
+        held: stdio.held,
         consoleSocket,
         pidFile: pidFile && resolve(pidFile),
         ignorePaused,
@@ -310,6 +311,7 @@ export async function createContainer(
       noPivot,
       noNewKeyring,
       stdio: stdio.fds,
+      held: stdio.held,
       consoleSocket,
     }),
   );

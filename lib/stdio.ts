@@ -1,7 +1,6 @@
-import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { binding } from './binding.js';
+import { binding, type NativeDescriptor } from './binding.js';
 import { errorFrom, invalidArgument } from './errors.js';
 
 /**
@@ -36,6 +35,8 @@ export interface ProcessStreams {
 export interface OpenedStdio {
   /** The addon's form: numbers, -1 for /dev/null. */
   readonly fds: number[];
+  /** Those of them that are to be kept open for the process. */
+  readonly held: NativeDescriptor[];
   readonly streams: ProcessStreams;
   /** To be called when the process has its own: closes this program's ends of those. */
   started(): void;
@@ -46,10 +47,10 @@ export interface OpenedStdio {
 /** Makes what `pipe` asks for. Nothing is made if an item is wrong. */
 export function openStdio(stdio: Stdio = 'ignore'): OpenedStdio {
   const items = normalized(stdio);
-  const theirs: number[] = [];
+  const held: NativeDescriptor[] = [];
   const streams: (Socket | null)[] = [];
   const fds: number[] = [];
-  const started = (): void => theirs.splice(0).forEach((fd) => closeSync(fd));
+  const started = (): void => held.splice(0).forEach((one) => binding.release(one));
   const failed = (): void => {
     started();
     streams.forEach((stream) => stream?.destroy());
@@ -61,29 +62,27 @@ export function openStdio(stdio: Stdio = 'ignore'): OpenedStdio {
         streams.push(null);
         continue;
       }
-      const { their, stream } = openPipe(number);
-      theirs.push(their);
-      fds.push(their);
-      streams.push(stream);
+      const {
+        ours,
+        theirs,
+        held: one,
+      } = number > 2 ? binding.socketPair() : binding.pipe(number === 0);
+      held.push(one);
+      fds.push(theirs);
+      streams.push(streamOf(ours, number));
     }
   } catch (failure) {
     failed();
     throw errorFrom(failure);
   }
   const [stdin = null, stdout = null, stderr = null] = streams;
-  return { fds, streams: { stdin, stdout, stderr, stdio: streams }, started, failed };
+  return { fds, held, streams: { stdin, stdout, stderr, stdio: streams }, started, failed };
 }
 
 /** The three standard streams are one-way pipes, which unlike sockets have a path in /dev/fd. */
-function openPipe(number: number): { their: number; stream: Socket } {
-  if (number > 2) {
-    const [ours, their] = binding.socketPair();
-    return { their, stream: new Socket({ fd: ours }) };
-  }
-  const [read, write] = binding.pipe();
-  return number === 0
-    ? { their: read, stream: new Socket({ fd: write, readable: false, writable: true }) }
-    : { their: write, stream: new Socket({ fd: read, readable: true, writable: false }) };
+function streamOf(fd: number, number: number): Socket {
+  if (number > 2) return new Socket({ fd });
+  return new Socket({ fd, readable: number > 0, writable: number === 0 });
 }
 
 function normalized(stdio: Stdio): (number | 'pipe')[] {

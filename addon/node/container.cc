@@ -115,7 +115,7 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
   if (options.ends_with_caller) AddonData::of(info.Env()).mortals->add(handle);
   return promise_in_order(
       info.Env(), handle,
-      [handle, options = std::move(options)] {
+      [handle, options = std::move(options), held = held_from(info[2])] {
         handle->create(options);
         return handle;
       },

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "descriptors.h"
 #include "tare/container.h"
 #include "watched.h"
 
@@ -16,12 +17,15 @@ namespace tare::node {
 /// Its warnings go to AddonData::warn.
 Runtime runtime_from(const Napi::Value& value);
 CreateOptions create_options_from(const Napi::Value& value);
+/// Of the options of create() or exec(): those of `stdio` that must stay open for it.
+std::vector<Held> held_from(const Napi::Value& value);
 
 /// What exec() is asked for.
 struct ExecRequest {
   std::string process;             ///< JSON of a process object
   std::vector<std::string> given;  ///< those of its properties that do not come from the container
   ExecOptions options;
+  std::vector<Held> held;  ///< see held_from()
 };
 ExecRequest exec_request_from(const Napi::Value& value);
 

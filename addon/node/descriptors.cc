@@ -7,6 +7,7 @@
 
 #include <array>
 #include <exception>
+#include <utility>
 
 #include "convert.h"
 #include "tare/error.h"
@@ -15,9 +16,9 @@ namespace tare::node {
 
 namespace {
 
-/// Calls `make` for two descriptors, which become the caller's.
+/// Calls `make` for two descriptors: the caller's own, and that of a process to come.
 template <class Make>
-Napi::Value pair_of(const Napi::CallbackInfo& info, Make make, const char* syscall) {
+Napi::Value ends_of(const Napi::CallbackInfo& info, Make make, const char* syscall) {
   const Napi::Env env = info.Env();
   std::array<int, 2> fds{};
   try {
@@ -25,19 +26,34 @@ Napi::Value pair_of(const Napi::CallbackInfo& info, Make make, const char* sysca
   } catch (const Error&) {
     throw Napi::Error(env, error_value(env, std::current_exception()));
   }
-  Napi::Array pair = Napi::Array::New(env, fds.size());
-  for (std::uint32_t i = 0; i < fds.size(); ++i) pair.Set(i, Napi::Number::New(env, fds[i]));
-  return pair;
+  Napi::Object ends = Napi::Object::New(env);
+  ends.Set("ours", Napi::Number::New(env, fds[0]));
+  ends.Set("theirs", Napi::Number::New(env, fds[1]));
+  ends.Set("held",
+           Napi::External<Held>::New(env, new Held(std::make_shared<Fd>(fds[1])),
+                                     [](Napi::Env /*env*/, const Held* held) { delete held; }));
+  return ends;
 }
 
 Napi::Value make_pipe(const Napi::CallbackInfo& info) {
-  return pair_of(info, [](int* fds) { return pipe2(fds, O_CLOEXEC); }, "pipe2");
+  const bool theirs_is_read = info[0].As<Napi::Boolean>().Value();
+  const auto make = [theirs_is_read](int* fds) {
+    const int result = pipe2(fds, O_CLOEXEC);
+    if (theirs_is_read) std::swap(fds[0], fds[1]);
+    return result;
+  };
+  return ends_of(info, make, "pipe2");
 }
 
 Napi::Value make_socket_pair(const Napi::CallbackInfo& info) {
-  return pair_of(
+  return ends_of(
       info, [](int* fds) { return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds); },
       "socketpair");
+}
+
+Napi::Value release(const Napi::CallbackInfo& info) {
+  info[0].As<Napi::External<Held>>().Data()->reset();
+  return info.Env().Undefined();
 }
 
 /// ioctl_tty(2): the terminal's foreground processes get SIGWINCH.
@@ -61,6 +77,7 @@ Napi::Value resize(const Napi::CallbackInfo& info) {
 void export_descriptors(Napi::Env env, Napi::Object exports) {
   exports.Set("pipe", Napi::Function::New<make_pipe>(env, "pipe"));
   exports.Set("socketPair", Napi::Function::New<make_socket_pair>(env, "socketPair"));
+  exports.Set("release", Napi::Function::New<release>(env, "release"));
   exports.Set("resize", Napi::Function::New<resize>(env, "resize"));
 }
 

@@ -1,5 +1,5 @@
 /** Containers in worker threads: several environments of one process. */
-import { Containers, whyNot } from './containers.js';
+import { Containers, openFiles, whyNot } from './containers.js';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
@@ -144,7 +144,8 @@ t.test('commands of run() end with their worker, those of others go on', options
     stdin: 'pipe',
   });
   await running.container;
-  for (const awaited of [true, false, false, false]) {
+  const files: string[][] = [];
+  for (const awaited of [true, false, false, true, false, false]) {
     const worker = start(body, { ids, options: containers.options, await: awaited });
     await once(worker, 'message');
     await worker.terminate();
@@ -154,7 +155,9 @@ t.test('commands of run() end with their worker, those of others go on', options
       [mine],
       'removed when the worker is gone',
     );
+    files.push(openFiles());
   }
+  t.same(files.at(-1), files[2], 'pipes of those that were cut off, too');
   running.stdin!.end('goes on\n');
   t.equal((await running).stdout, 'goes on\n');
 });
