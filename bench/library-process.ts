@@ -7,7 +7,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { Writable } from 'node:stream';
 import { Container, run } from '../lib/index.js';
+import { connect, dockerOptions, type Docker } from './docker.js';
+import { requireFrom } from './npm-package.js';
 
 export interface Work {
   /** State directory of the library. */
@@ -17,6 +20,10 @@ export interface Work {
   id: string;
   /** The command line of the peer; `ID` in it is the container's id. */
   command?: string[];
+  /** Where the package is that is compared with, see npm-package.ts. */
+  packages?: string;
+  /** docker's name of the root file system. */
+  image?: string;
   inFlight?: number;
   count?: number;
 }
@@ -31,6 +38,21 @@ export interface Flight {
 const [kind = '', json = '{}'] = process.argv.slice(2);
 const work = JSON.parse(json) as Work;
 let count = 0;
+let docker: Docker | undefined;
+let isolatedVm: IsolatedVm | undefined;
+
+/** As far as it is used of isolated-vm. */
+interface IsolatedVm {
+  Isolate: new (options: { memoryLimit: number }) => {
+    createContext(): Promise<object>;
+    compileScript(code: string): Promise<{
+      run(context: object, options: { timeout: number }): Promise<unknown>;
+    }>;
+    dispose(): void;
+  };
+}
+
+const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() });
 
 const kinds: Record<string, () => Promise<void>> = {
   /** run() with a root of its own. */
@@ -40,6 +62,35 @@ const kinds: Record<string, () => Promise<void>> = {
   /** run() as it is without options. */
   async host() {
     await run(['/bin/true'], { root: work.root });
+  },
+  /** A snippet of JavaScript that somebody else wrote, in a Node of its own. */
+  async node() {
+    await run(['node', '-e', '6 * 7'], { root: work.root });
+  },
+  /** The same in an isolate of V8 within this process. */
+  async isolate() {
+    isolatedVm ??= requireFrom(work.packages!, 'isolated-vm') as IsolatedVm;
+    const isolate = new isolatedVm.Isolate({ memoryLimit: 128 });
+    const [context, script] = await Promise.all([
+      isolate.createContext(),
+      isolate.compileScript('6 * 7'),
+    ]);
+    await script.run(context, { timeout: 5000 });
+    isolate.dispose();
+  },
+  /** A container of docker's daemon, removed as run() removes its own. */
+  async docker() {
+    docker ??= connect(work.packages!);
+    const streams = [nowhere(), nowhere()];
+    const command = ['/bin/true'];
+    const [{ StatusCode }, container] = await docker.run(
+      work.image!,
+      command,
+      streams,
+      dockerOptions,
+    );
+    if (StatusCode !== 0) throw new Error(`docker's container exited with ${StatusCode}`);
+    await container.remove();
   },
   /** The OCI level, with the default configuration of `spec`. */
   async container() {

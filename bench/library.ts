@@ -4,14 +4,13 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { makeBundle } from './bundle.js';
-import type { Flight, Work } from './library-process.js';
+import { findContenders, type Contender } from './library-contenders.js';
+import type { Flight } from './library-process.js';
 import { positive } from './options.js';
 import { Paced } from './paced.js';
 import { prepareWork, spawnProgram, work, writeRaw } from './place.js';
@@ -28,66 +27,18 @@ const usage = `usage: npm run bench -- library [OPTION...]
 /** How many are kept running at a time. */
 const flights = [1, 8, 64];
 
-interface Contender {
-  name: string;
-  /** Another process for each measurement. */
-  command: (work: Partial<Work>) => [string, string[]];
-}
-
 interface Results {
   date: string;
   kernel: string;
   cpu: string;
   node: string;
   rounds: number;
+  /** Of those that are not ours. */
+  versions: Record<string, string>;
   /** Nanoseconds, a number a round. */
   latency: Record<string, number[]>;
   /** By contender and number in flight. */
   throughput: Record<string, Record<number, Partial<Flight> & { perSecond: number }>>;
-}
-
-/** The command line of a program below `root`, with that file system's libraries. */
-function program(root: string, name: string): string[] | undefined {
-  const path = ['usr/bin', 'bin'].map((dir) => join(root, dir, name)).find(existsSync);
-  if (path === undefined || root === '/') return path === undefined ? undefined : [path];
-  const loader = join(root, 'lib64/ld-linux-x86-64.so.2');
-  return [loader, '--library-path', join(root, 'usr/lib/x86_64-linux-gnu'), path];
-}
-
-/** As near as bwrap comes to what run() does. */
-const bwrapOptions = (rootfs: string): string[] => [
-  ...['--unshare-all', '--die-with-parent', '--new-session', '--clearenv', '--cap-drop', 'ALL'],
-  ...['--ro-bind', rootfs, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
-];
-
-function contenders(bundle: string, peersRoot: string): Contender[] {
-  const script = fileURLToPath(new URL('library-process.ts', import.meta.url));
-  const root = join(work, 'state/node');
-  const id = `${cgroupPrefix()}node`;
-  const ours = (name: string, kind: string, command?: string[]): Contender => ({
-    name,
-    command: (given) => [
-      process.execPath,
-      [
-        ...process.execArgv,
-        script,
-        kind,
-        JSON.stringify({ root, bundle, id, ...(command && { command }), ...given }),
-      ],
-    ],
-  });
-  const crun = program(peersRoot, 'crun');
-  const bwrap = program(peersRoot, 'bwrap');
-  const state = ['--root', join(work, 'state/crun')];
-  return [
-    ours('run() with rootfs', 'run'),
-    ours('run()', 'host'),
-    ours('Container', 'container'),
-    ...(crun ? [ours('crun', 'spawn', [...crun, ...state, 'run', '--bundle', bundle, 'ID'])] : []),
-    ...(bwrap
-      ? [ours('bwrap', 'spawn', [...bwrap, ...bwrapOptions(`${bundle}/rootfs`), '/bin/true'])]
-      : []),
-  ];
 }
 
 async function timeOneAtATime(
@@ -142,11 +93,12 @@ async function timeFlights(
   const results: Results['throughput'] = { floor: {} };
   for (const inFlight of flights) {
     results['floor']![inFlight] = { perSecond: await floorRate(floor, inFlight, count) };
-    for (const { name, command } of all) {
+    for (const { name, command, slow } of all) {
       process.stderr.write(`${name}, ${inFlight} in flight ...\n`);
-      const flight = JSON.parse(await output(command({ inFlight, count }))) as Flight;
+      const some = slow ? Math.ceil(count / 10) : count;
+      const flight = JSON.parse(await output(command({ inFlight, count: some }))) as Flight;
       results[name] ??= {};
-      results[name][inFlight] = { ...flight, perSecond: count / flight.seconds };
+      results[name][inFlight] = { ...flight, perSecond: some / flight.seconds };
     }
   }
   return results;
@@ -228,7 +180,9 @@ export async function main(args: string[]): Promise<number> {
   const floorProgram = join(work, 'build/bench/floor');
   prepareWork([floorProgram, spawnProgram]);
   const bundle = makeBundle(join(work, 'true'), ['true']);
-  const all = contenders(bundle, values['peers-root']);
+  const contenders = await findContenders(bundle, values['peers-root']);
+  for (const [name, why] of Object.entries(contenders.absent))
+    console.log(`without ${name}: ${why}`);
   const floor = (name: string, loops: number, ...more: string[]): [string, string[]] => [
     floorProgram,
     [
@@ -237,14 +191,19 @@ export async function main(args: string[]): Promise<number> {
     ],
   ];
   const paced = floor('floor', warmup + rounds, '--paced', '--heap', '50');
+  const measure = async (): Promise<Pick<Results, 'latency' | 'throughput'>> => ({
+    latency: await timeOneAtATime(contenders.all, paced, warmup, rounds),
+    throughput: await timeFlights(contenders.all, floor, count),
+  });
+  const measured = await measure().finally(() => contenders.dispose());
   const results: Results = {
     date: new Date().toISOString(),
     kernel: release(),
     cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`,
     node: process.version,
     rounds,
-    latency: await timeOneAtATime(all, paced, warmup, rounds),
-    throughput: await timeFlights(all, (name, loops) => floor(name, loops), count),
+    versions: contenders.versions,
+    ...measured,
   };
   print(results);
   writeRaw(results, 'library', values.out);

@@ -1,7 +1,7 @@
 /**
  * Benchmarks run in mount and pid namespaces of their own: there, /sys/fs/cgroup is the cgroup v2
- * tree also where it lies beside v1 trees, /run is an empty tmpfs, and whatever is left running dies
- * with the benchmark. Nothing changes outside.
+ * tree also where it lies beside v1 trees, /run is a tmpfs with nothing but docker's socket, if there
+ * is one, and whatever is left running dies with the benchmark. Nothing changes outside.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,8 +13,13 @@ const insideVariable = 'TARE_BENCH_VIEW';
 const enterView = `
   v2=$1; shift
   [ "$v2" = /sys/fs/cgroup ] || mount --bind "$v2" /sys/fs/cgroup
+  exec 9</run
   mount -t tmpfs -o mode=755 run /run
-  exec "$@"`;
+  if [ -S /proc/self/fd/9/docker.sock ]; then
+    touch /run/docker.sock
+    mount --no-canonicalize --bind /proc/self/fd/9/docker.sock /run/docker.sock
+  fi
+  exec 9<&- "$@"`;
 
 function cgroup2MountPoint(): string {
   const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');

@@ -1,0 +1,147 @@
+/** What library.ts compares: each runs a command in a container, or as near to one as it comes. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  connect,
+  dockerodeDirectory,
+  dockerodeVersion,
+  importImage,
+  whyNoDocker,
+} from './docker.js';
+import type { Work } from './library-process.js';
+import { installedPackage } from './npm-package.js';
+import { work } from './place.js';
+import { cgroupPrefix } from './private-view.js';
+
+export interface Contender {
+  name: string;
+  /** Another process for each measurement. */
+  command: (work: Partial<Work>) => [string, string[]];
+  /** Takes so much longer than the others that it is measured with a tenth of the commands. */
+  slow?: boolean;
+}
+
+export interface Contenders {
+  all: Contender[];
+  /** Of those that are not ours. */
+  versions: Record<string, string>;
+  /** Name and why it is not among them. */
+  absent: Record<string, string>;
+  /** Removes what they have made outside of this benchmark. */
+  dispose(): Promise<void>;
+}
+
+const isolatedVmVersion = '7.0.1';
+
+/** The command line of a program below `root`, with that file system's libraries. */
+function program(root: string, name: string): string[] | undefined {
+  const path = ['usr/bin', 'bin'].map((dir) => join(root, dir, name)).find(existsSync);
+  if (path === undefined || root === '/') return path === undefined ? undefined : [path];
+  const loader = join(root, 'lib64/ld-linux-x86-64.so.2');
+  return [loader, '--library-path', join(root, 'usr/lib/x86_64-linux-gnu'), path];
+}
+
+/** The first line of what it says of itself. */
+function versionOf([command = '', ...args]: string[]): string {
+  const { stdout } = spawnSync(command, [...args, '--version'], { encoding: 'utf8' });
+  return stdout.split('\n', 1)[0] ?? '';
+}
+
+/** As near as bwrap comes to what run() does. */
+const bwrapOptions = (rootfs: string): string[] => [
+  ...['--unshare-all', '--die-with-parent', '--new-session', '--clearenv', '--cap-drop', 'ALL'],
+  ...['--ro-bind', rootfs, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
+];
+
+/** All that this machine has of them. */
+export async function findContenders(bundle: string, peersRoot: string): Promise<Contenders> {
+  const script = fileURLToPath(new URL('library-process.ts', import.meta.url));
+  const root = join(work, 'state/node');
+  const id = `${cgroupPrefix()}node`;
+  const contender = (name: string, kind: string, more: Partial<Work> = {}): Contender => ({
+    name,
+    command: (given) => [
+      process.execPath,
+      [...process.execArgv, script, kind, JSON.stringify({ root, bundle, id, ...more, ...given })],
+    ],
+  });
+  const all = [
+    contender('run() with rootfs', 'run'),
+    contender('run()', 'host'),
+    contender('Container', 'container'),
+  ];
+  const absent: Contenders['absent'] = {};
+  const versions: Contenders['versions'] = {};
+  const state = ['--root', join(work, 'state/crun')];
+  const rootfs = `${bundle}/rootfs`;
+  for (const [name, args] of [
+    ['crun', [...state, 'run', '--bundle', bundle, 'ID']],
+    ['bwrap', [...bwrapOptions(rootfs), '/bin/true']],
+  ] as const) {
+    const found = program(peersRoot, name);
+    if (found) {
+      all.push(contender(name, 'spawn', { command: [...found, ...args] }));
+      versions[name] = versionOf(found);
+    } else {
+      absent[name] = `it is not installed in ${peersRoot}`;
+    }
+  }
+  const docker = await findDocker(rootfs, absent);
+  if (docker) {
+    const { version, ...place } = docker;
+    all.push({ ...contender('dockerode', 'docker', place), slow: true });
+    versions['dockerode'] = `${dockerodeVersion}, docker ${version}`;
+  }
+  all.push({ ...contender('node in run()', 'node'), slow: true });
+  const packages = findIsolatedVm(absent);
+  if (packages !== undefined) {
+    all.push(contender('isolated-vm', 'isolate', { packages }));
+    versions['isolated-vm'] = isolatedVmVersion;
+  }
+  return {
+    all,
+    versions,
+    absent,
+    async dispose() {
+      if (docker) await connect(docker.packages).getImage(docker.image).remove();
+    },
+  };
+}
+
+async function findDocker(
+  rootfs: string,
+  absent: Contenders['absent'],
+): Promise<{ packages: string; image: string; version: string } | undefined> {
+  const why = await whyNoDocker();
+  if (why !== undefined) {
+    absent['dockerode'] = `there is no docker daemon to ask: ${why}; DOCKER_HOST names one`;
+    return undefined;
+  }
+  const image = `${cgroupPrefix()}true`;
+  try {
+    const packages = dockerodeDirectory();
+    const client = connect(packages);
+    await importImage(client, image, rootfs);
+    return { packages, image, version: (await client.version()).Version };
+  } catch (error) {
+    absent['dockerode'] = (error as Error).message;
+    return undefined;
+  }
+}
+
+/** Prebuilt for Node 24 and later; for others it would be compiled for minutes. */
+function findIsolatedVm(absent: Contenders['absent']): string | undefined {
+  if (Number(process.versions.node.split('.')[0]) < 24) {
+    absent['isolated-vm'] =
+      `${isolatedVmVersion} wants Node 24: scripts/with-node 24 npm run bench -- library`;
+    return undefined;
+  }
+  try {
+    return installedPackage('isolated-vm', isolatedVmVersion);
+  } catch (error) {
+    absent['isolated-vm'] = (error as Error).message;
+    return undefined;
+  }
+}
