@@ -91,18 +91,31 @@ void Pool::forget(int fd) noexcept { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, 
 
 Pool::Stay Pool::stay() { return stays(); }
 
-void Pool::add_thread() {
+void Pool::start_thread() {
   const SignalsBlocked blocked;
   std::thread([this] { work(); }).detach();
+}
+
+void Pool::add_thread() {
+  start_thread();
   ++threads_;
 }
 
-void Pool::ensure_idle_thread() noexcept {
-  if (busy_ < threads_ || threads_ == max_threads) return;
+void Pool::leave_idle_thread(std::unique_lock<std::mutex>& lock) noexcept {
+  if (busy_ < threads_ || threads_ == max_threads) {
+    lock.unlock();
+    return;
+  }
+  ++threads_;
+  // To make a thread takes long where the processors are busy, and an event loop may be waiting.
+  lock.unlock();
   try {
-    add_thread();
+    start_thread();
   } catch (const std::system_error&) {
     // Then what comes waits for a thread that is busy now.
+    lock.lock();
+    --threads_;
+    lock.unlock();
   }
 }
 
@@ -115,8 +128,7 @@ void Pool::work() {
     if (event.data.ptr == nullptr) {
       run_tasks(lock);
     } else {
-      ensure_idle_thread();
-      lock.unlock();
+      leave_idle_thread(lock);
       static_cast<Source*>(event.data.ptr)->ready();
       lock.lock();
     }
@@ -136,9 +148,8 @@ void Pool::run_tasks(std::unique_lock<std::mutex>& lock) {
     queue_.pop_front();
     const auto running = running_.insert(running_.end(), Running{Clock::now()});
     ++counted_;
-    ensure_idle_thread();
     if (!queue_.empty()) call_for_more();
-    lock.unlock();
+    leave_idle_thread(lock);
     task();
     task = nullptr;
     lock.lock();

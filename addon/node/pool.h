@@ -57,8 +57,10 @@ class Pool {
   };
 
   Pool();
+  void start_thread();
   void add_thread();
-  void ensure_idle_thread() noexcept;
+  /// Unlocks, and sees to it that an idle thread is there.
+  void leave_idle_thread(std::unique_lock<std::mutex>& lock) noexcept;
   void work();
   void run_tasks(std::unique_lock<std::mutex>& lock);
   void discount_waiting();

@@ -26,7 +26,7 @@ export function program(body: string, data: unknown): Program {
   const child = spawn(
     process.execPath,
     ['--no-warnings', '--input-type=module', '-e', source(body, data)],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] } },
+    { stdio: 'pipe', env: { PATH: process.env['PATH'] } },
   );
   return { child, output: new Output(child.stdout) };
 }
