@@ -233,13 +233,22 @@ void give_net_devices(const Spec& spec, const InitProcess& init) {
 
 }  // namespace
 
+namespace {
+
+auto find_wait(const Plan& plan, wire::WaitTag tag) {
+  return std::ranges::find_if(plan.ops(), [tag](const wire::Op& op) {
+    return op.code == wire::OpCode::wait && op.a == static_cast<std::uint64_t>(tag);
+  });
+}
+
+}  // namespace
+
 bool has_wait(const Plan& plan, wire::WaitTag tag) {
-  for (const wire::Op& op : plan.ops()) {
-    if (op.code == wire::OpCode::wait && op.a == static_cast<std::uint64_t>(tag)) {
-      return true;
-    }
-  }
-  return false;
+  return find_wait(plan, tag) != plan.ops().end();
+}
+
+bool waits_before(const Plan& plan, wire::WaitTag first, wire::WaitTag second) {
+  return has_wait(plan, second) && find_wait(plan, first) < find_wait(plan, second);
 }
 
 void check_console(const Process& process, const Stdio& stdio, bool caller_takes_console) {
@@ -308,6 +317,9 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined
       case PassedKind::container_root:
         fds.push_back(container.root);
         continue;
+      case PassedKind::answers:
+        fds.push_back(-1);  // spawn() makes it
+        continue;
     }
     fds.push_back(owned.back().get());
   }
@@ -319,8 +331,7 @@ bool prepare_console(InitProcess& init, const Process& process,
   if (!process.terminal || !prepare) {
     return false;
   }
-  while (init.next_wait() != wire::WaitTag::go) {
-  }
+  init.await(wire::WaitTag::go);
   prepare(init.console());
   return true;
 }
@@ -524,8 +535,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   grant_host_rights(init, plan, bundle.spec, *bundle.spec.process, source, host);
   if (unit) {
     // What keeps init from coming so far is to be told, not that systemd finds it gone.
-    while (init.next_wait() != wire::WaitTag::cgroup) {
-    }
+    init.await(wire::WaitTag::cgroup);
     cgroup = unit->start(init.pid());
     unit->note(impl->record);
     unit->apply(cgroup);
@@ -548,8 +558,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   // start's hooks may be the ones to execute, while start holds the lock, the record tells instead.
   impl->record.creating = impl->record.has_hooks;
   if (has_wait(plan, wire::WaitTag::hooks)) {
-    while (init.next_wait() != wire::WaitTag::hooks) {
-    }
+    init.await(wire::WaitTag::hooks);
     half_made.hooks_run();
     // Hooks may ask for the state.
     impl->record.creating = true;
@@ -562,7 +571,8 @@ Container Container::create(const Runtime& given, const std::string& id,
   set_scheduling(init, plan, *bundle.spec.process, source, !resources.cpu.cpus.empty());
   const bool at_go = prepare_console(init, *bundle.spec.process, options.prepare_console);
   if (on_host) {
-    while (!at_go && init.next_wait() != wire::WaitTag::go) {
+    if (!at_go) {
+      init.await(wire::WaitTag::go);
     }
     note_root_mount(impl->dir);
   }

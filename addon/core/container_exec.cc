@@ -182,10 +182,11 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
 }
 
 /// Where the config is silent, a process may run wherever the container's may: not only where the
-/// caller may.
+/// caller may. One that appears has left for there itself.
 template <typename Spawn>
-InitProcess spawn_on_processors(const CpuAffinity& affinity, const ProcessSource& source,
-                                const Runtime& runtime, const Spawn& spawn) {
+InitProcess spawn_on_processors(const CpuAffinity& affinity, bool appears,
+                                const ProcessSource& source, const Runtime& runtime,
+                                const Spawn& spawn) {
   if (!is_left_open(affinity)) {
     const ThreadAffinity bound(affinity.initial, source.place("execCPUAffinity.initial"));
     InitProcess init = spawn();
@@ -197,7 +198,9 @@ InitProcess spawn_on_processors(const CpuAffinity& affinity, const ProcessSource
     return init;
   }
   InitProcess init = spawn();
-  reset_affinity(init.pid());
+  if (!appears) {
+    reset_affinity(init.pid());
+  }
   return init;
 }
 
@@ -293,24 +296,33 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
   spawn_options.cgroup = target.paused ? -1 : target.cgroup.fd();
   spawn_options.passed =
       open_passed(plan, nullptr, {impl_->record.pid, target.pidfd.get(), target.root.get()}, owned);
-  InitProcess init = spawn_on_processors(process.exec_cpu_affinity, source, impl_->runtime, [&] {
-    return spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
-  });
+  InitProcess init = spawn_on_processors(
+      process.exec_cpu_affinity, plan.appears(), source, impl_->runtime, [&] {
+        return spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
+      });
   if (rdt) {
     rdt.add(init.pid());
   }
   grant_host_rights(init, plan, config, process, source, host);
-  set_scheduling(init, plan, process, source, !config.linux_.resources.cpu.cpus.empty());
-  const bool at_go = prepare_console(init, process, given.prepare_console);
-  if (target.paused) {
-    while (!at_go && init.next_wait() != wire::WaitTag::go) {
-    }
-    enter_paused_cgroup(init, impl_->record, !requested.has_value(), target);
+  const auto schedule = [&] {
+    set_scheduling(init, plan, process, source, !config.linux_.resources.cpu.cpus.empty());
+  };
+  const bool scheduled_last = waits_before(plan, wire::WaitTag::go, wire::WaitTag::scheduling);
+  if (!scheduled_last) {
+    schedule();
   }
+  prepare_console(init, process, given.prepare_console);
   if (has_wait(plan, wire::WaitTag::go)) {
     init.answer(wire::WaitTag::go);
   }
-  if (!target.paused) {
+  if (scheduled_last) {
+    schedule();
+  }
+  if (target.paused) {
+    init.await(wire::WaitTag::cgroup);
+    enter_paused_cgroup(init, impl_->record, !requested.has_value(), target);
+    init.answer(wire::WaitTag::cgroup);
+  } else {
     agent.serve(init, told_state(impl_->record, Status::running, impl_->record.pid));
     init.finish();
   }

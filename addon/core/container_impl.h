@@ -124,6 +124,8 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined
                              std::vector<Fd>& owned);
 /// Whether init is to wait for that.
 bool has_wait(const Plan& plan, wire::WaitTag tag);
+/// Whether it is to wait for both, and for `first` first.
+bool waits_before(const Plan& plan, wire::WaitTag first, wire::WaitTag second);
 /// Does for a just spawned init what needs the host's own rights: id maps, limits, oom_score_adj.
 /// Answers the wait for it if `plan` has one.
 void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,

@@ -109,8 +109,7 @@ void set_scheduling(InitProcess& init, const Plan& plan, const Process& process,
   if (!has_wait(plan, wire::WaitTag::scheduling)) {
     return;
   }
-  while (init.next_wait() != wire::WaitTag::scheduling) {
-  }
+  init.await(wire::WaitTag::scheduling);
   if (process.scheduler.has_value()) {
     set_scheduler(init.pid(), *process.scheduler, source, has_cpuset);
   }

@@ -125,8 +125,9 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
         options.passed.push_back(namespaces.back().get());
         continue;
       }
-      options.passed.push_back(passed.kind == PassedKind::container_root ? root.get()
-                                                                         : init_process.pidfd);
+      options.passed.push_back(passed.kind == PassedKind::answers          ? -1
+                               : passed.kind == PassedKind::container_root ? root.get()
+                                                                           : init_process.pidfd);
     }
     Fd process;
     try {

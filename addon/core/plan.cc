@@ -86,6 +86,31 @@ int PlanBuilder::kept(const std::string& destination) const {
   return found == kept_.end() ? -1 : static_cast<int>(found - kept_.begin());
 }
 
+void PlanBuilder::wait(wire::WaitTag tag) {
+  const int fd = answers();
+  wire::Op& op = add(wire::OpCode::wait);
+  op.a = static_cast<std::uint64_t>(tag);
+  op.fd = fd;
+}
+
+int PlanBuilder::answers() {
+  if (plan_.appears_ && answers_ < 0) {
+    answers_ = pass({PassedKind::answers, {}, 0, {}});
+    for (wire::Op& op : plan_.ops_) {
+      if (op.code == wire::OpCode::close_fds) {
+        op.fd = answers_;
+      }
+    }
+  }
+  return answers_;
+}
+
+void PlanBuilder::close_fds() {
+  wire::Op& op = add(wire::OpCode::close_fds);
+  op.a = plan_.appears_ ? 1 : 0;
+  op.fd = answers_;
+}
+
 void PlanBuilder::join(int passed, std::uint64_t type) { plan_.joins_.push_back({passed, type}); }
 
 std::string Plan::bytes() const {
@@ -126,7 +151,7 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   }
   add_working_directory_itself(builder, process);
   if (has_create_hooks(spec)) {
-    builder.add(wire::OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::hooks);
+    builder.wait(wire::WaitTag::hooks);
   }
 
   add_enter_root(builder, options.no_pivot);
@@ -138,7 +163,9 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   add_scheduling(builder, process);
   add_credentials(builder, process);
   add_program(builder, process, options.extra_env,
-              options.start_gate ? Before::start_gate : Before::host, options.ends_with_caller);
+              {.host = true,
+               .start_gate = options.start_gate,
+               .ends_with_host = options.ends_with_caller});
   return builder.take();
 }
 
@@ -151,8 +178,8 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   add_user_namespace_entry(
       builder, in_user_namespace && (!process.rlimits.empty() || process.oom_score_adj.has_value()),
       true, false);
-  add_cpu_affinity(builder, process);
   add_joined_namespaces(builder, namespace_flags(spec));
+  add_cpu_affinity(builder, process);
   add_session(builder, !options.no_new_keyring, options.id);
   add_container_root(builder, options.pass_root);
   if (proc_handle_needed(Spec{}, process)) {
@@ -169,11 +196,7 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   // To wake each other costs host and init more than all of this.
   const bool host_acts = options.host_acts || process.terminal ||
                          process.oom_score_adj.has_value() || spec.linux_.intel_rdt.has_value();
-  add_program(builder, process, options.extra_env,
-              options.paused ? Before::host_leaves
-              : host_acts    ? Before::host
-                             : Before::nothing,
-              false);
+  add_program(builder, process, options.extra_env, {.host = host_acts, .paused = options.paused});
   return builder.take();
 }
 
@@ -194,7 +217,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
 
   add_user_namespace_entry(builder, false, true, false);
   add_joined_namespaces(builder, namespace_flags(spec));
-  builder.add(wire::OpCode::new_session);
+  add_session(builder, false, {});
   builder.add(wire::OpCode::keyring);
   if (!before_pivot) {
     add_container_root(builder, pass_root);
@@ -211,7 +234,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
     if (pass_root) {
       add_container_root(builder, true);
     }
-    builder.add(wire::OpCode::close_fds);
+    builder.close_fds();
     add_root_as_working_directory(builder);
   }
   add_hook_program(builder, process, hook, !before_pivot);

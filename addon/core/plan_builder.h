@@ -53,6 +53,15 @@ class PlanBuilder {
   void clone_flags(std::uint64_t flags) { plan_.clone_flags_ |= flags; }
   void preserved_fds(std::uint32_t count) { plan_.preserved_fds_ = count; }
   void has_console() { plan_.has_console_ = true; }
+  /// Has init go on as a child, in a pid namespace of others, before the program.
+  void appears() { plan_.appears_ = true; }
+  bool must_appear() const { return plan_.appears_; }
+  void wait(wire::WaitTag tag);
+  /// Op::fd of an op that waits for the host. Who is to appear among others is known to the host by
+  /// the credentials that come with its words (SO_PASSCRED of unix(7)); a socket that asks for
+  /// those and sends gets a name, so the host answers by another one.
+  int answers();
+  void close_fds();
   Plan take() { return std::move(plan_); }
 
  private:
@@ -62,6 +71,7 @@ class PlanBuilder {
   Plan plan_;
   std::vector<std::string> kept_;  // destinations, by the numbers of their mounts
   std::size_t fetch_ = 0;          // the last op `fetch`, 0: none
+  int answers_ = -1;
   std::unordered_map<std::string, std::uint32_t> offsets_;
 };
 
@@ -111,19 +121,30 @@ void add_labels(PlanBuilder& builder, const Process& process);
 void add_home_directory(PlanBuilder& builder, const Process& process);
 void add_cpu_affinity(PlanBuilder& builder, const Process& process);
 void add_credentials(PlanBuilder& builder, const Process& process);
+/// The process's capabilities, and `more` permitted and effective ones.
+void add_capabilities(PlanBuilder& builder, const Process& process, std::uint64_t more);
+/// The container's filter, if it is one `with_listener`, or without.
+void add_seccomp(PlanBuilder& builder, bool with_listener);
+/// Whether the process is to be scheduled by the host after all else: a child does not inherit
+/// every policy.
+bool is_scheduled_last(const PlanBuilder& builder, const Process& process);
+
+// plan_appearance.cc
+/// The op `appear`, and what belongs to it. `waits`: the host is waited for afterwards. True: under
+/// the container's filter, where it has one.
+bool add_appearance(PlanBuilder& builder, const Process& process, bool waits);
 /// A wait for the host, where the process is to be scheduled in some way.
 void add_scheduling(PlanBuilder& builder, const Process& process);
 void add_working_directory_itself(PlanBuilder& builder, const Process& process);
 /// What comes between a process that is all set up and its program.
-enum class Before : std::uint8_t {
-  nothing,
-  host,         ///< the host finishes its part
-  host_leaves,  ///< that, and then it hears no more of the process
-  start_gate,   ///< that, and then `start`
+struct Before {
+  bool host = false;        ///< the host finishes its part
+  bool start_gate = false;  ///< then `start` is called
+  bool paused = false;  ///< the host moves it to where it is stopped, and hears no more of it
+  bool ends_with_host = false;  ///< from then on it is killed when the host ends
 };
-/// `ends_with_host`: it is killed when the host ends.
 void add_program(PlanBuilder& builder, const Process& process,
-                 const std::vector<std::string>& extra_env, Before before, bool ends_with_host);
+                 const std::vector<std::string>& extra_env, Before before);
 /// The program of a hook: hook.path with the arguments and environment of `process`, `in_container`
 /// under the container's filter and with its user's HOME.
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,

@@ -125,6 +125,8 @@ const char* op_name(OpCode code) noexcept {
       return "start_gate";
     case OpCode::exec:
       return "exec";
+    case OpCode::appear:
+      return "appear";
   }
   return "";
 }

@@ -93,7 +93,7 @@ void add_namespaces(PlanBuilder& builder) {
     add_setns(builder, *entry);
   }
   if (builder.host().enters_cgroup) {
-    builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::cgroup);
+    builder.wait(wire::WaitTag::cgroup);
     if (spec.makes_namespace(NamespaceType::cgroup)) {
       builder.add(OpCode::unshare, "linux.namespaces").a = CLONE_NEWCGROUP;
     }
@@ -119,7 +119,7 @@ void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined, 
     add_time_namespace(builder);
   }
   if (ask_host) {
-    builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::host_rights);
+    builder.wait(wire::WaitTag::host_rights);
   }
   if (spec.has_namespace(NamespaceType::user)) {
     wire::Op& op = builder.add(OpCode::become_root);
@@ -140,17 +140,22 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
     builder.join(container, CLONE_NEWTIME);
     namespaces &= ~std::uint64_t{CLONE_NEWTIME};
   }
-  // A pid namespace takes in the children of whoever joins it. With a user namespace all are joined
-  // at once: some may belong to it and some to the host, and setns(2) looks at the caller's rights
-  // from before. Only a time namespace does not take in who shares its memory.
+  // Who is in a pid namespace can be traced from there by CAP_SYS_PTRACE of its user namespace. So
+  // init joins it for its child alone, and has that when it has no rights left but the program's.
+  // With a user namespace that cannot be done, nor need it: all are joined at once, as some may
+  // belong to it and some to the host, and setns(2) looks at the caller's rights from before; and
+  // the host's memory is not that user namespace's. Only a time namespace does not take in who
+  // shares its memory.
   // Whoever is in the container's cgroup namespace may not be moved to it from outside of that
   // (ENOENT, with nsdelegate). A namespace that belongs to the container's user namespace can be
   // joined from there.
   const bool own_cgroups = builder.spec().makes_namespace(NamespaceType::cgroup) ||
                            (builder.host().inner_namespaces & CLONE_NEWCGROUP) != 0;
   const std::uint64_t later = CLONE_NEWTIME | (own_cgroups ? CLONE_NEWCGROUP : 0);
-  const std::uint64_t before =
-      (namespaces & CLONE_NEWUSER) != 0 ? namespaces & ~later : namespaces & CLONE_NEWPID;
+  const std::uint64_t before = (namespaces & CLONE_NEWUSER) != 0 ? namespaces & ~later : 0;
+  if (before == 0 && (namespaces & CLONE_NEWPID) != 0) {
+    builder.appears();
+  }
   if (before != 0) {
     builder.join(container, before);
   }
@@ -179,7 +184,9 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
 }
 
 void add_session(PlanBuilder& builder, bool keyring, std::string_view id) {
-  builder.add(OpCode::new_session);
+  if (!builder.must_appear()) {
+    builder.add(OpCode::new_session);
+  }
   if (keyring) {
     const std::uint32_t name = builder.text("_ses." + std::string(id));
     builder.add(OpCode::keyring).str[0] = name;

@@ -81,7 +81,7 @@ const char* wait_name(std::uint64_t tag) {
     case wire::WaitTag::hooks:
       return "wait for the host: createRuntime and createContainer hooks";
     case wire::WaitTag::cgroup:
-      return "wait for the host: systemd moves it into the container's cgroup";
+      return "wait for the host: it moves this process into the container's cgroup";
     case wire::WaitTag::scheduling:
       return "wait for the host: scheduling policy, I/O priority";
     case wire::WaitTag::go:
@@ -361,6 +361,8 @@ class Printer {
         return "tell the host that exec follows";
       case OpCode::start_gate:
         return "hold until start";
+      case OpCode::appear:
+        return "go on as a child in the joined pid namespace";
       default:
         return describe_exec(op);
     }

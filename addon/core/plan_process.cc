@@ -1,5 +1,6 @@
 // The process: names, sysctls, labels, credentials, and the program.
 #include <linux/capability.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 
 #include <algorithm>
@@ -111,8 +112,6 @@ bool has_listener(const PlanBuilder& builder) {
   return (builder.host().seccomp.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
 }
 
-namespace {
-
 // A filter without a listener comes directly before execve(2), so that it sees no system call but
 // that of what the container's user did not write.
 void add_seccomp(PlanBuilder& builder, bool with_listener) {
@@ -120,6 +119,7 @@ void add_seccomp(PlanBuilder& builder, bool with_listener) {
   if (filter.program.empty() || has_listener(builder) != with_listener) {
     return;
   }
+  const int answers = with_listener ? builder.answers() : -1;
   if (with_listener) {
     builder.add(OpCode::listener_thread);
   }
@@ -128,7 +128,10 @@ void add_seccomp(PlanBuilder& builder, bool with_listener) {
   op.str[0] = program;
   op.n = static_cast<std::uint32_t>(filter.program.size());
   op.a = filter.flags;
+  op.fd = answers;
 }
+
+namespace {
 
 void add_rlimits(PlanBuilder& builder, const Process& process) {
   for (std::size_t i = 0; i < process.rlimits.size(); ++i) {
@@ -193,15 +196,27 @@ void add_home_directory(PlanBuilder& builder, const Process& process) {
 }
 
 void add_cpu_affinity(PlanBuilder& builder, const Process& process) {
-  const std::string& processors = process.exec_cpu_affinity.final_;
-  if (processors.empty()) {
+  const CpuAffinity& affinity = process.exec_cpu_affinity;
+  // The host resets what it has passed on, but only of the process that it knows.
+  const bool reset =
+      builder.must_appear() && affinity.initial.empty() && affinity.final_.empty();
+  if (affinity.final_.empty() && !reset) {
     return;
   }
-  const std::string mask = *number_mask(processors, processor_limit);
+  const std::string mask = reset ? std::string(processor_limit / 8, '\xff')
+                               : *number_mask(affinity.final_, processor_limit);
   const std::uint32_t offset = builder.blob(mask);
-  wire::Op& op = builder.add(OpCode::cpu_affinity, builder.process_origin("execCPUAffinity.final"));
+  wire::Op& op = builder.add(
+      OpCode::cpu_affinity, reset ? std::string() : builder.process_origin("execCPUAffinity.final"));
   op.str[0] = offset;
   op.n = static_cast<std::uint32_t>(mask.size());
+}
+
+// Who is to appear passes his policy on, but not these: see sched(7).
+bool is_scheduled_last(const PlanBuilder& builder, const Process& process) {
+  return builder.must_appear() && process.scheduler &&
+         (process.scheduler->policy == SCHED_DEADLINE ||
+          (process.scheduler->flags & SCHED_FLAG_RESET_ON_FORK) != 0);
 }
 
 // While init may still read from the host, which has to have set the cgroup's limits by then, and
@@ -210,8 +225,9 @@ void add_scheduling(PlanBuilder& builder, const Process& process) {
   const Linux& config = builder.spec().linux_;
   // A policy is checked against cpuset's memory nodes.
   const bool needs_limits = config.memory_policy && !config.resources.cpu.mems.empty();
-  if (process.scheduler || process.io_priority || needs_limits) {
-    builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::scheduling);
+  if ((process.scheduler || process.io_priority || needs_limits) &&
+      !is_scheduled_last(builder, process)) {
+    builder.wait(wire::WaitTag::scheduling);
   }
 }
 
@@ -236,9 +252,18 @@ void add_personality_and_memory_policy(PlanBuilder& builder) {
 
 }  // namespace
 
+void add_capabilities(PlanBuilder& builder, const Process& process, std::uint64_t more) {
+  const Capabilities capabilities = process.capabilities.value_or(Capabilities{});
+  wire::Op& op = builder.add(OpCode::capabilities, builder.process_origin("capabilities"));
+  op.a = capabilities.effective | more;
+  op.b = capabilities.permitted | more;
+  op.c = capabilities.inheritable;
+  op.d = capabilities.ambient;
+}
+
 void add_credentials(PlanBuilder& builder, const Process& process) {
   add_labels(builder, process);
-  builder.add(OpCode::close_fds);
+  builder.close_fds();
   add_personality_and_memory_policy(builder);
   if (process.no_new_privileges) {
     builder.add(OpCode::no_new_privileges, builder.process_origin("noNewPrivileges"));
@@ -251,24 +276,17 @@ void add_credentials(PlanBuilder& builder, const Process& process) {
   add_working_directory(builder, process, true);
   builder.add(OpCode::keep_caps);
   add_identity(builder, process);
-  wire::Op& op = builder.add(OpCode::capabilities, builder.process_origin("capabilities"));
-  op.a = capabilities.effective;
-  op.b = capabilities.permitted;
-  if (!builder.host().seccomp.program.empty() && !process.no_new_privileges) {
-    // Without no_new_privs only CAP_SYS_ADMIN may load a filter. It goes by execve(2), which takes
-    // from these two sets nothing into those of the program; see capabilities(7).
-    op.a |= std::uint64_t{1} << CAP_SYS_ADMIN;
-    op.b |= std::uint64_t{1} << CAP_SYS_ADMIN;
-  }
-  op.c = capabilities.inheritable;
-  op.d = capabilities.ambient;
+  // Without no_new_privs only CAP_SYS_ADMIN may load a filter. It goes by execve(2), which takes
+  // from effective and permitted set nothing into those of the program; see capabilities(7).
+  const bool loads = !builder.host().seccomp.program.empty() && !process.no_new_privileges;
+  add_capabilities(builder, process, loads ? std::uint64_t{1} << CAP_SYS_ADMIN : 0);
   builder.add(OpCode::umask, builder.process_origin("user.umask")).a =
       process.user.umask.value_or(0022);
   add_working_directory(builder, process, false);
 }
 
 void add_program(PlanBuilder& builder, const Process& process,
-                 const std::vector<std::string>& extra_env, Before before, bool ends_with_host) {
+                 const std::vector<std::string>& extra_env, Before before) {
   // Without arguments it is never started.
   if (!process.args.empty()) {
     const std::uint32_t name = builder.text(process.args.front());
@@ -276,25 +294,32 @@ void add_program(PlanBuilder& builder, const Process& process,
     wire::Op& op = builder.add(OpCode::find_program, builder.process_origin("args"));
     op.str[0] = name;
     op.str[1] = search;
+    op.a = builder.must_appear() && !before.paused ? 1 : 0;
   }
   builder.add(OpCode::default_signals);
-  if (before != Before::nothing) {
-    builder.add(OpCode::wait).a = static_cast<std::uint64_t>(wire::WaitTag::go);
+  if (before.host) {
+    builder.wait(wire::WaitTag::go);
   }
-  if (ends_with_host) {
+  const bool is_filtered = builder.must_appear() && add_appearance(builder, process, before.paused);
+  if (before.paused) {
+    builder.wait(wire::WaitTag::cgroup);
+  }
+  if (before.ends_with_host) {
     builder.add(OpCode::end_with_host);
   }
   add_seccomp(builder, true);
-  if (before == Before::start_gate) {
+  if (before.start_gate) {
     const int request = builder.pass({PassedKind::start_request, {}, 0, {}});
     const int answer = builder.pass({PassedKind::start_answer, {}, 0, {}});
     wire::Op& op = builder.add(OpCode::start_gate);
     op.fd = request;
     op.a = static_cast<std::uint64_t>(answer);
-  } else if (before != Before::host_leaves) {
+  } else if (!before.paused) {
     builder.add(OpCode::announce);
   }
-  add_seccomp(builder, false);
+  if (!is_filtered) {
+    add_seccomp(builder, false);
+  }
   std::vector<std::string> env = environment(process.env);
   env.insert(env.end(), extra_env.begin(), extra_env.end());
   add_exec(builder, process.args, env, builder.process_origin("args"), !has_home(process.env));
@@ -305,11 +330,19 @@ void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& 
   const std::uint32_t path = builder.text(hook.path);
   builder.add(OpCode::find_program, "hook").str[0] = path;
   builder.add(OpCode::default_signals);
+  bool is_filtered = !in_container;
+  if (builder.must_appear()) {
+    if (in_container) {
+      is_filtered = add_appearance(builder, process, false);
+    } else {
+      builder.add(OpCode::appear);
+    }
+  }
   if (in_container) {
     add_seccomp(builder, true);
   }
   builder.add(OpCode::announce);
-  if (in_container) {
+  if (!is_filtered) {
     add_seccomp(builder, false);
   }
   if (in_container && !hook.env.has_value()) {

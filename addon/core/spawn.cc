@@ -18,6 +18,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "spawn_signals.h"
 #include "stub.h"
@@ -155,6 +156,31 @@ Program make_program(const Plan& plan) {
 
 Fd dev_null() { return open_file(AT_FDCWD, "/dev/null", O_RDWR); }
 
+std::pair<Fd, Fd> make_channel() {
+  std::array<int, 2> ends{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0) {
+    throw_errno("socketpair");
+  }
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+/// Whose words they are comes with them, from the kernel: see unix(7).
+void ask_for_credentials(const Fd& socket) {
+  const int on = 1;
+  if (setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0) {
+    throw_errno("setsockopt", "init's channel");
+  }
+}
+
+/// Index of what answers are to come by; empty: by the channel.
+std::optional<std::size_t> answers_of(const Plan& plan) {
+  const auto found = std::ranges::find(plan.passed(), PassedKind::answers, &Passed::kind);
+  if (found == plan.passed().end()) {
+    return std::nullopt;
+  }
+  return static_cast<std::size_t>(found - plan.passed().begin());
+}
+
 /// Where each fd of the child comes from: stdio, preserved, the plan, the channel, what is passed.
 std::vector<int> fd_sources(const SpawnOptions& options, int null, int plan, int channel) {
   std::vector<int> sources;
@@ -228,14 +254,13 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
       options.passed.size() != plan.passed().size()) {
     throw Error(ErrorKind::invalid_argument, "the fds given do not match the plan");
   }
-  std::array<int, 2> channel{};
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel.data()) < 0) {
-    throw_errno("socketpair");
-  }
+  auto [channel, theirs] = make_channel();
   InitProcess init;
   init.plan_ = &plan;
-  init.channel_ = Fd(channel[0]);
-  const Fd theirs(channel[1]);
+  init.channel_ = std::move(channel);
+  if (plan.appears()) {
+    ask_for_credentials(init.channel_);
+  }
   const Program program = make_program(plan);
   Fd null;
   for (const int fd : options.stdio) {
@@ -244,6 +269,11 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
     }
   }
   std::vector<int> sources = fd_sources(options, null.get(), program.memfd.get(), theirs.get());
+  Fd their_answers;
+  if (const auto index = answers_of(plan)) {
+    std::tie(init.answers_, their_answers) = make_channel();
+    sources[sources.size() - plan.passed().size() + *index] = their_answers.get();
+  }
 
   std::array<std::string, 4> arguments = {"tare-init", std::to_string(3 + plan.preserved_fds()),
                                           std::to_string(program.plan_offset),
@@ -278,21 +308,66 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   return init;
 }
 
-InitProcess::~InitProcess() {
-  if (!pidfd_) {
-    return;
-  }
-  if (syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0) < 0 && errno != ESRCH) {
-    return;  // it ends by itself, as nobody answers it any more
-  }
+namespace {
+
+void reap(int pidfd) {
   siginfo_t info;
-  while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL) < 0 &&
-         errno == EINTR) {
+  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | __WALL) < 0 && errno == EINTR) {
   }
+}
+
+/// False where it is not this process's to kill, but ends by itself, as nobody answers it any more.
+bool kill_and_reap(int pidfd) {
+  if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0) < 0 && errno != ESRCH) {
+    return false;
+  }
+  reap(pidfd);
+  return true;
+}
+
+}  // namespace
+
+InitProcess::~InitProcess() {
+  if (pidfd_ && kill_and_reap(pidfd_.get()) && plan_->appears() && !appeared_) {
+    reap_unknown();
+  }
+}
+
+/// A child that has left its maker tells of itself before anything else.
+void InitProcess::reap_unknown() {
+  answers_.reset();
+  try {
+    wire::Report report;
+    Fd fd;
+    while (!appeared_ && receive(report, fd)) {
+    }
+  } catch (const Error&) {
+    return;  // there is none that this could know of
+  }
+  if (appeared_) {
+    kill_and_reap(pidfd_.get());
+  }
+}
+
+/// Goes on with the process that has appeared: a child of this one's, as whom it names cannot be
+/// anybody else.
+void InitProcess::follow(pid_t pid) {
+  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  siginfo_t info{};
+  if (!pidfd || waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info,
+                       WEXITED | WNOHANG | WNOWAIT | __WALL) < 0) {
+    throw_errno("pidfd_open", "the process that has appeared");
+  }
+  appeared_ = true;
+  // It ends at once when it has made the other.
+  reap(pidfd_.get());
+  pidfd_ = std::move(pidfd);
+  pid_ = pid;
 }
 
 Fd InitProcess::release() {
   channel_.reset();
+  answers_.reset();
   return std::move(pidfd_);
 }
 
@@ -305,7 +380,7 @@ void InitProcess::answer(wire::WaitTag tag) {
   }
   ssize_t sent = 0;
   do {
-    sent = send(channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL);
+    sent = send(answers_ ? answers_.get() : channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   // EPIPE: init has ended, and next_wait() knows why.
   if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
@@ -338,12 +413,10 @@ void InitProcess::send_mounts(const std::vector<int>& fds) {
   }
 }
 
-namespace {
-
 /// One message and the fd that came with it. False at the end of the channel.
-bool receive(int channel, wire::Report& report, Fd& fd) {
+bool InitProcess::receive(wire::Report& report, Fd& fd) {
   iovec vector{&report, sizeof report};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(ucred))> control{};
   msghdr header{};
   header.msg_iov = &vector;
   header.msg_iovlen = 1;
@@ -353,19 +426,32 @@ bool receive(int channel, wire::Report& report, Fd& fd) {
   // ECONNRESET tells once that init closed the channel with an answer unread; what it had sent is
   // still there.
   do {
-    got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
+    got = recvmsg(channel_.get(), &header, MSG_CMSG_CLOEXEC);
   } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
   if (got < 0) {
     throw_errno("recvmsg", "init's channel");
   }
-  const cmsghdr* message = CMSG_FIRSTHDR(&header);
-  if (message != nullptr && message->cmsg_level == SOL_SOCKET && message->cmsg_type == SCM_RIGHTS) {
-    int raw = -1;
-    std::memcpy(&raw, CMSG_DATA(message), sizeof raw);
-    fd = Fd(raw);
+  pid_t sender = pid_;
+  for (cmsghdr* message = CMSG_FIRSTHDR(&header); message != nullptr;
+       message = CMSG_NXTHDR(&header, message)) {
+    if (message->cmsg_level == SOL_SOCKET && message->cmsg_type == SCM_RIGHTS) {
+      int raw = -1;
+      std::memcpy(&raw, CMSG_DATA(message), sizeof raw);
+      fd = Fd(raw);
+    } else if (message->cmsg_level == SOL_SOCKET && message->cmsg_type == SCM_CREDENTIALS) {
+      ucred credentials{};
+      std::memcpy(&credentials, CMSG_DATA(message), sizeof credentials);
+      sender = credentials.pid;
+    }
   }
-  return got == static_cast<ssize_t>(sizeof report);
+  const bool whole = got == static_cast<ssize_t>(sizeof report);
+  if (whole && sender != pid_ && plan_->appears() && !appeared_) {
+    follow(sender);
+  }
+  return whole;
 }
+
+namespace {
 
 /// What became of an init that closed its channel without a word. It is ending, so this waits for
 /// it.
@@ -392,11 +478,14 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
   for (;;) {
     wire::Report report;
     Fd fd;
-    if (!receive(channel_.get(), report, fd)) {
+    if (!receive(report, fd)) {
       if (!executing_) {
         throw Error(ErrorKind::system, early_end(pidfd_.get()));
       }
       return std::nullopt;
+    }
+    if (executing_ && report.kind != wire::ReportKind::failed) {
+      throw Error(ErrorKind::system, "init says more when all is said");
     }
     switch (report.kind) {
       case wire::ReportKind::waiting:
@@ -414,6 +503,14 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
         report.detail[sizeof report.detail - 1] = '\0';
         throw init_error(*plan_, report.op, static_cast<int>(report.value),
                          static_cast<wire::Step>(report.step), report.detail);
+    }
+  }
+}
+
+void InitProcess::await(wire::WaitTag tag) {
+  for (std::optional<wire::WaitTag> now = next_wait(); now != tag; now = next_wait()) {
+    if (!now) {
+      throw Error(ErrorKind::system, "init went on without waiting");
     }
   }
 }

@@ -131,8 +131,7 @@ void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& 
       continue;
     }
     for (++unread; !early && unread > 0; --unread) {
-      while (init.next_wait() != wire::WaitTag::mounts) {
-      }
+      init.await(wire::WaitTag::mounts);
     }
     const std::vector<Fd> opened =
         open_inside(init, plan, passed, op.a, op.n, early ? propagation : 0);

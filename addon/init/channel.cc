@@ -96,11 +96,11 @@ void check_answer(long size, const tare::wire::Answer& answer, std::uint64_t tag
   }
 }
 
-Outcome read_answer(const Context& context, std::uint64_t tag) {
+Outcome read_answer(int answers, std::uint64_t tag) {
   tare::wire::Answer answer;
   long result = 0;
   do {
-    result = sys::run(__NR_read, context.channel, &answer, sizeof answer);
+    result = sys::run(__NR_read, answers, &answer, sizeof answer);
   } while (result == -EINTR);
   if (result < 0) {
     return failure(result, Step::recv);
@@ -111,15 +111,16 @@ Outcome read_answer(const Context& context, std::uint64_t tag) {
 
 }  // namespace
 
-Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag) {
+Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op) {
+  const int answers = context.answers(op);
+  const std::uint64_t tag = op.a;
   tare::wire::Answer answer;
   // Often the answer is there already, and nobody need be woken.
-  long result =
-      sys::run(__NR_recvfrom, context.channel, &answer, sizeof answer, msg_dontwait, 0L, 0L);
+  long result = sys::run(__NR_recvfrom, answers, &answer, sizeof answer, msg_dontwait, 0L, 0L);
   if (result == -EAGAIN) {
-    result = send(
-        context, make_report(tare::wire::ReportKind::waiting, op, static_cast<std::uint32_t>(tag)));
-    return result < 0 ? failure(result, Step::sendmsg) : read_answer(context, tag);
+    result = send(context, make_report(tare::wire::ReportKind::waiting, index,
+                                       static_cast<std::uint32_t>(tag)));
+    return result < 0 ? failure(result, Step::sendmsg) : read_answer(answers, tag);
   }
   if (result < 0) {
     return failure(result, Step::recv);
@@ -182,11 +183,11 @@ Outcome send_console(Context& context, std::uint32_t op, int master) {
   return send_with_fd(context, make_report(tare::wire::ReportKind::console, op, 0), master);
 }
 
-Outcome send_listener(Context& context, std::uint32_t op, int listener) {
+Outcome send_listener(Context& context, std::uint32_t index, const Op& op, int listener) {
   constexpr auto tag = static_cast<std::uint32_t>(tare::wire::WaitTag::listener);
   const Outcome sent =
-      send_with_fd(context, make_report(tare::wire::ReportKind::listener, op, tag), listener);
-  return sent.failed() ? sent : read_answer(context, tag);
+      send_with_fd(context, make_report(tare::wire::ReportKind::listener, index, tag), listener);
+  return sent.failed() ? sent : read_answer(context.answers(op), tag);
 }
 
 }  // namespace init

@@ -204,7 +204,7 @@ Outcome do_console(Context& context, std::uint32_t index, const Op& op) {
       return failure(result, Step::dup);
     }
   }
-  return check(sys::run(__NR_ioctl, 0, TIOCSCTTY, 0), Step::ioctl);
+  return op.d != 0 ? ok : check(sys::run(__NR_ioctl, 0, TIOCSCTTY, 0), Step::ioctl);
 }
 
 }  // namespace init

@@ -49,7 +49,7 @@ Outcome execute_namespace_op(Context& context, std::uint32_t index, const Op& op
     case OpCode::enter_time:
       return do_enter_time();
     case OpCode::wait:
-      return wait_for_host(context, index, op.a);
+      return wait_for_host(context, index, op);
     case OpCode::become_root:
       return do_become_root(op);
     case OpCode::loopback_up:
@@ -161,7 +161,7 @@ Outcome execute_process_op(Context& context, std::uint32_t index, const Op& op) 
     case OpCode::listener_thread:
       return do_listener_thread(context);
     case OpCode::find_program:
-      return do_find_program(context, op);
+      return do_find_program(context, index, op);
     case OpCode::default_signals:
       do_default_signals();
       return ok;
@@ -170,11 +170,13 @@ Outcome execute_process_op(Context& context, std::uint32_t index, const Op& op) 
     case OpCode::announce:
       return announce(context, index);
     case OpCode::close_fds:
-      return do_close_fds(context);
+      return do_close_fds(context, op);
     case OpCode::start_gate:
       return do_start_gate(context, index, op);
     case OpCode::exec:
       return do_exec(context, op);
+    case OpCode::appear:
+      return do_appear(op);
     default:
       return {0, Step::bad_plan};
   }
@@ -215,7 +217,8 @@ void run(Context& context, const long* stack) {
   for (std::uint32_t index = 0; index < context.plan->op_count; ++index) {
     outcome = execute(context, index, context.ops[index]);
     if (outcome.failed()) {
-      report(context, index, outcome);
+      report(context, outcome.step == Step::stat && context.missing != 0 ? context.missing : index,
+             outcome);
       break;
     }
   }

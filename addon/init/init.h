@@ -88,6 +88,7 @@ struct Context {
   bool in_working_directory = false;
   bool took_leave =
       false;  // the listener's thread did what `announce` and `start_gate` tell the host
+  std::uint32_t missing = 0;  // index of the find_program that found nothing yet; 0: none
   char parent_path[path_max] = {};
   char program[path_max] = {};  // what find_program found
   char home[path_max] = {};     // "HOME=…" of home_directory
@@ -95,6 +96,8 @@ struct Context {
 
   const char* text(const Op& op, int i) const { return strings + op.str[i]; }
   int passed(int index) const { return base + tare::wire::passed_fds_offset + index; }
+  /// Where the host's answer to a wait comes.
+  int answers(const Op& op) const { return op.fd >= 0 ? passed(op.fd) : channel; }
 };
 
 // path.cc: paths below the root, resolved by the kernel (RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS).
@@ -133,13 +136,13 @@ Outcome copy_up(Context& context, int from, int to);
 
 // channel.cc
 void report(Context& context, std::uint32_t op, Outcome outcome);
-Outcome wait_for_host(Context& context, std::uint32_t op, std::uint64_t tag);
+Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op);
 Outcome send_console(Context& context, std::uint32_t op, int master);
 Outcome announce(Context& context, std::uint32_t op);
 /// Ends this process where the host has died.
 void end_without_host(const Context& context);
 /// Sends the listener and waits for the answer.
-Outcome send_listener(Context& context, std::uint32_t op, int listener);
+Outcome send_listener(Context& context, std::uint32_t index, const Op& op, int listener);
 /// Waits for `count` descriptors from the host, which become context.fetched.
 Outcome fetch(Context& context, std::uint32_t op, std::uint32_t count);
 
@@ -179,19 +182,21 @@ Outcome do_rlimit(const Op& op);
 Outcome do_working_directory(Context& context, const Op& op);
 /// HOME is "/" where nothing better is known, so this cannot fail.
 void do_home_directory(Context& context, const Op& op);
-Outcome do_close_fds(const Context& context);
+Outcome do_close_fds(const Context& context, const Op& op);
 Outcome do_bounding_set(const Op& op);
 Outcome do_identity(Context& context, const Op& op);
 Outcome do_capabilities(const Op& op);
 Outcome do_seccomp(Context& context, std::uint32_t index, const Op& op);
 Outcome do_listener_thread(Context& context);
-Outcome do_find_program(Context& context, const Op& op);
+Outcome do_find_program(Context& context, std::uint32_t index, const Op& op);
 Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op);
 /// What of start_gate comes before the wait: the host hears that the container is created, and only
 /// the two FIFOs are left of all that came from it.
 Outcome take_leave(Context& context, std::uint32_t index, const Op& op);
 void do_default_signals();
 Outcome do_end_with_host(const Context& context);
+/// Returns in the child.
+Outcome do_appear(const Op& op);
 Outcome do_exec(Context& context, const Op& op);
 
 }  // namespace init

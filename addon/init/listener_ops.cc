@@ -50,7 +50,8 @@ void hand_over() {
     end_thread();
   }
   Context& context = *handover.context;
-  Outcome outcome = send_listener(context, handover.index, handover.listener);
+  Outcome outcome =
+      send_listener(context, handover.index, context.ops[handover.index], handover.listener);
   // Where nobody has the listener any more, the kernel gives ENOSYS to who is asked about.
   sys::run(__NR_close, handover.listener);
   const std::uint32_t next = handover.index + 1;

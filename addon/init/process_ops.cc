@@ -1,9 +1,11 @@
 // Ops that shape the process itself: identity, capabilities, limits, filters, and the program at
 // the end.
+#include <asm/ioctls.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/signal.h>
 
 #include "file_status.h"
@@ -91,10 +93,22 @@ Outcome do_working_directory(Context& context, const Op& op) {
 
 // What init has opened itself goes at once, not only at execve(2): a program or a working directory
 // named
-// "/proc/self/fd/N/.." would find a way through a directory of the host. What was given stays,
-// since the plan and the FIFOs are needed: none of it is a directory outside of the root.
-Outcome do_close_fds(const Context& context) {
+// "/proc/self/fd/N/.." would find a way through a directory of the host. What was given stays where
+// it is needed (the FIFOs): none of it is a directory outside of the root. The plan is mapped.
+Outcome do_close_fds(const Context& context, const Op& op) {
   constexpr int close_range_cloexec = 4;
+  if (op.a != 0) {
+    const int kept = op.fd >= 0 ? context.passed(op.fd) : context.channel;
+    sys::run(__NR_close, context.base);
+    if (kept > context.channel + 1) {
+      sys::run(__NR_close_range, context.channel + 1, kept - 1, 0);
+    }
+    if (const long result = sys::run(__NR_close_range, kept + 1, ~0U, 0); result < 0) {
+      return failure(result, Step::close_range);
+    }
+    return check(sys::run(__NR_close_range, context.channel, kept, close_range_cloexec),
+                 Step::close_range);
+  }
   const int opened = context.passed(static_cast<int>(context.plan->passed_fds));
   if (const long result = sys::run(__NR_close_range, opened, ~0U, 0); result < 0) {
     return failure(result, Step::close_range);
@@ -229,7 +243,7 @@ bool join(char* out, const char* directory, std::size_t directory_size, const ch
 
 }  // namespace
 
-Outcome do_find_program(Context& context, const Op& op) {
+Outcome do_find_program(Context& context, std::uint32_t index, const Op& op) {
   const char* name = context.text(op, 0);
   bool has_slash = false;
   for (const char* at = name; *at != '\0'; ++at) {
@@ -240,7 +254,13 @@ Outcome do_find_program(Context& context, const Op& op) {
       return {ENAMETOOLONG, Step::stat};
     }
     memcpy(context.program, name, sys::length(name) + 1);
-    return check(check_program(name), Step::stat);
+    const long result = check_program(name);
+    if (result == -ENOENT && op.a != 0) {
+      // It may be there by way of "/proc/self", which nobody has who is not of that pid namespace.
+      context.missing = index;
+      return ok;
+    }
+    return check(result, Step::stat);
   }
   const char* at = context.text(op, 1);
   while (*at != '\0') {
@@ -357,6 +377,23 @@ Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
   return ok;
 }
 
+// What comes after this can be traced by others, so that it has no right, no descriptor and no
+// memory that they could want; and a filter may be loaded, which plan_appearance.cc has asked about
+// each of these calls.
+Outcome do_appear(const Op& op) {
+  const long child = sys::run(__NR_clone, CLONE_PARENT, 0L, 0L, 0L, 0L);
+  if (child < 0) {
+    return failure(child, Step::clone);
+  }
+  if (child > 0) {
+    sys::exit(0);
+  }
+  if (const long result = sys::run(__NR_setsid); result < 0) {
+    return failure(result, Step::setsid);
+  }
+  return op.a == 0 ? ok : check(sys::run(__NR_ioctl, 0, TIOCSCTTY, 0), Step::ioctl);
+}
+
 // Only the last system call is one: a filter that is loaded by now need allow no other.
 Outcome do_exec(Context& context, const Op& op) {
   const bool add_home = (op.flags & op_add_home) != 0;
@@ -374,7 +411,8 @@ Outcome do_exec(Context& context, const Op& op) {
     }
     *vector++ = nullptr;
   }
-  return check(sys::run(__NR_execve, context.program, argv, argv + op.n + 1), Step::execve);
+  const long result = sys::run(__NR_execve, context.program, argv, argv + op.n + 1);
+  return failure(result, result == -ENOENT && context.missing != 0 ? Step::stat : Step::execve);
 }
 
 }  // namespace init

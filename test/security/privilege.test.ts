@@ -3,16 +3,21 @@
  * hold of. SECURITY.md says it in words.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Container } from '../../lib/index.js';
-import { cli, exitOf, state, staticProgram, whyNot, type Config } from '../cli/tare.js';
+import { cli, exitOf, state, whyNot, type Config } from '../cli/tare.js';
 import { Inside, field, inNewUserNamespace, mapped, mounts } from '../init/inside.js';
+import {
+  allCapabilities,
+  bundleOf,
+  byCommand,
+  byLibrary,
+  capabilities,
+  ownCapabilities,
+  traced,
+} from './spied.js';
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
-  closeSync,
-  copyFileSync,
   existsSync,
-  openSync,
   readFileSync,
   readdirSync,
   readlinkSync,
@@ -21,21 +26,6 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
-
-/** By their numbers: see capability.h. */
-const { capabilities } = (
-  JSON.parse(execFileSync(cli, ['features'], { encoding: 'utf8' })) as {
-    linux: { capabilities: string[] };
-  }
-).linux;
-const ownCapabilities = BigInt(`0x${field(readFileSync('/proc/self/status', 'utf8'), 'CapPrm')}`);
-
-/** The container is given every capability that this process has. */
-const allCapabilities = (config: Config): void => {
-  const all = capabilities.filter((_, number) => (ownCapabilities >> BigInt(number)) & 1n);
-  const sets = ['bounding', 'effective', 'permitted'];
-  config.process.capabilities = Object.fromEntries(sets.map((set) => [set, all]));
-};
 
 const allButTracing = (config: Config): void => {
   allCapabilities(config);
@@ -50,16 +40,6 @@ if (whyNot !== undefined) {
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
-
-  /** A bundle whose program is one of test/programs. */
-  const bundleOf = (name: string, edit: (config: Config) => void): string => {
-    const bundle = inside.bundle([`/bin/${name}`], (config) => {
-      config.root.readonly = false;
-      edit(config);
-    });
-    copyFileSync(staticProgram(name), join(bundle, 'rootfs/bin', name));
-    return bundle;
-  };
 
   const identity = (path: string): string => {
     const { dev, ino } = statSync(path);
@@ -126,7 +106,7 @@ if (whyNot !== undefined) {
   };
 
   inside.test('nothing of the host is within reach of all capabilities', async (t) => {
-    const bundle = bundleOf('walk', allCapabilities);
+    const bundle = bundleOf(inside, 'walk', allCapabilities);
     const rootfs = join(bundle, 'rootfs');
     const run = inside.tare(['run', '-b', bundle, inside.fresh()]);
     t.strictSame([run.status, run.stderr], [0, '']);
@@ -160,46 +140,6 @@ if (whyNot !== undefined) {
     );
   });
 
-  /** What `spy` gets to trace of processes that are executed in a container. */
-  const traced = async (
-    t: Test,
-    edit: (config: Config) => void,
-    owner: number,
-    exec: (id: string) => Promise<number>,
-  ): Promise<void> => {
-    const id = inside.fresh();
-    const out = join(inside.directory, `seen-${id}`);
-    const bundle = bundleOf('spy', edit);
-    for (const path of [inside.directory, bundle]) chmodSync(path, 0o755);
-    execFileSync('chown', ['-R', `${owner}:${owner}`, join(bundle, 'rootfs')]);
-    const file = openSync(out, 'w');
-    const started = inside.spawn(['run', '--detach', '-b', bundle, id], {
-      stdio: ['ignore', file, 'inherit'],
-    });
-    closeSync(file);
-    t.equal(await exitOf(started), 0);
-    const looks = (): string[] => readFileSync(out, 'utf8').trim().split('\n').slice(1);
-    // A machine that is busy may keep the spy from looking.
-    for (let i = 0; i < 2000 && looks().length < 20; i++) {
-      t.equal(await exec(id), 0);
-    }
-    inside.must(['delete', '--force', id]);
-    t.ok(looks().length >= 20, 'it looked');
-    const own = / (?:refused|ended|\/bin\/busybox (?:0|200000))$/;
-    t.strictSame(
-      looks().filter((line) => !own.test(line)),
-      [],
-    );
-  };
-
-  const byCommand = (id: string): Promise<number> =>
-    Promise.resolve(inside.tare(['exec', id, 'true']).status ?? -1);
-  const byLibrary = async (id: string): Promise<number> => {
-    const container = await Container.open(id, { root: inside.root });
-    const process = await container.exec({ args: ['true'] });
-    return (await process.wait()).exitCode ?? -1;
-  };
-
   // Root of a user namespace may trace all that is in it, whoever that is on the host.
   // Weakened: without the prctl(2) of Undumpable (spawn.cc), some processes were traced as /…/build/tare,
   // user 65534, with the memory of the command line; without make_unreadable() there, as
@@ -209,16 +149,16 @@ if (whyNot !== undefined) {
       allCapabilities(config);
       inNewUserNamespace(config);
     };
-    await traced(t, edit, mapped.first, byCommand);
+    await traced(t, inside, edit, mapped.first, byCommand(inside));
     // Here it would have the memory of this process.
-    await traced(t, edit, mapped.first, byLibrary);
+    await traced(t, inside, edit, mapped.first, byLibrary(inside));
   });
 
   // Weakened: without the undumpable ops of plan_namespaces.cc, init was traced as /memfd:tare-init once
   // it had given up what the container has not.
   inside.test('CVE-2016-9962: nor do all capabilities but CAP_SYS_PTRACE', async (t) => {
-    await traced(t, allButTracing, 0, byCommand);
-    await traced(t, allButTracing, 0, byLibrary);
+    await traced(t, inside, allButTracing, 0, byCommand(inside));
+    await traced(t, inside, allButTracing, 0, byLibrary(inside));
   });
 
   // Whoever made a user namespace has all capabilities in it, and to the kernel that is every root of the
@@ -234,7 +174,7 @@ if (whyNot !== undefined) {
     });
     execFileSync('chown', ['-R', `${mapped.first}:${mapped.first}`, join(second, 'rootfs')]);
     chmodSync(second, 0o755);
-    await traced(t, allButTracing, 0, (id) => {
+    await traced(t, inside, allButTracing, 0, (id) => {
       const { pid } = state(inside.must(['state', id]).stdout);
       inside.edit(second, (config) => {
         for (const entry of config.linux.namespaces) {

@@ -1,0 +1,21 @@
+// What a seccomp filter says of a system call of which not all is known.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace tare {
+
+/// A system call of this architecture.
+struct KnownCall {
+  std::uint32_t number = 0;
+  std::array<std::optional<std::uint64_t>, 6> arguments;  ///< empty: not known
+};
+
+/// Whether `program` (struct sock_filter[], as join_programs() makes it) lets the call through,
+/// whatever is not known of it. False also where that decides.
+bool lets_through(std::string_view program, const KnownCall& call) noexcept;
+
+}  // namespace tare
