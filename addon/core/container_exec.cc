@@ -296,8 +296,8 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
   spawn_options.cgroup = target.paused ? -1 : target.cgroup.fd();
   spawn_options.passed =
       open_passed(plan, nullptr, {impl_->record.pid, target.pidfd.get(), target.root.get()}, owned);
-  InitProcess init = spawn_on_processors(
-      process.exec_cpu_affinity, plan.appears(), source, impl_->runtime, [&] {
+  InitProcess init =
+      spawn_on_processors(process.exec_cpu_affinity, plan.appears(), source, impl_->runtime, [&] {
         return spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
       });
   if (rdt) {

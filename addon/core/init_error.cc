@@ -147,6 +147,11 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   if (op.code == OpCode::cpu_affinity && errnum == EINVAL) {
     return "; none of these processors is online and in the container's cgroup";
   }
+  if (op.code == OpCode::appear && errnum == EAGAIN) {
+    return "; linux.resources.pids.limit or the user's RLIMIT_NPROC leaves no room for two "
+           "processes "
+           "more, one of which ends at once";
+  }
   if (op.code == OpCode::identity && errnum == EINVAL) {
     return "; the id has no mapping in the container's user namespace";
   }

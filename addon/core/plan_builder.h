@@ -140,7 +140,7 @@ void add_working_directory_itself(PlanBuilder& builder, const Process& process);
 struct Before {
   bool host = false;        ///< the host finishes its part
   bool start_gate = false;  ///< then `start` is called
-  bool paused = false;  ///< the host moves it to where it is stopped, and hears no more of it
+  bool paused = false;      ///< the host moves it to where it is stopped, and hears no more of it
   bool ends_with_host = false;  ///< from then on it is killed when the host ends
 };
 void add_program(PlanBuilder& builder, const Process& process,

@@ -234,6 +234,8 @@ const char* step_name(Step step) noexcept {
     case Step::socket:
       return "socket";
     case Step::clone:
+      return "clone";
+    case Step::clone3:
       return "clone3";
     case Step::sched_setaffinity:
       return "sched_setaffinity";

@@ -198,16 +198,16 @@ void add_home_directory(PlanBuilder& builder, const Process& process) {
 void add_cpu_affinity(PlanBuilder& builder, const Process& process) {
   const CpuAffinity& affinity = process.exec_cpu_affinity;
   // The host resets what it has passed on, but only of the process that it knows.
-  const bool reset =
-      builder.must_appear() && affinity.initial.empty() && affinity.final_.empty();
+  const bool reset = builder.must_appear() && affinity.initial.empty() && affinity.final_.empty();
   if (affinity.final_.empty() && !reset) {
     return;
   }
   const std::string mask = reset ? std::string(processor_limit / 8, '\xff')
-                               : *number_mask(affinity.final_, processor_limit);
+                                 : *number_mask(affinity.final_, processor_limit);
   const std::uint32_t offset = builder.blob(mask);
-  wire::Op& op = builder.add(
-      OpCode::cpu_affinity, reset ? std::string() : builder.process_origin("execCPUAffinity.final"));
+  wire::Op& op =
+      builder.add(OpCode::cpu_affinity,
+                  reset ? std::string() : builder.process_origin("execCPUAffinity.final"));
   op.str[0] = offset;
   op.n = static_cast<std::uint32_t>(mask.size());
 }

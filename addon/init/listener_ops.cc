@@ -126,7 +126,7 @@ Outcome do_listener_thread(Context& context) {
   arguments.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
   arguments.stack = reinterpret_cast<std::uint64_t>(thread_stack);
   arguments.stack_size = sizeof thread_stack;
-  return check(clone_thread(&arguments), Step::clone);
+  return check(clone_thread(&arguments), Step::clone3);
 }
 
 Outcome do_seccomp(Context& context, std::uint32_t index, const Op& op) {

@@ -301,6 +301,7 @@ enum class Step : std::uint32_t {
   readlink,
   socket,
   clone,
+  clone3,
   pidfd_open,
   sched_setaffinity,
   personality,

@@ -319,6 +319,12 @@ if (whyNot !== undefined) {
       wrong({ rlimits: [{ type: 'RLIMIT_NOFILE', soft: 2 ** 40, hard: 2 ** 40 }] }),
       /FILE: rlimits\[0\]: prlimit64: EPERM/,
     );
+    // One that sets up, and one that is the program.
+    const two = { type: 'RLIMIT_NPROC', soft: 1, hard: 1 };
+    t.match(
+      wrong({ rlimits: [two], user: { uid: 54321, gid: 0 } }),
+      /pid namespace: clone: EAGAIN .*; linux\.resources\.pids\.limit or the user's RLIMIT_NPROC/,
+    );
   });
 
   t.test('in the end nothing is left', async (t) => {

@@ -80,7 +80,8 @@ void look_at_rights(pid_t pid, Loot& loot) {
 }
 
 void look_at_places(pid_t pid, Loot& loot) {
-  for (const char* kind : {"cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "user", "uts"}) {
+  for (const char* kind :
+       {"cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "user", "uts"}) {
     const std::string name = std::string("ns/") + kind;
     if (link_of(path_of(pid, name.c_str())) != link_of(path_of(getpid(), name.c_str()))) {
       loot.note(name);
@@ -96,14 +97,15 @@ void look_at_places(pid_t pid, Loot& loot) {
   }
 }
 
-/// Beyond its standard streams it may have one socket, by which it tells how its execve(2) ends.
+/// Beyond its standard streams it may have a socket by which it tells how its execve(2) ends, and
+/// one by which it is answered.
 void look_at_files(pid_t pid, Loot& loot) {
   DIR* files = opendir(path_of(pid, "fd").c_str());
   int sockets = 0;
   for (const dirent* entry; files != nullptr && (entry = readdir(files)) != nullptr;) {
     if (strtol(entry->d_name, nullptr, 10) < 3) continue;
     const std::string target = link_of(path_of(pid, "fd/") + entry->d_name);
-    if (!target.starts_with("socket:") || ++sockets > 1) loot.note("fd:" + target);
+    if (!target.starts_with("socket:") || ++sockets > 2) loot.note("fd:" + target);
   }
   if (files != nullptr) closedir(files);
 }

@@ -13,7 +13,9 @@ export const { capabilities } = (
     linux: { capabilities: string[] };
   }
 ).linux;
-export const ownCapabilities = BigInt(`0x${field(readFileSync('/proc/self/status', 'utf8'), 'CapPrm')}`);
+export const ownCapabilities = BigInt(
+  `0x${field(readFileSync('/proc/self/status', 'utf8'), 'CapPrm')}`,
+);
 
 /** The container is given every capability that this process has. */
 export const allCapabilities = (config: Config): void => {
