@@ -109,6 +109,29 @@ if (whyNot !== undefined) {
     },
   );
 
+  // Weakened: with one of calls_afterwards (plan_appearance.cc) left out, init was killed at that.
+  inside.test('CVE-2016-9962: no filter stops a process that is about to appear', async (t) => {
+    for (const name of ['clone', 'exit_group', 'setsid', 'sendto', 'capset', 'prctl', 'ioctl']) {
+      const bundle = inside.bundle(['sleep', '1000'], (config) => {
+        filtered(config);
+        config.process.noNewPrivileges = false;
+        const { syscalls } = config.linux['seccomp'] as { syscalls: object[] };
+        syscalls.push({ names: [name], action: 'SCMP_ACT_KILL_PROCESS' });
+      });
+      await inside.created(bundle, async (id) => {
+        inside.must(['start', id]);
+        const container = await Container.open(id, { root: inside.root });
+        // Its end calls nothing of these.
+        const process = await container.exec({
+          args: ['sh', '-c', 'kill -KILL $$'],
+          terminal: name === 'ioctl',
+        });
+        process.terminal?.resume();
+        t.equal((await process.wait()).signal, 'SIGKILL', name);
+      });
+    }
+  });
+
   // Weakened: as the first.
   inside.test('CVE-2016-9962: nor with a terminal', async (t) => {
     await nothing(t, tracing, async (id) => {
