@@ -162,10 +162,9 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   add_home_directory(builder, process);
   add_scheduling(builder, process);
   add_credentials(builder, process);
-  add_program(builder, process, options.extra_env,
-              {.host = true,
-               .start_gate = options.start_gate,
-               .ends_with_host = options.ends_with_caller});
+  add_program(
+      builder, process, options.extra_env,
+      {.host = true, .start_gate = options.start_gate, .ends_with_host = options.ends_with_caller});
   return builder.take();
 }
 
