@@ -60,11 +60,22 @@ export async function findContenders(bundle: string, peersRoot: string): Promise
   const script = fileURLToPath(new URL('library-process.ts', import.meta.url));
   const root = join(work, 'state/node');
   const id = `${cgroupPrefix()}node`;
-  const contender = (name: string, kind: string, more: Partial<Work> = {}): Contender => ({
+  const contender = (
+    name: string,
+    kind: string,
+    more: Partial<Work> = {},
+    flags: string[] = [],
+  ): Contender => ({
     name,
     command: (given) => [
       process.execPath,
-      [...process.execArgv, script, kind, JSON.stringify({ root, bundle, id, ...more, ...given })],
+      [
+        ...process.execArgv,
+        ...flags,
+        script,
+        kind,
+        JSON.stringify({ root, bundle, id, ...more, ...given }),
+      ],
     ],
   });
   const all = [
@@ -97,7 +108,8 @@ export async function findContenders(bundle: string, peersRoot: string): Promise
   all.push({ ...contender('node in run()', 'node'), slow: true });
   const packages = findIsolatedVm(absent);
   if (packages !== undefined) {
-    all.push(contender('isolated-vm', 'isolate', { packages }));
+    // Its documentation asks for the flag.
+    all.push(contender('isolated-vm', 'isolate', { packages }, ['--no-node-snapshot']));
     versions['isolated-vm'] = isolatedVmVersion;
   }
   return {

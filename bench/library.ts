@@ -27,7 +27,7 @@ const usage = `usage: npm run bench -- library [OPTION...]
 /** How many are kept running at a time. */
 const flights = [1, 8, 64];
 
-interface Results {
+export interface Results {
   date: string;
   kernel: string;
   cpu: string;
