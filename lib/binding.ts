@@ -27,6 +27,17 @@ export interface NativeStdio {
   consoleSocket?: string;
 }
 
+/** Collects what a process writes to a pipe. */
+export interface NativeOutput {
+  /**
+   * Leaves that to the caller: `fd`, which becomes the caller's, is what more comes from, -1 where
+   * nothing more comes; `data` is what was read before.
+   */
+  take(): { fd: number; data: Buffer | undefined };
+  /** Where no process got it. */
+  close(): void;
+}
+
 export interface NativeCreateOptions extends NativeStdio {
   bundle: string;
   /** config.json's text; absent: the bundle's. */
@@ -35,6 +46,10 @@ export interface NativeCreateOptions extends NativeStdio {
   /** Whether the program is started at once. */
   start?: boolean;
   endsWithProgram?: boolean;
+  /** Instead of what is in `stdio`, by number. Only with `end`. */
+  outputs?: (NativeOutput | undefined)[];
+  /** Whether it is removed as soon as its process has ended: see `ended`. */
+  end?: boolean;
   noPivot?: boolean;
   noNewKeyring?: boolean;
 }
@@ -71,6 +86,15 @@ export interface NativeTotals {
   oomKills?: number;
 }
 
+/** The end of a container that was created with `end`. */
+export interface NativeEnding extends NativeExit {
+  /** Milliseconds since the process's end. */
+  ageMs: number;
+  totals: NativeTotals;
+  /** Of the outputs that were given: their bytes, undefined where there are none, null if taken. */
+  outputs: (Buffer | undefined | null)[];
+}
+
 export interface NativeProblem {
   path: string;
   message: string;
@@ -96,6 +120,8 @@ export interface NativeContainer {
   wait(): Promise<NativeExit>;
   /** As for a process. */
   takeConsole(): number;
+  /** Resolves when all of its outputs have ended and it is removed. */
+  ended(): Promise<NativeEnding>;
   /** Kills and removes it. */
   end(): Promise<NativeTotals>;
 }
@@ -108,6 +134,9 @@ export interface NativeNews {
 }
 
 export interface Binding {
+  /** Keeps the first `most` bytes; has `full` of onFull() called with `key` if there are more. */
+  Output: new (most: number, key: number) => NativeOutput;
+  onFull(full: (key: number) => void): void;
   create(
     runtime: NativeRuntime,
     id: string,

@@ -1,12 +1,17 @@
 import { resolve } from 'node:path';
-import { binding, type NativeContainer, type NativeRuntime } from './binding.js';
+import { binding, type NativeContainer, type NativeEnding, type NativeRuntime } from './binding.js';
 import { invalidArgument, settled, TareError } from './errors.js';
 import { stringify } from './json.js';
 import { ContainerProcess, exitStatus, type ExitStatus } from './process.js';
 import { signalNumber } from './signals.js';
 import type { Process, Resources, Spec } from './spec.js';
 import type { ContainerState } from './state.js';
-import type { ContainerEvent, ContainerStats, ContainerTotals } from './stats.js';
+import {
+  containerTotals,
+  type ContainerEvent,
+  type ContainerStats,
+  type ContainerTotals,
+} from './stats.js';
 import { openStdio, type OpenedStdio, type ProcessStreams, type Stdio } from './stdio.js';
 import { terminalOf, type Terminal } from './terminal.js';
 
@@ -81,6 +86,8 @@ export interface EventsOptions {
 export type ExecProcess = Pick<Process, 'args'> & Partial<Process>;
 
 let newContainer: (id: string, native: NativeContainer, streams: ProcessStreams) => Container;
+/** How a container that was created with `end` ended. */
+export let endingOf: (container: Container) => Promise<NativeEnding>;
 
 /**
  * A container. It is not bound to this program or this object: the command line and other programs
@@ -97,33 +104,41 @@ let newContainer: (id: string, native: NativeContainer, streams: ProcessStreams)
  */
 export class Container implements ProcessStreams {
   readonly id: string;
-  readonly stdin: ProcessStreams['stdin'] = null;
-  readonly stdout: ProcessStreams['stdout'] = null;
-  readonly stderr: ProcessStreams['stderr'] = null;
-  readonly stdio: ProcessStreams['stdio'] = [];
   /**
    * The terminal of its process, where this object created the container, `process.terminal` is set
    * and no `consoleSocket` took it.
    */
   readonly terminal: Terminal | null = null;
   readonly #native: NativeContainer;
+  readonly #streams: ProcessStreams | undefined;
 
   static {
     newContainer = (id, native, streams) => new Container(id, native, streams);
+    endingOf = (container) => settled(container.#native.ended());
   }
 
   private constructor(id: string, native: NativeContainer, streams?: ProcessStreams) {
     this.id = id;
     this.#native = native;
-    if (streams) {
-      ({
-        stdin: this.stdin,
-        stdout: this.stdout,
-        stderr: this.stderr,
-        stdio: this.stdio,
-      } = streams);
-      this.terminal = terminalOf(native.takeConsole());
-    }
+    this.#streams = streams;
+    if (streams) this.terminal = terminalOf(native.takeConsole());
+  }
+
+  /** These four where this object created the container with `pipe`. */
+  get stdin(): ProcessStreams['stdin'] {
+    return this.#streams?.stdin ?? null;
+  }
+
+  get stdout(): ProcessStreams['stdout'] {
+    return this.#streams?.stdout ?? null;
+  }
+
+  get stderr(): ProcessStreams['stderr'] {
+    return this.#streams?.stderr ?? null;
+  }
+
+  get stdio(): ProcessStreams['stdio'] {
+    return this.#streams?.stdio ?? [];
   }
 
   /**
@@ -275,12 +290,7 @@ export class Container implements ProcessStreams {
    * in one step.
    */
   async end(): Promise<ContainerTotals> {
-    const { cpuUserNs, cpuSystemNs, peakMemory, oomKills } = await settled(this.#native.end());
-    return {
-      cpuMs: { user: cpuUserNs / 1e6, system: cpuSystemNs / 1e6 },
-      ...(peakMemory !== undefined && { peakMemory }),
-      ...(oomKills !== undefined && { oomKills }),
-    };
+    return containerTotals(await settled(this.#native.end()));
   }
 
   /** For `await using`: kills and deletes the container, if it is still there. */
@@ -293,14 +303,26 @@ export class Container implements ProcessStreams {
   }
 }
 
-/** Container.create() with file descriptors that are made already. */
+/**
+ * Container.create() with file descriptors that are made already; with `end` the container is
+ * removed as soon as its process has ended.
+ */
 export async function createContainer(
   id: string,
-  options: CreateOptions,
+  options: CreateOptions & { end?: boolean },
   stdio: OpenedStdio,
 ): Promise<Container> {
-  const { bundle, spec, pidFile, start, endsWithProgram, noPivot, noNewKeyring, consoleSocket } =
-    options;
+  const {
+    bundle,
+    spec,
+    pidFile,
+    start,
+    endsWithProgram,
+    noPivot,
+    noNewKeyring,
+    consoleSocket,
+    end,
+  } = options;
   const native = await started(stdio, () =>
     binding.create(runtimeOf(options), requireString('id', id), {
       bundle: resolve(requireString('bundle', bundle ?? '.')),
@@ -312,6 +334,8 @@ export async function createContainer(
       noNewKeyring,
       stdio: stdio.fds,
       held: stdio.held,
+      outputs: stdio.outputs,
+      end,
       consoleSocket,
     }),
   );

@@ -1,13 +1,16 @@
-import type { Readable } from 'node:stream';
+import { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import { binding, type NativeOutput } from './binding.js';
+import { errorFrom } from './errors.js';
 
 /** What a stream of a process brings, collected. */
-export class Output {
+export class StreamOutput {
   readonly #most: number;
   readonly #tooLong: () => void;
   readonly #chunks: Buffer[] = [];
   #length = 0;
-  #ended: Promise<void> = Promise.resolve();
+  #ended: Promise<void> | undefined;
 
   /** Calls `tooLong`, once, when there are more than `most` bytes, and keeps the first `most`. */
   constructor(most: number, tooLong: () => void) {
@@ -16,8 +19,7 @@ export class Output {
   }
 
   /** Begins to collect. */
-  collect(stream: Readable | null): void {
-    if (stream === null) return;
+  collect(stream: Readable): void {
     let full = false;
     stream.on('data', (chunk: Buffer) => {
       const room = this.#most - this.#length;
@@ -33,13 +35,80 @@ export class Output {
     this.#ended = finished(stream, { writable: false }).catch(() => undefined);
   }
 
-  /** Resolves when all is there. */
-  get ended(): Promise<void> {
-    return this.#ended;
+  /** Resolves with what came, when all is there. */
+  async all(): Promise<Buffer> {
+    await this.#ended;
+    return Buffer.concat(this.#chunks, this.#length);
+  }
+}
+
+let lastKey = 0;
+const tooLongByKey = new Map<number, () => void>();
+binding.onFull((key) => tooLongByKey.get(key)?.());
+
+/**
+ * What a process writes to a pipe, collected by the addon, which costs a fraction of a stream, until
+ * somebody wants the stream.
+ */
+export class PipeOutput {
+  /** The addon's collector. */
+  readonly native: NativeOutput;
+  readonly #key = ++lastKey;
+  readonly #most: number;
+  readonly #tooLong: () => void;
+  #stream: Readable | undefined;
+  #rest: StreamOutput | undefined;
+
+  /** As of a {@link StreamOutput}. To be closed. */
+  constructor(most: number, tooLong: () => void) {
+    this.#most = most;
+    this.#tooLong = tooLong;
+    try {
+      this.native = new binding.Output(Math.min(most, Number.MAX_SAFE_INTEGER), this.#key);
+    } catch (failure) {
+      throw errorFrom(failure);
+    }
+    tooLongByKey.set(this.#key, tooLong);
   }
 
-  text(encoding: BufferEncoding | 'buffer' = 'utf8'): string | Buffer {
-    const all = Buffer.concat(this.#chunks, this.#length);
-    return encoding === 'buffer' ? all : all.toString(encoding);
+  /** A stream with all of it. It is collected on the way. */
+  get stream(): Readable {
+    if (this.#stream === undefined) {
+      this.#stream = this.#take();
+      this.#rest = new StreamOutput(this.#most, this.#tooLong);
+      this.#rest.collect(this.#stream);
+    }
+    return this.#stream;
+  }
+
+  #take(): Readable {
+    let taken;
+    try {
+      taken = this.native.take();
+    } catch (failure) {
+      throw errorFrom(failure);
+    }
+    const { fd, data } = taken;
+    if (fd < 0) return Readable.from(data ? [data] : [], { objectMode: false });
+    const stream = new Socket({ fd, readable: true, writable: false });
+    if (data) stream.unshift(data);
+    return stream;
+  }
+
+  /** Resolves with what came: `collected`, by the addon, or what went through the stream (null). */
+  async all(collected: Buffer | undefined | null): Promise<Buffer | undefined> {
+    return collected === null ? this.#rest?.all() : collected;
+  }
+
+  /** To be called when the process has ended, or got no pipe. */
+  close(): void {
+    tooLongByKey.delete(this.#key);
+    this.native.close();
+  }
+
+  /** To be called if the process was not started. */
+  failed(): void {
+    this.close();
+    this.#stream?.destroy();
   }
 }

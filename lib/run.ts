@@ -6,16 +6,18 @@ import { performance } from 'node:perf_hooks';
 import { env, geteuid } from 'node:process';
 import { finished } from 'node:stream/promises';
 import { Readable } from 'node:stream';
-import { createContainer, type Container, type RuntimeOptions } from './container.js';
+import type { NativeEnding } from './binding.js';
+import { createContainer, endingOf, type Container, type RuntimeOptions } from './container.js';
 import { invalidArgument, TareError, type TareErrorCode } from './errors.js';
 import { hostRoot, type MountPoint } from './host-root.js';
 import { removeOrphans } from './orphans.js';
-import { Output } from './output.js';
+import { PipeOutput, StreamOutput } from './output.js';
+import { exitStatus } from './process.js';
 import { integerOf, numberOf } from './quantity.js';
 import { sandboxSpec, type BindMount, type SandboxOptions } from './sandbox.js';
 import { signalNumber } from './signals.js';
 import type { Mount, Spec } from './spec.js';
-import type { ContainerTotals } from './stats.js';
+import { containerTotals, type ContainerTotals } from './stats.js';
 import { openStdio, type ProcessStreams, type Stdio, type StdioItem } from './stdio.js';
 import type { Terminal } from './terminal.js';
 
@@ -106,6 +108,7 @@ export interface Running<Text = string> extends Promise<RunResult<Text>>, Proces
   kill(signal?: NodeJS.Signals | number): void;
 }
 
+const noBytes = Buffer.alloc(0);
 const defaultMaxBuffer = 100 * 2 ** 20;
 const defaultForceKillDelay = 5000;
 
@@ -165,8 +168,8 @@ class Run {
   #end: End | undefined;
   #endSignal: number;
   #forceTimer: NodeJS.Timeout | undefined;
-  readonly #stdout: Output;
-  readonly #stderr: Output;
+  /** Of standard output and error those that are collected from pipes, by number. */
+  readonly #outputs = new Map<number, PipeOutput>();
 
   constructor(command: readonly string[], options: RunOptions) {
     this.#command = command;
@@ -175,28 +178,37 @@ class Run {
     this.#killSignal = signalNumber(options.killSignal ?? 'SIGKILL');
     this.#endSignal = this.#killSignal;
     checkOptions(options);
-    const stdio = openStdio(stdioOf(options));
-    this.#stdout = new Output(this.#maxBuffer, () => this.#endBy('output'));
-    this.#stderr = new Output(this.#maxBuffer, () => this.#endBy('output'));
-    if (options.buffer !== false) {
-      // At once, lest somebody else has the streams flow before.
-      this.#stdout.collect(stdio.streams.stdout);
-      this.#stderr.collect(stdio.streams.stderr);
-    }
+    const collected = (number: number): PipeOutput => {
+      const output = new PipeOutput(this.#maxBuffer, this.#tooLong);
+      this.#outputs.set(number, output);
+      return output;
+    };
+    const stdio = openStdio(stdioOf(options), options.buffer === false ? undefined : collected);
     const created = this.#create(stdio);
     const result = created.then((container) => this.#finish(container, stdio.streams));
     // Who awaits the command alone hears of a failure there.
     created.catch(() => undefined);
     const terminal = created.then((container) => container.terminal);
     terminal.catch(() => undefined);
-    this.running = Object.assign(result, stdio.streams, {
-      id: this.#id,
-      container: created,
-      terminal,
-      kill: (signal: NodeJS.Signals | number = this.#killSignal) =>
-        this.#endBy('kill', signalNumber(signal)),
-    });
+    const { streams } = stdio;
+    this.running = Object.defineProperties(
+      Object.assign(result, {
+        id: this.#id,
+        container: created,
+        terminal,
+        kill: (signal: NodeJS.Signals | number = this.#killSignal) =>
+          this.#endBy('kill', signalNumber(signal)),
+      }),
+      {
+        stdin: { get: () => streams.stdin },
+        stdout: { get: () => streams.stdout },
+        stderr: { get: () => streams.stderr },
+        stdio: { get: () => streams.stdio },
+      },
+    ) as Running<string | Buffer>;
   }
+
+  readonly #tooLong = (): void => this.#endBy('output');
 
   get #maxBuffer(): number {
     return this.#options.maxBuffer ?? defaultMaxBuffer;
@@ -210,7 +222,7 @@ class Run {
       const spec = await specOf(this.#command, this.#options, root);
       const container = await createContainer(
         this.#id,
-        { root, systemdCgroup, bundle: root, spec, start: true, endsWithProgram: true },
+        { root, systemdCgroup, bundle: root, spec, start: true, endsWithProgram: true, end: true },
         stdio,
       );
       removeOrphans(root);
@@ -228,7 +240,9 @@ class Run {
   ): Promise<RunResult<string | Buffer>> {
     const startMs = performance.now() - this.#began;
     const { timeout, signal, buffer = true } = this.#options;
-    if (buffer) this.#stdout.collect(container.terminal);
+    const shown =
+      buffer && container.terminal ? new StreamOutput(this.#maxBuffer, this.#tooLong) : undefined;
+    shown?.collect(container.terminal!);
     const timer =
       timeout === undefined
         ? undefined
@@ -238,36 +252,52 @@ class Run {
     if (signal?.aborted) abort();
     else if (this.#end) this.#sendEnd();
     feed(this.#options.input, container.terminal ?? streams.stdin);
+    let ending;
     try {
-      const { exitCode, signal: endedBy } = await container.wait();
-      const durationMs = performance.now() - this.#began;
-      clearTimeout(timer);
-      const [usage] = await Promise.all([container.end(), this.#stdout.ended, this.#stderr.ended]);
-      const oomKilled = (usage.oomKills ?? 0) > 0;
-      const result: RunResult<string | Buffer> = {
-        command: this.#command,
-        exitCode,
-        signal: endedBy,
-        stdout: this.#stdout.text(this.#options.encoding),
-        stderr: this.#stderr.text(this.#options.encoding),
-        failed: exitCode !== 0 || this.#end !== undefined,
-        timedOut: this.#end === 'timeout',
-        aborted: this.#end === 'abort',
-        outputTooLong: this.#end === 'output',
-        oomKilled,
-        startMs,
-        durationMs,
-        usage,
-      };
-      if (result.failed && this.#options.reject !== false) throw this.#failure(result);
-      return result;
+      ending = await endingOf(container);
+    } catch (error) {
+      await container[Symbol.asyncDispose]();
+      throw error;
     } finally {
       clearTimeout(timer);
       clearTimeout(this.#forceTimer);
       signal?.removeEventListener('abort', abort);
       streams.stdin?.destroy();
-      await container[Symbol.asyncDispose]();
+      for (const output of this.#outputs.values()) output.close();
     }
+    const durationMs = performance.now() - this.#began - ending.ageMs;
+    const [stdout, stderr] = shown ? [await shown.all()] : await this.#collected(ending);
+    const usage = containerTotals(ending.totals);
+    const result: RunResult<string | Buffer> = {
+      command: this.#command,
+      ...exitStatus(ending),
+      stdout: this.#text(stdout),
+      stderr: this.#text(stderr),
+      failed: ending.exitCode !== 0 || this.#end !== undefined,
+      timedOut: this.#end === 'timeout',
+      aborted: this.#end === 'abort',
+      outputTooLong: this.#end === 'output',
+      oomKilled: (usage.oomKills ?? 0) > 0,
+      startMs,
+      durationMs,
+      usage,
+    };
+    if (result.failed && this.#options.reject !== false) throw this.#failure(result);
+    return result;
+  }
+
+  /** Of standard output and error, what was collected. */
+  async #collected({ outputs }: NativeEnding): Promise<(Buffer | undefined)[]> {
+    const all: (Buffer | undefined)[] = [];
+    for (const [index, [number, output]] of [...this.#outputs].entries()) {
+      all[number - 1] = await output.all(outputs[index]);
+    }
+    return all;
+  }
+
+  #text(bytes: Buffer = noBytes): string | Buffer {
+    const { encoding = 'utf8' } = this.#options;
+    return encoding === 'buffer' ? bytes : bytes.toString(encoding);
   }
 
   #endBy(end: End, signal = this.#killSignal): void {

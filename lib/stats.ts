@@ -1,3 +1,5 @@
+import type { NativeTotals } from './binding.js';
+
 /** What a container uses, in the words of runc's `events`. Times are nanoseconds, sizes bytes. */
 export interface ContainerStats {
   cpu: {
@@ -75,3 +77,12 @@ export type ContainerEvent =
   | { type: 'stats'; id: string; data: ContainerStats }
   /** A process was killed for want of memory. */
   | { type: 'oom'; id: string };
+
+export function containerTotals(native: NativeTotals): ContainerTotals {
+  const { cpuUserNs, cpuSystemNs, peakMemory, oomKills } = native;
+  return {
+    cpuMs: { user: cpuUserNs / 1e6, system: cpuSystemNs / 1e6 },
+    ...(peakMemory !== undefined && { peakMemory }),
+    ...(oomKills !== undefined && { oomKills }),
+  };
+}

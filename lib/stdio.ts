@@ -1,7 +1,8 @@
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { binding, type NativeDescriptor } from './binding.js';
+import { binding, type NativeDescriptor, type NativeOutput } from './binding.js';
 import { errorFrom, invalidArgument } from './errors.js';
+import { PipeOutput } from './output.js';
 
 /**
  * What one of a process's file descriptors is:
@@ -37,6 +38,8 @@ export interface OpenedStdio {
   readonly fds: number[];
   /** Those of them that are to be kept open for the process. */
   readonly held: NativeDescriptor[];
+  /** What the addon collects, by number. */
+  readonly outputs?: (NativeOutput | undefined)[];
   readonly streams: ProcessStreams;
   /** To be called when the process has its own: closes this program's ends of those. */
   started(): void;
@@ -44,22 +47,67 @@ export interface OpenedStdio {
   failed(): void;
 }
 
-/** Makes what `pipe` asks for. Nothing is made if an item is wrong. */
-export function openStdio(stdio: Stdio = 'ignore'): OpenedStdio {
+/** Streams that are made when somebody asks for them. */
+class Streams implements ProcessStreams {
+  readonly #items: readonly (Socket | PipeOutput | null)[];
+  #all: ProcessStreams['stdio'] | undefined;
+
+  constructor(items: readonly (Socket | PipeOutput | null)[]) {
+    this.#items = items;
+  }
+
+  get stdin(): ProcessStreams['stdin'] {
+    return this.#stream(0) as Socket | null;
+  }
+
+  get stdout(): ProcessStreams['stdout'] {
+    return this.#stream(1);
+  }
+
+  get stderr(): ProcessStreams['stderr'] {
+    return this.#stream(2);
+  }
+
+  get stdio(): ProcessStreams['stdio'] {
+    return (this.#all ??= this.#items.map((_item, number) => this.#stream(number)));
+  }
+
+  #stream(number: number): Socket | Readable | null {
+    const item = this.#items[number] ?? null;
+    return item instanceof PipeOutput ? item.stream : item;
+  }
+}
+
+/**
+ * Makes what `pipe` asks for. Nothing is made if an item is wrong. Of standard output and error those
+ * are collected for which `output`, by number, gives a collector.
+ */
+export function openStdio(
+  stdio: Stdio = 'ignore',
+  output?: (number: number) => PipeOutput,
+): OpenedStdio {
   const items = normalized(stdio);
   const held: NativeDescriptor[] = [];
-  const streams: (Socket | null)[] = [];
+  const opened: (Socket | PipeOutput | null)[] = [];
   const fds: number[] = [];
   const started = (): void => held.splice(0).forEach((one) => binding.release(one));
   const failed = (): void => {
     started();
-    streams.forEach((stream) => stream?.destroy());
+    for (const item of opened) {
+      if (item instanceof PipeOutput) item.failed();
+      else item?.destroy();
+    }
   };
   try {
     for (const [number, item] of items.entries()) {
       if (item !== 'pipe') {
         fds.push(item);
-        streams.push(null);
+        opened.push(null);
+        continue;
+      }
+      if (output && (number === 1 || number === 2)) {
+        fds.push(-1);
+        opened.push(output(number));
         continue;
       }
       const {
@@ -69,14 +117,15 @@ export function openStdio(stdio: Stdio = 'ignore'): OpenedStdio {
       } = number > 2 ? binding.socketPair() : binding.pipe(number === 0);
       held.push(one);
       fds.push(theirs);
-      streams.push(streamOf(ours, number));
+      opened.push(streamOf(ours, number));
     }
   } catch (failure) {
     failed();
     throw errorFrom(failure);
   }
-  const [stdin = null, stdout = null, stderr = null] = streams;
-  return { fds, held, streams: { stdin, stdout, stderr, stdio: streams }, started, failed };
+  const outputs =
+    output && opened.map((item) => (item instanceof PipeOutput ? item.native : undefined));
+  return { fds, held, ...(outputs && { outputs }), streams: new Streams(opened), started, failed };
 }
 
 /** The three standard streams are one-way pipes, which unlike sockets have a path in /dev/fd. */

@@ -123,13 +123,9 @@ std::string hook_state(const StateRecord& record, Status status, pid_t pid) {
   return state_json(told_state(record, status, pid), false, 0);
 }
 
-namespace {
-
 bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time) {
   return stat.has_value() && stat->start_time == start_time && !stat->ending;
 }
-
-}  // namespace
 
 Fd open_process(pid_t pid, std::uint64_t start_time) {
   Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
@@ -148,8 +144,6 @@ Fd open_process(pid_t pid, std::uint64_t start_time) {
   return pidfd;
 }
 
-namespace {
-
 void wait_for_end(int pidfd, pid_t pid) {
   pollfd polled{pidfd, POLLIN, 0};
   while (poll(&polled, 1, -1) < 0) {
@@ -158,8 +152,6 @@ void wait_for_end(int pidfd, pid_t pid) {
     }
   }
 }
-
-}  // namespace
 
 bool send_signal(int pidfd, pid_t pid, int signal) {
   if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0) {
@@ -176,19 +168,6 @@ void end_process(int pidfd, pid_t pid) {
     wait_for_end(pidfd, pid);
   }
 }
-
-namespace {
-
-/// Where there is no cgroup to tell. An init that is ending counts as stopped before it is gone.
-void await_end(const StateRecord& record) {
-  const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, record.pid, 0)));
-  const auto stat = process_stat(record.pid);
-  if (pidfd && stat.has_value() && stat->start_time == record.start_time) {
-    wait_for_end(pidfd.get(), record.pid);
-  }
-}
-
-}  // namespace
 
 void Container::Impl::refresh() {
   if (record.creating) {
@@ -234,6 +213,10 @@ ContainerState Container::Impl::state() const {
   state.owner = record.owner;
   state.annotations = record.annotations;
   return state;
+}
+
+Cgroup Container::Impl::take_cgroup() {
+  return created_cgroup ? std::move(created_cgroup) : cgroup();
 }
 
 Cgroup Container::Impl::cgroup() const {
@@ -388,135 +371,6 @@ void Container::kill(int signal, bool all) {
   if (!send_signal(init.get(), impl_->record.pid, signal)) {
     throw Error(ErrorKind::bad_status, "container not running");
   }
-}
-
-void Container::remove(bool force) {
-  const Doing doing("delete", id());
-  if (!impl_->dir.lock()) {
-    if (force) {
-      return;  // somebody else was quicker
-    }
-    throw no_such_container(id(), impl_->runtime.root);
-  }
-  const Unlock unlock(impl_->dir);
-  impl_->refresh();
-  const Status status = impl_->status();
-  if (!force && (status == Status::running || status == Status::paused)) {
-    throw Error(ErrorKind::bad_status, "cannot delete container " + id() +
-                                           " that is not stopped: " + status_name(status) +
-                                           "; kill it first, or use --force");
-  }
-  if (status != Status::stopped) {
-    const Fd init = open_process(impl_->record.pid, impl_->record.start_time);
-    if (init) {
-      end_process(init.get(), impl_->record.pid);
-    }
-  }
-  destroy();
-}
-
-void Container::destroy() {
-  Cgroup cgroup = impl_->cgroup();
-  if (cgroup) {
-    if (!impl_->record.own_pid_namespace) {
-      cgroup.kill_all();
-    }
-    cgroup.remove();
-  } else {
-    await_end(impl_->record);
-  }
-  if (impl_->record.has_rdt) {
-    remove_rdt(impl_->dir);
-  }
-  stop_unit(impl_->record, impl_->runtime);
-  if (impl_->record.mounts_on_host) {
-    detach_root_mount(impl_->dir);
-  }
-  const std::vector<Hook> poststop = poststop_hooks();
-  impl_->dir.remove();
-  run_poststop_hooks(poststop, impl_->record, impl_->runtime);
-}
-
-std::vector<Hook> Container::poststop_hooks() const {
-  try {
-    return impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
-  } catch (const Error& error) {
-    // A config that is damaged must not keep the container from being removed.
-    impl_->warn(std::string(error.what()) + "; poststop hooks are not run");
-    return {};
-  }
-}
-
-void run_poststop_hooks(const std::vector<Hook>& hooks, const StateRecord& record,
-                        const Runtime& runtime) {
-  const std::string state = hooks.empty() ? "" : hook_state(record, Status::stopped, 0);
-  for (std::size_t i = 0; i < hooks.size(); ++i) {
-    try {
-      run_host_hook("poststop", i, hooks[i], state, record.bundle);
-    } catch (const Error& error) {
-      if (runtime.warn) {
-        runtime.warn(error.what());
-      }
-    }
-  }
-}
-
-namespace {
-
-/// What the notes of a create() that died tell of.
-void remove_noted(const StateDir& dir) {
-  // An init that was not yet let go ends with its create(). Hooks, and what they started, may be in
-  // the cgroup.
-  Cgroup cgroup = Cgroup::open(find_cgroup_host(), dir.noted_cgroup());
-  const bool known = dir.has_config();
-  if (cgroup && known) {
-    cgroup.kill_all();
-  }
-  if (cgroup && (known || cgroup.empties())) {
-    cgroup.remove();
-  }
-  remove_rdt(dir);
-  detach_root_mount(dir);
-}
-
-bool is_whole(const StateDir& dir) {
-  try {
-    return dir.read().has_value();
-  } catch (const Error&) {
-    return false;
-  }
-}
-
-}  // namespace
-
-bool remove_leftovers(const Runtime& runtime, const std::string& id) {
-  const Runtime resolved = resolve_runtime(runtime);
-  if (StateDir::remove_stray(resolved.root, id)) {
-    return true;
-  }
-  auto dir = StateDir::open(resolved.root, id);
-  if (!dir.has_value() || !dir->lock()) {
-    return false;
-  }
-  if (is_whole(*dir)) {
-    // Its create() has come to its end since the caller looked.
-    dir->unlock();
-    try {
-      Container::open(runtime, id).remove(true);
-    } catch (const Error& error) {
-      // Somebody else was quicker.
-      if (error.kind() != ErrorKind::not_found) {
-        throw;
-      }
-    }
-    return true;
-  }
-  const Doing doing("delete", id);
-  if (!dir->is_anothers()) {
-    remove_noted(*dir);
-  }
-  dir->remove();
-  return true;
 }
 
 int wait_exit_code(int pidfd) { return wait_child(pidfd).code; }

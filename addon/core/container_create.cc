@@ -594,6 +594,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   process.pidfd = init.release();
   impl->init = std::move(process);
+  impl->created_cgroup = std::move(cgroup);
   half_made.keep();
   impl->dir.unlock();
   Container container(std::move(impl));

@@ -24,6 +24,7 @@ struct Container::Impl {
   StateDir dir;
   StateRecord record;
   std::optional<StartedProcess> init;  ///< until take_init()
+  Cgroup created_cgroup;  ///< open since create(); none where this object did not create it
   std::once_flag config_read;
   Spec config;  ///< after config_read
 
@@ -36,6 +37,8 @@ struct Container::Impl {
   void await_creation();
   ContainerState state() const;
   Cgroup cgroup() const;
+  /// The same, for the last use.
+  Cgroup take_cgroup();
   void warn(const std::string& text) const;
 };
 
@@ -160,6 +163,8 @@ bool prepare_console(InitProcess& init, const Process& process,
 /// Hands the pty master and the pidfd to who asked for them; what is left is for the caller.
 StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket);
 void write_pid_file(const std::string& path, pid_t pid);
+/// False for a process that is ending, or has the number only since.
+bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time);
 /// A pidfd of `pid` if that is still the process that started at `start_time`; else none.
 Fd open_process(pid_t pid, std::uint64_t start_time);
 /// The cgroup that a process is in now, which may lie below its container's; empty where it has
@@ -167,6 +172,7 @@ Fd open_process(pid_t pid, std::uint64_t start_time);
 std::string cgroup_of(pid_t pid);
 /// False where the process has ended.
 bool send_signal(int pidfd, pid_t pid, int signal);
+void wait_for_end(int pidfd, pid_t pid);
 /// Kills a process and waits for its end. Throws where it may not be killed.
 void end_process(int pidfd, pid_t pid);
 

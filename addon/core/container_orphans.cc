@@ -77,7 +77,7 @@ void remove_orphans(const Runtime& runtime) {
   for (const std::string& id : StateDir::list(resolved.root)) {
     try {
       const auto dir = StateDir::open(resolved.root, id);
-      if (dir.has_value() && is_orphan(*dir, here)) {
+      if (dir.has_value() && !dir->remove_if_empty() && is_orphan(*dir, here)) {
         remove_leftovers(resolved, id);
       }
     } catch (const Error& error) {

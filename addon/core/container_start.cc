@@ -88,7 +88,7 @@ void Container::start() {
     stop();
     if (error.kind() == ErrorKind::hook_failed) {
       // runtime.md "Lifecycle", 7 and 9: a failed hook leads to step 12.
-      destroy();
+      destroy(impl_->take_cgroup());
     }
     throw;
   } catch (...) {

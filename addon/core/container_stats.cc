@@ -153,12 +153,6 @@ CgroupStats Container::stats() const {
   return impl_->cgroup().stats();
 }
 
-CgroupTotals Container::totals() const {
-  const Doing doing("stats of", id());
-  const Cgroup cgroup = impl_->cgroup();
-  return cgroup ? cgroup.totals() : CgroupTotals();
-}
-
 CgroupWatch Container::watch() const {
   const Doing doing("events of", id());
   if (impl_->status() == Status::stopped) {

@@ -120,44 +120,63 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
   StateDir state;
   state.root_ = root;
   state.id_ = id;
-  const std::string path = state.path();
-  int made = mkdir(path.c_str(), 0700);
-  if (made < 0 && errno == ENOENT) {
-    make_directories(root);
-    made = mkdir(path.c_str(), 0700);
-  }
-  if (made < 0 && errno == EEXIST) {
-    refuse_existing(state, root);
-  }
-  if (made < 0) {
-    throw_errno("mkdir", path);
-  }
-  try {
-    state.take(path);
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::system) {
-      rmdir(path.c_str());
+  // Others may remove an empty directory before it is locked; not forever, unless they mean it.
+  for (int tries = 0; tries < 16; ++tries) {
+    state.make();
+    try {
+      if (state.take()) {
+        return state;
+      }
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::system) {
+        rmdir(state.path().c_str());
+      }
+      throw;
     }
-    throw;
   }
-  return state;
+  throw Error(ErrorKind::bad_status, "container " + id + " was deleted while it was being created")
+      .with_path(state.path());
 }
 
-void StateDir::take(const std::string& path) {
-  auto dir = open_if_exists(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (dir.has_value()) {
-    dir_ = std::move(*dir);
+void StateDir::make() const {
+  const std::string directory = path();
+  int made = mkdir(directory.c_str(), 0700);
+  if (made < 0 && errno == ENOENT) {
+    make_directories(root_);
+    made = mkdir(directory.c_str(), 0700);
   }
-  if (!dir_ || !lock()) {
-    throw Error(ErrorKind::bad_status,
-                "container " + id_ + " was deleted while it was being created")
-        .with_path(path);
+  if (made < 0 && errno == EEXIST) {
+    refuse_existing(*this, root_);
+  }
+  if (made < 0) {
+    throw_errno("mkdir", directory);
+  }
+}
+
+bool StateDir::take() {
+  auto dir = open_if_exists(AT_FDCWD, path(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!dir.has_value()) {
+    return false;
+  }
+  dir_ = std::move(*dir);
+  if (!lock()) {
+    return false;
   }
   // `delete --force` may have removed the directory before it was locked, and another create() made
   // this one.
   if (!is_empty(*this)) {
     refuse_existing(*this, root_);
   }
+  return true;
+}
+
+bool StateDir::remove_if_empty() const {
+  if (flock(dir_.get(), LOCK_EX | LOCK_NB) < 0) {
+    return false;
+  }
+  const bool removed = exists() && is_empty(*this) && rmdir(path().c_str()) == 0;
+  flock(dir_.get(), LOCK_UN);
+  return removed;
 }
 
 std::optional<StateDir> StateDir::open(const std::string& root, const std::string& id) {
@@ -477,6 +496,10 @@ void StateDir::remove() {
   for (const char* name : {state_file, config_file, cgroup_link}) {
     unlinkat(dir_.get(), name, 0);
   }
+  if (rmdir(path().c_str()) == 0) {
+    return;
+  }
+  unlinkat(dir_.get(), caller_link, 0);
   if (rmdir(path().c_str()) < 0) {
     remove_tree(AT_FDCWD, path(), path());
   }

@@ -89,6 +89,7 @@ Napi::Function ContainerObject::define(Napi::Env env) {
                       InstanceMethod<&ContainerObject::watch>("watch"),
                       InstanceMethod<&ContainerObject::wait>("wait"),
                       InstanceMethod<&ContainerObject::take_console>("takeConsole"),
+                      InstanceMethod<&ContainerObject::ended>("ended"),
                       InstanceMethod<&ContainerObject::end>("end")});
 }
 
@@ -113,10 +114,14 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
       std::make_shared<Handle>(runtime_from(info[0]), info[1].As<Napi::String>().Utf8Value());
   CreateOptions options = create_options_from(info[2]);
   if (options.ends_with_caller) AddonData::of(info.Env()).mortals->add(handle);
+  std::vector<std::shared_ptr<Output>> outputs = outputs_from(info[2], options);
+  const bool end = info[2].As<Napi::Object>().Get("end").ToBoolean();
   return promise_in_order(
       info.Env(), handle,
-      [handle, options = std::move(options), held = held_from(info[2])] {
+      [handle, options = std::move(options), held = held_from(info[2]),
+       outputs = std::move(outputs), end] {
         handle->create(options);
+        if (end) handle->end_with_init(outputs);
         return handle;
       },
       make);
@@ -252,13 +257,21 @@ Napi::Value ContainerObject::take_console(const Napi::CallbackInfo& info) {
 
 Napi::Value ContainerObject::end(const Napi::CallbackInfo& info) {
   return promise_in_order(
-      info.Env(), handle_,
-      [handle = handle_] {
-        const CgroupTotals totals = Handle::Use(*handle)->totals();
-        handle->remove(true);
-        return totals;
+      info.Env(), handle_, [handle = handle_] { return handle->end(); }, totals_value);
+}
+
+Napi::Value ContainerObject::ended(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<Conclusion> conclusion = handle_->conclusion();
+  return promise_for(
+      info.Env(),
+      [conclusion](std::function<void()> task) { conclusion->when_complete(std::move(task)); },
+      [conclusion] {
+        conclusion->totals();
+        return conclusion;
       },
-      totals_value);
+      [](Napi::Env env, const std::shared_ptr<Conclusion>& complete) {
+        return conclusion_value(env, *complete);
+      });
 }
 
 /// Unless the process is watched already, a pool thread finds it first.

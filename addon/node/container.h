@@ -39,6 +39,7 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
   Napi::Value watch(const Napi::CallbackInfo& info);
   Napi::Value wait(const Napi::CallbackInfo& info);
   Napi::Value take_console(const Napi::CallbackInfo& info);
+  Napi::Value ended(const Napi::CallbackInfo& info);
   Napi::Value end(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Handle> handle_;

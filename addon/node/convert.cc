@@ -89,6 +89,21 @@ CreateOptions create_options_from(const Napi::Value& value) {
   return options;
 }
 
+std::vector<std::shared_ptr<Output>> outputs_from(const Napi::Value& value,
+                                                  CreateOptions& options) {
+  std::vector<std::shared_ptr<Output>> outputs;
+  const Napi::Value given = value.As<Napi::Object>().Get("outputs");
+  if (given.IsUndefined()) return outputs;
+  const auto array = given.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value output = array.Get(i);
+    if (!output.IsObject()) continue;
+    outputs.push_back(OutputObject::of(output));
+    options.stdio.fds[i] = outputs.back()->writer();
+  }
+  return outputs;
+}
+
 ExecRequest exec_request_from(const Napi::Value& value) {
   const auto object = value.As<Napi::Object>();
   ExecRequest request;
@@ -140,6 +155,22 @@ Napi::Value totals_value(Napi::Env env, const CgroupTotals& totals) {
   object.Set("cpuSystemNs", number(totals.cpu.kernel));
   if (totals.peak_memory) object.Set("peakMemory", number(*totals.peak_memory));
   if (totals.oom_kills) object.Set("oomKills", number(*totals.oom_kills));
+  return object;
+}
+
+Napi::Value conclusion_value(Napi::Env env, Conclusion& conclusion) {
+  auto object = exit_value(env, conclusion.exit()).As<Napi::Object>();
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  object.Set("ageMs", Milliseconds(conclusion.age()).count());
+  object.Set("totals", totals_value(env, conclusion.totals()));
+  Napi::Array outputs = Napi::Array::New(env, conclusion.outputs().size());
+  for (std::size_t i = 0; i < conclusion.outputs().size(); ++i) {
+    std::string data;
+    const bool collected = conclusion.outputs()[i]->collected(data);
+    outputs.Set(static_cast<std::uint32_t>(i),
+                collected ? bytes_value(env, std::move(data)) : env.Null());
+  }
+  object.Set("outputs", outputs);
   return object;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "conclusion.h"
 #include "descriptors.h"
 #include "tare/container.h"
 #include "watched.h"
@@ -19,6 +20,9 @@ Runtime runtime_from(const Napi::Value& value);
 CreateOptions create_options_from(const Napi::Value& value);
 /// Of the options of create() or exec(): those of `stdio` that must stay open for it.
 std::vector<Held> held_from(const Napi::Value& value);
+
+/// The outputs that pool threads are to collect, of which the options get the process's ends.
+std::vector<std::shared_ptr<Output>> outputs_from(const Napi::Value& value, CreateOptions& options);
 
 /// What exec() is asked for.
 struct ExecRequest {
@@ -33,6 +37,8 @@ ExecRequest exec_request_from(const Napi::Value& value);
 Napi::Value error_value(Napi::Env env, const std::exception_ptr& failure);
 /// `{exitCode, signal}`, numbers or null.
 Napi::Value exit_value(Napi::Env env, const Exit& exit);
+/// `{exitCode, signal, ageMs, totals, outputs}`, when `conclusion` is complete.
+Napi::Value conclusion_value(Napi::Env env, Conclusion& conclusion);
 /// `{cpuUserNs, cpuSystemNs, peakMemory?, oomKills?}`
 Napi::Value totals_value(Napi::Env env, const CgroupTotals& totals);
 /// An array of `{path, message, unsupported}`.

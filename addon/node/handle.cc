@@ -7,15 +7,26 @@
 
 namespace tare::node {
 
-void Handle::submit(std::function<void()> task) {
+bool Handle::add(std::function<void()>&& task) {
   const std::lock_guard lock(mutex_);
   tasks_.push_back(std::move(task));
-  if (tasks_.size() > 1) return;
+  return tasks_.size() == 1;
+}
+
+void Handle::submit(std::function<void()> task) {
+  if (!add(std::move(task))) return;
   try {
     Pool::instance().submit([self = shared_from_this()] { self->run_tasks(); });
   } catch (...) {
+    const std::lock_guard lock(mutex_);
     tasks_.pop_back();
     throw;
+  }
+}
+
+void Handle::submit_here(std::function<void()> task) {
+  if (add(std::move(task))) {
+    Pool::instance().submit_here([self = shared_from_this()] { self->run_tasks(); });
   }
 }
 
@@ -84,6 +95,35 @@ void Handle::end_created() noexcept {
   } catch (const std::exception&) {
     // remove_orphans() of another program comes for it.
   }
+}
+
+CgroupTotals Handle::end() {
+  const CgroupTotals totals = Use(*this)->end();
+  created_.reset();
+  return totals;
+}
+
+std::shared_ptr<Conclusion> Handle::conclusion() {
+  const std::lock_guard lock(mutex_);
+  return conclusion_;
+}
+
+void Handle::end_with_init(std::vector<std::shared_ptr<Output>> outputs) {
+  const auto conclusion = std::make_shared<Conclusion>(std::move(outputs));
+  try {
+    conclusion->begin();
+  } catch (...) {
+    remove(true);
+    throw;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    conclusion_ = conclusion;
+  }
+  watched_init()->when_ended([self = shared_from_this(), conclusion](const Exit& exit) {
+    conclusion->process_ended(exit);
+    self->submit_here([self, conclusion] { conclusion->removed([&self] { return self->end(); }); });
+  });
 }
 
 }  // namespace tare::node

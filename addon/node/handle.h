@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "conclusion.h"
+#include "output.h"
 #include "tare/container.h"
 #include "watched.h"
 
@@ -26,8 +28,14 @@ class Handle : public std::enable_shared_from_this<Handle> {
   /// The container's own process, where it is watched already. From any thread.
   std::shared_ptr<Watched> watched_init();
 
+  /// What there is to tell then. From any thread.
+  std::shared_ptr<Conclusion> conclusion();
+
   // Within a task:
   void create(const CreateOptions& options);
+  /// Has the container, which this process has created, removed as soon as its process has ended,
+  /// and `outputs` collected.
+  void end_with_init(std::vector<std::shared_ptr<Output>> outputs);
   /// The master of the terminal of a container that this process created, for who asks first.
   int take_console();
   /// The container. One that this process created stays open until it is removed; another is opened
@@ -47,8 +55,13 @@ class Handle : public std::enable_shared_from_this<Handle> {
   void remove(bool force);
   /// Kills and removes what create() has made, if it is still there. Fails silently.
   void end_created() noexcept;
+  CgroupTotals end();
 
  private:
+  /// As submit(), within a pool thread.
+  void submit_here(std::function<void()> task);
+  /// Adds a task; false where another one is running, after which it comes.
+  bool add(std::function<void()>&& task);
   void run_tasks();
   void set_init(std::shared_ptr<Watched> init);
 
@@ -59,6 +72,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::mutex mutex_;
   Fd console_;
   std::shared_ptr<Watched> init_;
+  std::shared_ptr<Conclusion> conclusion_;
   std::deque<std::function<void()>> tasks_;  // the first one is running
 };
 

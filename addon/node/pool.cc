@@ -78,6 +78,16 @@ void Pool::submit(std::function<void()> task) {
   if (has_slot) eventfd_write(submitted_.get(), 1);
 }
 
+void Pool::submit_here(std::function<void()> task) {
+  std::unique_lock lock(mutex_);
+  queue_.push_back(std::move(task));
+  if (counted_ < slots_) {
+    run_tasks(lock);
+  } else {
+    call_for_more();
+  }
+}
+
 void Pool::watch(int fd, Source& source) {
   {
     const std::lock_guard lock(mutex_);
@@ -85,6 +95,11 @@ void Pool::watch(int fd, Source& source) {
   }
   epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data = {.ptr = &source}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw_errno("epoll_ctl");
+}
+
+void Pool::watch_again(int fd, Source& source) {
+  epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data = {.ptr = &source}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) throw_errno("epoll_ctl");
 }
 
 void Pool::forget(int fd) noexcept { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }

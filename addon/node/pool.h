@@ -39,12 +39,16 @@ class Pool {
   /// Has a thread call `task`, which must not throw. Tasks begin in the order of their submission.
   /// Throws std::system_error where no thread can be had.
   void submit(std::function<void()> task);
+  /// The same from within a pool thread, which calls it itself if nothing is in its way.
+  void submit_here(std::function<void()> task);
   /// Has a thread call `source.ready()` when `fd` is readable. Throws `system`.
   void watch(int fd, Source& source);
   /// As long as somebody has this, the pool's thread that asked for it does not end: the kernel
   /// takes the end of the thread that made a child for the end of its parent (PR_SET_PDEATHSIG).
   using Stay = std::shared_ptr<const void>;
   static Stay stay();
+  /// The same, by a source in its ready().
+  void watch_again(int fd, Source& source);
   /// To be called before a watched fd is closed. Closing alone would not do while a child between
   /// clone(2) and execve(2) has a copy of it.
   void forget(int fd) noexcept;

@@ -24,6 +24,8 @@
 
 namespace tare {
 
+class Cgroup;
+
 /// Where containers are kept and how the host is to be treated.
 struct Runtime {
   std::string root;              ///< state directory; empty: default_root()
@@ -156,8 +158,6 @@ class Container {
   void update(const Resources& changes, const std::string& name);
   /// What the container uses. Throws `unsupported` where it has no cgroup.
   CgroupStats stats() const;
-  /// What the container has used in all, also after its end. Empty where it has no cgroup.
-  CgroupTotals totals() const;
   /// What the container's group in resctrl has and uses, as a JSON object; an empty one where
   /// linux.intelRdt asks for none.
   std::string rdt_stats_json() const;
@@ -169,6 +169,9 @@ class Container {
   CgroupWatch watch() const;
   /// Removes a stopped container and runs poststop hooks; with `force` kills a running one first.
   void remove(bool force);
+  /// remove(true), and what the container has used in all: nothing where it has no cgroup, or where
+  /// somebody else has removed it.
+  CgroupTotals end();
   /// Starts a further process in the container, as a child of the caller.
   StartedProcess exec(const ExecOptions& options);
   /// Host pids of all processes in the container.
@@ -188,8 +191,10 @@ class Container {
  private:
   struct Impl;
   explicit Container(std::unique_ptr<Impl> impl);
+  /// Kills init where it is not ending yet.
+  void end_init();
   /// Removes all of a container whose init has ended, and runs poststop hooks.
-  void destroy();
+  void destroy(Cgroup cgroup);
   /// None, and a warning, where the config cannot be read.
   std::vector<Hook> poststop_hooks() const;
   StartedProcess exec_now(const ExecOptions& options);

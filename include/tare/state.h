@@ -72,7 +72,7 @@ class StateDir {
   StateDir() = default;
 
   /// Makes ROOT (0700) if absent, and ROOT/ID; throws `already_exists` if that is there. Locked
-  /// exclusively. `bad_status` where `delete --force` was quicker than the lock.
+  /// exclusively. `bad_status` where others were quicker than the lock to remove it, many times.
   static StateDir create(const std::string& root, const std::string& id);
   /// Opens ROOT/ID; none where there is no such container. Throws `invalid_argument` for a bad id,
   /// `bad_status` where something else than a directory has that name.
@@ -152,10 +152,15 @@ class StateDir {
   void close_start_gate();
   /// Removes the directory and all in it; gone already is no error.
   void remove();
+  /// Removes what nobody has locked and has nothing in it: somebody was killed who had just made
+  /// it, or had all but removed it. False where it is none of that.
+  bool remove_if_empty() const;
 
  private:
-  /// Opens and locks the directory that create() has made.
-  void take(const std::string& path);
+  /// Makes the directory for create().
+  void make() const;
+  /// Opens and locks it. False where it was removed meanwhile.
+  bool take();
   /// The end of the gate's FIFO that is written to; none where init does not hold the gate.
   std::optional<Fd> open_held_gate() const;
 

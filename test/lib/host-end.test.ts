@@ -5,7 +5,7 @@
 import { Containers, whyNot } from './containers.js';
 import { program, type Program } from './programs.js';
 import { exitOf } from '../cli/tare.js';
-import { chmodSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -192,6 +192,8 @@ for (const [how, then, removed] of [
 t.test('process.exit() with creates under way', options, async (t) => {
   const containers = new Containers(t);
   const bundle = containers.bundle(['sleep', '1000']);
+  // A program that ends at once makes none.
+  mkdirSync(containers.sandbox.root, { recursive: true });
   const body = `
     for (const id of data.ids) {
       Container.create(id, { bundle: data.bundle, root: data.root }).catch(() => undefined);

@@ -160,6 +160,32 @@ t.test('output as bytes, elsewhere, and too much of it', skip, async (t) => {
   t.equal(long.result!.stdout, 'y\n'.repeat(500));
 });
 
+t.test('output that becomes a stream on the way', skip, async (t) => {
+  const inside = sandbox(t);
+  const long = await inside(sh('head -c 3000000 /dev/zero | tr "\\0" x; echo end >&2'));
+  t.equal(long.stdout, 'x'.repeat(3_000_000));
+  t.equal(long.stderr, 'end\n');
+  const exact = await inside(sh('printf 12345'), { maxBuffer: 5 });
+  t.match(exact, { stdout: '12345', outputTooLong: false });
+  const { signal } = await failure(
+    inside(sh('sleep 0.1; printf 123456; sleep 9'), { maxBuffer: 5 }),
+  ).then(({ result }) => result!);
+  t.equal(signal, 'SIGKILL', 'also where the program has more to say later');
+  for (const wait of [0, 150, 400]) {
+    const running = inside(sh('echo one; sleep 0.25; echo two; sleep 0.25; echo three'));
+    await running.container;
+    await sleep(wait);
+    t.equal((await running.stdout!.toArray()).join(''), 'one\ntwo\nthree\n', `after ${wait} ms`);
+    t.equal((await running).stdout, 'one\ntwo\nthree\n');
+  }
+  const ended = inside(sh('echo one'));
+  await ended;
+  t.same(await ended.stdout!.toArray(), [], 'there is nothing more, and an end of it');
+  const broken = inside(sh('while echo; do sleep 0.02; done; echo gone >&2; exit 9'));
+  broken.stdout!.destroy();
+  t.match(await failure(broken), { result: { exitCode: 9 } }, 'nobody reads: EPIPE');
+});
+
 t.test('timeout, abort and kill', skip, async (t) => {
   const inside = sandbox(t);
   const late = await failure(inside(['sleep', '1000'], { timeout: 100 }));

@@ -1,0 +1,50 @@
+#include "conclusion.h"
+
+#include <utility>
+
+namespace tare::node {
+
+void Conclusion::begin() {
+  for (const std::shared_ptr<Output>& output : outputs_) {
+    output->begin([self = shared_from_this()] { self->one_ended(); });
+  }
+}
+
+void Conclusion::process_ended(const Exit& exit) noexcept {
+  exit_ = exit;
+  ended_ = Clock::now();
+}
+
+void Conclusion::removed(const std::function<CgroupTotals()>& remove) noexcept {
+  try {
+    totals_ = remove();
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
+  one_ended();
+}
+
+const CgroupTotals& Conclusion::totals() const {
+  if (failure_) std::rethrow_exception(failure_);
+  return totals_;
+}
+
+void Conclusion::one_ended() noexcept {
+  std::unique_lock lock(mutex_);
+  if (--awaited_ > 0) return;
+  const std::function<void()> callback = std::move(callback_);
+  lock.unlock();
+  if (callback) callback();
+}
+
+void Conclusion::when_complete(std::function<void()> callback) {
+  std::unique_lock lock(mutex_);
+  if (awaited_ > 0) {
+    callback_ = std::move(callback);
+    return;
+  }
+  lock.unlock();
+  callback();
+}
+
+}  // namespace tare::node

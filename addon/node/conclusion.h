@@ -1,0 +1,55 @@
+/// \file
+/// The end of a container that is removed with its process, and of what that wrote.
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "output.h"
+#include "tare/container.h"
+#include "watched.h"
+
+namespace tare::node {
+
+/// From any thread.
+class Conclusion : public std::enable_shared_from_this<Conclusion> {
+ public:
+  explicit Conclusion(std::vector<std::shared_ptr<Output>> outputs)
+      : outputs_(std::move(outputs)), awaited_(1 + outputs_.size()) {}
+
+  /// Begins to collect the outputs. To be called once, when the process has its ends of the pipes.
+  void begin();
+  void process_ended(const Exit& exit) noexcept;
+  /// Calls `remove`, and keeps what comes of it.
+  void removed(const std::function<CgroupTotals()>& remove) noexcept;
+  /// Calls back once, when the container is removed and all outputs have ended; at once if that is
+  /// so.
+  void when_complete(std::function<void()> callback);
+
+  // After that:
+  const Exit& exit() const noexcept { return exit_; }
+  /// Since the process's end.
+  std::chrono::nanoseconds age() const noexcept { return Clock::now() - ended_; }
+  /// Throws what the removal threw.
+  const CgroupTotals& totals() const;
+  const std::vector<std::shared_ptr<Output>>& outputs() const noexcept { return outputs_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void one_ended() noexcept;
+
+  const std::vector<std::shared_ptr<Output>> outputs_;
+  std::mutex mutex_;
+  std::size_t awaited_;
+  std::function<void()> callback_;
+  Exit exit_;
+  Clock::time_point ended_;
+  CgroupTotals totals_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace tare::node
