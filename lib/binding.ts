@@ -1,6 +1,7 @@
 /** The addon. Nothing else loads it. */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { addonMissing } from './no-addon.js';
 
 export interface NativeRuntime {
   root?: string;
@@ -164,10 +165,18 @@ export interface Binding {
 }
 
 const require = createRequire(import.meta.url);
-const load = require('node-gyp-build') as (root: string) => Binding;
 
 /** From build/Release or prebuilds of the package, whose root is above lib/ and dist/ alike. */
-export const binding = load(fileURLToPath(new URL('..', import.meta.url)));
+function load(): Binding {
+  const build = require('node-gyp-build') as (root: string) => Binding;
+  try {
+    return build(fileURLToPath(new URL('..', import.meta.url)));
+  } catch (failure) {
+    throw addonMissing(failure);
+  }
+}
+
+export const binding = load();
 // A worker thread that is terminated has no such event; there the addon sees to it itself.
 process.on('exit', () => binding.endMortals());
 binding.onWarning((text) => process.emitWarning(text, 'TareWarning'));

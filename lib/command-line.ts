@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { arch } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
-const candidates = [`../prebuilds/linux-${arch}/tare`, '../build/tare'].map((path) =>
+const candidates = ['../build/tare', `../prebuilds/linux-${arch}/tare`].map((path) =>
   fileURLToPath(new URL(path, import.meta.url)),
 );
 const program = candidates.find((path) => existsSync(path));

@@ -42,13 +42,16 @@ Fd open_directory(int dirfd, const std::string& path) noexcept {
 
 /// The root of the v2 tree as a mount of our own, which ends with the descriptor: the kernel has
 /// the tree whether it is mounted or not. None where we may not mount it.
+///
+/// Without glibc's functions, as these are of 2.36 and the addon is to load with older ones.
 Fd mount_tree() {
-  const Fd context(fsopen("cgroup2", FSOPEN_CLOEXEC));
-  if (!context || fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+  const Fd context(static_cast<int>(syscall(SYS_fsopen, "cgroup2", FSOPEN_CLOEXEC)));
+  if (!context ||
+      syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return Fd();
   }
-  return Fd(fsmount(context.get(), FSMOUNT_CLOEXEC,
-                    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  return Fd(static_cast<int>(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC,
+                                     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)));
 }
 
 /// None only in legacy mode.

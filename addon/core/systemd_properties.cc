@@ -52,7 +52,7 @@ std::optional<std::uint64_t> limit(std::string_view text) {
   }
   constexpr std::string_view suffixes = "KMGTPE";
   const std::size_t suffix =
-      text.empty() ? std::string_view::npos : suffixes.find(text.back() & ~0x20);
+      text.empty() ? std::string_view::npos : suffixes.find(static_cast<char>(text.back() & ~0x20));
   const bool has_suffix = suffix != std::string_view::npos;
   const auto value = number(text.substr(0, text.size() - (has_suffix ? 1 : 0)));
   const int shift = has_suffix ? 10 * (static_cast<int>(suffix) + 1) : 0;

@@ -1,116 +1,199 @@
 /** The package as npm has it: what is in it, and that it works without a compiler and without its sources. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { Sandbox, call, whyNot } from '../cli/tare.js';
+import { allowTime } from '../cli/view.js';
+import { Sandbox, call, errorIn, whyNot } from '../cli/tare.js';
+import { install, pack, repository, temporary } from './installed.js';
+import { MinimalRoot } from './minimal-root.js';
 
-const repository = join(import.meta.dirname, '../..');
-const directory = mkdtempSync(join(tmpdir(), 'tare-package-'));
-t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-
-/** What `npm pack` would pack, in a directory of its own. */
-const source = join(directory, 'source');
-mkdirSync(source);
-for (const name of ['package.json', 'README.md', 'LICENSE', 'dist', 'docs', 'lib']) {
-  cpSync(join(repository, name), join(source, name), { recursive: true });
-}
-execFileSync('sh', [join(repository, 'scripts/prebuild'), source]);
-const [packed] = JSON.parse(
-  execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', directory], {
-    cwd: source,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  }),
-) as [{ filename: string; size: number; files: { path: string }[] }];
-const project = join(directory, 'project');
+allowTime(t, 400_000);
+const directory = temporary(t);
+const packed = pack(directory, ['x64', 'arm64']);
+const root = new MinimalRoot(join(directory, 'root'));
+const project = join(root.directory, 'project');
+install(packed, project);
 const installed = join(project, 'node_modules/tare');
-mkdirSync(installed, { recursive: true });
-execFileSync('tar', [
-  ...['-xzf', join(directory, packed.filename), '-C', installed, '--strip-components=1'],
-]);
-cpSync(
-  join(repository, 'node_modules/node-gyp-build'),
-  join(project, 'node_modules/node-gyp-build'),
-  {
-    recursive: true,
-  },
-);
+const { glibcVersionRuntime: glibc } = (
+  process.report.getReport() as { header: { glibcVersionRuntime: string } }
+).header;
 
 t.test('what is in it', (t) => {
   const allowed =
-    /^(dist\/[a-z-]+\.(js|d\.ts)|docs\/(library|isolation)\.md|prebuilds\/linux-\w+\/tare(\.node)?|package\.json|README\.md|LICENSE)$/;
+    /^(dist\/[a-z-]+\.(c?js|d\.c?ts)|docs\/(library|isolation)\.md|prebuilds\/linux-(x64|arm64)\/tare(\.glibc\.node)?|package\.json|README\.md|LICENSE)$/;
   t.strictSame(
     packed.files.map(({ path }) => path).filter((path) => !allowed.test(path)),
     [],
     'nothing that a user does not need',
   );
-  t.ok(packed.size < 3 * 2 ** 20, `${packed.size} bytes`);
-  const { dependencies } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
-    dependencies: Record<string, string>;
-  };
-  t.strictSame(Object.keys(dependencies), ['node-gyp-build']);
-  const sources = readdirSync(join(repository, 'lib')).map((name) => name.replace(/\.ts$/, '.js'));
+  const readme = readFileSync(join(repository, 'README.md'), 'utf8').replace(/\s+/g, ' ');
+  const told = /under (\d+) MB to download, (\d+) MB unpacked, one dependency/.exec(readme) ?? [];
+  const [most = 0, mostUnpacked = 0] = told.slice(1).map(Number);
+  t.ok(packed.size < most * 1e6, `${packed.size} bytes`);
+  t.ok(packed.unpackedSize < mostUnpacked * 1e6, `${packed.unpackedSize} bytes unpacked`);
+  t.strictSame(
+    readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.')),
+    ['node-gyp-build', 'tare'],
+    'what npm installed',
+  );
+  const sources = readdirSync(join(repository, 'lib')).map((name) => name.replace(/ts$/, 'js'));
   t.strictSame(
     readdirSync(join(installed, 'dist'))
-      .filter((name) => name.endsWith('.js'))
+      .filter((name) => name.endsWith('js'))
       .sort(),
     sources.sort(),
     'each module, and none that is no more',
   );
-  for (const name of readdirSync(join(installed, 'prebuilds'))) {
-    t.ok(statSync(join(installed, 'prebuilds', name, 'tare')).mode & 0o111, 'can be executed');
+  t.end();
+});
+
+t.test('its programs', (t) => {
+  const machines = { x64: 'Advanced Micro Devices X86-64', arm64: 'AArch64' };
+  const built = join(repository, 'build/tare');
+  for (const [arch, machine] of Object.entries(machines)) {
+    const prebuilt = join(installed, 'prebuilds', `linux-${arch}`);
+    t.strictSame(readdirSync(prebuilt).sort(), ['tare', 'tare.glibc.node'], arch);
+    const read = (flag: string, name: string): string =>
+      execFileSync('readelf', ['--wide', flag, join(prebuilt, name)], { encoding: 'utf8' });
+    for (const name of readdirSync(prebuilt)) {
+      t.match(read('--file-header', name), machine);
+      t.notMatch(read('--sections', name), /\.(debug|symtab)/, 'it is stripped');
+    }
+    t.ok(statSync(join(prebuilt, 'tare')).mode & 0o111, 'can be executed');
+    t.notMatch(read('--program-headers', 'tare'), 'INTERP', 'it needs no library');
+    const versions = [...read('--version-info', 'tare.glibc.node').matchAll(/GLIBC_2\.(\d+)/g)];
+    const newest = Math.max(...versions.map(([, minor]) => Number(minor)));
+    // What is released is built on Debian 12, which has 2.36; later ones' functions are of later versions.
+    t.ok(newest <= (glibc === '2.36' ? 34 : Number(glibc.slice(2))), `glibc 2.${newest} is enough`);
   }
+  t.ok(statSync(built).size > statSync(join(installed, 'prebuilds/linux-x64/tare')).size);
   t.end();
 });
 
 t.test('publint and attw have no complaint', (t) => {
-  const bin = (name: string): string => join(repository, 'node_modules/.bin', name);
-  const lint = spawnSync(bin('publint'), ['--strict', '--pack', 'npm', source], {
-    encoding: 'utf8',
-  });
-  t.equal(lint.status, 0, lint.stdout + lint.stderr);
-  // CommonJS gets the same modules by require(esm), which attw does not know of.
-  const attw = spawnSync(
-    bin('attw'),
-    [join(directory, packed.filename), '--profile', 'esm-only', '--format', 'ascii'],
-    { encoding: 'utf8' },
-  );
-  t.equal(attw.status, 0, attw.stdout + attw.stderr);
+  const check = (name: string, ...args: string[]): void => {
+    const bin = join(repository, 'node_modules/.bin', name);
+    const { status, stdout, stderr } = spawnSync(bin, args, { encoding: 'utf8' });
+    t.equal(status, 0, `${name} ${stdout}${stderr}`);
+  };
+  check('publint', '--strict', '--pack', 'npm', packed.source);
+  check('attw', packed.file, '--format', 'ascii');
   t.end();
 });
 
-t.test('a program that installed it', { skip: whyNot ?? false }, (t) => {
+t.test('its types serve modules and CommonJS', (t) => {
+  const code = `import { run, TareError, type RunResult } from 'tare';
+export const used = (error: unknown): RunResult | undefined => error instanceof TareError ? error.result as RunResult : undefined;
+export const kind = (error: TareError): string => error.code;
+export const result: Promise<RunResult> = run(['true'], { memory: '1MiB' });
+// @ts-expect-error there is no such option
+void run(['true'], { nosuchoption: 1 });
+`;
+  for (const name of ['types.mts', 'types.cts']) writeFileSync(join(project, name), code);
+  for (const module of ['Node16', 'NodeNext']) {
+    const options = {
+      ...{ target: 'ES2022', lib: ['ES2022', 'ESNext.Disposable'], module, strict: true },
+      ...{ noEmit: true, types: ['node'], typeRoots: [join(repository, 'node_modules/@types')] },
+    };
+    const file = join(project, 'tsconfig.json');
+    writeFileSync(file, JSON.stringify({ compilerOptions: options, include: ['types.*'] }));
+    const tsc = join(repository, 'node_modules/typescript/bin/tsc');
+    const { status, stdout } = call(process.execPath, [tsc, '-p', file]);
+    t.strictSame([status, stdout], [0, ''], module);
+  }
+  const values = (module: string): string[] => {
+    const print = `const tare = ${module}; console.log(Object.keys(tare).sort().join())`;
+    const args = ['--no-warnings', '--input-type=module', '--eval', print];
+    return call(process.execPath, args, { cwd: project }).stdout.trim().split(',');
+  };
+  const require = "(await import('node:module')).createRequire(process.cwd() + '/x')('tare')";
+  t.strictSame(values(require), values("await import('tare')"), 'and both have all of it');
+  t.end();
+});
+
+const options = { skip: whyNot ?? false };
+
+t.test('on a machine without compiler', options, (t) => {
+  const use = `(run) => run(['/bin/sh', '-c', 'echo $0 works for $(id -u)'])
+    .then(({ stdout }) => process.stdout.write(stdout))`;
+  writeFileSync(join(project, 'program.mjs'), `import { run } from 'tare';\n(${use})(run);`);
+  writeFileSync(join(project, 'program.cjs'), `const { run } = require('tare');\n(${use})(run);`);
+  for (const user of [0, 12345]) {
+    for (const name of ['program.mjs', 'program.cjs']) {
+      const { status, stdout, stderr } = root.call([root.node, name], '/project', user);
+      t.strictSame(
+        [status, stdout, stderr],
+        [0, '/bin/sh works for 0\n', ''],
+        `${name} as user ${user}`,
+      );
+    }
+    const version = root.call([root.node, 'node_modules/.bin/tare', '--version'], '/project', user);
+    t.strictSame([version.status, version.stderr], [0, '']);
+    t.match(version.stdout, /^tare version 0\./);
+  }
+  t.end();
+});
+
+t.test('npx tare', options, (t) => {
+  const npx = (args: string[], cwd = project) =>
+    call('npm', ['exec', '--no', '--offline', '--', 'tare', ...args], {
+      cwd,
+      env: { npm_config_update_notifier: 'false', HOME: directory },
+    });
+  t.match(npx(['--version']).stdout, /^tare version 0\./);
+  const wrong = npx(['--root', join(directory, 'state'), 'state', 'absent']);
+  t.equal(wrong.status, 1);
+  t.match(errorIn(wrong.stderr), /container absent does not exist/);
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
-  const use = `(run) => run(['/bin/sh', '-c', 'echo $0 works'], { root: '${sandbox.root}' }).then(({ stdout }) => console.log(stdout))`;
-  const programs = {
-    'program.mjs': `import { run } from 'tare';\n(${use})(run);`,
-    'program.cjs': `const { run } = require('tare');\n(${use})(run);`,
-  };
-  for (const [name, code] of Object.entries(programs)) {
-    writeFileSync(join(project, name), code);
-    const { status, stdout, stderr } = call(process.execPath, ['--no-warnings', name], {
+  const bundle = sandbox.bundle(['sh', '-c', 'echo inside; exit 7']);
+  const run = npx(['--root', sandbox.root, 'run', '--bundle', bundle, sandbox.id('npx')]);
+  t.strictSame([run.status, run.stdout], [7, 'inside\n']);
+  t.strictSame(sandbox.leftovers(), []);
+  t.end();
+});
+
+t.test('installed without scripts it is the same', (t) => {
+  const other = join(directory, 'other');
+  install(packed, other, '--ignore-scripts');
+  const list = (project: string): string =>
+    execFileSync('find', ['node_modules/tare', '-type', 'f', '-exec', 'sha256sum', '{}', '+'], {
       cwd: project,
+      encoding: 'utf8',
     });
-    t.strictSame([status, stdout, stderr], [0, '/bin/sh works\n\n', ''], name);
-  }
-  const launcher = join(installed, 'dist/command-line.js');
-  const version = call(process.execPath, [launcher, '--version']);
-  t.strictSame([version.status, version.stderr], [0, '']);
-  t.match(version.stdout, /^tare version 0\./);
-  const wrong = call(process.execPath, [launcher, '--root', sandbox.root, 'state', 'absent']);
-  t.equal(wrong.status, 1);
-  t.match(wrong.stderr, /container absent does not exist/);
+  t.equal(list(other).split('\n').sort().join('\n'), list(project).split('\n').sort().join('\n'));
+  t.end();
+});
+
+t.test('where the addon cannot be loaded it is said why', (t) => {
+  const load = (prelude: string, env: NodeJS.ProcessEnv = {}): string => {
+    const code = `${prelude}; await import('tare').catch((error) => console.log(error.name, error.code, error.message))`;
+    const args = ['--no-warnings', '--input-type=module', '--eval', code];
+    return call(process.execPath, args, { cwd: project, env }).stdout;
+  };
+  const report = (header: string): string =>
+    `process.report.getReport = () => ({ header: ${header} })`;
+  const start = /^TareError ERR_TARE_UNSUPPORTED tare: the addon cannot be loaded: /;
+  // As node-gyp-build and Node's report have it on Alpine.
+  const musl = load(report('{}'), { LIBC: 'musl' });
+  t.match(musl, start);
+  t.match(musl, /needs glibc 2\.34 or newer, and this Node has another C library .*musl.*npx tare/);
+  t.match(
+    load(report("{ glibcVersionRuntime: '2.31' }"), { LIBC: 'musl' }),
+    /needs glibc 2\.34 or newer, and this is 2\.31;/,
+  );
+  // What nobody foresaw is told as it came.
+  const broken = join(directory, 'broken');
+  install(packed, broken, '--ignore-scripts');
+  const addon = join(
+    broken,
+    `node_modules/tare/prebuilds/linux-${process.arch}`,
+    'tare.glibc.node',
+  );
+  writeFileSync(addon, 'no library');
+  const code = `import('tare').catch((error) => console.log(error.message))`;
+  const { stdout } = call(process.execPath, ['--eval', code], { cwd: broken });
+  t.match(stdout, /^tare: the addon cannot be loaded: .*tare\.glibc\.node/);
   t.end();
 });

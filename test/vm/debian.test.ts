@@ -1,5 +1,5 @@
 import t from 'tap';
-import { parseSources } from './debian.js';
+import { parseSources } from '../../scripts/debian.js';
 
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 

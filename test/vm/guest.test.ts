@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import t, { TapFile, type Test } from 'tap';
-import { Unavailable, unpackPackage } from './debian.js';
+import { Unavailable, unpackPackage } from '../../scripts/debian.js';
 import { lacking, type Need } from './native.js';
 import { findExecutable } from './qemu.js';
 import { bundleSuite, findSuites, type Suite } from './suite.js';

@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { codename, unpackPackage } from './debian.js';
+import { codename, unpackPackage } from '../../scripts/debian.js';
 
 export interface Kernel {
   /** As in `uname -r`. */

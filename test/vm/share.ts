@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Unavailable, unpackPackage } from './debian.js';
+import { Unavailable, unpackPackage } from '../../scripts/debian.js';
 
 const pseudo = new Set(
   (

@@ -12,13 +12,13 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Unavailable } from './debian.js';
+import { Unavailable } from '../../scripts/debian.js';
 import { obtainKernel } from './kernel.js';
 import { MarkedStream } from './marked-stream.js';
 import { findExecutable, qemuArguments } from './qemu.js';
 import { shareMachine } from './share.js';
 
-export { Unavailable } from './debian.js';
+export { Unavailable } from '../../scripts/debian.js';
 
 /** The guest panicked, hung or its QEMU ended: says nothing of the command, which may be tried in a new guest. */
 export class GuestDied extends Error {

@@ -1,6 +1,7 @@
 /**
- * Unpacks Debian packages into the cache without installing them: a kernel or a daemon is wanted as files, and the
- * machine is to stay as it is. apt gets sources, lists and archives of its own, so its set-up is not touched either.
+ * Unpacks Debian packages into the cache without installing them: a kernel, a daemon or another architecture's library
+ * is wanted as files, and the machine is to stay as it is. apt gets sources, lists and archives of its own, so its
+ * set-up is not touched either.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -87,49 +88,62 @@ function machineSources(): Source[] {
   return sources;
 }
 
-let updated: Promise<string> | undefined;
+const updated = new Map<string, Promise<string>>();
 
-/** A private apt configuration with this release and its backports; returns its file, for `apt-get -c`. */
-function privateApt(): Promise<string> {
-  updated ??= (async () => {
-    const release = codename();
-    const source = machineSources().find(({ suites }) => suites.includes(release));
-    if (!source) {
-      throw new Unavailable(
-        `no source of ${release} in /etc/apt/sources.list or sources.list.d: add Debian's`,
-      );
-    }
-    const apt = join(cacheDirectory, 'apt');
-    await mkdir(join(apt, 'lists', 'partial'), { recursive: true });
-    await mkdir(join(apt, 'archives', 'partial'), { recursive: true });
-    const suites = release === 'bookworm' ? [release, `${release}-backports`] : [release];
-    await writeFile(
-      join(apt, 'sources.list'),
-      suites
-        .map((suite) => `deb [signed-by=${source.signedBy}] ${source.mirror} ${suite} main\n`)
-        .join(''),
+/**
+ * A private apt configuration with this release and its backports, for this machine's architecture or for another, by
+ * Debian's name of it; returns its file, for `apt-get -c`.
+ */
+function privateApt(architecture = ''): Promise<string> {
+  const ready = updated.get(architecture) ?? makeApt(architecture);
+  updated.set(architecture, ready);
+  return ready;
+}
+
+async function makeApt(architecture: string): Promise<string> {
+  const release = codename();
+  const source = machineSources().find(({ suites }) => suites.includes(release));
+  if (!source) {
+    throw new Unavailable(
+      `no source of ${release} in /etc/apt/sources.list or sources.list.d: add Debian's`,
     );
-    await writeFile(join(apt, 'status'), '');
-    const file = join(apt, 'apt.conf');
-    await writeFile(
-      file,
-      [
-        `Dir::State "${apt}";`,
-        `Dir::State::status "${apt}/status";`,
-        `Dir::Cache "${apt}";`,
-        `Dir::Etc::sourcelist "${apt}/sources.list";`,
-        'Dir::Etc::sourceparts "-";',
-        'APT::Sandbox::User "";', // the cache may lie in a home directory that _apt cannot enter
-        'APT::Update::Post-Invoke-Success { };',
-        '#clear APT::Update::Post-Invoke-Success;',
-        '#clear APT::Update::Post-Invoke;',
-        '',
-      ].join('\n'),
-    );
-    await run('apt-get', ['-c', file, '-q', 'update']);
-    return file;
-  })();
-  return updated;
+  }
+  const apt = join(cacheDirectory, architecture === '' ? 'apt' : `apt-${architecture}`);
+  await mkdir(join(apt, 'lists', 'partial'), { recursive: true });
+  await mkdir(join(apt, 'archives', 'partial'), { recursive: true });
+  const suites = release === 'bookworm' ? [release, `${release}-backports`] : [release];
+  await writeFile(
+    join(apt, 'sources.list'),
+    suites
+      .map((suite) => `deb [signed-by=${source.signedBy}] ${source.mirror} ${suite} main\n`)
+      .join(''),
+  );
+  await writeFile(join(apt, 'status'), '');
+  const file = join(apt, 'apt.conf');
+  await writeFile(
+    file,
+    [
+      `Dir::State "${apt}";`,
+      `Dir::State::status "${apt}/status";`,
+      `Dir::Cache "${apt}";`,
+      `Dir::Etc::sourcelist "${apt}/sources.list";`,
+      'Dir::Etc::sourceparts "-";',
+      'APT::Sandbox::User "";', // the cache may lie in a home directory that _apt cannot enter
+      'APT::Update::Post-Invoke-Success { };',
+      '#clear APT::Update::Post-Invoke-Success;',
+      '#clear APT::Update::Post-Invoke;',
+      ...(architecture === ''
+        ? []
+        : [
+            `APT::Architecture "${architecture}";`,
+            '#clear APT::Architectures;',
+            `APT::Architectures { "${architecture}"; };`,
+          ]),
+      '',
+    ].join('\n'),
+  );
+  await run('apt-get', ['-c', file, '-q', 'update']);
+  return file;
 }
 
 async function run(file: string, args: string[], cwd?: string): Promise<string> {
@@ -153,19 +167,22 @@ export interface Unpacking {
   firstDependency?: boolean;
   /** tar's wildcard patterns of the members wanted; all by default. */
   members?: string[];
+  /** Debian's name of the architecture; this machine's by default. */
+  architecture?: string;
 }
 
 /** Unpacks a package below the cache, once for each release of Debian, and returns the directory. */
 export async function unpackPackage(
   name: string,
-  { suite, firstDependency, members }: Unpacking = {},
+  { suite, firstDependency, members, architecture }: Unpacking = {},
 ) {
   // Other members are another directory: what was unpacked before may lack some.
   const digest = createHash('sha256').update(members?.join('\n') ?? '');
   const variant = members ? `-${digest.digest('hex').slice(0, 8)}` : '';
-  const directory = join(cacheDirectory, codename(), name + variant);
+  const parent = join(cacheDirectory, codename(), architecture ?? '');
+  const directory = join(parent, name + variant);
   if (existsSync(directory)) return directory;
-  const config = await privateApt();
+  const config = await privateApt(architecture);
   const options = ['-c', config, ...(suite ? ['-o', `APT::Default-Release=${suite}`] : [])];
   let wanted = name;
   if (firstDependency) {

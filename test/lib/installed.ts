@@ -1,0 +1,59 @@
+/** The package as npm has it, packed from this tree, and projects that installed it. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+
+export const repository = join(import.meta.dirname, '../..');
+
+/** A directory that ends with the tests. */
+export function temporary(t: Test): string {
+  const directory = mkdtempSync(join(tmpdir(), 'tare-package-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+export interface Packed {
+  /** Of what it was packed from. */
+  source: string;
+  /** The archive. */
+  file: string;
+  /** Bytes. */
+  size: number;
+  unpackedSize: number;
+  files: { path: string }[];
+}
+
+/** What `npm pack` packs, with the prebuilds of these architectures. */
+export function pack(directory: string, architectures: readonly string[]): Packed {
+  const source = join(directory, 'source');
+  mkdirSync(source);
+  for (const name of ['package.json', 'README.md', 'LICENSE', 'dist', 'docs', 'lib']) {
+    cpSync(join(repository, name), join(source, name), { recursive: true });
+  }
+  execFileSync('sh', [join(repository, 'scripts/prebuild'), source, ...architectures]);
+  const [packed] = JSON.parse(
+    execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', directory], {
+      cwd: source,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  ) as [Omit<Packed, 'source' | 'file'> & { filename: string }];
+  return { ...packed, source, file: join(directory, packed.filename) };
+}
+
+/** A project that installed the package; `flags` are npm's. */
+export function install(packed: Packed, project: string, ...flags: string[]): void {
+  mkdirSync(project, { recursive: true });
+  writeFileSync(join(project, 'package.json'), '{"private":true}');
+  execFileSync(
+    'npm',
+    [
+      'install',
+      ...['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', ...flags],
+      packed.file,
+    ],
+    { cwd: project, stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+}

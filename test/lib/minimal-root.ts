@@ -1,0 +1,63 @@
+/**
+ * A machine's root file system with a shell, Node and what this is linked with: no compiler, no package manager, no
+ * /etc. Programs see the kernel's file systems of this machine there.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { call, makeRootfs, type Result } from '../cli/tare.js';
+
+/** $1 is the root, $2 where to be in it, and the rest is the command, which is no process that tap follows. */
+const enter = `set -e
+unset NODE_OPTIONS
+mount --bind "$1" "$1"
+for name in dev proc sys; do mount --rbind /$name "$1/$name"; done
+cd "$1"
+mkdir -p old
+pivot_root . old
+cd "$2"
+shift 2
+/bin/umount -l /old
+exec "$@"`;
+
+const setpriv = '/usr/bin/setpriv';
+
+export class MinimalRoot {
+  readonly node = '/usr/bin/node';
+
+  constructor(readonly directory: string) {
+    makeRootfs(directory);
+    for (const [path, mode] of [
+      ['', 0o755],
+      ['tmp', 0o1777],
+    ] as const) {
+      chmodSync(join(directory, path), mode);
+    }
+    this.#copyProgram(process.execPath, this.node);
+    this.#copyProgram(setpriv, setpriv);
+  }
+
+  #copyProgram(from: string, to: string): void {
+    this.#copy(from, to);
+    const libraries = execFileSync('ldd', [from], { encoding: 'utf8' });
+    for (const [, path = ''] of libraries.matchAll(/(?:=> |^\s+)(\/\S+) \(/gm)) {
+      this.#copy(path, path);
+    }
+  }
+
+  #copy(from: string, to: string): void {
+    const place = join(this.directory, to);
+    mkdirSync(dirname(place), { recursive: true });
+    copyFileSync(from, place);
+  }
+
+  /** Runs a command at a place in it, as root or as the user of that number. */
+  call(command: readonly string[], cwd: string, user = 0): Result {
+    const become =
+      user === 0 ? [] : [setpriv, `--reuid=${user}`, `--regid=${user}`, '--clear-groups'];
+    const script = ['sh', '-c', enter, 'sh', this.directory, cwd, ...become, ...command];
+    return call('unshare', ['--mount', '--propagation', 'private', ...script], {
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    });
+  }
+}
