@@ -34,6 +34,7 @@ export interface RuntimeOptions {
   systemdCgroup?: boolean;
 }
 
+/** What the file descriptors of a process are. */
 export interface StdioOptions {
   /**
    * The process's standard streams and further file descriptors; `ignore` by default. Those that
@@ -68,6 +69,7 @@ export interface CreateOptions extends RuntimeOptions, StdioOptions {
   noNewKeyring?: boolean;
 }
 
+/** How {@link Container.exec} starts a process. */
 export interface ExecOptions extends StdioOptions {
   /** A file that gets the host's id of the process. */
   pidFile?: string;
@@ -75,6 +77,7 @@ export interface ExecOptions extends StdioOptions {
   ignorePaused?: boolean;
 }
 
+/** How {@link Container.events} tells. */
 export interface EventsOptions {
   /** Milliseconds between two samples; 5000 by default. */
   interval?: number;
@@ -103,6 +106,7 @@ export let endingOf: (container: Container) => Promise<NativeEnding>;
  * its calls be carried through. See {@link CreateOptions.endsWithProgram}.
  */
 export class Container implements ProcessStreams {
+  /** Its name, unique in its state directory. */
   readonly id: string;
   /**
    * The terminal of its process, where this object created the container, `process.terminal` is set
@@ -146,12 +150,20 @@ export class Container implements ProcessStreams {
    * {@link start}, unless `start` is set. If it fails, nothing stays behind.
    *
    * @param id 1 to 1024 of the characters `A-Z a-z 0-9 _ + . -`
+   * @throws {@link TareError} `ERR_TARE_INVALID_CONFIG` and `ERR_TARE_UNSUPPORTED` for a configuration,
+   * naming its place, before anything is done; `ERR_TARE_ALREADY_EXISTS`;
+   * `ERR_TARE_COMMAND_NOT_FOUND`; `ERR_TARE_HOOK_FAILED`; with `start` what {@link start} throws;
+   * `ERR_TARE_SYSTEM` for what the kernel refuses.
    */
   static async create(id: string, options: CreateOptions = {}): Promise<Container> {
     return createContainer(id, options, openStdio(options.stdio));
   }
 
-  /** Finds a container, whoever created it. */
+  /**
+   * Finds a container, whoever created it.
+   *
+   * @throws {@link TareError} `ERR_TARE_NOT_FOUND`
+   */
   static async open(id: string, options: RuntimeOptions = {}): Promise<Container> {
     const native = await settled(binding.open(runtimeOf(options), requireString('id', id)));
     return new Container(id, native);
@@ -163,11 +175,22 @@ export class Container implements ProcessStreams {
     return states.map((state) => JSON.parse(state) as ContainerState);
   }
 
+  /**
+   * What it is and how it is, now.
+   *
+   * @throws {@link TareError} `ERR_TARE_NOT_FOUND` if it is deleted, here or elsewhere.
+   */
   async state(): Promise<ContainerState> {
     return JSON.parse(await settled(this.#native.state())) as ContainerState;
   }
 
-  /** Lets the container's program go. Resolves when it is executed. */
+  /**
+   * Lets the container's program go. Resolves when it is executed.
+   *
+   * @throws {@link TareError} `ERR_TARE_COMMAND_NOT_FOUND` or `ERR_TARE_COMMAND_NOT_EXECUTABLE` if
+   * execve(2) does not take the program; `ERR_TARE_HOOK_FAILED`, by which the container is deleted;
+   * `ERR_TARE_BAD_STATUS` if it is started already, or paused.
+   */
   async start(): Promise<void> {
     await settled(this.#native.start());
   }
@@ -175,6 +198,9 @@ export class Container implements ProcessStreams {
   /**
    * Sends a signal to the container's process, or with `all` to each process in the container.
    * Resolves when it is sent; {@link wait} for the end.
+   *
+   * @param signal a name or number; SIGTERM by default
+   * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if the container has stopped.
    */
   async kill(
     signal: NodeJS.Signals | number = 'SIGTERM',
@@ -183,12 +209,21 @@ export class Container implements ProcessStreams {
     await settled(this.#native.kill(signalNumber(signal), all));
   }
 
-  /** Stops all processes in the container until {@link resume}. Resolves when they stand still. */
+  /**
+   * Stops all processes in the container until {@link resume}. Resolves when they stand still. By the
+   * freezer of cgroup v2, which every container has.
+   *
+   * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if it has stopped or is paused.
+   */
   async pause(): Promise<void> {
     await settled(this.#native.pause());
   }
 
-  /** Lets the processes of a paused container go on. */
+  /**
+   * Lets the processes of a paused container go on.
+   *
+   * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if it is not paused.
+   */
   async resume(): Promise<void> {
     await settled(this.#native.resume());
   }
@@ -196,6 +231,8 @@ export class Container implements ProcessStreams {
   /**
    * Changes limits: those that are given, absent ones stay as they are. They are remembered for the
    * next update. Where one cannot be set, all are as before.
+   *
+   * @throws {@link TareError} `ERR_TARE_INVALID_CONFIG` and `ERR_TARE_UNSUPPORTED`, naming the limit.
    */
   async update(resources: Resources): Promise<void> {
     await settled(this.#native.update(stringify(resources)));
@@ -249,7 +286,12 @@ export class Container implements ProcessStreams {
     }
   }
 
-  /** Removes a container that has stopped; with `force` it is killed first. */
+  /**
+   * Removes a container that has stopped or was never started; with `force` it is killed first.
+   *
+   * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if it runs; `ERR_TARE_NOT_FOUND` if it is deleted
+   * already, also with `force`.
+   */
   async delete({ force = false }: { force?: boolean } = {}): Promise<void> {
     await settled(this.#native.remove(force));
   }
@@ -262,7 +304,12 @@ export class Container implements ProcessStreams {
     return exitStatus(await settled(this.#native.wait()));
   }
 
-  /** Starts a further process in the container. Resolves when it is executed. */
+  /**
+   * Starts a further process in the container. Resolves when it is executed.
+   *
+   * @throws {@link TareError} `ERR_TARE_COMMAND_NOT_FOUND` or `ERR_TARE_COMMAND_NOT_EXECUTABLE`;
+   * `ERR_TARE_BAD_STATUS` if the container has stopped, or is paused and `ignorePaused` is not set.
+   */
   async exec(process: ExecProcess, options: ExecOptions = {}): Promise<ContainerProcess> {
     const { consoleSocket, pidFile, ignorePaused } = options;
     const stdio = openStdio(options.stdio);

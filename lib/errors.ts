@@ -35,11 +35,17 @@ export type TareErrorCode =
 
 /** What is known of a failure beside its message. */
 export interface TareErrorFields {
+  /** What kind of thing went wrong. */
   code: TareErrorCode;
+  /** Negative, see {@link TareError.errno}. */
   errno?: number;
+  /** Of the system call that failed. */
   syscall?: string;
+  /** What it is about. */
   path?: string;
+  /** The step that failed. */
   stage?: string;
+  /** What became of a command of {@link run}. */
   result?: RunResult<string | Buffer>;
 }
 

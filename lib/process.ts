@@ -30,7 +30,10 @@ export class ContainerProcess implements ProcessStreams {
   readonly terminal: Terminal | null;
   readonly #native: NativeProcess;
 
-  /** Comes from {@link Container.exec}. */
+  /**
+   * Comes from {@link Container.exec}.
+   * @internal
+   */
   constructor(native: NativeProcess, { stdin, stdout, stderr, stdio }: ProcessStreams) {
     this.#native = native;
     this.stdin = stdin;
@@ -47,13 +50,18 @@ export class ContainerProcess implements ProcessStreams {
 
   /**
    * Resolves when the process has ended, also if it has ended before. Until then it keeps this
-   * program running.
+   * program running. May be called again, and by several.
    */
   async wait(): Promise<ExitStatus> {
     return exitStatus(await settled(this.#native.wait()));
   }
 
-  /** Sends a signal. False: the process has ended. */
+  /**
+   * Sends a signal, by its name or number. It goes to this process and no other, by pidfd_send_signal(2).
+   *
+   * @returns false if the process has ended
+   * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for a signal that is none.
+   */
   kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
     const number = signalNumber(signal);
     try {

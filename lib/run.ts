@@ -68,6 +68,7 @@ export interface RunOptions
 
 /** What became of a command. */
 export interface RunResult<Text = string> {
+  /** The program and its arguments, as they were given. */
   command: readonly string[];
   /** What the program passed to exit(2); null if a signal ended it. */
   exitCode: number | null;
@@ -75,9 +76,11 @@ export interface RunResult<Text = string> {
   signal: string | null;
   /** What it wrote; empty where that went elsewhere. With a terminal, `stdout` has all. */
   stdout: Text;
+  /** The same for its standard error. */
   stderr: Text;
   /** Whether it is anything but an exit with 0. */
   failed: boolean;
+  /** Whether `options.timeout` ended it. */
   timedOut: boolean;
   /** Whether `options.signal` ended it. */
   aborted: boolean;

@@ -37,6 +37,7 @@ export interface SandboxOptions {
   cwd?: string;
   /** A uid, `UID:GID`, or all of it; 0 by default, which is nobody of the host. */
   user?: number | string | User;
+  /** What uname(2) calls the machine; `tare` by default. */
   hostname?: string;
   /** The most memory, swap space not counted. */
   memory?: ByteSize;
@@ -45,7 +46,13 @@ export interface SandboxOptions {
   /** The most processes and threads. */
   pids?: number;
   /** `none` (by default), the host's, or the network namespace of that path. */
-  network?: 'none' | 'host' | { readonly path: string };
+  network?:
+    | 'none'
+    | 'host'
+    | {
+        /** Such as `/run/netns/NAME`. */
+        readonly path: string;
+      };
   /** Capabilities, such as `CAP_NET_BIND_SERVICE`, within the container; none by default. */
   capabilities?: readonly string[];
   /** The allow-list of this library by default; a profile of your own; or `unconfined`. */
@@ -54,6 +61,7 @@ export interface SandboxOptions {
   tmpSize?: ByteSize;
   /** Whether the program has a pseudo-terminal as its standard streams, and of which size. */
   tty?: boolean | TerminalSize;
+  /** Of the configuration, for whoever reads the state. */
   annotations?: Readonly<Record<string, string>>;
 }
 
@@ -85,6 +93,10 @@ const readOnlyPaths = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) =>
  * an ordinary {@link Spec}, to be changed before it goes to {@link Container.create}.
  *
  * Root's containers have uids of their own, an ordinary user's have that one user's alone.
+ *
+ * @param command the program, looked up in the container's PATH, and its arguments
+ * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT`, naming the option that cannot be. It does not
+ * look at the host: what that lacks is told by {@link Container.create}.
  */
 export function sandboxSpec(command: readonly string[], options: SandboxOptions): Spec {
   const { network = 'none', tty = false, hostname = 'tare' } = options;

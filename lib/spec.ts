@@ -6,11 +6,13 @@
 /** A 64-bit number of the spec. Beyond `Number.MAX_SAFE_INTEGER` only a bigint is exact. */
 export type Uint64 = number | bigint;
 
+/** A container's configuration: config.json. The runtime-spec has it in config.md. */
 export interface Spec {
   /** The version of the runtime-spec that the configuration follows, e.g. `1.2.0`. */
   ociVersion: string;
   /** What runs in the container. */
   process?: Process;
+  /** The container's root file system. */
   root: Root;
   /** Needs a `uts` namespace. */
   hostname?: string;
@@ -18,15 +20,21 @@ export interface Spec {
   domainname?: string;
   /** Mounted one after the other on top of the root. */
   mounts?: Mount[];
+  /** Programs that are run when the container is created, started and deleted. */
   hooks?: Hooks;
+  /** Of anybody's use; they are in the state too, and tare reads none of them but its own. */
   annotations?: Record<string, string>;
+  /** What the spec has for Linux alone: namespaces, limits, devices, seccomp. */
   linux?: Linux;
 }
 
+/** A process in the container: the first one, or one of {@link Container.exec}. */
 export interface Process {
   /** Whether the process gets a pseudo-terminal as its standard streams. */
   terminal?: boolean;
+  /** The size of that pseudo-terminal. */
   consoleSize?: Box;
+  /** Who it runs as; uid and gid 0 by default. */
   user?: User;
   /** The program, looked up in the container's PATH, and its arguments. */
   args: string[];
@@ -34,15 +42,21 @@ export interface Process {
   env?: string[];
   /** The working directory, absolute in the container. */
   cwd: string;
+  /** What it may of root's rights; none where it is absent. */
   capabilities?: Capabilities;
+  /** Its limits of getrlimit(2); those of the caller where they are absent. */
   rlimits?: Rlimit[];
   /** See no_new_privs in prctl(2). */
   noNewPrivileges?: boolean;
+  /** A profile of AppArmor that is loaded on the host. */
   apparmorProfile?: string;
   /** From -1000 (never) to 1000 (first) for the kernel's out-of-memory killer. */
   oomScoreAdj?: number;
+  /** A context of SELinux. */
   selinuxLabel?: string;
+  /** How the kernel shares the processors with it. */
   scheduler?: Scheduler;
+  /** How the kernel shares disks with it. */
   ioPriority?: IOPriority;
   /** Of processes that `exec` starts. */
   execCPUAffinity?: CPUAffinity;
@@ -58,14 +72,17 @@ export interface Scheduler {
   priority?: number;
   /** `SCHED_FLAG_…` */
   flags?: string[];
-  /** Nanoseconds, of `SCHED_DEADLINE`; so are the other two. */
+  /** Nanoseconds of processor time in each period, of `SCHED_DEADLINE`. */
   runtime?: Uint64;
+  /** Nanoseconds from a period's begin within which it has them. */
   deadline?: Uint64;
+  /** Nanoseconds. */
   period?: Uint64;
 }
 
 /** See ioprio_set(2). */
 export interface IOPriority {
+  /** Real time, best effort, or only when nobody else wants the disk. */
   class: 'IOPRIO_CLASS_RT' | 'IOPRIO_CLASS_BE' | 'IOPRIO_CLASS_IDLE';
   /** From 0 (highest) to 7. */
   priority?: number;
@@ -81,41 +98,60 @@ export interface CPUAffinity {
 
 /** A terminal's size in characters. */
 export interface Box {
+  /** Lines. */
   height: number;
+  /** Columns. */
   width: number;
 }
 
 /** Ids in the container's user namespace. */
 export interface User {
+  /** The user. */
   uid: number;
+  /** The group. */
   gid: number;
   /** Of the process; the runtime's default where absent. A number, so `0o022` rather than `22`. */
   umask?: number;
+  /** Further groups. */
   additionalGids?: number[];
 }
 
-/** Sets of capabilities(7), by names such as `CAP_KILL`. */
+/**
+ * Sets of capabilities(7), by names such as `CAP_KILL`. Of a name that this kernel does not know tare
+ * warns.
+ */
 export interface Capabilities {
+  /** The most that it can ever get. */
   bounding?: string[];
+  /** What it has at once. */
   effective?: string[];
+  /** What it can hand to programs whose files take it. */
   inheritable?: string[];
+  /** What it can make effective. */
   permitted?: string[];
+  /** What it hands to programs that have no capabilities of their own; must be in the two above. */
   ambient?: string[];
 }
 
+/** A limit of getrlimit(2). */
 export interface Rlimit {
   /** A name of getrlimit(2), e.g. `RLIMIT_NOFILE`. */
   type: string;
+  /** What holds now, in the unit of the kind. */
   soft: Uint64;
+  /** Up to where the process may raise it itself. */
   hard: Uint64;
 }
 
+/** The root file system: root in the spec's config.md. */
 export interface Root {
   /** The container's root file system, absolute or relative to the bundle. */
   path: string;
+  /** Whether it cannot be written to; false by default. */
   readonly?: boolean;
 }
 
+/** A mount: mounts in the spec's config.md and in its config-linux.md. */
 export interface Mount {
   /** Where, absolute in the container. */
   destination: string;
@@ -127,30 +163,43 @@ export interface Mount {
   options?: string[];
   /** Of a bind mount whose files show other owners: `containerID` on disk is `hostID` outside. */
   uidMappings?: IdMapping[];
+  /** The same for groups. */
   gidMappings?: IdMapping[];
 }
 
+/** A program of {@link Hooks}. */
 export interface Hook {
   /** The program, absolute. */
   path: string;
   /** Beginning with `argv[0]`. */
   args?: string[];
+  /** `NAME=value` each; nothing of the caller's. */
   env?: string[];
   /** Seconds until it is killed. */
   timeout?: number;
 }
 
-/** Programs to be run at certain points; each gets the container's state on its standard input. */
+/**
+ * Programs to be run at certain points; each gets the container's state on its standard input. One that
+ * fails ends what it is part of with `ERR_TARE_HOOK_FAILED`, and the container with it; failures of
+ * `poststop` are warnings.
+ */
 export interface Hooks {
   /** @deprecated by the spec, in favour of `createRuntime`. */
   prestart?: Hook[];
+  /** On the host, when the namespaces are there and before the root is changed. */
   createRuntime?: Hook[];
+  /** The same, in the container's namespaces; the path is the host's. */
   createContainer?: Hook[];
+  /** In the container, by `start`, before the program. */
   startContainer?: Hook[];
+  /** On the host, when the program runs. */
   poststart?: Hook[];
+  /** On the host, when the container is deleted. */
   poststop?: Hook[];
 }
 
+/** The part of the configuration that is Linux's own: config-linux.md. */
 export interface Linux {
   /** Needs a new `user` namespace. */
   uidMappings?: IdMapping[];
@@ -158,15 +207,18 @@ export interface Linux {
   gidMappings?: IdMapping[];
   /** By names such as `net.ipv4.ip_forward`. */
   sysctl?: Record<string, string>;
+  /** What the container may use at most. */
   resources?: Resources;
   /**
    * Absolute from the root of the cgroup tree, or relative to where the runtime keeps them. With
    * systemd: SLICE:PREFIX:NAME for the unit PREFIX-NAME.scope in SLICE.
    */
   cgroupsPath?: string;
+  /** What the container has for itself of the system; the rest it shares with the caller. */
   namespaces?: Namespace[];
   /** Device nodes to be made beside the spec's default ones. */
   devices?: Device[];
+  /** Which system calls may be made. */
   seccomp?: Seccomp;
   /** Of mounts below the root, to and from the host: `private`, `slave`, `shared`, … */
   rootfsPropagation?: string;
@@ -180,12 +232,20 @@ export interface Linux {
   netDevices?: Record<string, NetDevice>;
   /** A share of caches and memory bandwidth, by a resctrl file system. */
   intelRdt?: IntelRdt;
+  /** What kind of machine programs are shown. */
   personality?: Personality;
-  /** Needs a new `time` namespace. */
-  timeOffsets?: { monotonic?: TimeOffset; boottime?: TimeOffset };
+  /** Needs a new `time` namespace, see time_namespaces(7). */
+  timeOffsets?: {
+    /** Of CLOCK_MONOTONIC. */
+    monotonic?: TimeOffset;
+    /** Of CLOCK_BOOTTIME. */
+    boottime?: TimeOffset;
+  };
+  /** Where memory is taken from on a machine with several nodes. */
   memoryPolicy?: MemoryPolicy;
 }
 
+/** A network device of the host that moves into the container. */
 export interface NetDevice {
   /** Its name in the container; absent: the one that it has. */
   name?: string;
@@ -201,7 +261,9 @@ export interface Personality {
 
 /** What a clock of the container is ahead of the host's. */
 export interface TimeOffset {
+  /** Seconds; may be negative. */
   secs?: number;
+  /** Nanoseconds beside them, 0 to 999999999. */
   nanosecs?: number;
 }
 
@@ -215,10 +277,13 @@ export interface MemoryPolicy {
   flags?: string[];
 }
 
+/** A kind of namespaces(7). */
 export type NamespaceType =
   'cgroup' | 'ipc' | 'mount' | 'network' | 'pid' | 'time' | 'user' | 'uts';
 
+/** A namespace that the container has for itself, or that it joins. */
 export interface Namespace {
+  /** Each kind once. */
   type: NamespaceType;
   /** The namespace to join, e.g. `/proc/1234/ns/net`; absent: a new one. */
   path?: string;
@@ -226,73 +291,134 @@ export interface Namespace {
 
 /** A range of ids, see user_namespaces(7). */
 export interface IdMapping {
+  /** The first id in the container. */
   containerID: number;
+  /** The id of the host that it stands for. */
   hostID: number;
+  /** How many follow one another. */
   size: number;
 }
 
+/** A device node. In a user namespace that of the host is mounted, as no node can be made there. */
 export interface Device {
+  /** Where, absolute in the container. */
   path: string;
   /** Character, unbuffered character, block, FIFO. */
   type: 'c' | 'u' | 'b' | 'p';
+  /** The driver's number; absent for a FIFO. */
   major?: number;
+  /** The driver's number for the device; absent for a FIFO. */
   minor?: number;
   /** Permission bits. A number, so `0o666` rather than `666`. */
   fileMode?: number;
+  /** Its owner in the container; 0 by default. */
   uid?: number;
+  /** Its group in the container; 0 by default. */
   gid?: number;
 }
 
-/** Limits of the container's cgroup. Absent, and 0 where the spec says so, means no limit. */
+/**
+ * Limits of the container's cgroup: control groups in the spec's config-linux.md, and the kernel's
+ * cgroup-v2.rst. Absent, and 0 where the spec says so, means no limit. What needs a controller that the
+ * host's cgroup v2 does not have is refused with `ERR_TARE_UNSUPPORTED`, and so is what only cgroup v1
+ * has.
+ */
 export interface Resources {
   /** What devices may be used; a later rule wins. */
   devices?: DeviceRule[];
+  /** Needs the memory controller. */
   memory?: MemoryResources;
+  /** Needs the cpu and cpuset controllers, for what is set of theirs. */
   cpu?: CpuResources;
-  pids?: { limit?: number };
+  /** Needs the pids controller. */
+  pids?: {
+    /** The most processes and threads; -1: no limit. */
+    limit?: number;
+  };
+  /** Needs the io controller. */
   blockIO?: BlockIoResources;
-  hugepageLimits?: { pageSize: string; limit: Uint64 }[];
-  network?: { classID?: number; priorities?: { name: string; priority: number }[] };
-  /** By name of the device. */
-  rdma?: Record<string, { hcaHandles?: number; hcaObjects?: number }>;
+  /** Needs the hugetlb controller. */
+  hugepageLimits?: {
+    /** As in `2MB`, one of the kernel's. */
+    pageSize: string;
+    /** Bytes. */
+    limit: Uint64;
+  }[];
+  /** Of cgroup v1 alone: refused. */
+  network?: {
+    /** For tc(8): refused. */
+    classID?: number;
+    /** By network interface: refused. */
+    priorities?: {
+      /** Of the interface. */
+      name: string;
+      /** Of the packets that leave there. */
+      priority: number;
+    }[];
+  };
+  /** By name of the device. Needs the rdma controller. */
+  rdma?: Record<
+    string,
+    {
+      /** The most handles. */
+      hcaHandles?: number;
+      /** The most objects. */
+      hcaObjects?: number;
+    }
+  >;
   /** Files of cgroup v2 and what is to be written to them. */
   unified?: Record<string, string>;
 }
 
+/** Whether devices may be used. */
 export interface DeviceRule {
+  /** Or forbidden. */
   allow: boolean;
   /** All, character, block. */
   type?: 'a' | 'c' | 'b';
+  /** The driver's number; absent or -1: all. */
   major?: number;
+  /** The device's number; absent or -1: all. */
   minor?: number;
   /** Of `r`, `w` and `m` (mknod). */
   access?: string;
 }
 
+/** Limits of memory. */
 export interface MemoryResources {
-  /** Bytes; -1: no limit. */
+  /** Bytes; -1: no limit. The kernel's own memory and socket buffers of the container count. */
   limit?: number;
   /** Bytes that the kernel tries to leave the container when memory is short. */
   reservation?: number;
   /** Bytes of memory and swap space together; -1: no limit. */
   swap?: number;
+  /** Of cgroup v1 alone: refused, as `limit` counts it. */
   kernel?: number;
+  /** Of cgroup v1 alone: refused, as `limit` counts it. */
   kernelTCP?: number;
+  /** Of cgroup v1 alone: refused. */
   swappiness?: number;
+  /** Of cgroup v1 alone: true is refused. */
   disableOOMKiller?: boolean;
+  /** Says nothing more: cgroup v2 always counts what is below. */
   useHierarchy?: boolean;
+  /** Whether an update refuses a limit that is below what is used, instead of having it killed. */
   checkBeforeUpdate?: boolean;
 }
 
+/** Limits of processor time. */
 export interface CpuResources {
   /** Weight against other cgroups, 2 to 262144. */
   shares?: number;
   /** Microseconds of processor time in each period. */
   quota?: number;
+  /** Microseconds that may be saved up of earlier periods. */
   burst?: number;
   /** Microseconds. */
   period?: number;
+  /** Of cgroup v1 alone: refused. */
   realtimeRuntime?: number;
+  /** Of cgroup v1 alone: refused. */
   realtimePeriod?: number;
   /** Processors that may be used, e.g. `0-3,7`. */
   cpus?: string;
@@ -302,23 +428,44 @@ export interface CpuResources {
   idle?: number;
 }
 
+/** Limits of block devices. */
 export interface BlockIoResources {
+  /** Weight against other cgroups, 10 to 1000. */
   weight?: number;
+  /** Of cgroup v1 alone: refused. */
   leafWeight?: number;
-  weightDevice?: { major: number; minor: number; weight?: number; leafWeight?: number }[];
+  /** The weight at one device. */
+  weightDevice?: {
+    /** The driver's number. */
+    major: number;
+    /** The device's number. */
+    minor: number;
+    /** 10 to 1000. */
+    weight?: number;
+    /** Of cgroup v1 alone: refused. */
+    leafWeight?: number;
+  }[];
+  /** Bytes read per second. */
   throttleReadBpsDevice?: ThrottleDevice[];
+  /** Bytes written per second. */
   throttleWriteBpsDevice?: ThrottleDevice[];
+  /** Reads per second. */
   throttleReadIOPSDevice?: ThrottleDevice[];
+  /** Writes per second. */
   throttleWriteIOPSDevice?: ThrottleDevice[];
 }
 
+/** The most of something that one block device does for the container. */
 export interface ThrottleDevice {
+  /** The driver's number. */
   major: number;
+  /** The device's number. */
   minor: number;
   /** Bytes or operations per second. */
   rate: Uint64;
 }
 
+/** Shares of caches and of memory bandwidth: the kernel's resctrl.rst. */
 export interface IntelRdt {
   /** The group's name; absent: one of the container's own, `/`: the root. */
   closID?: string;
@@ -332,9 +479,11 @@ export interface IntelRdt {
   enableMonitoring?: boolean;
 }
 
+/** A filter of system calls, see seccomp(2). */
 export interface Seccomp {
   /** `SCMP_ACT_…`, for system calls that no rule names. */
   defaultAction: string;
+  /** The error number that `SCMP_ACT_ERRNO` returns by default; EPERM where it is absent. */
   defaultErrnoRet?: number;
   /** `SCMP_ARCH_…` beside the native one. */
   architectures?: string[];
@@ -344,13 +493,27 @@ export interface Seccomp {
   listenerPath?: string;
   /** Told to the agent. */
   listenerMetadata?: string;
+  /** What is done with some of them. */
   syscalls?: SeccompSyscall[];
 }
 
+/** What is done with system calls of certain names and arguments. */
 export interface SeccompSyscall {
+  /** Those that libseccomp does not know are left out. */
   names: string[];
+  /** `SCMP_ACT_…` */
   action: string;
+  /** The error number, or for `SCMP_ACT_TRACE` what the tracer is told. */
   errnoRet?: number;
   /** All must hold. */
-  args?: { index: number; value: Uint64; valueTwo?: Uint64; op: string }[];
+  args?: {
+    /** Which argument, from 0 to 5. */
+    index: number;
+    /** What it is compared with; of `SCMP_CMP_MASKED_EQ` the mask. */
+    value: Uint64;
+    /** Of `SCMP_CMP_MASKED_EQ`: what the masked argument is compared with. */
+    valueTwo?: Uint64;
+    /** `SCMP_CMP_…` */
+    op: string;
+  }[];
 }

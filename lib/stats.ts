@@ -1,68 +1,138 @@
 import type { NativeTotals } from './binding.js';
 
-/** What a container uses, in the words of runc's `events`. Times are nanoseconds, sizes bytes. */
+/**
+ * What a container uses, in the words of runc's `events`. Times are nanoseconds, sizes bytes. What needs
+ * a controller that the host's cgroup v2 does not have is absent.
+ */
 export interface ContainerStats {
+  /** Processor time. */
   cpu: {
-    usage: { total?: number; kernel: number; user: number };
-    throttling?: { periods?: number; throttledPeriods?: number; throttledTime?: number };
+    /** Since the container was made; cpu.stat of cgroup v2. */
+    usage: {
+      /** Of both kinds. */
+      total?: number;
+      /** In the kernel. */
+      kernel: number;
+      /** In programs. */
+      user: number;
+    };
+    /** How often a quota has stopped it. */
+    throttling?: {
+      /** Periods that have passed. */
+      periods?: number;
+      /** Those in which it was stopped. */
+      throttledPeriods?: number;
+      /** For how long, in all. */
+      throttledTime?: number;
+    };
+    /** How long processes waited for a processor. */
     psi?: Pressure;
   };
   /** The processors and memory nodes that may be used; what else is in it belongs to cgroup v1. */
-  cpuset: { cpus?: number[]; mems?: number[] };
+  cpuset: {
+    /** By their numbers. */
+    cpus?: number[];
+    /** By their numbers. */
+    mems?: number[];
+  };
+  /** Memory. */
   memory: {
+    /** Of it what holds the contents of files. */
     cache?: number;
+    /** All of it. */
     usage?: MemoryUse;
     /** Memory and swap space together. */
     swap?: MemoryUse;
     /** The kernel's memory.stat. */
     raw?: Record<string, number>;
+    /** How long processes waited for memory. */
     psi?: Pressure;
   };
-  pids: { current?: number; limit?: number };
+  /** Processes and threads. */
+  pids: {
+    /** How many there are. */
+    current?: number;
+    /** How many there may be; 0: no limit. */
+    limit?: number;
+  };
+  /** Block devices. */
   blkio: {
+    /** Bytes. */
     ioServiceBytesRecursive?: BlockIoCount[];
+    /** Operations. */
     ioServicedRecursive?: BlockIoCount[];
+    /** How long processes waited for a device. */
     psi?: Pressure;
   };
   /** By page size, as in `2MB`. */
-  hugetlb: Record<string, { usage?: number; failcnt: number }>;
+  hugetlb: Record<
+    string,
+    {
+      /** Bytes. */
+      usage?: number;
+      /** How often the limit was met. */
+      failcnt: number;
+    }
+  >;
+  /** What the container's monitoring group of resctrl counts, if it has one. */
   intel_rdt: Record<string, unknown>;
+  /** runc's; always null. */
   network_interfaces: null;
 }
 
+/** How much of a kind of memory is used. */
 export interface MemoryUse {
   /** About 2^64 where there is none. */
   limit: number;
+  /** Now. */
   usage?: number;
   /** The highest usage. */
   max?: number;
+  /** Of cgroup v1: always 0. */
   failcnt: number;
 }
 
+/** What was read from or written to one device. */
 export interface BlockIoCount {
+  /** The driver's number. */
   major?: number;
+  /** The device's number. */
   minor?: number;
+  /** Which of the two. */
   op: 'Read' | 'Write';
+  /** Bytes or operations. */
   value?: number;
 }
 
-/** Shares of time, in percent, in which some or all processes waited; `total` in microseconds. */
+/** How long processes waited for something: the kernel's psi.rst. */
 export interface Pressure {
+  /** While others ran: at least one waited. */
   some: PressureTimes;
+  /** Nobody ran: all waited. */
   full: PressureTimes;
 }
 
+/** Shares of time. */
 export interface PressureTimes {
+  /** Percent of the last 10 seconds. */
   avg10: number;
+  /** Percent of the last minute. */
   avg60: number;
+  /** Percent of the last five minutes. */
   avg300: number;
+  /** Microseconds in all. */
   total: number;
 }
 
 /** What a container has used from its beginning to its end. */
 export interface ContainerTotals {
   /** Processor time in milliseconds, of all processes. */
-  cpuMs: { user: number; system: number };
+  cpuMs: {
+    /** In programs. */
+    user: number;
+    /** In the kernel. */
+    system: number;
+  };
   /**
    * The most memory that it had at one time, in bytes. Absent where the host's cgroup v2 has no
    * memory controller, or the kernel is older than 5.19.
@@ -72,11 +142,22 @@ export interface ContainerTotals {
   oomKills?: number;
 }
 
-/** What {@link Container.events} tells. */
+/** What {@link Container.events} tells: what is used now, or that a process was killed for want of memory. */
 export type ContainerEvent =
-  | { type: 'stats'; id: string; data: ContainerStats }
-  /** A process was killed for want of memory. */
-  | { type: 'oom'; id: string };
+  | {
+      /** A sample. */
+      type: 'stats';
+      /** The container's. */
+      id: string;
+      /** What it uses. */
+      data: ContainerStats;
+    }
+  | {
+      /** A process was killed for want of memory; one event for each. */
+      type: 'oom';
+      /** The container's. */
+      id: string;
+    };
 
 export function containerTotals(native: NativeTotals): ContainerTotals {
   const { cpuUserNs, cpuSystemNs, peakMemory, oomKills } = native;

@@ -12,7 +12,15 @@ import { PipeOutput } from './output.js';
  * - `inherit`: this program's own of the same number;
  * - a number, or a stream or file handle that has one as `fd`: that open file descriptor.
  */
-export type StdioItem = 'pipe' | 'ignore' | 'inherit' | number | { readonly fd: number };
+export type StdioItem =
+  | 'pipe'
+  | 'ignore'
+  | 'inherit'
+  | number
+  | {
+      /** An open file descriptor of this program. */
+      readonly fd: number;
+    };
 
 /**
  * The file descriptors of a process: one item for standard input, output and error each, or an

@@ -5,7 +5,9 @@ import { errorFrom, invalidArgument } from './errors.js';
 
 /** A terminal's size in characters. */
 export interface TerminalSize {
+  /** From 0 to 65535. */
   columns: number;
+  /** From 0 to 65535. */
   rows: number;
 }
 
@@ -17,7 +19,10 @@ export class Terminal extends Duplex {
   readonly #fd: number;
   readonly #tty: ReadStream;
 
-  /** Takes over the master of a pseudo-terminal. */
+  /**
+   * Takes over the master of a pseudo-terminal.
+   * @internal
+   */
   constructor(fd: number) {
     super({ allowHalfOpen: false });
     this.#fd = fd;
@@ -34,7 +39,12 @@ export class Terminal extends Duplex {
     this.#tty.pause();
   }
 
-  /** Changes the size; the program in the foreground gets SIGWINCH. */
+  /**
+   * Changes the size; the program in the foreground gets SIGWINCH. Nothing happens when the terminal is
+   * closed already.
+   *
+   * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for a size that cannot be.
+   */
   resize({ columns, rows }: TerminalSize): void {
     for (const [name, value] of Object.entries({ columns, rows })) {
       if (!Number.isInteger(value) || value < 0 || value > 65535) {
@@ -49,14 +59,17 @@ export class Terminal extends Duplex {
     }
   }
 
+  /** @internal */
   override _read(): void {
     this.#tty.resume();
   }
 
+  /** @internal */
   override _write(chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
     this.#tty.write(chunk, encoding, () => callback());
   }
 
+  /** @internal */
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#tty.destroy();
     callback(error);
