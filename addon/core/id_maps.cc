@@ -15,15 +15,6 @@
 namespace tare {
 namespace {
 
-std::string map_text(const std::vector<IdMapping>& mappings) {
-  std::string text;
-  for (const IdMapping& mapping : mappings) {
-    text += std::to_string(mapping.container_id) + " " + std::to_string(mapping.host_id) + " " +
-            std::to_string(mapping.size) + "\n";
-  }
-  return text;
-}
-
 void write_proc_file(int process, const char* name, const std::string& text) {
   const int error = write_kernel_file(process, name, text);
   if (error != 0) {
@@ -68,7 +59,7 @@ void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
   if (host.rootless && !maps_only_self(uids, host.euid)) {
     run_helper("newuidmap", pid, uids);
   } else {
-    write_proc_file(process.get(), "uid_map", map_text(uids));
+    write_proc_file(process.get(), "uid_map", id_map_text(uids));
   }
   if (host.rootless && !maps_only_self(gids, host.egid)) {
     run_helper("newgidmap", pid, gids);
@@ -79,7 +70,7 @@ void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
     // first.
     write_proc_file(process.get(), "setgroups", "deny");
   }
-  write_proc_file(process.get(), "gid_map", map_text(gids));
+  write_proc_file(process.get(), "gid_map", id_map_text(gids));
 }
 
 namespace {
@@ -119,8 +110,8 @@ Fd make_id_mapping(const std::vector<IdMapping>& uids, const std::vector<IdMappi
   // As long as it is a zombie, the namespace has a name in /proc.
   const Ended child(pidfd);
   const Fd process = open_file(AT_FDCWD, "/proc/" + std::to_string(pid), O_PATH | O_DIRECTORY);
-  write_proc_file(process.get(), "uid_map", map_text(uids));
-  write_proc_file(process.get(), "gid_map", map_text(gids));
+  write_proc_file(process.get(), "uid_map", id_map_text(uids));
+  write_proc_file(process.get(), "gid_map", id_map_text(gids));
   return open_file(process.get(), "ns/user", O_RDONLY);
 }
 

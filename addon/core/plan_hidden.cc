@@ -37,13 +37,15 @@ class HiddenPaths {
                  {"/sys/", uppermost(builder.spec(), "/sys")}}} {}
 
   void add(OpCode code, const std::vector<std::string>& paths, const std::string& name) {
+    std::vector<std::string> seen;
     for (std::size_t i = 0; i < paths.size(); ++i) {
+      // What is meant is what is written: a ".." behind a symlink of the image leads elsewhere.
+      std::string path = absolute_path(paths[i]);
       // Once is enough, and twice would be two mounts.
-      const auto here = paths.begin() + static_cast<std::ptrdiff_t>(i);
-      if (std::find(paths.begin(), here, *here) != here) {
-        continue;
+      if (std::ranges::find(seen, path) == seen.end()) {
+        add(code, path, name + "[" + std::to_string(i) + "]");
+        seen.push_back(std::move(path));
       }
-      add(code, paths[i], name + "[" + std::to_string(i) + "]");
     }
   }
 
@@ -53,13 +55,13 @@ class HiddenPaths {
     std::uint16_t flag;
   };
 
-  /// "/proc/kcore" is "/kcore" of what is mounted on /proc, unless a ".." may lead out of it.
+  /// "/proc/kcore" is "/kcore" of what is mounted on /proc.
   void add(OpCode code, const std::string& path, const std::string& origin) {
     const std::uint32_t text = builder_.text(path);
     wire::Op& op = builder_.add(code, origin);
     op.str[1] = text;
     for (const auto& [prefix, flag] : places_) {
-      if (path.starts_with(prefix) && path.find("..") == std::string::npos) {
+      if (path.starts_with(prefix)) {
         op.flags = flag;
         op.str[0] = text + static_cast<std::uint32_t>(prefix.size()) - 1;
       }

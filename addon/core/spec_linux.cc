@@ -212,6 +212,15 @@ static void read(Namespace& target, const json::Value& value) {
   read_fields(target, value, namespace_fields);
 }
 
+std::string id_map_text(const std::vector<IdMapping>& mappings) {
+  std::string text;
+  for (const IdMapping& mapping : mappings) {
+    text += std::to_string(mapping.container_id) + " " + std::to_string(mapping.host_id) + " " +
+            std::to_string(mapping.size) + "\n";
+  }
+  return text;
+}
+
 void read(IdMapping& mapping, const json::Value& value) {
   read_fields(mapping, value, mapping_fields);
 }

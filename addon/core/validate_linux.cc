@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <limits>
 #include <set>
@@ -23,6 +25,14 @@ void check_mappings(const std::vector<IdMapping>& mappings, const std::string& l
   if (mappings.size() > most) {
     problems.add(list, std::to_string(mappings.size()) + " mappings; the kernel takes at most " +
                            std::to_string(most));
+    return;
+  }
+  // It takes them by one write(2) of less than a page.
+  const std::size_t longest = static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) - 1;
+  if (const std::size_t size = id_map_text(mappings).size(); size > longest) {
+    problems.add(list, std::to_string(mappings.size()) + " mappings are " + std::to_string(size) +
+                           " characters in their file of /proc, where the kernel takes at most " +
+                           std::to_string(longest) + "; give fewer and larger ones");
     return;
   }
   for (std::size_t i = 0; i < mappings.size(); ++i) {

@@ -27,6 +27,8 @@ struct IdMapping {
   std::uint32_t host_id = 0;
   std::uint32_t size = 0;
 };
+/// As the kernel reads and writes them: uid_map in user_namespaces(7).
+std::string id_map_text(const std::vector<IdMapping>& mappings);
 
 struct Box {
   std::uint32_t height = 0;  ///< rows

@@ -98,6 +98,21 @@ export const linux: readonly Row[] = [
     'linux.uidMappings: 341 mappings; the kernel takes at most 340',
   ],
   [
+    'mappings of more than a page',
+    {
+      ...mappedUser,
+      // As long a line as the others.
+      'linux.gidMappings': [{ containerID: 0, hostID: 900000000, size: 100 }].concat(
+        Array.from({ length: 255 }, (_, id) => ({
+          containerID: 100 * (id + 100),
+          hostID: 100000 + 100 * id,
+          size: 10,
+        })),
+      ),
+    },
+    'linux.gidMappings: 256 mappings are 4096 characters in their file of /proc, where the kernel takes at most 4095; give fewer and larger ones',
+  ],
+  [
     'an unknown type of device',
     { 'linux.devices': [{ path: '/dev/fuse', type: 'd', major: 10, minor: 229 }] },
     'linux.devices[0].type: unknown device type "d"; use one of c, b, u, p',

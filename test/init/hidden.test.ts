@@ -66,10 +66,28 @@ if (whyNot !== undefined) {
     t.equal(seen, '0\n0\n0');
   });
 
+  inside.test(
+    'a ".." takes back what is written before it, not where a symlink leads',
+    async (t) => {
+      const seen = inside.says(
+        'cat /etc/secret; cat /elsewhere/secret; echo x >/tmp/x',
+        (config, rootfs) => {
+          inside.makeDirectory(join(rootfs, 'elsewhere/etc'));
+          for (const path of ['etc/secret', 'elsewhere/secret', 'elsewhere/etc/secret']) {
+            writeFileSync(join(rootfs, path), `${path}\n`);
+          }
+          symlinkSync('/elsewhere/etc', join(rootfs, 'link'));
+          mask('/link/../etc/secret', '/../../etc/secret', '/etc//secret/')(config, rootfs);
+        },
+      );
+      t.equal(seen, 'elsewhere/secret');
+    },
+  );
+
   inside.test('a path that is listed twice is one mount', async (t) => {
     const seen = inside.says('cat /proc/self/mountinfo', (config, rootfs) => {
       writeFileSync(join(rootfs, 'etc/secret'), 'secret');
-      mask('/etc/secret', '/tmp', '/etc/secret', '/tmp')(config, rootfs);
+      mask('/etc/secret', '/tmp', '/etc/./secret', '/tmp/')(config, rootfs);
       config.linux['readonlyPaths'] = ['/bin', '/bin'];
     });
     for (const path of ['/etc/secret', '/tmp', '/bin']) {

@@ -282,6 +282,26 @@ if (whyNot !== undefined) {
       mounts: hidden,
       count: usual,
     });
+    // Weakened: without absolute_path() in plan_hidden.cc, as above.
+    await attack(t, {
+      what: 'another directory in the place of /proc, which is spelt in other ways',
+      prepare: (rootfs) => {
+        mkdirSync(join(rootfs, 'other'));
+        return [join(rootfs, 'proc'), join(rootfs, 'other')];
+      },
+      edit: (config) => {
+        const spellings = ['/', '/.', '/tmp/..', '/absent/../..'];
+        for (const list of ['maskedPaths', 'readonlyPaths']) {
+          const paths = config.linux[list] as string[];
+          config.linux[list] = paths.map(
+            (path, i) => (spellings[i % spellings.length] ?? '') + path,
+          );
+        }
+      },
+      script: mounted,
+      mounts: hidden,
+      count: usual,
+    });
     await attack(t, {
       what: 'paths in the volume',
       host: ['there/', 'file'],
