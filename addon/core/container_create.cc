@@ -502,8 +502,9 @@ Container Container::create(const Runtime& given, const std::string& id,
 
   RdtGroup rdt;
   if (!resctrl.empty()) {
-    rdt = RdtGroup::create(resctrl, *bundle.spec.linux_.intel_rdt, id);
-    impl->dir.note_rdt(rdt.made());
+    rdt = RdtGroup::create(resctrl, *bundle.spec.linux_.intel_rdt, id,
+                           {[&](const std::string& directory) { impl->dir.note_rdt(directory); },
+                            [&] { impl->dir.forget_rdt(); }});
   }
 
   const PlanOptions planned = plan_options(id, options, bundle.spec);

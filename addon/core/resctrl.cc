@@ -44,13 +44,23 @@ void write_file(const std::string& root, std::string_view where, const std::stri
   }
 }
 
-/// False where it was there.
-bool make_directory(const std::string& root, std::string_view where, const std::string& path) {
+bool is_there(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+/// False where it was there. Who is killed after it was made has noted it; a note of what others
+/// have made would be their loss.
+bool make_directory(const std::string& root, std::string_view where, const std::string& path,
+                    const RdtNotes& notes) {
+  if (is_there(path)) {
+    return false;
+  }
+  notes.note(path);
   if (mkdir(path.c_str(), 0755) == 0) {
     return true;
   }
-  if (errno != EEXIST) {
-    fail(root, where, "mkdir", path, errno);
+  const int error = errno;
+  notes.forget();
+  if (error != EEXIST) {
+    fail(root, where, "mkdir", path, error);
   }
   return false;
 }
@@ -110,14 +120,15 @@ RdtGroup RdtGroup::open(const std::string& root, const IntelRdt& config, const s
   return group;
 }
 
-RdtGroup RdtGroup::create(const std::string& root, const IntelRdt& config, const std::string& id) {
+RdtGroup RdtGroup::create(const std::string& root, const IntelRdt& config, const std::string& id,
+                          const RdtNotes& notes) {
   RdtGroup group = open(root, config, id);
   const bool has_schemata = !wanted_schemata(config).empty();
   const std::string where = std::string(place) + ".closID";
   const bool named = !config.clos_id.empty();
   bool exists = false;
   if (named && !has_schemata) {
-    exists = access((group.path_ + "/tasks").c_str(), F_OK) == 0;
+    exists = is_there(group.path_ + "/tasks");
     if (!exists) {
       refuse(where,
              group.path_ +
@@ -125,7 +136,8 @@ RdtGroup RdtGroup::create(const std::string& root, const IntelRdt& config, const
                  "made before");
     }
   } else {
-    exists = !make_directory(root, where, group.path_);
+    const RdtNotes none = {[](const std::string&) {}, [] {}};
+    exists = !make_directory(root, where, group.path_, named ? none : notes);
   }
   try {
     if (exists && named) {
@@ -136,7 +148,7 @@ RdtGroup RdtGroup::create(const std::string& root, const IntelRdt& config, const
       }
     }
     const std::string monitoring = std::string(place) + ".enableMonitoring";
-    if (!group.monitor_.empty() && !make_directory(root, monitoring, group.monitor_)) {
+    if (!group.monitor_.empty() && !make_directory(root, monitoring, group.monitor_, notes)) {
       refuse(monitoring, group.monitor_ +
                              " exists already; remove it where it is left over, or name the "
                              "container differently");
@@ -147,19 +159,7 @@ RdtGroup RdtGroup::create(const std::string& root, const IntelRdt& config, const
     }
     throw;
   }
-  group.made_ = !exists && !named;
   return group;
-}
-
-std::vector<std::string> RdtGroup::made() const {
-  std::vector<std::string> paths;
-  if (!monitor_.empty()) {
-    paths.push_back(monitor_);
-  }
-  if (made_) {
-    paths.push_back(path_);
-  }
-  return paths;
 }
 
 void RdtGroup::add(pid_t pid) const {

@@ -282,17 +282,28 @@ void StateDir::note_caller(const std::string& caller) { note(*this, caller_link,
 
 std::string StateDir::noted_caller() const { return noted(*this, caller_link); }
 
-void StateDir::note_rdt(const std::vector<std::string>& directories) {
-  for (std::size_t i = 0; i < directories.size(); ++i) {
-    note(*this, std::string(rdt_link) + std::to_string(i), directories[i]);
+namespace {
+
+std::string rdt_name(std::size_t index) { return rdt_link + std::to_string(index); }
+
+}  // namespace
+
+void StateDir::note_rdt(const std::string& directory) {
+  note(*this, rdt_name(noted_rdt().size()), directory);
+}
+
+void StateDir::forget_rdt() {
+  if (const std::size_t count = noted_rdt().size(); count > 0) {
+    unlinkat(dir_.get(), rdt_name(count - 1).c_str(), 0);
   }
 }
 
 std::vector<std::string> StateDir::noted_rdt() const {
   std::vector<std::string> directories;
   for (;;) {
-    std::string next = noted(*this, std::string(rdt_link) + std::to_string(directories.size()));
+    std::string next = noted(*this, rdt_name(directories.size()));
     if (next.empty()) {
+      std::ranges::reverse(directories);
       return directories;
     }
     directories.push_back(std::move(next));

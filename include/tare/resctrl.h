@@ -6,9 +6,9 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "tare/spec.h"
 
@@ -21,6 +21,12 @@ class Writer;
 /// Where a resctrl file system is mounted for this process; empty where none is.
 std::string find_resctrl();
 
+/// Hears of the directories that are to be removed with the container, the last one first.
+struct RdtNotes {
+  std::function<void(const std::string& directory)> note;  ///< before it is made
+  std::function<void()> forget;                            ///< the last one was not made
+};
+
 /// The group of one container, and its monitoring group where it has one.
 class RdtGroup {
  public:
@@ -30,16 +36,13 @@ class RdtGroup {
   /// writes its schemata, or compares them with those of a group that was there, and makes the
   /// monitoring group. Throws `invalid_config` where the group is missing or has other schemata,
   /// `system` with the kernel's own words for what it refuses. On failure nothing that was made
-  /// stays.
-  static RdtGroup create(const std::string& root, const IntelRdt& config, const std::string& id);
+  /// stays. `notes` hears of all that is made, but for a group that `closID` names.
+  static RdtGroup create(const std::string& root, const IntelRdt& config, const std::string& id,
+                         const RdtNotes& notes);
   /// The same group, of a container that is there. Looks at nothing.
   static RdtGroup open(const std::string& root, const IntelRdt& config, const std::string& id);
 
   explicit operator bool() const noexcept { return !path_.empty(); }
-  /// Directories that are to be removed with the container, in this order: what create() has made,
-  /// but for a group that `closID` names.
-  std::vector<std::string> made() const;
-
   /// Moves a process, with what it will start, into the group.
   void add(pid_t pid) const;
   /// Writes one line of schemata; `where` names it in errors.
@@ -51,10 +54,9 @@ class RdtGroup {
   std::string root_;
   std::string path_;
   std::string monitor_;  ///< empty: none
-  bool made_ = false;
 };
 
-/// Removes a directory of made(); one that is gone is no error.
+/// Removes a directory that was noted; one that is gone is no error.
 void remove_rdt_directory(const std::string& path);
 
 }  // namespace tare

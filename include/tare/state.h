@@ -120,8 +120,11 @@ class StateDir {
   void note_caller(const std::string& caller);
   /// Empty where there is none.
   std::string noted_caller() const;
-  /// The same for the directories of resctrl that are to be removed with the container.
-  void note_rdt(const std::vector<std::string>& directories);
+  /// Remembers a directory of resctrl that is to be removed with the container, before it is made.
+  void note_rdt(const std::string& directory);
+  /// The last one was not made.
+  void forget_rdt();
+  /// The last one first.
   std::vector<std::string> noted_rdt() const;
   /// Notes, before anything is mounted there, the root of a container without a mount namespace and
   /// the mount that this path leads to.

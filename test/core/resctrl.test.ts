@@ -96,6 +96,14 @@ t.test('what the kernel refuses is told in its words, and nothing stays', (t) =>
   t.end();
 });
 
+t.test('what cannot be made is not to be removed', (t) => {
+  const root = join(tree({}), 'absent');
+  const { stdout, error } = call(t, 'create', root, {});
+  t.equal(stdout, `${root}/box\nnot made`);
+  t.match(error, `${root}/box: mkdir: ENOENT`);
+  t.end();
+});
+
 t.test('one line is written, to the group', (t) => {
   const root = tree(gold);
   t.equal(call(t, 'write', root, { closID: 'gold' }, 'L3:0=1').status, 0);
@@ -147,7 +155,12 @@ t.test('tasks and groups', { skip: whyNot ?? withoutHierarchy() }, async (t) => 
     // Where the kernel keeps monitoring groups.
     for (const path of ['mon_groups', 'gold', 'gold/mon_groups']) mkdirSync(join(root, path));
 
-    t.equal(call(t, 'create', root, {}).stdout, join(root, 'box'), 'a group of its own');
+    t.equal(
+      call(t, 'create', root, {}).stdout,
+      join(root, 'box'),
+      'a group of its own, noted before it is made',
+    );
+    t.equal(call(t, 'create', root, {}).stdout, '', 'what was there is not noted');
     t.equal(call(t, 'add', root, {}, pid).error, '');
     t.ok(tasks('box').includes(pid));
 

@@ -1,12 +1,14 @@
 // Groups of a resctrl tree, for test/core/resctrl.test.ts: the tree is named, since few processors
 // have a real one.
 //
-//   resctrl create ROOT ID CONFIG        prints what is to be removed with the container
+//   resctrl create ROOT ID CONFIG        prints what is noted before it is made, and what forgotten
 //   resctrl add ROOT ID CONFIG PID
 //   resctrl write ROOT ID CONFIG SCHEMA
 //   resctrl stats ROOT ID CONFIG         prints what `events` tells
 //   resctrl remove DIRECTORY
 #include "tare/resctrl.h"
+
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -33,9 +35,10 @@ int run(int argc, char** argv) {
   const tare::Spec spec = tare::parse_spec(tare::read_file(AT_FDCWD, argv[4]), "config.json");
   const tare::IntelRdt& config = spec.linux_.intel_rdt.value();
   if (verb == "create") {
-    for (const std::string& path : RdtGroup::create(argv[2], config, argv[3]).made()) {
-      std::puts(path.c_str());
-    }
+    const auto note = [](const std::string& path) {
+      std::printf("%s%s\n", path.c_str(), access(path.c_str(), F_OK) == 0 ? " is there" : "");
+    };
+    RdtGroup::create(argv[2], config, argv[3], {note, [] { std::puts("not made"); }});
     return 0;
   }
   const RdtGroup group = RdtGroup::open(argv[2], config, argv[3]);

@@ -279,6 +279,19 @@ if (whyNot !== undefined) {
     rmdirSync(strangers);
   });
 
+  inside.test('a create() that died when it had made groups in resctrl', async (t) => {
+    // Directories can stand in for them; in one of resctrl the other is below mon_groups.
+    const group = join(inside.directory, 'group');
+    mkdirSync(join(group, 'monitor'), { recursive: true });
+    const id = inside.fresh();
+    mkdirSync(join(inside.root, id), { recursive: true, mode: 0o700 });
+    symlinkSync(group, join(inside.root, id, 'resctrl0'));
+    symlinkSync(join(group, 'monitor'), join(inside.root, id, 'resctrl1'));
+    t.match(tare('delete', '--force', id), { status: 0, stderr: '' });
+    t.notOk(existsSync(group));
+    t.notOk(existsSync(join(inside.root, id)));
+  });
+
   inside.test('a cgroup that somebody else removed', async (t) => {
     const elsewhere = join('/sys/fs/cgroup', inside.id('elsewhere'));
     mkdirSync(elsewhere);
