@@ -53,7 +53,7 @@ const printed: Record<string, RegExp> = {
   'README-0.mts': /^100000 \d+(\.\d+)? ms \{ cpuMs: \{/,
   'library-0.mts': /^42 \d/,
   'library-1.mts': /^argument safe$/m,
-  'library-2.mts': /^ERR_TARE_COMMAND_FAILED\n3 no such luck\n\ntrue SIGKILL$/m,
+  'library-2.mts': /^ERR_TARE_COMMAND_FAILED\n3 no such luck\n\ntrue SIGKILL\ntrue\n$/,
   'library-3.mts': /^apple\npear\napple\npear\n\n\/dev\/pts\/0\r\n(24 80|40 120)\r\n/,
   'library-4.mts': /^\[\]\ncreated\n\d+\n(heard a word\n)?\{ exitCode: 0, signal: null \}\n/,
 };
