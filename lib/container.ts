@@ -352,11 +352,11 @@ export class Container implements ProcessStreams {
 
 /**
  * Container.create() with file descriptors that are made already; with `end` the container is
- * removed as soon as its process has ended.
+ * removed as soon as its process has ended; `config` is `spec` as text.
  */
 export async function createContainer(
   id: string,
-  options: CreateOptions & { end?: boolean },
+  options: CreateOptions & { end?: boolean; config?: string },
   stdio: OpenedStdio,
 ): Promise<Container> {
   const {
@@ -373,7 +373,7 @@ export async function createContainer(
   const native = await started(stdio, () =>
     binding.create(runtimeOf(options), requireString('id', id), {
       bundle: resolve(requireString('bundle', bundle ?? '.')),
-      config: spec && stringify(spec),
+      config: options.config ?? (spec && stringify(spec)),
       pidFile: pidFile && resolve(pidFile),
       start,
       endsWithProgram,

@@ -13,6 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { Recently } from './recently.js';
 import type { Mount } from './spec.js';
 
 /** What a root made of the host's files consists of. */
@@ -45,6 +46,7 @@ const settings = [
 /** Where this Node is, if it is not in the trees. */
 const nodeDirectory = '/opt/node';
 
+const standing = new Recently(exists);
 const made = new Map<string, Promise<HostRoot>>();
 
 /**
@@ -60,7 +62,8 @@ export async function hostRoot(state: string, points: readonly MountPoint[]): Pr
   const known = made.get(key);
   if (known !== undefined) {
     const root = await known;
-    if (await exists(root.path)) return root;
+    const stands = standing.ask(root.path);
+    if (stands === true || (await stands)) return root;
   }
   // Of those who find none at the same time the first one makes it.
   let root = made.get(key);

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, realpath, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -8,13 +8,16 @@ import { finished } from 'node:stream/promises';
 import { Readable } from 'node:stream';
 import type { NativeEnding } from './binding.js';
 import { createContainer, endingOf, type Container, type RuntimeOptions } from './container.js';
+import { stringify } from './json.js';
 import { invalidArgument, TareError, type TareErrorCode } from './errors.js';
 import { hostRoot, type MountPoint } from './host-root.js';
 import { removeOrphans } from './orphans.js';
 import { PipeOutput, StreamOutput } from './output.js';
 import { exitStatus } from './process.js';
 import { integerOf, numberOf } from './quantity.js';
-import { sandboxSpec, type BindMount, type SandboxOptions } from './sandbox.js';
+import { Recently } from './recently.js';
+import { sandboxSpecOf, type BindMount, type SandboxOptions } from './sandbox.js';
+import { defaultSeccompText } from './seccomp-profile.js';
 import { signalNumber } from './signals.js';
 import type { Mount, Spec } from './spec.js';
 import { containerTotals, type ContainerTotals } from './stats.js';
@@ -177,7 +180,7 @@ class Run {
   constructor(command: readonly string[], options: RunOptions) {
     this.#command = command;
     this.#options = options;
-    this.#id = options.id ?? `run-${randomBytes(8).toString('hex')}`;
+    this.#id = options.id ?? `run-${randomUUID()}`;
     this.#killSignal = signalNumber(options.killSignal ?? 'SIGKILL');
     this.#endSignal = this.#killSignal;
     checkOptions(options);
@@ -222,10 +225,18 @@ class Run {
     try {
       if (signal?.aborted) throw aborted(this.#command, signal.reason);
       const root = await stateRoot(this.#options.root);
-      const spec = await specOf(this.#command, this.#options, root);
+      const config = await configOf(this.#command, this.#options, root);
       const container = await createContainer(
         this.#id,
-        { root, systemdCgroup, bundle: root, spec, start: true, endsWithProgram: true, end: true },
+        {
+          root,
+          systemdCgroup,
+          bundle: root,
+          config,
+          start: true,
+          endsWithProgram: true,
+          end: true,
+        },
         stdio,
       );
       removeOrphans(root);
@@ -233,6 +244,7 @@ class Run {
       return container;
     } catch (error) {
       stdio.failed();
+      if (this.#options.rootfs !== undefined) directories.forget(join(this.#options.rootfs, 'run'));
       throw error;
     }
   }
@@ -403,36 +415,51 @@ function stdioOf(options: RunOptions): Stdio {
   return stdio ?? [stdin ?? (input === undefined ? 'ignore' : 'pipe'), stdout, stderr];
 }
 
+/** The container's config.json. */
+async function configOf(
+  command: readonly string[],
+  options: RunOptions,
+  root: string,
+): Promise<string> {
+  const { spec: edit, seccomp = 'default' } = options;
+  if (edit !== undefined) return stringify(edit(await specOf(command, options, root)));
+  if (seccomp !== 'default') return stringify(await specOf(command, options, root));
+  // The filter is most of the text, and the same each time.
+  const { linux, ...rest } = await specOf(command, { ...options, seccomp: 'unconfined' }, root);
+  const [most, inLinux] = [stringify(rest).slice(0, -1), stringify(linux).slice(0, -1)];
+  return `${most},"linux":${inLinux},"seccomp":${defaultSeccompText()}}}`;
+}
+
 async function specOf(
   command: readonly string[],
   options: RunOptions,
   root: string,
 ): Promise<Spec> {
-  const { rootfs, spec: edit = (spec: Spec) => spec } = options;
+  const { rootfs } = options;
   if (rootfs !== undefined) {
-    const made = sandboxSpec(command, { ...options, rootfs });
-    // A root that somebody else owns may lack it, and the container's root could not make it.
-    if (!(await isDirectory(join(rootfs, 'run')))) {
-      made.mounts = made.mounts!.filter(({ destination }) => destination !== '/run');
-    }
-    return edit(made);
+    const has = directories.ask(join(rootfs, 'run'));
+    return sandboxSpecOf(
+      command,
+      { ...options, rootfs },
+      typeof has === 'boolean' ? has : await has,
+    );
   }
   const host = await hostRoot(root, await Promise.all((options.mounts ?? []).map(mountPoint)));
   const mounts = [...host.mounts, ...(await resolver(options)), ...(options.mounts ?? [])];
-  const made = sandboxSpec(command, { ...options, rootfs: host.path, mounts });
+  const made = sandboxSpecOf(command, { ...options, rootfs: host.path, mounts }, true);
   if (host.programs.length > 0 && options.env?.['PATH'] === undefined) {
     const { env: variables = [] } = made.process!;
     made.process!.env = variables.map((variable) =>
       variable.startsWith('PATH=') ? [variable, ...host.programs].join(':') : variable,
     );
   }
-  return edit(made);
+  return made;
 }
 
-async function isDirectory(path: string): Promise<boolean> {
+const directories = new Recently(async (path) => {
   const status = await stat(path).catch(() => undefined);
   return status?.isDirectory() ?? false;
-}
+});
 
 async function mountPoint({ source = '', destination }: BindMount | Mount): Promise<MountPoint> {
   const status = await stat(source).catch(() => undefined);

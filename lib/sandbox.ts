@@ -99,6 +99,18 @@ const readOnlyPaths = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) =>
  * look at the host: what that lacks is told by {@link Container.create}.
  */
 export function sandboxSpec(command: readonly string[], options: SandboxOptions): Spec {
+  return sandboxSpecOf(command, options, true);
+}
+
+/**
+ * The same for a root with or without a directory /run: one that somebody else owns may lack it, and
+ * the container's root could not make it.
+ */
+export function sandboxSpecOf(
+  command: readonly string[],
+  options: SandboxOptions,
+  hasRun: boolean,
+): Spec {
   const { network = 'none', tty = false, hostname = 'tare' } = options;
   checkNetwork(network);
   const size = typeof tty === 'object' ? tty : undefined;
@@ -123,7 +135,10 @@ export function sandboxSpec(command: readonly string[], options: SandboxOptions)
     },
     root: { path: resolve(options.rootfs), readonly: options.readonly ?? true },
     hostname,
-    mounts: [...systemMounts(options, network === 'none'), ...(options.mounts ?? []).map(mountOf)],
+    mounts: [
+      ...systemMounts(options, network === 'none', hasRun),
+      ...(options.mounts ?? []).map(mountOf),
+    ],
     ...(options.annotations && { annotations: { ...options.annotations } }),
     linux: {
       namespaces: namespaces
@@ -162,7 +177,7 @@ function idMaps(): { uidMappings: IdMapping[]; gidMappings: IdMapping[] } {
 }
 
 /** A new sysfs is the right of who owns the network namespace. */
-function systemMounts(options: SandboxOptions, ownNetwork: boolean): Mount[] {
+function systemMounts(options: SandboxOptions, ownNetwork: boolean, hasRun: boolean): Mount[] {
   const bytes = bytesOf('tmpSize', options.tmpSize ?? '64MiB');
   const memory = (destination: string, mode: string, limit: number, flags: string[]): Mount => ({
     destination,
@@ -192,7 +207,7 @@ function systemMounts(options: SandboxOptions, ownNetwork: boolean): Mount[] {
       ? [{ destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...quiet, 'ro'] }]
       : []),
     memory('/tmp', '1777', bytes, []),
-    memory('/run', '755', small, []),
+    ...(hasRun ? [memory('/run', '755', small, [])] : []),
   ];
 }
 

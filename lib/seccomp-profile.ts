@@ -1,3 +1,4 @@
+import { stringify } from './json.js';
 import type { Seccomp, SeccompSyscall } from './spec.js';
 
 /**
@@ -6,7 +7,7 @@ import type { Seccomp, SeccompSyscall } from './spec.js';
  * quotas), what makes or joins namespaces, what looks into other processes or the kernel (ptrace,
  * bpf, perf events, kernel keys, userfaultfd) and what goes around a filter (io_uring).
  */
-const allowed = `
+const allowed: readonly string[] = `
   accept accept4 access adjtimex alarm arch_prctl arm_fadvise64_64 arm_sync_file_range bind brk
   cachestat capget capset chdir chmod chown chown32 clock_adjtime clock_adjtime64 clock_getres
   clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep clock_nanosleep_time64 close
@@ -48,7 +49,9 @@ const allowed = `
   timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit
   umask uname unlink unlinkat utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid
   waitpid write writev
-`;
+`
+  .trim()
+  .split(/\s+/);
 
 /** CLONE_NEW* of clone(2). */
 const newNamespaces = 0x7e020000;
@@ -58,6 +61,13 @@ const afInet6 = 10;
 const afNetlink = 16;
 const eperm = 1;
 const enosys = 38;
+
+let text: string | undefined;
+
+/** {@link defaultSeccomp} as JSON. */
+export function defaultSeccompText(): string {
+  return (text ??= stringify(defaultSeccomp()));
+}
 
 const equal = (index: number, value: number): SeccompSyscall['args'] => [
   { index, value, op: 'SCMP_CMP_EQ' },
@@ -73,7 +83,7 @@ export function defaultSeccomp(): Seccomp {
     defaultErrnoRet: eperm,
     // The native one alone: programs of another are ended.
     syscalls: [
-      { names: allowed.trim().split(/\s+/), action: 'SCMP_ACT_ALLOW' },
+      { names: [...allowed], action: 'SCMP_ACT_ALLOW' },
       // No new namespaces. What clone3(2) is asked for a filter cannot see: C libraries go back to
       // clone(2) where it is absent.
       {

@@ -1,0 +1,31 @@
+/** Milliseconds for which what was seen of the file system is taken to be so still. */
+const fresh = 1000;
+const most = 256;
+
+/**
+ * Remembers answers about paths for a second: who starts many containers of one root need not wait
+ * for the file system each time.
+ */
+export class Recently<Answer> {
+  readonly #ask: (path: string) => Promise<Answer>;
+  readonly #known = new Map<string, { answer: Answer; at: number }>();
+
+  constructor(ask: (path: string) => Promise<Answer>) {
+    this.#ask = ask;
+  }
+
+  /** The answer at once where it is known. */
+  ask(path: string): Answer | Promise<Answer> {
+    const known = this.#known.get(path);
+    if (known !== undefined && performance.now() - known.at < fresh) return known.answer;
+    return this.#ask(path).then((answer) => {
+      if (this.#known.size >= most) this.#known.clear();
+      this.#known.set(path, { answer, at: performance.now() });
+      return answer;
+    });
+  }
+
+  forget(path: string): void {
+    this.#known.delete(path);
+  }
+}
