@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const exec = promisify(execFile);
@@ -171,42 +171,75 @@ export interface Unpacking {
   architecture?: string;
 }
 
-/** Unpacks a package below the cache, once for each release of Debian, and returns the directory. */
-export async function unpackPackage(
-  name: string,
-  { suite, firstDependency, members, architecture }: Unpacking = {},
-) {
-  // Other members are another directory: what was unpacked before may lack some.
-  const digest = createHash('sha256').update(members?.join('\n') ?? '');
-  const variant = members ? `-${digest.digest('hex').slice(0, 8)}` : '';
-  const parent = join(cacheDirectory, codename(), architecture ?? '');
-  const directory = join(parent, name + variant);
+/** A directory below the cache that `fill` makes, once for each release of Debian. */
+async function once(
+  directory: string,
+  fill: (unpacking: string) => Promise<void>,
+): Promise<string> {
   if (existsSync(directory)) return directory;
-  const config = await privateApt(architecture);
-  const options = ['-c', config, ...(suite ? ['-o', `APT::Default-Release=${suite}`] : [])];
-  let wanted = name;
-  if (firstDependency) {
-    const depends = await run('apt-cache', [...options, 'depends', '--important', name]);
-    const match = /^\s*Depends: ([^\s<]+)/m.exec(depends);
-    if (!match) throw new Unavailable(`${name} of ${suite ?? codename()} depends on no package`);
-    wanted = match[1]!;
-  }
   const unpacking = `${directory}.${process.pid}`;
   await rm(unpacking, { recursive: true, force: true });
   await mkdir(join(unpacking, 'root'), { recursive: true });
-  await run('apt-get', [...options, '-q', 'download', wanted], unpacking);
-  const archive = readdirSync(unpacking).find((entry) => entry.endsWith('.deb'))!;
-  const select = members ? ` --wildcards ${members.map((member) => `'${member}'`).join(' ')}` : '';
-  await run(
-    'sh',
-    ['-c', `dpkg-deb --fsys-tarfile '${archive}' | tar -x -C root${select}`],
-    unpacking,
-  );
-  await mkdir(dirname(directory), { recursive: true });
+  await fill(unpacking);
   await rename(join(unpacking, 'root'), directory).catch((error: NodeJS.ErrnoException) => {
-    // Another process may have been faster with the same package.
+    // Another process may have been faster with the same.
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
   });
   await rm(unpacking, { recursive: true, force: true });
   return directory;
+}
+
+function digestOf(words: readonly string[]): string {
+  return createHash('sha256').update(words.join('\n')).digest('hex').slice(0, 8);
+}
+
+/** Unpacks a package below the cache, once for each release of Debian, and returns the directory. */
+export async function unpackPackage(
+  name: string,
+  { suite, firstDependency, members, architecture }: Unpacking = {},
+): Promise<string> {
+  // Other members are another directory: what was unpacked before may lack some.
+  const variant = members ? `-${digestOf(members)}` : '';
+  const directory = join(cacheDirectory, codename(), architecture ?? '', name + variant);
+  return once(directory, async (unpacking) => {
+    const config = await privateApt(architecture);
+    const options = ['-c', config, ...(suite ? ['-o', `APT::Default-Release=${suite}`] : [])];
+    let wanted = name;
+    if (firstDependency) {
+      const depends = await run('apt-cache', [...options, 'depends', '--important', name]);
+      const match = /^\s*Depends: ([^\s<]+)/m.exec(depends);
+      if (!match) throw new Unavailable(`${name} of ${suite ?? codename()} depends on no package`);
+      wanted = match[1]!;
+    }
+    await run('apt-get', [...options, '-q', 'download', wanted], unpacking);
+    const select = members
+      ? ` --wildcards ${members.map((member) => `'${member}'`).join(' ')}`
+      : '';
+    await run('sh', ['-c', `dpkg-deb --fsys-tarfile *.deb | tar -x -C root${select}`], unpacking);
+  });
+}
+
+/**
+ * Unpacks packages and all that they depend on into one root file system below the cache, without running anything of
+ * them, and returns its directory.
+ */
+export async function unpackRoot(
+  packages: readonly string[],
+  architecture?: string,
+): Promise<string> {
+  const name = `root-${digestOf(packages)}`;
+  return once(join(cacheDirectory, codename(), architecture ?? '', name), async (unpacking) => {
+    const config = await privateApt(architecture);
+    await mkdir(join(unpacking, 'archives', 'partial'), { recursive: true });
+    const options = ['-c', config, '-o', `Dir::Cache::archives=${join(unpacking, 'archives')}`];
+    const install = ['install', '-y', '--no-install-recommends', '--download-only'];
+    await run('apt-get', [...options, '-q', ...install, ...packages]);
+    const script = `
+      cd root
+      for name in bin lib sbin; do mkdir -p usr/$name; ln -s usr/$name $name; done
+      for archive in ../archives/*.deb; do
+        dpkg-deb --fsys-tarfile "$archive" | tar -x --keep-directory-symlink
+      done`;
+    await run('sh', ['-ec', script], unpacking);
+  });
 }

@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import t from 'tap';
 import { errorIn } from '../cli/build.js';
+import { allowTime } from '../cli/view.js';
 
 const repository = join(import.meta.dirname, '../..');
 const build = join(repository, 'build/arm64');
@@ -31,8 +32,7 @@ const lacking = ['aarch64-linux-gnu-g++', 'qemu-aarch64'].filter(lacks);
 const options = {
   skip: lacking.length > 0 && `needs ${lacking.join(' and ')} (test/packages.txt)`,
 };
-t.setTimeout(400_000);
-t.comment('timeout=400000');
+allowTime(t, 400_000);
 
 const directory = mkdtempSync(join(tmpdir(), 'tare-arm64-'));
 t.teardown(() => rmSync(directory, { recursive: true, force: true }));

@@ -6,15 +6,14 @@
  */
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
-import t, { TapFile, type Test } from 'tap';
+import t, { type Test } from 'tap';
 import { Unavailable, unpackPackage } from '../../scripts/debian.js';
 import { lacking, type Need } from './native.js';
 import { findExecutable } from './qemu.js';
-import { bundleSuite, findSuites, type Suite } from './suite.js';
-import { GuestDied, Vm, repository, type RunResult, type VmOptions } from './vm.js';
+import { report, runInGuest, suiteTimeout, type Runner } from './runner.js';
+import { bundleSuite, findSuites } from './suite.js';
+import { Vm, repository, type VmOptions } from './vm.js';
 
-const suiteTimeout = 300_000;
 const filter = process.argv[2] ?? '';
 
 /** Programs that suites drive; unpacked from Debian's package where they are not installed. */
@@ -65,30 +64,11 @@ function suiteEnvironment(path: string): Record<string, string> {
   return env;
 }
 
-type Runner = (suite: Suite) => Promise<RunResult>;
-
 function runHere(env: Record<string, string>): Runner {
   return ({ program }) => {
     const options = { cwd: repository, env: { ...process.env, ...env }, timeout: suiteTimeout };
     const { status, stdout, stderr } = spawnSync(process.execPath, [program], options);
     return Promise.resolve({ status: status ?? 255, stdout, stderr });
-  };
-}
-
-/** One guest for all suites, and a new one for a suite during which it died. */
-function runInGuest(first: Vm, options: VmOptions, env: Record<string, string>): Runner {
-  let vm = first;
-  t.teardown(() => vm.stop());
-  return async ({ program }) => {
-    for (let attempt = 1; ; attempt++) {
-      if (vm.stopped) vm = await Vm.boot(options);
-      try {
-        return await vm.run([process.execPath, program], { env, timeout: suiteTimeout });
-      } catch (error) {
-        if (!(error instanceof GuestDied) || attempt === 3) throw error;
-        t.comment(`the guest died, trying again in a new one: ${error.reason}`);
-      }
-    }
   };
 }
 
@@ -99,7 +79,7 @@ async function makeRunner(suites: string[], { options, needs }: Guest): Promise<
   t.comment(`these run in a guest, for this machine lacks something: ${lacks.join('; ')}`);
   const vm = await Vm.boot(options);
   t.comment(`the guest booted in ${(vm.bootTime / 1000).toFixed(1)} s`);
-  return runInGuest(vm, options, env);
+  return runInGuest(t, vm, options, [process.execPath], env);
 }
 
 /** Not the root test as they are: it ends by itself while a suite runs. */
@@ -111,9 +91,7 @@ async function runSuites(t: Test, suites: string[], run: Runner): Promise<void> 
       continue;
     }
     try {
-      const { status, stdout, stderr } = await run(await bundleSuite(name));
-      await t.sub(TapFile, { name, tapStream: Readable.from([stdout]) });
-      t.equal(status, 0, `${name} exits with 0`, { stderr: stderr.toString().slice(-4000) });
+      await report(t, name, await run(await bundleSuite(name)));
     } catch (error) {
       // The next suite has a new guest.
       t.fail(name, { error });

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codename, unpackPackage } from '../../scripts/debian.js';
+import { ownArchitecture, platforms, type Architecture } from './platform.js';
 
 export interface Kernel {
   /** As in `uname -r`. */
@@ -15,8 +16,10 @@ export interface Kernel {
   modules: string;
 }
 
-export async function obtainKernel(): Promise<Kernel> {
-  const root = await unpackPackage('linux-image-amd64', {
+export async function obtainKernel(architecture: Architecture): Promise<Kernel> {
+  const { kernel, debian } = platforms[architecture];
+  const root = await unpackPackage(kernel, {
+    architecture: architecture === ownArchitecture() ? undefined : debian,
     suite: codename() === 'bookworm' ? 'bookworm-backports' : undefined,
     firstDependency: true,
     members: [

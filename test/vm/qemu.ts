@@ -2,8 +2,10 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Kernel } from './kernel.js';
+import { ownArchitecture, platforms, type Architecture } from './platform.js';
 
 export interface Machine {
+  architecture: Architecture;
   kernel: Kernel;
   /** MiB. */
   memory: number;
@@ -27,9 +29,10 @@ export function findExecutable(name: string): string | undefined {
 }
 
 /** A hypervisor without hardware support, in a machine that is a guest itself, runs no kernel. */
-function hasKvm(): boolean {
+function hasKvm(architecture: Architecture): boolean {
+  if (architecture !== ownArchitecture()) return false;
   const cpuinfo = readFileSync('/proc/cpuinfo', 'utf8');
-  if (!/^flags\s*:.*\b(vmx|svm)\b/m.test(cpuinfo)) return false;
+  if (architecture === 'x64' && !/^flags\s*:.*\b(vmx|svm)\b/m.test(cpuinfo)) return false;
   try {
     accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
     return true;
@@ -40,24 +43,26 @@ function hasKvm(): boolean {
 
 const words = (text: string) => text.trim().split(/\s+/);
 
-function kernelCommandLine({ kernel, init, lsm, directories, systemd }: Machine): string {
+function kernelCommandLine(machine: Machine): string {
+  const { architecture, kernel, init, lsm, directories, systemd } = machine;
+  const { console, parameters } = platforms[architecture];
   return [
-    'root=root rootfstype=virtiofs ro console=ttyS0 loglevel=4 panic=-1 oops=panic',
+    `root=root rootfstype=virtiofs ro console=${console} loglevel=4 panic=-1 oops=panic`,
     `${lsm}=1 lsm=landlock,yama,${lsm},bpf cgroup_no_v1=all`,
-    // An emulated boot takes twice as long without these.
-    'mitigations=off nokaslr cryptomgr.notests random.trust_cpu=on tsc=reliable no_timer_check',
+    `mitigations=off nokaslr cryptomgr.notests ${parameters}`,
     ...(systemd ? ['SYSTEMD=yes'] : []),
     `SHARED="${directories.join(' ')}" init=/bin/busybox -- sh "${init}" "${kernel.modules}"`,
   ].join(' ');
 }
 
 export function qemuArguments(machine: Machine): string[] {
-  const { kernel, memory, cpus, rootSocket, portSockets } = machine;
+  const { architecture, kernel, memory, cpus, rootSocket, portSockets } = machine;
+  const { machine: board, cpu } = platforms[architecture];
   return [
     ...words('-nodefaults -no-user-config -no-reboot -display none'),
-    ...words(`-machine q35,memory-backend=memory -m ${memory}M -smp ${cpus} -cpu max,la57=off`),
+    ...words(`-machine ${board},memory-backend=memory -m ${memory}M -smp ${cpus} -cpu ${cpu}`),
     ...words(`-object memory-backend-memfd,id=memory,size=${memory}M,share=on`),
-    ...['-accel', hasKvm() ? 'kvm' : 'tcg,thread=multi'],
+    ...['-accel', hasKvm(architecture) ? 'kvm' : 'tcg,thread=multi'],
     ...['-chardev', `socket,id=root,path=${rootSocket}`],
     ...words('-device vhost-user-fs-pci,chardev=root,tag=root'),
     ...words('-chardev stdio,id=console,signal=off -serial chardev:console'),

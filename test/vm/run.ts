@@ -1,7 +1,9 @@
 /**
  * npm run vm -- COMMAND [ARG ...]: runs a command in a guest, in this directory, and exits with its status.
- * VM_CONSOLE=yes shows the guest's console, VM_SYSTEMD=yes has systemd as its init.
+ * VM_CONSOLE=yes shows the guest's console, VM_SYSTEMD=yes has systemd as its init, VM_ARCH=arm64 is a guest of that
+ * architecture.
  */
+import type { Architecture } from './platform.js';
 import type { Vm } from './vm.js';
 import { Unavailable, inGuest, quote } from './vm.js';
 
@@ -26,6 +28,7 @@ try {
     {
       directories: [process.cwd()],
       systemd: process.env.VM_SYSTEMD !== undefined,
+      architecture: process.env.VM_ARCH as Architecture | undefined,
       onConsole: verbose ? (text) => process.stderr.write(text) : undefined,
     },
   );

@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Unavailable, unpackPackage } from '../../scripts/debian.js';
+import type { Replacement } from './foreign.js';
 
 const pseudo = new Set(
   (
@@ -46,15 +47,15 @@ async function virtiofsd(): Promise<string[]> {
 const view = '/sys/view';
 
 /**
- * The mount points, `/` first, come from standard input; the arguments are the daemon's. Its lock
- * files fall into a tmpfs over /run. It holds a descriptor for each file that the guest knows.
+ * The mount points, `/` first, come from standard input, each after a line with what is to be there; the arguments are
+ * the daemon's. Its lock files fall into a tmpfs over /run. It holds a descriptor for each file that the guest knows.
  */
 const script = `
 set -eu
 mount -t tmpfs -o mode=700 view /sys
 mkdir ${view}
-while read -r point; do
-  mount --bind "$point" "${view}$point" || { [ "$point" != / ] && continue; exit 1; }
+while read -r source && read -r point; do
+  mount --bind "$source" "${view}$point" || { [ "$point" != / ] && continue; exit 1; }
   mount -o remount,bind,ro "${view}$point"
 done
 mount -t tmpfs -o mode=755 locks /run
@@ -63,7 +64,10 @@ exec setpriv --pdeathsig KILL "$@" --rlimit-nofile=0 </dev/null
 `;
 
 /** Starts virtiofsd on `socket`; resolves when it listens. */
-export async function shareMachine(socket: string): Promise<ChildProcess> {
+export async function shareMachine(
+  socket: string,
+  replaced: readonly Replacement[] = [],
+): Promise<ChildProcess> {
   if (process.getuid?.() !== 0)
     throw new Unavailable('a guest on this root file system needs root: run as root');
   const points = sharedMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
@@ -74,7 +78,8 @@ export async function shareMachine(socket: string): Promise<ChildProcess> {
     { stdio: ['pipe', 'ignore', 'pipe'] },
   );
   child.stdin.on('error', () => {}); // its exit tells
-  child.stdin.end(points.map((point) => `${point}\n`).join(''));
+  const shared = [...points.map((point) => ({ source: point, target: point })), ...replaced];
+  child.stdin.end(shared.map(({ source, target }) => `${source}\n${target}\n`).join(''));
   let log = '';
   await new Promise<void>((resolve, reject) => {
     child.on('error', (error) => reject(new Unavailable(`unshare: ${error.message}`)));

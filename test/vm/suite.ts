@@ -36,12 +36,14 @@ export function findSuites(): string[] {
     .sort();
 }
 
-export async function bundleSuite(source: string): Promise<Suite> {
-  const program = join(repository, 'build', 'guest', `${source.replaceAll('/', '-')}.mjs`);
+/** `directory` is what a guest has at build/. */
+export async function bundleSuite(source: string, directory = 'build'): Promise<Suite> {
+  const file = join('guest', `${source.replaceAll('/', '-')}.mjs`);
+  const program = join(repository, 'build', file);
   await build({
     absWorkingDir: repository,
     entryPoints: [source],
-    outfile: program,
+    outfile: join(repository, directory, file),
     bundle: true,
     platform: 'node',
     format: 'esm',

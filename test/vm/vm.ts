@@ -13,8 +13,10 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Unavailable } from '../../scripts/debian.js';
+import { foreignPrograms } from './foreign.js';
 import { obtainKernel } from './kernel.js';
 import { MarkedStream } from './marked-stream.js';
+import { ownArchitecture, platforms, type Architecture } from './platform.js';
 import { findExecutable, qemuArguments } from './qemu.js';
 import { shareMachine } from './share.js';
 
@@ -37,6 +39,8 @@ export class CommandTimeout extends Error {
 }
 
 export interface VmOptions {
+  /** This machine's by default; another is emulated, with programs of its own. */
+  architecture?: Architecture;
   /** MiB; a file system under /tmp or / takes it from here too. */
   memory?: number;
   cpus?: number;
@@ -120,21 +124,28 @@ export class Vm {
   }
 
   async #start(): Promise<void> {
-    if (process.arch !== 'x64') throw new Unavailable('test/vm has a guest for x86_64 only');
-    const qemu = findExecutable('qemu-system-x86_64');
+    const own = ownArchitecture();
+    const architecture = this.#options.architecture ?? own;
+    if (!architecture) throw new Unavailable('test/vm has guests for x64 and arm64 only');
+    const platform = platforms[architecture];
+    const qemu = findExecutable(platform.qemu);
     if (!qemu)
-      throw new Unavailable('qemu-system-x86_64 is not installed: apt-get install qemu-system-x86');
+      throw new Unavailable(
+        `${platform.qemu} is not installed: apt-get install ${platform.package}`,
+      );
     const systemd = this.#options.systemd ?? false;
     if (systemd && !existsSync('/lib/systemd/systemd'))
       throw new Unavailable('systemd is not installed: apt-get install systemd dbus');
-    const kernel = await obtainKernel();
+    const kernel = await obtainKernel(architecture);
     const rootSocket = join(this.#directory, 'root');
-    this.#children.push(await shareMachine(rootSocket));
+    const replaced = architecture === own ? [] : await foreignPrograms(architecture, repository);
+    this.#children.push(await shareMachine(rootSocket, replaced));
     const ports = this.#listen();
     const started = performance.now();
     this.#launch(
       qemu,
       qemuArguments({
+        architecture,
         kernel,
         memory: this.#options.memory ?? 2048,
         cpus: this.#options.cpus ?? 2,

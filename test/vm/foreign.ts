@@ -1,0 +1,33 @@
+/**
+ * What a guest of another architecture has in place of this machine's programs: a small Debian of its own at /usr, and
+ * what `scripts/build --arch` made at build/. The rest it shares: the repository, /etc, Node's package in the cache.
+ */
+import { lstatSync } from 'node:fs';
+import { join } from 'node:path';
+import { Unavailable, unpackRoot } from '../../scripts/debian.js';
+import { platforms, type Architecture } from './platform.js';
+
+/** What the guest's init and the tests use. */
+const packages =
+  'attr busybox-static coreutils dash findutils grep libc-bin libstdc++6 mount procps sed uidmap util-linux'.split(
+    ' ',
+  );
+
+/** What a guest sees at `target` instead. */
+export interface Replacement {
+  source: string;
+  target: string;
+}
+
+export async function foreignPrograms(
+  architecture: Architecture,
+  repository: string,
+): Promise<Replacement[]> {
+  if (!['/bin', '/lib', '/sbin'].every((path) => lstatSync(path).isSymbolicLink()))
+    throw new Unavailable('/bin, /lib and /sbin must be links into /usr: apt-get install usrmerge');
+  const root = await unpackRoot(packages, platforms[architecture].debian);
+  return [
+    { source: join(root, 'usr'), target: '/usr' },
+    { source: join(repository, 'build', architecture), target: join(repository, 'build') },
+  ];
+}
