@@ -466,12 +466,16 @@ async function mountPoint({ source = '', destination }: BindMount | Mount): Prom
   return { path: String(destination), isDirectory: status?.isDirectory() ?? true };
 }
 
-/** Names are looked up as on the host where its network is there. */
-async function resolver({ network }: RunOptions): Promise<BindMount[]> {
+/**
+ * Names are looked up as on the host where its network is there. Everybody may read these files, so their owners need
+ * not be mapped, which not every file system can: not the overlay that is the root of most containers.
+ */
+async function resolver({ network }: RunOptions): Promise<Mount[]> {
   if (network !== 'host') return [];
   const files = ['/etc/resolv.conf', '/etc/hosts'].map(async (file) => {
     const source = await realpath(file).catch(() => undefined);
-    return source === undefined ? [] : [{ source, destination: file }];
+    const options = ['rbind', 'nosuid', 'nodev', 'noexec', 'rro'];
+    return source === undefined ? [] : [{ source, destination: file, options }];
   });
   return (await Promise.all(files)).flat();
 }

@@ -1,6 +1,6 @@
 /**
  * A machine's root file system with a shell, Node and what this is linked with: no compiler, no package manager, no
- * /etc. Programs see the kernel's file systems of this machine there.
+ * settings. It is an overlay, as the root of most containers is. Programs see the kernel's file systems of this machine.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
@@ -10,7 +10,9 @@ import { call, makeRootfs, type Result } from '../cli/tare.js';
 /** $1 is the root, $2 where to be in it, and the rest is the command, which is no process that tap follows. */
 const enter = `set -e
 unset NODE_OPTIONS
-mount --bind "$1" "$1"
+mount -t tmpfs upper /mnt
+mkdir /mnt/upper /mnt/work
+mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" overlay "$1"
 for name in dev proc sys; do mount --rbind /$name "$1/$name"; done
 cd "$1"
 mkdir -p old

@@ -13,6 +13,7 @@ const directory = temporary(t);
 const packed = pack(directory, ['x64', 'arm64']);
 const root = new MinimalRoot(join(directory, 'root'));
 const project = join(root.directory, 'project');
+writeFileSync(join(root.directory, 'etc/hosts'), '127.0.0.1 localhost\n');
 install(packed, project);
 const installed = join(project, 'node_modules/tare');
 const { glibcVersionRuntime: glibc } = (
@@ -128,6 +129,10 @@ t.test('on a machine without compiler', options, (t) => {
         `${name} as user ${user}`,
       );
     }
+    const network = `import('tare').then(({ run }) => run(['cat', '/etc/hosts'], { network: 'host' }))
+      .then(({ stdout }) => process.stdout.write(stdout))`;
+    const hosts = root.call([root.node, '--eval', network], '/project', user);
+    t.strictSame([hosts.status, hosts.stdout, hosts.stderr], [0, '127.0.0.1 localhost\n', '']);
     const version = root.call([root.node, 'node_modules/.bin/tare', '--version'], '/project', user);
     t.strictSame([version.status, version.stderr], [0, '']);
     t.match(version.stdout, /^tare version 0\./);
