@@ -29,10 +29,14 @@ Fd connect_fd_socket(const std::string& path, std::string_view option) {
   }
   Fd socket_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket_fd) {
-    throw_errno("socket");
+    throw_errno("socket", std::string(option) + ": " + path);
   }
-  if (connect(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), size) < 0) {
-    const int error = errno;
+  int error = EINTR;
+  while (error == EINTR) {
+    error =
+        connect(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), size) < 0 ? errno : 0;
+  }
+  if (error != 0) {
     throw Error(ErrorKind::invalid_argument, std::string(option) + ": " + path +
                                                  ": connect: " + errno_text(error) +
                                                  "; somebody must be listening on it")

@@ -297,6 +297,9 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   } else {
     run_with_joins(plan, options, task, stack.data());
   }
+  // Their ends are init's alone from here on: a channel without it must end.
+  theirs.reset();
+  their_answers.reset();
   init.pid_ = task.pid;
   init.pidfd_ = Fd(task.pidfd);
   if (task.errnum != 0) {
@@ -310,9 +313,9 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
 
 namespace {
 
-void reap(int pidfd) {
+void reap(idtype_t kind, int id) {
   siginfo_t info;
-  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | __WALL) < 0 && errno == EINTR) {
+  while (waitid(kind, static_cast<id_t>(id), &info, WEXITED | __WALL) < 0 && errno == EINTR) {
   }
 }
 
@@ -321,7 +324,7 @@ bool kill_and_reap(int pidfd) {
   if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0) < 0 && errno != ESRCH) {
     return false;
   }
-  reap(pidfd);
+  reap(P_PIDFD, pidfd);
   return true;
 }
 
@@ -352,15 +355,24 @@ void InitProcess::reap_unknown() {
 /// Goes on with the process that has appeared: a child of this one's, as whom it names cannot be
 /// anybody else.
 void InitProcess::follow(pid_t pid) {
-  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  const char* const who = "the process that has appeared";
   siginfo_t info{};
-  if (!pidfd || waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info,
-                       WEXITED | WNOHANG | WNOWAIT | __WALL) < 0) {
-    throw_errno("pidfd_open", "the process that has appeared");
+  while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0) {
+    if (errno != EINTR) {
+      throw_errno("waitid", who);
+    }
+  }
+  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) {
+    const int error = errno;
+    // Nobody else reaps it, so that the number is still its.
+    kill(pid, SIGKILL);
+    reap(P_PID, pid);
+    throw_errno(error, "pidfd_open", who);
   }
   appeared_ = true;
   // It ends at once when it has made the other.
-  reap(pidfd_.get());
+  reap(P_PIDFD, pidfd_.get());
   pidfd_ = std::move(pidfd);
   pid_ = pid;
 }
@@ -454,13 +466,16 @@ bool InitProcess::receive(wire::Report& report, Fd& fd) {
 namespace {
 
 /// What became of an init that closed its channel without a word. It is ending, so this waits for
-/// it.
-std::string early_end(int pidfd) {
+/// it. `leaves`: when all is well, and then to a child that was to say so.
+std::string early_end(int pidfd, bool leaves) {
   siginfo_t info{};
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOWAIT | __WALL) < 0) {
     if (errno != EINTR) {
       throw_errno("waitid", "init");
     }
+  }
+  if (leaves && info.si_code == CLD_EXITED && info.si_status == 0) {
+    return "init was killed as it came into the container's pid namespace";
   }
   if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
     std::string text = "init was killed by signal " + std::to_string(info.si_status);
@@ -480,7 +495,7 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
     Fd fd;
     if (!receive(report, fd)) {
       if (!executing_) {
-        throw Error(ErrorKind::system, early_end(pidfd_.get()));
+        throw Error(ErrorKind::system, early_end(pidfd_.get(), plan_->appears() && !appeared_));
       }
       return std::nullopt;
     }

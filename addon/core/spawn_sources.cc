@@ -109,7 +109,8 @@ std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vect
   if (!done) {
     if (visit.failed == count) {
       if (visit.errnum == ESRCH) {
-        init.next_wait();  // it has ended, and this knows of what
+        while (init.next_wait()) {  // it has ended, and this knows of what
+        }
       }
       throw_errno(visit.errnum, visit.step, "the container's mount namespace");
     }

@@ -7,8 +7,9 @@
 //       which frees the descriptor whatever it says, and brk, which says where it is when it fails.
 //
 // ROLE is "host" for the command's first process, "stub" for a child until it executes something,
-// and "init" for one that has executed tare's; a second one of a kind is "stub2", "init2". Programs
-// that are executed beside are left alone. --init names a process that is "init" already.
+// and "init" for one that has executed tare's, or is its child; a second one of a kind is "stub2",
+// "init2". Programs that are executed beside are left alone. --init names a process that is "init"
+// already.
 //
 // strace(1) counts the calls of every process alike, and waits for all of them to end: it cannot
 // tell a host's calls from init's, and init is to outlive the host.
@@ -201,7 +202,7 @@ class Tracer {
     // A thread goes with its process.
     const pid_t leader = std::atoi(status_field(pid, "Tgid:").c_str());
     Task& made = tasks_[pid];
-    made.role = leader == pid ? nth("stub") : tasks_[leader].role;
+    made.role = leader != pid ? tasks_[leader].role : nth(executes_init(pid) ? "init" : "stub");
     return made;
   }
 

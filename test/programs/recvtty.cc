@@ -5,6 +5,7 @@
 //                           stdin to it and what comes from it to stdout, until every slave is
 //                           closed
 //   recvtty --pidfd SOCKET  takes a pidfd and prints the id of its process
+//   recvtty --all SOCKET    takes the terminals of all who connect, and keeps them open
 
 #include <fcntl.h>
 #include <poll.h>
@@ -26,7 +27,7 @@ namespace {
   std::exit(1);
 }
 
-int accept_one(const char* path) {
+int listen_at(const char* path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (std::strlen(path) >= sizeof address.sun_path) fail("path too long");
@@ -35,12 +36,16 @@ int accept_one(const char* path) {
   if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fail("bind");
   if (listen(listener, 1) != 0) fail("listen");
   std::fputs("listening\n", stderr);
+  return listener;
+}
+
+int accept_one(int listener) {
   const int connection = accept(listener, nullptr, nullptr);
   if (connection < 0) fail("accept");
   return connection;
 }
 
-/// The one descriptor that comes with a message.
+/// The one descriptor that comes with a message; -1 where the sender ends without one.
 int receive_fd(int connection) {
   std::array<char, 4096> data;
   iovec io = {data.data(), data.size()};
@@ -50,9 +55,9 @@ int receive_fd(int connection) {
   message.msg_iovlen = 1;
   message.msg_control = control.data();
   message.msg_controllen = control.size();
-  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) <= 0) fail("recvmsg");
+  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) <= 0) return -1;
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) fail("no descriptor came");
+  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return -1;
   int fd = -1;
   std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
   return fd;
@@ -88,13 +93,20 @@ void print_pid(int pidfd) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool pidfd = argc == 3 && std::string_view(argv[1]) == "--pidfd";
-  if (argc != 2 && !pidfd) {
-    std::fputs("usage: recvtty [--pidfd] SOCKET\n", stderr);
+  const std::string_view what = argc == 3 ? argv[1] : "";
+  if (argc != 2 && what != "--pidfd" && what != "--all") {
+    std::fputs("usage: recvtty [--pidfd | --all] SOCKET\n", stderr);
     return 2;
   }
-  const int fd = receive_fd(accept_one(argv[argc - 1]));
-  if (pidfd) {
+  const int listener = listen_at(argv[argc - 1]);
+  while (what == "--all") {
+    const int connection = accept_one(listener);
+    receive_fd(connection);
+    close(connection);
+  }
+  const int fd = receive_fd(accept_one(listener));
+  if (fd < 0) fail("no descriptor came");
+  if (what == "--pidfd") {
     print_pid(fd);
   } else {
     attach(fd);

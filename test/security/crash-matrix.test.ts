@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
+import { recvtty } from '../cli/recvtty.js';
 import { Sandbox, state, whyNot } from '../cli/tare.js';
 import { allowTime } from '../cli/view.js';
 import { richBundle } from './crash-matrix-bundle.js';
@@ -27,6 +28,13 @@ if (whyNot !== undefined) {
   const pidFile = join(pids, 'pid');
   mkdirSync(pids);
   const bundle = sandbox.bundle(['sleep', '1000']);
+  const withTerminal = sandbox.bundle(['sleep', '1000'], (config) => {
+    config.process.terminal = true;
+  });
+  const terminals = await recvtty(join(sandbox.directory, 'tty.sock'), '--all');
+  t.teardown(() => terminals.process.kill());
+  const console = ['--console-socket', terminals.socket];
+  const consoleOf = (from: string): string[] => (from === withTerminal ? console : []);
 
   let count = 0;
   const fresh = (): string => sandbox.id(`c${count++}`);
@@ -43,7 +51,7 @@ if (whyNot !== undefined) {
 
   function created(from = bundle): string {
     const id = fresh();
-    sandbox.must(['create', '-b', from, id]);
+    sandbox.must(['create', '-b', from, ...consoleOf(from), id]);
     return id;
   }
   function running(from = bundle): string {
@@ -93,8 +101,12 @@ if (whyNot !== undefined) {
     return marks;
   }
   const model = running();
-  sandbox.must(['exec', '-d', '--pid-file', pidFile, model, 'sleep', '1000']);
-  const usualExec = fingerprint(Number(readFileSync(pidFile, 'utf8')), model);
+  const usualExec = (flags: string[]): Marks => {
+    sandbox.must(['exec', '-d', ...flags, '--pid-file', pidFile, model, 'sleep', '1000']);
+    return fingerprint(Number(readFileSync(pidFile, 'utf8')), model);
+  };
+  const execModel = usualExec([]);
+  const execTerminalModel = usualExec(['-t', ...console]);
   sandbox.must(['delete', '--force', model]);
 
   const isRunning = (id: string, from = bundle): void => {
@@ -108,7 +120,7 @@ if (whyNot !== undefined) {
       rmSync(pidFile, { force: true });
       return fresh();
     },
-    args: (id) => ['create', '-b', from, '--pid-file', pidFile, id],
+    args: (id) => ['create', '-b', from, ...consoleOf(from), '--pid-file', pidFile, id],
     died: (id) => statusOf(id) === 'stopped',
     works: (id) => {
       equal(statusOf(id), 'created', 'status');
@@ -149,8 +161,8 @@ if (whyNot !== undefined) {
       },
     );
   }
-  const exec: Use = {
-    name: 'exec',
+  const exec = (name: string, flags: string[], model: Marks): Use => ({
+    name,
     prepare: () => {
       rmSync(pidFile, { force: true });
       const id = lasting();
@@ -159,10 +171,10 @@ if (whyNot !== undefined) {
         if (pid !== pidOf(sandbox, id)) process.kill(pid, 'SIGKILL');
       return id;
     },
-    args: (id) => ['exec', '-d', '--pid-file', pidFile, id, 'sleep', '1000'],
+    args: (id) => ['exec', '-d', ...flags, '--pid-file', pidFile, id, 'sleep', '1000'],
     works: async (id) => {
       const pid = Number(readFileSync(pidFile, 'utf8'));
-      same(fingerprint(pid, id), usualExec);
+      same(fingerprint(pid, id), model);
       process.kill(pid, 'SIGKILL');
       await alone(id);
     },
@@ -172,7 +184,7 @@ if (whyNot !== undefined) {
     },
     spared: alone,
     keeps: true,
-  };
+  });
 
   const limits = ['cgroup.max.depth', 'cgroup.max.descendants'] as const;
   const limitsOf = (id: string): string[] =>
@@ -238,11 +250,13 @@ if (whyNot !== undefined) {
   const uses: Use[] = [
     create('create'),
     start('start'),
-    exec,
+    exec('exec', [], execModel),
     update,
     kill,
     remove('delete'),
     force,
+    create('create with a terminal', withTerminal),
+    exec('exec with a terminal', ['-t', ...console], execTerminalModel),
     create('create with much', rich),
     start('start with much', rich),
     remove('delete with much', rich),

@@ -154,8 +154,8 @@ export class Matrix {
       if (use.fails) throw new Error('it succeeds');
       // An init that dies when its host has been told of success is a container that ends early. So
       // is one that dies at the gate: there it has nobody to tell.
-      const dies = fault === 'KILL' || point?.call === 'read';
-      const died = point?.role === 'init' && dies && (await use.died?.(id));
+      const dies = fault === 'KILL' ? point?.call !== 'exit_group' : point?.call === 'read';
+      const died = point?.role.startsWith('init') && dies && (await use.died?.(id));
       if (died !== true) await use.works(id);
       return this.end(use, id, point ? 'tolerated' : 'not met');
     }
@@ -242,8 +242,10 @@ function checkMessage(error: string, id: string, point: Point, fault: string, us
     if (fault !== 'EACCES' || !step.includes('executable file not found'))
       throw new Error('not what $PATH comes to');
   } else if (point.call === 'fstatfs' && point.role.startsWith('init')) {
-    // What is not known to be of procfs is not.
-    if (!/ENODEV|procfs/.test(step)) throw new Error('it does not say what is not procfs');
+    // What is not known to be of procfs, or of devpts, is not.
+    if (!/ENODEV|procfs|not the device/.test(step)) {
+      throw new Error('it does not say what is not procfs');
+    }
   } else {
     if (fault === 'EACCES' && /exec: .*: permission denied: /.test(step)) return;
     const [where = '', said] = step.split(new RegExp(`: ${fault}(?: \\(|: )`));
