@@ -1,11 +1,11 @@
 /**
- * Full lives of containers, by the command line and by the library: nothing grows with their number.
+ * Full lives of containers, by the command line, by the library and by run(): nothing grows with their number.
  * Short of TARE_TEST_LONG=1, which makes it 10,000 each, there are few.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t, { type Test } from 'tap';
-import { Container } from '../../lib/index.js';
+import { Container, run, TareError, type RunOptions } from '../../lib/index.js';
 import { Sandbox, whyNot } from '../cli/tare.js';
 import { callAll } from './calls.js';
 import {
@@ -57,6 +57,11 @@ if (whyNot !== undefined) {
   const collect = runInNewContext('gc') as () => void;
   const ofMachine = (): Figures => figuresOfMachine(sandbox.tag, sandbox.root);
 
+  const ofAll = (): Figures => ({ ...ofMachine(), ...figuresOfProcess(collect) });
+  const absent = (error: unknown): void => {
+    if (!(error instanceof TareError) || error.code !== 'ERR_TARE_COMMAND_NOT_FOUND') throw error;
+  };
+
   sandbox.test(`${cycles} cycles of the command line`, async (t) => {
     const bundle = sandbox.bundle(['sleep', '1000']);
     const id = sandbox.id('a');
@@ -85,12 +90,27 @@ if (whyNot !== undefined) {
       await ended;
       await container.delete();
     };
-    await sample(
-      t,
-      () => ({ ...ofMachine(), ...figuresOfProcess(collect) }),
-      async () => {
-        for (let i = 0; i < inSample; i++) await cycle();
-      },
-    );
+    await sample(t, ofAll, async () => {
+      for (let i = 0; i < inSample; i++) await cycle();
+    });
+  });
+
+  sandbox.test(`${cycles} calls of run()`, async (t) => {
+    const { root } = sandbox;
+    let calls = 0;
+    // Its cgroup is named by its id.
+    const command = async (words: string[], options: RunOptions = {}): Promise<void> => {
+      const id = sandbox.id(`run${calls++}`);
+      const { failed } = await run(words, { root, id, reject: false, ...options });
+      if (failed !== (words[0] === 'false')) throw new Error(`${words.join(' ')}: ${failed}`);
+    };
+    await sample(t, ofAll, async () => {
+      for (let i = 0; i < inSample; i++) {
+        if (i % 10 < 6) await command(['true']);
+        else if (i % 10 < 8) await command(['cat'], { input: 'some text' });
+        else if (i % 10 < 9) await command(['false']);
+        else await command(['absent']).catch((error: unknown) => absent(error));
+      }
+    });
   });
 }
