@@ -1,12 +1,12 @@
 /** What containers leave alone in the program that makes them. */
 import { Containers, openFiles, whyNot } from './containers.js';
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { Container } from '../../lib/index.js';
+import { Container, run } from '../../lib/index.js';
 
 const options = { skip: whyNot ?? false };
 
@@ -189,6 +189,35 @@ t.test('the children of the host program', options, async (t) => {
     [0, 1, 2, 3, 4, 5, 6, 7],
     'each status arrives',
   );
+});
+
+t.test('children and commands by turns, and who listens for SIGCHLD', options, async (t) => {
+  const containers = new Containers(t);
+  let heard = 0;
+  const listener = (): void => void heard++;
+  process.on('SIGCHLD', listener);
+  const codes = Array.from({ length: 24 }, (_, i) => i);
+  const child = (code: number): Promise<unknown> =>
+    promisify(execFile)('sh', ['-c', `exit ${code}`]).then(
+      () => 0,
+      (error: unknown) => (error as { code: number }).code,
+    );
+  const command = async (code: number): Promise<unknown> => {
+    const script = ['sh', '-c', `exit ${code}`];
+    return (await run(script, { ...containers.options, reject: false })).exitCode;
+  };
+  const ended = await Promise.all(
+    codes.map((code) => Promise.all([child(code), command(100 + code)])),
+  );
+  t.same(
+    ended,
+    codes.map((code) => [code, 100 + code]),
+    'each status arrives where it belongs',
+  );
+  t.same(spawnSync('sh', ['-c', 'exit 9']).status, 9);
+  process.off('SIGCHLD', listener);
+  t.ok(heard > 0, 'as without containers');
+  t.same(zombies(), []);
 });
 
 t.test('signal masks and handlers do not get into the container', options, async (t) => {

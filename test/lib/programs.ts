@@ -21,12 +21,15 @@ export interface Program {
   output: Output;
 }
 
-/** Runs `body`, in which Container, run, data and tell() are known. */
-export function program(body: string, data: unknown): Program {
-  const child = spawn(
-    process.execPath,
-    ['--no-warnings', '--input-type=module', '-e', source(body, data)],
-    { stdio: 'pipe', env: { PATH: process.env['PATH'] } },
-  );
+/**
+ * Runs `body`, in which Container, run, data and tell() are known. `prefix` is a command that executes
+ * its arguments.
+ */
+export function program(body: string, data: unknown, prefix: string[] = []): Program {
+  const [command, ...args] = [
+    ...prefix,
+    ...[process.execPath, '--no-warnings', '--input-type=module', '-e', source(body, data)],
+  ];
+  const child = spawn(command!, args, { stdio: 'pipe', env: { PATH: process.env['PATH'] } });
   return { child, output: new Output(child.stdout) };
 }

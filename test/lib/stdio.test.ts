@@ -1,5 +1,7 @@
 /** What a container gets of this program's file descriptors: what it is given, nothing else. */
 import { Containers, openFiles, whyNot } from './containers.js';
+import { program } from './programs.js';
+import { exitOf } from '../cli/tare.js';
 import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -61,6 +63,41 @@ t.test('no other file descriptor gets in', options, async (t) => {
   const containers = new Containers(t);
   t.ok(openFiles().length > 3, 'though there are some');
   t.equal(await containers.output('a', listFds), '0\n1\n2\n3\n');
+});
+
+t.test('nor one that any other program would inherit', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['sleep', '1000']);
+  const path = join(containers.sandbox.directory, 'secret');
+  writeFileSync(path, 'secret');
+  // Node marks those that it finds one after the other as not to be inherited, so leave a gap.
+  const prefix = ['bash', '-c', 'exec 200<"$0" 201>>"$0" 900<&200; exec "$@"', path];
+  const body = `
+    import { readdirSync, readFileSync } from 'node:fs';
+    const flags = (fd) => /flags:\\s*(\\d+)/.exec(readFileSync('/proc/self/fdinfo/' + fd, 'utf8'))[1];
+    const inherited = readdirSync('/proc/self/fd').filter((fd) => fd >= 200);
+    tell(inherited.filter((fd) => !(parseInt(flags(fd), 8) & 0o2000000)).join(' '));
+    const list = ['ls', '/proc/self/fd'];
+    const seen = async (stream) => (await stream.toArray()).join('').trim().replaceAll('\\n', ' ');
+    tell(await seen(run(list, { root: data.root, buffer: false }).stdout));
+    const options = { bundle: data.bundle, root: data.root };
+    const container = await Container.create(data.id, options);
+    await container.start();
+    tell(await seen((await container.exec({ args: list }, { stdio: 'pipe' })).stdout));
+    const { pid } = await container.state();
+    tell(readdirSync('/proc/' + pid + '/fd').join(' '));
+    await container.delete({ force: true });
+  `;
+  const { child, output } = program(
+    body,
+    { ...containers.options, bundle, id: containers.id('a') },
+    prefix,
+  );
+  t.match(await output.until('\n'), /^200 201 (\d+ )?900\n$/, 'these would be');
+  t.equal(await output.until('\n'), '0 1 2 3\n', 'run(), with that of the directory');
+  t.equal(await output.until('\n'), '0 1 2 3\n', 'exec');
+  t.equal(await output.until('\n'), '0 1 2\n', 'create');
+  t.equal(await exitOf(child), 0);
 });
 
 t.test('further file descriptors', options, async (t) => {
