@@ -126,7 +126,11 @@ export interface PressureTimes {
 
 /** What a container has used from its beginning to its end. */
 export interface ContainerTotals {
-  /** Processor time in milliseconds, of all processes. */
+  /**
+   * Processor time in milliseconds, of all processes. Where a container has no cgroup, as those of
+   * an ordinary user may have none, it is told from the end of its process, where that is a child of
+   * this program; else it is 0.
+   */
   cpuMs: {
     /** In programs. */
     user: number;
@@ -134,8 +138,8 @@ export interface ContainerTotals {
     system: number;
   };
   /**
-   * The most memory that it had at one time, in bytes. Absent where the host's cgroup v2 has no
-   * memory controller, or the kernel is older than 5.19.
+   * The most memory that it had at one time, in bytes. Absent where it has no cgroup, the host's
+   * cgroup v2 has no memory controller, or the kernel is older than 5.19.
    */
   peakMemory?: number;
   /** How many processes were killed for want of memory. Absent without the memory controller. */

@@ -47,16 +47,16 @@ void Container::remove(bool force) {
   destroy(impl_->take_cgroup());
 }
 
-CgroupTotals Container::end() {
+std::optional<CgroupTotals> Container::end() {
   const Doing doing("delete", id());
   if (!impl_->dir.lock()) {
-    return {};  // somebody else was quicker
+    return std::nullopt;  // somebody else was quicker
   }
   const Unlock unlock(impl_->dir);
   impl_->refresh();
   end_init();
   Cgroup cgroup = impl_->take_cgroup();
-  const CgroupTotals totals = cgroup ? cgroup.totals() : CgroupTotals();
+  const auto totals = cgroup ? std::optional(cgroup.totals()) : std::nullopt;
   destroy(std::move(cgroup));
   return totals;
 }

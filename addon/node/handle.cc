@@ -1,5 +1,7 @@
 #include "handle.h"
 
+#include <chrono>
+#include <future>
 #include <utility>
 
 #include "pool.h"
@@ -98,8 +100,22 @@ void Handle::end_created() noexcept {
 }
 
 CgroupTotals Handle::end() {
-  const CgroupTotals totals = Use(*this)->end();
+  const std::optional<CgroupTotals> totals = Use(*this)->end();
   created_.reset();
+  return totals ? *totals : totals_of_init();
+}
+
+CgroupTotals Handle::totals_of_init() {
+  CgroupTotals totals;
+  if (const std::shared_ptr<Watched> init = watched_init()) {
+    // It has ended, and is just being reaped; unless somebody took its state away and let it live.
+    const auto cpu = std::make_shared<std::promise<CpuStats>>();
+    init->when_ended([cpu](const Exit& exit) { cpu->set_value(exit.cpu); });
+    std::future<CpuStats> told = cpu->get_future();
+    if (told.wait_for(std::chrono::seconds(1)) == std::future_status::ready) {
+      totals.cpu = told.get();
+    }
+  }
   return totals;
 }
 

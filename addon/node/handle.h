@@ -58,6 +58,8 @@ class Handle : public std::enable_shared_from_this<Handle> {
   CgroupTotals end();
 
  private:
+  /// Where there is no cgroup to tell: what the kernel tells who reaps its process.
+  CgroupTotals totals_of_init();
   /// As submit(), within a pool thread.
   void submit_here(std::function<void()> task);
   /// Adds a task; false where another one is running, after which it comes.

@@ -1,6 +1,7 @@
 #include "watched.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,15 @@
 #include "tare/error.h"
 
 namespace tare::node {
+
+namespace {
+
+std::uint64_t nanoseconds(const timeval& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(time.tv_usec) * 1'000;
+}
+
+}  // namespace
 
 std::shared_ptr<Watched> Watched::watch(Fd pidfd, bool is_child) {
   const int fd = pidfd.get();
@@ -48,11 +58,16 @@ Exit Watched::reap() const noexcept {
   // __WALL: a child that has not executed anything yet has no exit signal, which else excludes it.
   // This waits only where a debugger still holds the zombie.
   const auto id = static_cast<id_t>(pidfd_.get());
-  if (waitid(P_PIDFD, id, &info, WEXITED | __WALL) != 0) {
+  rusage used{};
+  // The C library has no waitid(2) that tells what was used.
+  if (syscall(SYS_waitid, P_PIDFD, id, &info, WEXITED | __WALL, &used) != 0) {
     return {};  // ECHILD: the host program waits for just any child, and was quicker
   }
-  if (info.si_code == CLD_EXITED) return {.code = info.si_status, .signal = {}};
-  return {.code = {}, .signal = info.si_status};
+  Exit exit;
+  (info.si_code == CLD_EXITED ? exit.code : exit.signal) = info.si_status;
+  exit.cpu.user = nanoseconds(used.ru_utime);
+  exit.cpu.kernel = nanoseconds(used.ru_stime);
+  return exit;
 }
 
 void Watched::ready() noexcept {

@@ -20,6 +20,7 @@ namespace tare::node {
 struct Exit {
   std::optional<int> code;
   std::optional<int> signal;
+  CpuStats cpu;  ///< of it and all that it waited for, or that ended with its pid namespace
 };
 
 /// A process whose end is awaited, shared by all who ask for it. A child is reaped whether or not

@@ -169,9 +169,9 @@ class Container {
   CgroupWatch watch() const;
   /// Removes a stopped container and runs poststop hooks; with `force` kills a running one first.
   void remove(bool force);
-  /// remove(true), and what the container has used in all: nothing where it has no cgroup, or where
+  /// remove(true), and what the container has used in all: none where it has no cgroup, or where
   /// somebody else has removed it.
-  CgroupTotals end();
+  std::optional<CgroupTotals> end();
   /// Starts a further process in the container, as a child of the caller.
   StartedProcess exec(const ExecOptions& options);
   /// Host pids of all processes in the container.

@@ -25,9 +25,19 @@ function place(containers: Containers): { root: string; rootfs: string; cwd: str
 const processes = (containers: Containers): string[] =>
   containers.sandbox.leftovers().filter((what) => what.startsWith('process:'));
 
+async function until(what: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + 20_000;
+  while (!(await what()) && Date.now() < end) await sleep(10);
+}
+
 /** Resolves when there are no processes of containers any more. */
-async function processesEnd(containers: Containers): Promise<void> {
-  for (let left = 200; processes(containers).length > 0 && left > 0; left--) await sleep(10);
+const processesEnd = (containers: Containers): Promise<void> =>
+  until(() => processes(containers).length === 0);
+
+/** A run() of this program, which removes, soon, what programs that were killed have left. */
+async function sweep(containers: Containers): Promise<void> {
+  await run(['true'], place(containers));
+  await until(async () => (await Container.list(containers.options)).length === 0);
 }
 
 /** A program with three commands that run. */
@@ -78,14 +88,7 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGSEGV'] as const) {
       ['stopped', 'stopped', 'stopped'],
       'what stays is told',
     );
-    await run(['true'], place(containers));
-    for (
-      let wait = 100;
-      (await Container.list(containers.options)).length > 0 && wait > 0;
-      wait--
-    ) {
-      await sleep(10);
-    }
+    await sweep(containers);
     t.same(containers.sandbox.leftovers(), [], 'the next run() removes it');
   });
 }
@@ -101,7 +104,7 @@ t.test('whoever it runs as, and with capabilities', options, async (t) => {
     await processesEnd(containers);
     t.same(processes(containers), [], JSON.stringify(more));
   }
-  await run(['true'], place(containers));
+  await sweep(containers);
 });
 
 t.test('a program that dies while it makes them', options, async (t) => {

@@ -1,0 +1,102 @@
+/** The limits of run() where cgroup v2 has its controllers: root's, and a user's with a cgroup and without. */
+import { ProjectOfUser } from './user-programs.js';
+import { uid } from '../cli/ordinary-user.js';
+import { Sandbox } from '../cli/tare.js';
+import { chownSync, mkdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { run, TareError, type RunOptions } from '../../lib/index.js';
+
+t.setTimeout(240_000);
+const sandbox = new Sandbox();
+t.teardown(() => sandbox.remove());
+
+const inside = (command: string[], options: RunOptions): ReturnType<typeof run> =>
+  run(command, { root: sandbox.root, timeout: 60_000, ...options });
+
+const hungry = 'const all = []; for (;;) all.push(Buffer.alloc(2 ** 20, 1));';
+/** Each process starts two more. */
+const bomb = 'bomb() { bomb | bomb & }; bomb; sleep 3; echo survived';
+
+sandbox.test('too much memory', async (t) => {
+  const failed = await inside(['node', '-e', hungry], { memory: '64MiB' }).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  t.type(failed, TareError);
+  const { code, message, result } = failed as TareError;
+  t.equal(code, 'ERR_TARE_OUT_OF_MEMORY');
+  t.match(message, /: was killed for want of memory \(limit 64MiB\)$/);
+  t.match(result, { oomKilled: true, timedOut: false, signal: 'SIGKILL', failed: true });
+  t.ok(result!.usage.oomKills! >= 1);
+  const peak = result!.usage.peakMemory!;
+  t.ok(peak > 60 << 20 && peak <= 64 << 20, `${peak} bytes`);
+});
+
+sandbox.test('enough memory', async (t) => {
+  const { oomKilled, usage } = await inside(['sh', '-c', 'true'], { memory: '64MiB' });
+  t.equal(oomKilled, false);
+  t.equal(usage.oomKills, 0);
+  t.ok(usage.peakMemory! > 0 && usage.peakMemory! < 32 << 20);
+});
+
+sandbox.test('a fork bomb goes no further than its limit', async (t) => {
+  const running = inside(['sh', '-c', bomb], { pids: 32, reject: false, timeout: 20_000 });
+  const container = await running.container;
+  let most = 0;
+  for (let i = 0; i < 20; i++) {
+    const processes = await container.processes().catch(() => []);
+    most = Math.max(most, processes.length);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  t.ok(most > 2 && most <= 32, `${most} processes`);
+  running.kill();
+  const { stderr } = await running;
+  t.match(stderr, /[Cc]annot fork|Resource temporarily unavailable/);
+});
+
+sandbox.test('a share of a processor', async (t) => {
+  const { usage, durationMs } = await inside(['sh', '-c', 'while :; do :; done'], {
+    cpus: 0.2,
+    timeout: 2000,
+    reject: false,
+  });
+  const share = (usage.cpuMs.user + usage.cpuMs.system) / durationMs;
+  // What init takes to make it is among it.
+  t.ok(share < 0.35, `${share.toFixed(2)} of one`);
+});
+
+const told = `
+  import { run } from 'tare';
+  const tell = ({ code, path, result = {} }) =>
+    console.log(JSON.stringify({ code, path, oomKilled: result.oomKilled, peak: result.usage?.peakMemory }));
+  await run(['node', '-e', ${JSON.stringify(hungry)}], { memory: '64MiB', timeout: 60_000 }).then(tell, tell);
+`;
+
+sandbox.test('a user with a cgroup that was delegated to him, and without', async (t) => {
+  const project = new ProjectOfUser(sandbox);
+  const top = `/sys/fs/cgroup/${sandbox.tag}-delegated`;
+  const session = join(top, 'session');
+  mkdirSync(session, { recursive: true });
+  for (const path of [top, session]) {
+    for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads']) {
+      chownSync(join(path, file), uid, uid);
+    }
+  }
+  project.user.cgroup = session;
+  const limited = project.run(told);
+  t.equal(limited.stderr, '');
+  const { peak, ...rest } = JSON.parse(limited.stdout) as { peak: number };
+  t.strictSame(rest, { code: 'ERR_TARE_OUT_OF_MEMORY', oomKilled: true });
+  t.ok(peak > 60 << 20 && peak <= 64 << 20, `${peak} bytes`);
+  rmdirSync(session);
+  rmdirSync(top);
+
+  project.user.cgroup = '';
+  const without = project.run(told);
+  t.strictSame(JSON.parse(without.stdout), {
+    code: 'ERR_TARE_UNSUPPORTED',
+    path: 'linux.resources.memory.limit',
+  });
+  t.strictSame(project.user.containers(), []);
+});
