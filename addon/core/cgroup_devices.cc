@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -131,17 +133,40 @@ int detach(int cgroup, int program) noexcept {
   return bpf(BPF_PROG_DETACH, attributes);
 }
 
+/// A program that the kernel has checked.
+struct LoadedFilter {
+  std::string code;
+  Fd program;
+};
+
 /// The filter for `rules`; none, and EPERM, where we may load none.
-Fd load_filter(const std::vector<DeviceRule>& rules) {
-  const std::string code = device_filter_program(rules);
+std::shared_ptr<const LoadedFilter> load_filter(const std::vector<DeviceRule>& rules) {
+  // The last one is kept: a program that makes many containers mostly gives them the same rules,
+  // and the check is most of the price.
+  static std::mutex mutex;
+  static std::shared_ptr<const LoadedFilter> last;
+  std::string code = device_filter_program(rules);
+  {
+    const std::lock_guard lock(mutex);
+    if (last && last->code == code) {
+      return last;
+    }
+  }
   Fd program = load_program(code);
   if (!program && errno == EPERM) {
     program = load_program_with_memory(code);
   }
-  if (!program && errno != EPERM) {
-    throw_errno("bpf(BPF_PROG_LOAD)");
+  if (!program) {
+    if (errno != EPERM) {
+      throw_errno("bpf(BPF_PROG_LOAD)");
+    }
+    return nullptr;
   }
-  return program;
+  auto loaded =
+      std::make_shared<const LoadedFilter>(LoadedFilter{std::move(code), std::move(program)});
+  const std::lock_guard lock(mutex);
+  last = loaded;
+  return loaded;
 }
 
 /// Attaches `program` in place of the `old` ones: of one, by one step of the kernel's. False, and
@@ -171,8 +196,8 @@ void Cgroup::attach_device_filter(const std::vector<DeviceRule>& rules,
   }
   const int cgroup = required_fd();
   const Doing doing("attach the device filter to", path_);
-  const Fd program = load_filter(rules);
-  if (!program) {
+  const auto filter = load_filter(rules);
+  if (!filter) {
     if (tolerate_permission_errors) {
       return;
     }
@@ -181,7 +206,7 @@ void Cgroup::attach_device_filter(const std::vector<DeviceRule>& rules,
   // A cgroup that was made for this container has no filter yet.
   const std::vector<Fd> old =
       made_ && !filtered_ ? std::vector<Fd>() : attached_programs(cgroup, place());
-  filtered_ = attach_instead(cgroup, program, old);
+  filtered_ = attach_instead(cgroup, filter->program, old);
   if (!filtered_ && !tolerate_permission_errors) {
     throw_errno(EPERM, "bpf(BPF_PROG_ATTACH)");
   }
@@ -190,13 +215,13 @@ void Cgroup::attach_device_filter(const std::vector<DeviceRule>& rules,
 void Cgroup::replace_device_filter(const std::vector<DeviceRule>& rules) const {
   const int cgroup = required_fd();
   const Doing doing("replace the device filter of", path_);
-  const Fd program = load_filter(rules);
-  if (!program) {
+  const auto filter = load_filter(rules);
+  if (!filter) {
     throw_errno(EPERM, "bpf(BPF_PROG_LOAD)");
   }
   std::vector<Fd> old = attached_programs(cgroup, place());
   std::erase_if(old, [](const Fd& each) { return !is_ours(each); });
-  if (!attach_instead(cgroup, program, old)) {
+  if (!attach_instead(cgroup, filter->program, old)) {
     throw_errno(EPERM, "bpf(BPF_PROG_ATTACH)");
   }
 }

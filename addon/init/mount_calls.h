@@ -29,10 +29,14 @@ inline long take_source(Context& context, const Op& op) {
   return fd >= 0 ? fd : -EBADF;
 }
 
-inline long attach(Context& context, int mount, int target) {
-  forget_parent(context);
+inline long move_mount(int mount, int target) {
   return sys::run(__NR_move_mount, mount, "", target, "",
                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+inline long attach(Context& context, int mount, int target) {
+  forget_parent(context);
+  return move_mount(mount, target);
 }
 
 inline long clone_tree(int fd, bool recursive) {

@@ -138,6 +138,13 @@ Outcome make_mount(Context& context, const Op& op, int covered, Handle& mount) {
 // then written "below /proc" would be written somewhere else.
 Outcome open_target(Context& context, const Op& op, bool directory, Handle& target) {
   const char* path = context.text(op, 1);
+  // In a new /dev it is missing.
+  if (op.code == OpCode::bind_device) {
+    target.reset(make_file(context, path));
+    if (target.valid()) {
+      return ok;
+    }
+  }
   if ((op.flags & op_no_symlink) != 0) {
     static char name[256];
     const long parent = open_parent(context, path, name, sizeof name);
@@ -177,7 +184,10 @@ void remember(Context& context, Handle& mount) {
 }
 
 Outcome attach_and_remember(Context& context, const Op& op, Handle& mount, int target) {
-  if (const long result = attach(context, mount.get(), target); result < 0) {
+  // A device covers no directory that open_parent() has opened.
+  const long result = op.code == OpCode::bind_device ? move_mount(mount.get(), target)
+                                                     : attach(context, mount.get(), target);
+  if (result < 0) {
     return failure(result, Step::move_mount);
   }
   if ((op.flags & op_in_proc) != 0) {
