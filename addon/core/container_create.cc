@@ -477,9 +477,6 @@ Container Container::create(const Runtime& given, const std::string& id,
 
   impl->dir = StateDir::create(runtime.root, id);
   HalfMade half_made(impl->dir, impl->record, bundle.spec, runtime, unit ? &*unit : nullptr);
-  if (options.ends_with_caller) {
-    impl->dir.note_caller(this_caller());
-  }
   if (options.notify) {
     add_notify_mount(bundle, impl->dir.make_notify_directory());
   }
@@ -487,7 +484,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   const Resources& resources = bundle.spec.linux_.resources;
   Cgroup& cgroup = half_made.cgroup();
   // Before it is made: whoever removes what is left of a create() that was killed must know of it.
-  impl->dir.note_cgroup(cgroup_path);
+  impl->dir.note_origin(options.ends_with_caller ? this_caller() : "", cgroup_path);
   if (!unit) {
     // Who names a cgroup is not served without it.
     cgroup = Cgroup::create(cgroups, cgroup_path, resources,

@@ -70,7 +70,7 @@ class Locked {
   Unlock unlock_;
 };
 
-/// This process, as StateDir::note_caller() has it.
+/// This process, as StateDir::note_origin() has it.
 std::string this_caller();
 /// The number that a process has in its own pid namespace.
 pid_t pid_inside(pid_t pid);

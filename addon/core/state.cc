@@ -28,8 +28,7 @@ constexpr const char* resources_file = "resources.json";
 constexpr const char* request_fifo = "exec.fifo";
 constexpr const char* barred_fifo = "paused.fifo";
 constexpr const char* answer_fifo = "started.fifo";
-constexpr const char* cgroup_link = "cgroup";
-constexpr const char* caller_link = "caller";
+constexpr const char* origin_link = "cgroup";
 constexpr const char* rdt_link = "resctrl";
 constexpr const char* root_link = "root";
 constexpr const char* root_mount_link = "root-mount";
@@ -269,18 +268,29 @@ std::string noted(const StateDir& dir, const std::string& name) {
 
 }  // namespace
 
-void StateDir::note_cgroup(const std::string& cgroup) { note(*this, cgroup_link, cgroup); }
+// The path begins with a slash, and the caller has none.
+void StateDir::note_origin(const std::string& caller, const std::string& cgroup) {
+  note(*this, origin_link, caller + cgroup);
+}
 
-void StateDir::forget_cgroup() noexcept { unlinkat(dir_.get(), cgroup_link, 0); }
+void StateDir::forget_cgroup() {
+  const std::string caller = noted_caller();
+  unlinkat(dir_.get(), origin_link, 0);
+  if (!caller.empty()) {
+    note(*this, origin_link, caller);
+  }
+}
 
 std::string StateDir::noted_cgroup() const {
-  std::string path = noted(*this, cgroup_link);
+  const std::string text = noted(*this, origin_link);
+  std::string path = text.substr(std::min(text.find('/'), text.size()));
   return is_cgroup_path(path) ? path : std::string();
 }
 
-void StateDir::note_caller(const std::string& caller) { note(*this, caller_link, caller); }
-
-std::string StateDir::noted_caller() const { return noted(*this, caller_link); }
+std::string StateDir::noted_caller() const {
+  const std::string text = noted(*this, origin_link);
+  return text.substr(0, text.find('/'));
+}
 
 namespace {
 
@@ -504,13 +514,9 @@ void StateDir::close_start_gate() {
 
 void StateDir::remove() {
   // What most containers leave, without looking.
-  for (const char* name : {state_file, config_file, cgroup_link}) {
+  for (const char* name : {state_file, config_file, origin_link}) {
     unlinkat(dir_.get(), name, 0);
   }
-  if (rmdir(path().c_str()) == 0) {
-    return;
-  }
-  unlinkat(dir_.get(), caller_link, 0);
   if (rmdir(path().c_str()) < 0) {
     remove_tree(AT_FDCWD, path(), path());
   }

@@ -111,14 +111,12 @@ class StateDir {
 
   /// Remembers the container's cgroup before it is made: state.json comes late in create(), which
   /// may die. That it is the container's, and nobody else's, is not known before `has_config`.
-  void note_cgroup(const std::string& path);
-  /// Nothing was made.
-  void forget_cgroup() noexcept;
+  /// With it the process that the container is to end with; none where `caller` is empty.
+  void note_origin(const std::string& caller, const std::string& cgroup);
+  /// No cgroup was made.
+  void forget_cgroup();
   /// What was noted; empty where nothing was.
   std::string noted_cgroup() const;
-  /// Remembers the process that the container is to end with, as create() begins.
-  void note_caller(const std::string& caller);
-  /// Empty where there is none.
   std::string noted_caller() const;
   /// Remembers a directory of resctrl that is to be removed with the container, before it is made.
   void note_rdt(const std::string& directory);
