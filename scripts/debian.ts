@@ -142,7 +142,8 @@ async function makeApt(architecture: string): Promise<string> {
       '',
     ].join('\n'),
   );
-  await run('apt-get', ['-c', file, '-q', 'update']);
+  // Others may be at it; apt itself does not wait for them.
+  await run('flock', [apt, 'apt-get', '-c', file, '-q', 'update']);
   return file;
 }
 

@@ -330,7 +330,8 @@ t.test('architectures', { skip: noI386() }, (t) => {
 });
 
 t.test('the verdicts are those of libseccomp', (t) => {
-  for (const seed of [1, 2, 3]) {
+  // With arm64's calls libseccomp does not come to an end with one of seed 3's, in one context.
+  for (const seed of isX86 ? [1, 2, 3] : [1, 2, 4]) {
     const { status, stdout, error } = call('seccomp-compare', `${seed}`, '15');
     t.equal(status, 0, `seed ${seed}: ${stdout.toString().trim()}${error}`);
   }

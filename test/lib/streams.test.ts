@@ -1,5 +1,6 @@
 /** Streams to the processes of containers. */
 import { Containers, failure, openFiles, whyNot } from './containers.js';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -11,6 +12,8 @@ const options = { skip: whyNot ?? false };
 t.test('to a container and back', options, async (t) => {
   const containers = new Containers(t);
   await containers.run('first', containers.bundle(['true']));
+  // libuv has a descriptor of its own from its first stream on.
+  await once(spawn('true'), 'close');
   const before = openFiles();
   const bundle = containers.bundle(['sh', '-c', 'tr a-z A-Z; echo done >&2; exit 4']);
   const container = await containers.create('a', bundle, { stdio: 'pipe', start: true });

@@ -133,7 +133,6 @@ void look_at_memory(pid_t pid, Loot& loot) {
   if (read_any) loot.note("read");
 }
 
-#ifdef __x86_64__
 /// Lets the process run to the begin or end of its next system call.
 bool run_to_call(pid_t pid) {
   int status = 0;
@@ -147,37 +146,74 @@ bool move_registers(int request, pid_t pid, user_regs_struct& registers) {
   return ptrace(static_cast<__ptrace_request>(request), pid, NT_PRSTATUS, &vector) == 0;
 }
 
+#if defined(__x86_64__)
+unsigned long stack_of(const user_regs_struct& registers) { return registers.rsp; }
+
+long result_of(const user_regs_struct& registers) { return static_cast<long>(registers.rax); }
+
+bool set_call(pid_t pid, user_regs_struct registers, long number, unsigned long path) {
+  registers.orig_rax = static_cast<unsigned long>(number);
+  registers.rdi = static_cast<unsigned long>(AT_FDCWD);
+  registers.rsi = path;
+  registers.rdx = O_RDONLY | O_CLOEXEC;
+  return move_registers(PTRACE_SETREGSET, pid, registers);
+}
+
+/// Has it begin the call anew at whose begin it had these.
+void call_again(pid_t pid, user_regs_struct registers) {
+  registers.rip -= 2;  // of "syscall"
+  registers.rax = registers.orig_rax;
+  registers.orig_rax = ~0UL;
+  move_registers(PTRACE_SETREGSET, pid, registers);
+}
+#elif defined(__aarch64__)
+unsigned long stack_of(const user_regs_struct& registers) { return registers.sp; }
+
+long result_of(const user_regs_struct& registers) { return static_cast<long>(registers.regs[0]); }
+
+/// The number is read from x8 before the tracer is told; from then on it is a register of its own.
+bool set_number(pid_t pid, int number) {
+  iovec vector{&number, sizeof number};
+  return ptrace(PTRACE_SETREGSET, pid, NT_ARM_SYSTEM_CALL, &vector) == 0;
+}
+
+bool set_call(pid_t pid, user_regs_struct registers, long number, unsigned long path) {
+  registers.regs[0] = static_cast<unsigned long>(AT_FDCWD);
+  registers.regs[1] = path;
+  registers.regs[2] = O_RDONLY | O_CLOEXEC;
+  return move_registers(PTRACE_SETREGSET, pid, registers) &&
+         set_number(pid, static_cast<int>(number));
+}
+
+/// Has it begin the call anew at whose begin it had these.
+void call_again(pid_t pid, user_regs_struct registers) {
+  registers.pc -= 4;  // of "svc"
+  move_registers(PTRACE_SETREGSET, pid, registers);
+  set_number(pid, -1);
+}
+#endif
+
 /// Has it open the host's file instead of what it was about to call, and call that afterwards.
 void make_it_open(pid_t pid, Loot& loot) {
   user_regs_struct before{};
   if (!run_to_call(pid) || !move_registers(PTRACE_GETREGSET, pid, before)) return;
-  user_regs_struct registers = before;
   std::string path = loot.file;
   path.resize((path.size() + 8) / 8 * 8);
-  const unsigned long place = (before.rsp - 2048 - path.size()) & ~7UL;
+  const unsigned long place = (stack_of(before) - 2048 - path.size()) & ~7UL;
   for (size_t i = 0; i < path.size(); i += 8) {
     long word = 0;
     memcpy(&word, path.data() + i, sizeof word);
     ptrace(PTRACE_POKEDATA, pid, place + i, word);
   }
-  registers.orig_rax = SYS_openat;
-  registers.rdi = static_cast<unsigned long>(AT_FDCWD);
-  registers.rsi = place;
-  registers.rdx = O_RDONLY | O_CLOEXEC;
-  if (!move_registers(PTRACE_SETREGSET, pid, registers) || !run_to_call(pid) ||
-      !move_registers(PTRACE_GETREGSET, pid, registers)) {
+  user_regs_struct after{};
+  if (!set_call(pid, before, SYS_openat, place) || !run_to_call(pid) ||
+      !move_registers(PTRACE_GETREGSET, pid, after)) {
     return;
   }
   loot.note("made it call");
-  if (static_cast<long>(registers.rax) >= 0) loot.note("opened:" + std::string(loot.file));
-  before.rip -= 2;  // of "syscall"
-  before.rax = before.orig_rax;
-  before.orig_rax = ~0UL;
-  move_registers(PTRACE_SETREGSET, pid, before);
+  if (result_of(after) >= 0) loot.note("opened:" + std::string(loot.file));
+  call_again(pid, before);
 }
-#else
-void make_it_open(pid_t, Loot&) {}
-#endif
 
 void tell_of(pid_t pid, Loot* loot) {
   int status = 0;

@@ -8,10 +8,10 @@ import { Unavailable, unpackRoot } from '../../scripts/debian.js';
 import { platforms, type Architecture } from './platform.js';
 
 /** What the guest's init and the tests use. */
-const packages =
-  'attr busybox-static coreutils dash findutils grep libc-bin libstdc++6 mount procps sed uidmap util-linux'.split(
-    ' ',
-  );
+const packages = (
+  'attr busybox-static coreutils dash findutils grep iproute2 libc-bin libstdc++6 mount procps sed uidmap ' +
+  'util-linux'
+).split(' ');
 
 /** What a guest sees at `target` instead. */
 export interface Replacement {
