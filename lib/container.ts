@@ -77,13 +77,16 @@ export interface ExecOptions extends StdioOptions {
   ignorePaused?: boolean;
 }
 
-/** How {@link Container.events} tells. */
+/** How {@link Container.events} and {@link Container.stats} tell. */
 export interface EventsOptions {
   /** Milliseconds between two samples; 5000 by default. */
   interval?: number;
   /** Ends the events. */
   signal?: AbortSignal;
 }
+
+/** What {@link Container.stats} gives: a promise of one sample, and a sequence of samples. */
+export interface ContainerSamples extends Promise<ContainerStats>, AsyncIterable<ContainerStats> {}
 
 /** A process for {@link Container.exec}: what is absent is as in the container's own process. */
 export type ExecProcess = Pick<Process, 'args'> & Partial<Process>;
@@ -238,14 +241,39 @@ export class Container implements ProcessStreams {
     await settled(this.#native.update(stringify(resources)));
   }
 
-  /** What the container uses now. */
-  async stats(): Promise<ContainerStats> {
-    return JSON.parse(await settled(this.#native.stats())) as ContainerStats;
+  /**
+   * What the container uses now: await it for one sample, or loop over it by `for await` for one now
+   * and one after each interval, until the container has ended.
+   */
+  stats(options: EventsOptions = {}): ContainerSamples {
+    const now = settled(this.#native.stats()).then((text) => JSON.parse(text) as ContainerStats);
+    // Who loops hears of a failure there.
+    now.catch(() => undefined);
+    return Object.assign(now, {
+      [Symbol.asyncIterator]: () => this.#samples(now, options),
+    });
+  }
+
+  async *#samples(
+    now: Promise<ContainerStats>,
+    options: EventsOptions,
+  ): AsyncGenerator<ContainerStats, undefined> {
+    if (options.signal?.aborted === true) return;
+    yield await now;
+    try {
+      for await (const event of this.events(options)) {
+        if (event.type === 'stats') yield event.data;
+      }
+    } catch (error) {
+      // It has ended since, and may be removed.
+      const gone: unknown[] = ['ERR_TARE_BAD_STATUS', 'ERR_TARE_NOT_FOUND'];
+      if (!(error instanceof TareError) || !gone.includes(error.code)) throw error;
+    }
   }
 
   /**
-   * A sample after each interval, and each kill for want of memory when it happens, until no process
-   * is left in the container. Keeps this program running until then, or until the caller leaves the
+   * A sample after each interval, each kill for want of memory when it happens, and as the last one
+   * the exit, when no process is left in the container. Keeps this program running until then, or until the caller leaves the
    * loop.
    */
   async *events({ interval = 5000, signal }: EventsOptions = {}): AsyncGenerator<ContainerEvent> {
@@ -276,7 +304,12 @@ export class Container implements ProcessStreams {
           continue;
         }
         for (let kill = 0; kill < news.oomKills; kill++) yield { type: 'oom', id: this.id };
-        if (news.ended) return;
+        if (news.ended) {
+          if (signal?.aborted !== true) {
+            yield { type: 'exit', id: this.id, ...exitStatus(await settled(this.#native.wait())) };
+          }
+          return;
+        }
         listen();
       }
     } finally {
@@ -328,7 +361,7 @@ export class Container implements ProcessStreams {
   }
 
   /** The host's ids of all processes in the container. */
-  async processes(): Promise<number[]> {
+  async ps(): Promise<number[]> {
     return settled(this.#native.processes());
   }
 

@@ -47,6 +47,8 @@ export interface TareErrorFields {
   stage?: string;
   /** What became of a command of {@link run}. */
   result?: RunResult<string | Buffer>;
+  /** What led to it. */
+  cause?: unknown;
 }
 
 /**
@@ -71,7 +73,7 @@ export class TareError extends Error implements TareErrorFields {
   declare readonly result?: RunResult<string | Buffer>;
 
   constructor(message: string, fields: TareErrorFields) {
-    super(message);
+    super(message, 'cause' in fields ? { cause: fields.cause } : undefined);
     this.code = fields.code;
     if (fields.errno !== undefined) this.errno = fields.errno;
     if (fields.syscall !== undefined) this.syscall = fields.syscall;

@@ -1,5 +1,6 @@
 export { Container } from './container.js';
 export type {
+  ContainerSamples,
   CreateOptions,
   EventsOptions,
   ExecOptions,

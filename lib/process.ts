@@ -70,4 +70,10 @@ export class ContainerProcess implements ProcessStreams {
       throw errorFrom(failure);
     }
   }
+
+  /** For `await using`: kills the process, if it is still there, and waits for its end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill('SIGKILL');
+    await this.wait();
+  }
 }

@@ -16,6 +16,7 @@ import { PipeOutput, StreamOutput } from './output.js';
 import { exitStatus } from './process.js';
 import { integerOf, numberOf } from './quantity.js';
 import { Recently } from './recently.js';
+import { explained } from './rootfs.js';
 import { sandboxSpecOf, type BindMount, type SandboxOptions } from './sandbox.js';
 import { defaultSeccompText } from './seccomp-profile.js';
 import { signalNumber } from './signals.js';
@@ -245,7 +246,9 @@ class Run {
     } catch (error) {
       stdio.failed();
       if (this.#options.rootfs !== undefined) directories.forget(join(this.#options.rootfs, 'run'));
-      throw error;
+      throw this.#options.rootfs === undefined
+        ? error
+        : await explained(error, this.#options.rootfs);
     }
   }
 
@@ -360,12 +363,11 @@ function aborted(
   cause: unknown,
   result?: RunResult<string | Buffer>,
 ): TareError {
-  const error = new TareError(`${shown(command)}: was aborted`, {
+  return new TareError(`${shown(command)}: was aborted`, {
     code: 'ERR_TARE_ABORTED',
+    cause,
     ...(result && { result }),
   });
-  error.cause = cause;
-  return error;
 }
 
 function checkOptions({

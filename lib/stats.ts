@@ -1,3 +1,4 @@
+import type { ExitStatus } from './process.js';
 import type { NativeTotals } from './binding.js';
 
 /**
@@ -146,7 +147,10 @@ export interface ContainerTotals {
   oomKills?: number;
 }
 
-/** What {@link Container.events} tells: what is used now, or that a process was killed for want of memory. */
+/**
+ * What {@link Container.events} tells: what is used now, that a process was killed for want of
+ * memory, or that all have ended.
+ */
 export type ContainerEvent =
   | {
       /** A sample. */
@@ -161,7 +165,13 @@ export type ContainerEvent =
       type: 'oom';
       /** The container's. */
       id: string;
-    };
+    }
+  | ({
+      /** No process is left. How the container's own ended is known where this object created it. */
+      type: 'exit';
+      /** The container's. */
+      id: string;
+    } & ExitStatus);
 
 export function containerTotals(native: NativeTotals): ContainerTotals {
   const { cpuUserNs, cpuSystemNs, peakMemory, oomKills } = native;

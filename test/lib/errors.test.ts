@@ -95,7 +95,7 @@ t.test('statuses', options, async (t) => {
     () => container.kill('SIGKILL'),
     () => container.delete(),
     () => container.exec({ args: ['true'] }),
-    () => container.processes(),
+    () => container.ps(),
     () => Container.open(container.id, containers.options),
   ]) {
     t.match(await failure(call()), { code: 'ERR_TARE_NOT_FOUND' }, String(call));

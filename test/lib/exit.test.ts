@@ -71,7 +71,23 @@ t.test('processes of exec', options, async (t) => {
   t.same(await user.wait(), { exitCode: 11, signal: null }, 'the user as given');
 
   const left = await container.exec({ args: ['sleep', '1000'] });
-  t.ok((await container.processes()).includes(left.pid));
+  t.ok((await container.ps()).includes(left.pid));
   await container.delete({ force: true });
   t.same(await left.wait(), { exitCode: null, signal: 'SIGKILL' }, 'ends with the container');
+});
+
+t.test('await using ends a process of exec', options, async (t) => {
+  const containers = new Containers(t);
+  await using container = await containers.create('a', containers.bundle(['sleep', '1000']));
+  await container.start();
+  let ended;
+  {
+    await using process = await container.exec({ args: ['sleep', '1000'] });
+    t.ok((await container.ps()).includes(process.pid));
+    ended = process.wait();
+  }
+  t.same(await ended, { exitCode: null, signal: 'SIGKILL' });
+  const brief = await container.exec({ args: ['true'] });
+  await brief.wait();
+  await t.resolves(brief[Symbol.asyncDispose](), 'also one that has ended');
 });

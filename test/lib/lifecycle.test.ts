@@ -42,7 +42,7 @@ t.test('a running one is killed, then deleted', options, async (t) => {
   await container.start();
   const { status, pid } = await container.state();
   t.equal(status, 'running');
-  t.same(await container.processes(), [pid]);
+  t.same(await container.ps(), [pid]);
   await container.kill('SIGKILL');
   t.same(await container.wait(), { exitCode: null, signal: 'SIGKILL' });
   await container.delete();

@@ -3,7 +3,7 @@ import { Containers, failure, whyNot } from './containers.js';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import type { Container } from '../../lib/index.js';
+import type { Container, ContainerEvent } from '../../lib/index.js';
 
 const options = { skip: whyNot ?? false };
 
@@ -48,18 +48,42 @@ t.test('stats', options, async (t) => {
   t.match(stats, { cpu: { usage: { kernel: Number, user: Number } }, pids: { current: 1 } });
 });
 
-t.test('events end with the container', options, async (t) => {
+t.test('stats, again and again', options, async (t) => {
   const containers = new Containers(t);
   await using container = await started(containers);
   let samples = 0;
   const begin = Date.now();
+  for await (const sample of container.stats({ interval: 20 })) {
+    // After its end there may be a last one, of an empty cgroup.
+    if (samples < 3) t.match(sample, { pids: { current: 1 }, cpu: { usage: { user: Number } } });
+    if (++samples === 3) await container.kill('SIGKILL');
+  }
+  t.ok(samples >= 3 && Date.now() - begin >= 39, 'one at once, and those that are due later');
+  await container.wait();
+  for await (const sample of container.stats({ signal: AbortSignal.abort() })) t.fail('', sample);
+  for await (const sample of container.stats({ interval: 1 })) t.ok(sample, 'what is left to tell');
+  await container.delete();
+  t.equal((await failure(container.stats())).code, 'ERR_TARE_NOT_FOUND');
+  const lost = container.stats()[Symbol.asyncIterator]().next();
+  t.equal((await failure(lost)).code, 'ERR_TARE_NOT_FOUND');
+});
+
+t.test('events end with the container', options, async (t) => {
+  const containers = new Containers(t);
+  await using container = await started(containers);
+  let samples = 0;
+  let last: ContainerEvent | undefined;
+  const begin = Date.now();
   for await (const event of container.events({ interval: 20 })) {
+    last = event;
+    if (event.type === 'exit') continue;
     // After its end there may be a last one, of an empty cgroup.
     const data = samples < 3 ? { pids: { current: 1 } } : {};
     t.match(event, { type: 'stats', id: container.id, data });
     if (++samples === 3) await container.kill('SIGKILL');
   }
   t.ok(samples >= 3);
+  t.same(last, { type: 'exit', id: container.id, exitCode: null, signal: 'SIGKILL' });
   t.ok(Date.now() - begin >= 59, 'not sooner than they are due');
   await container.wait();
   t.match(await failure(container.events().next()), {

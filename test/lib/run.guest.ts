@@ -2,7 +2,7 @@
 import { ProjectOfUser } from './user-programs.js';
 import { uid } from '../cli/ordinary-user.js';
 import { Sandbox } from '../cli/tare.js';
-import { chownSync, mkdirSync, rmdirSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { run, TareError, type RunOptions } from '../../lib/index.js';
@@ -10,6 +10,7 @@ import { run, TareError, type RunOptions } from '../../lib/index.js';
 t.setTimeout(240_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
+const project = new ProjectOfUser(sandbox);
 
 const inside = (command: string[], options: RunOptions): ReturnType<typeof run> =>
   run(command, { root: sandbox.root, timeout: 60_000, ...options });
@@ -45,7 +46,7 @@ sandbox.test('a fork bomb goes no further than its limit', async (t) => {
   const container = await running.container;
   let most = 0;
   for (let i = 0; i < 20; i++) {
-    const processes = await container.processes().catch(() => []);
+    const processes = await container.ps().catch(() => []);
     most = Math.max(most, processes.length);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -73,8 +74,22 @@ const told = `
   await run(['node', '-e', ${JSON.stringify(hungry)}], { memory: '64MiB', timeout: 60_000 }).then(tell, tell);
 `;
 
+const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
+const example = /^```ts\n(.*?)^```$/ms.exec(readme)?.[1] ?? '';
+/** An emulated guest may take longer to start Node. */
+const patient = example.replace('timeout: 5_000', 'timeout: 60_000');
+const printed =
+  /^100000 false false\n[\d.]+ ms \{\s+cpuMs: \{.*\},\s+peakMemory: \d+,\s+oomKills: 0\s+\}\n$/s;
+
+sandbox.test('what the README has, as root', async (t) => {
+  t.match(example, /memory: '128MiB', timeout: 5_000/);
+  t.ok(example.trim().split('\n').length <= 10, 'ten lines');
+  const { stdout, stderr } = project.runAsRoot(patient);
+  t.equal(stderr, '');
+  t.match(stdout, printed);
+});
+
 sandbox.test('a user with a cgroup that was delegated to him, and without', async (t) => {
-  const project = new ProjectOfUser(sandbox);
   const top = `/sys/fs/cgroup/${sandbox.tag}-delegated`;
   const session = join(top, 'session');
   mkdirSync(session, { recursive: true });
@@ -89,6 +104,9 @@ sandbox.test('a user with a cgroup that was delegated to him, and without', asyn
   const { peak, ...rest } = JSON.parse(limited.stdout) as { peak: number };
   t.strictSame(rest, { code: 'ERR_TARE_OUT_OF_MEMORY', oomKilled: true });
   t.ok(peak > 60 << 20 && peak <= 64 << 20, `${peak} bytes`);
+  const { stdout, stderr } = project.run(patient);
+  t.equal(stderr, '');
+  t.match(stdout, printed, 'what the README has');
   rmdirSync(session);
   rmdirSync(top);
 

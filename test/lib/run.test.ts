@@ -1,7 +1,7 @@
 /** run(): a command in a container of its own. */
 import { failure, openFiles, whyNot } from './containers.js';
 import { Sandbox } from '../cli/tare.js';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -265,6 +265,23 @@ t.test('mounts, a root of its own, the working directory, the user', skip, async
   const own = await inside(['ls', '/'], { rootfs, cwd: '/' });
   t.match(own.stdout, /^bin\ndev\netc\n/);
   t.match(await failure(inside(['true'], { rootfs: '/nowhere' })), { path: 'root.path' });
+});
+
+t.test('a root that its container may not enter', skip, async (t) => {
+  const place = new Sandbox();
+  t.teardown(() => place.remove());
+  const rootfs = join(place.bundle(['true']), 'rootfs');
+  const inside = sandbox(t);
+  chmodSync(rootfs, 0o700);
+  const error = await failure(inside(['true'], { rootfs, cwd: '/' }));
+  t.match(error, {
+    code: 'ERR_TARE_INVALID_ARGUMENT',
+    path: rootfs,
+    message: new RegExp(`^rootfs: ${rootfs} has mode 700.*; let others enter and read it`),
+    cause: { code: 'ERR_TARE_SYSTEM', errno: -13 },
+  });
+  chmodSync(rootfs, 0o755);
+  t.match(await inside(['true'], { rootfs, cwd: '/' }), { exitCode: 0 });
 });
 
 t.test("what is written to a writable mount is root's", skip, async (t) => {

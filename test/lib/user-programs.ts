@@ -1,6 +1,6 @@
 /** The library as an ordinary user has it: installed in a project of his own. */
 import { OrdinaryUser, uid } from '../cli/ordinary-user.js';
-import type { Result, Sandbox } from '../cli/tare.js';
+import { call, type Result, type Sandbox } from '../cli/tare.js';
 import { spawnSync } from 'node:child_process';
 import { chownSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,10 +34,19 @@ export class ProjectOfUser {
 
   /** Runs a module that imports from 'tare', as the user. */
   run(code: string): Result {
-    const program = join(this.#directory, 'program.mjs');
-    writeFileSync(program, code);
     // tap has each Node that it knows of write into the repository.
     const env = ['env', '-i', `PATH=${this.user.path}`, `XDG_RUNTIME_DIR=${this.user.runtime}`];
-    return this.user.run([...env, this.#node, '--no-warnings', program]);
+    return this.user.run([...env, this.#node, '--no-warnings', this.#program(code)]);
+  }
+
+  /** The same as root. */
+  runAsRoot(code: string): Result {
+    return call(this.#node, ['--no-warnings', this.#program(code)]);
+  }
+
+  #program(code: string): string {
+    const program = join(this.#directory, 'program.mjs');
+    writeFileSync(program, code);
+    return program;
   }
 }
