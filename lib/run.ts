@@ -296,7 +296,8 @@ class Run {
       aborted: this.#end === 'abort',
       outputTooLong: this.#end === 'output',
       oomKilled: (usage.oomKills ?? 0) > 0,
-      startMs,
+      // A loop that was busy has heard of its start late, and of its end how long ago it was.
+      startMs: Math.min(startMs, durationMs),
       durationMs,
       usage,
     };
