@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { findExecutable } from '../vm/qemu.js';
 
 export const repository = join(import.meta.dirname, '../..');
 
@@ -12,6 +13,13 @@ export function temporary(t: Test): string {
   const directory = mkdtempSync(join(tmpdir(), 'tare-package-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
+}
+
+/** Whether prebuilds of it can be made here. */
+export function isBuildable(architecture: 'x64' | 'arm64'): boolean {
+  if (architecture === process.arch) return true;
+  const compiler = { x64: 'x86_64-linux-gnu-g++', arm64: 'aarch64-linux-gnu-g++' }[architecture];
+  return findExecutable(compiler) !== undefined;
 }
 
 export interface Packed {

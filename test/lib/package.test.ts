@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import t from 'tap';
 import { allowTime } from '../cli/view.js';
 import { Sandbox, call, errorIn, whyNot } from '../cli/tare.js';
-import { install, pack, repository, temporary } from './installed.js';
+import { install, isBuildable, pack, repository, temporary } from './installed.js';
 import { MinimalRoot } from './minimal-root.js';
 
 allowTime(t, 400_000);
 const directory = temporary(t);
-const packed = pack(directory, ['x64', 'arm64']);
+const architectures = ['x64', 'arm64'] as const;
+const packed = pack(directory, architectures.filter(isBuildable));
 const root = new MinimalRoot(join(directory, 'root'));
 const project = join(root.directory, 'project');
 writeFileSync(join(root.directory, 'etc/hosts'), '127.0.0.1 localhost\n');
@@ -49,12 +50,12 @@ t.test('what is in it', (t) => {
   t.end();
 });
 
-t.test('its programs', (t) => {
-  const machines = { x64: 'Advanced Micro Devices X86-64', arm64: 'AArch64' };
-  const built = join(repository, 'build/tare');
-  for (const [arch, machine] of Object.entries(machines)) {
+for (const arch of architectures) {
+  const skip = !isBuildable(arch) && 'there is no compiler for it (scripts/packages/prebuilds.txt)';
+  t.test(`its programs for ${arch}`, { skip }, (t) => {
+    const machine = { x64: 'Advanced Micro Devices X86-64', arm64: 'AArch64' }[arch];
     const prebuilt = join(installed, 'prebuilds', `linux-${arch}`);
-    t.strictSame(readdirSync(prebuilt).sort(), ['tare', 'tare.glibc.node'], arch);
+    t.strictSame(readdirSync(prebuilt).sort(), ['tare', 'tare.glibc.node']);
     const read = (flag: string, name: string): string =>
       execFileSync('readelf', ['--wide', flag, join(prebuilt, name)], { encoding: 'utf8' });
     for (const name of readdirSync(prebuilt)) {
@@ -67,10 +68,9 @@ t.test('its programs', (t) => {
     const newest = Math.max(...versions.map(([, minor]) => Number(minor)));
     // What is released is built on Debian 12, which has 2.36; later ones' functions are of later versions.
     t.ok(newest <= (glibc === '2.36' ? 34 : Number(glibc.slice(2))), `glibc 2.${newest} is enough`);
-  }
-  t.ok(statSync(built).size > statSync(join(installed, 'prebuilds/linux-x64/tare')).size);
-  t.end();
-});
+    t.end();
+  });
+}
 
 t.test('publint and attw have no complaint', (t) => {
   const check = (name: string, ...args: string[]): void => {
