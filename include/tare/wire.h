@@ -103,11 +103,11 @@ enum class OpCode : std::uint16_t {
   close_fds,     ///< close what init has opened; what it was given, beyond stdio and the preserved
                  ///< fds, goes at exec; with a = 1 at once, but for the channel and fd
   default_signals,  ///< no signal is ignored any more, whatever the caller ignored
-  end_with_host,    ///< PR_SET_PDEATHSIG: SIGKILL when the thread that cloned this process ends
   announce,         ///< tell the host that only the last, silent steps remain (Report executing)
   start_gate,  ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
   exec,  ///< str[0] = argv, n strings; str[1] = envp, a strings; b = offset of n + a + 3 words for
          ///< pointers: execve(2) of what find_program found
+  end_with_host,  ///< PR_SET_PDEATHSIG: SIGKILL when the thread that cloned this process ends
   appear,  ///< before exec: go on as a child, and a session's leader, in the pid namespace that a
            ///< setns has set for children; the process itself ends. a = 1: with fd 0 as its
            ///< controlling terminal

@@ -25,9 +25,9 @@ function place(containers: Containers): { root: string; rootfs: string; cwd: str
 const processes = (containers: Containers): string[] =>
   containers.sandbox.leftovers().filter((what) => what.startsWith('process:'));
 
-async function until(what: () => boolean | Promise<boolean>): Promise<void> {
+async function until(what: () => boolean): Promise<void> {
   const end = Date.now() + 20_000;
-  while (!(await what()) && Date.now() < end) await sleep(10);
+  while (!what() && Date.now() < end) await sleep(10);
 }
 
 /** Resolves when there are no processes of containers any more. */
@@ -37,7 +37,7 @@ const processesEnd = (containers: Containers): Promise<void> =>
 /** A run() of this program, which removes, soon, what programs that were killed have left. */
 async function sweep(containers: Containers): Promise<void> {
   await run(['true'], place(containers));
-  await until(async () => (await Container.list(containers.options)).length === 0);
+  await until(() => containers.sandbox.leftovers().length === 0);
 }
 
 /** A program with three commands that run. */
