@@ -188,6 +188,24 @@ t.test('output that becomes a stream on the way', skip, async (t) => {
   t.match(await failure(broken), { result: { exitCode: 9 } }, 'nobody reads: EPIPE');
 });
 
+t.test('who reads slowly is waited for', skip, async (t) => {
+  const inside = sandbox(t);
+  const megabytes = 8;
+  const running = inside(['dd', 'if=/dev/zero', 'bs=1048576', `count=${megabytes}`], {
+    buffer: false,
+    stderr: 'ignore',
+  });
+  const stdout = running.stdout!;
+  const container = await running.container;
+  await sleep(200);
+  t.ok(stdout.readableLength <= 4 * stdout.readableHighWaterMark, `${stdout.readableLength} bytes`);
+  t.equal((await container.state()).status, 'running');
+  let length = 0;
+  for await (const chunk of stdout) length += (chunk as Buffer).length;
+  t.equal(length, megabytes * 2 ** 20);
+  t.match(await running, { exitCode: 0, stdout: '', stderr: '' });
+});
+
 t.test('timeout, abort and kill', skip, async (t) => {
   const inside = sandbox(t);
   const late = await failure(inside(['sleep', '1000'], { timeout: 100 }));
