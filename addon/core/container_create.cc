@@ -1,7 +1,6 @@
 // create: from a bundle to a container that holds at its start gate, or runs.
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -160,38 +159,6 @@ PlanOptions plan_options(const std::string& id, const CreateOptions& options, co
   return result;
 }
 
-void set_oom_score_adj(pid_t pid, int value, const ProcessSource& source) {
-  const std::string path = "/proc/" + std::to_string(pid) + "/oom_score_adj";
-  const int error = write_kernel_file(AT_FDCWD, path.c_str(), std::to_string(value));
-  if (error != 0) {
-    throw Error(ErrorKind::system,
-                source.place("oomScoreAdj") + ": write " + std::to_string(value) + ": " +
-                    errno_text(error) +
-                    (error == EACCES || error == EPERM
-                         ? "; a value below the caller's own needs CAP_SYS_RESOURCE"
-                         : ""))
-        .with_errno(error, "write")
-        .with_path("oomScoreAdj");
-  }
-}
-
-/// Only hard limits, and only upwards, which is not a right of the root of a user namespace; init
-/// sets the limits when its own work is done, for which they may be too low.
-void raise_rlimits(pid_t pid, const std::vector<Rlimit>& limits, const ProcessSource& source) {
-  for (std::size_t i = 0; i < limits.size(); ++i) {
-    const auto resource = static_cast<__rlimit_resource>(limits[i].resource);
-    rlimit limit{};
-    const bool known = prlimit(pid, resource, nullptr, &limit) == 0;
-    if (known && limit.rlim_max >= limits[i].hard) {
-      continue;
-    }
-    limit.rlim_max = limits[i].hard;
-    if (!known || prlimit(pid, resource, &limit, nullptr) < 0) {
-      throw_errno("prlimit", source.place("rlimits[" + std::to_string(i) + "]"));
-    }
-  }
-}
-
 /// A user namespace's root owns the container's cgroup where it sees it, alone and writable, at a
 /// cgroup mount.
 void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host) {
@@ -230,133 +197,6 @@ void give_net_devices(const Spec& spec, const InitProcess& init) {
       O_RDONLY);
   move_net_devices(spec.linux_.net_devices, network.get(), open_netlink_socket_in(network.get()));
 }
-
-}  // namespace
-
-namespace {
-
-auto find_wait(const Plan& plan, wire::WaitTag tag) {
-  return std::ranges::find_if(plan.ops(), [tag](const wire::Op& op) {
-    return op.code == wire::OpCode::wait && op.a == static_cast<std::uint64_t>(tag);
-  });
-}
-
-}  // namespace
-
-bool has_wait(const Plan& plan, wire::WaitTag tag) {
-  return find_wait(plan, tag) != plan.ops().end();
-}
-
-bool waits_before(const Plan& plan, wire::WaitTag first, wire::WaitTag second) {
-  return has_wait(plan, second) && find_wait(plan, first) < find_wait(plan, second);
-}
-
-void check_console(const Process& process, const Stdio& stdio, bool caller_takes_console) {
-  if (process.terminal && stdio.console_socket.empty() && !caller_takes_console) {
-    throw Error(ErrorKind::invalid_argument,
-                "cannot allocate tty if tare will detach without setting console socket; give "
-                "--console-socket, or set process.terminal to false");
-  }
-  if (!process.terminal && !stdio.console_socket.empty()) {
-    throw Error(ErrorKind::invalid_argument,
-                "cannot use console socket if tare will not detach or allocate tty; set "
-                "process.terminal to true, or leave --console-socket out");
-  }
-}
-
-void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,
-                       const Process& process, const ProcessSource& source, const Host& host) {
-  const bool user_namespace = spec.has_namespace(NamespaceType::user);
-  if ((plan.clone_flags() & CLONE_NEWUSER) != 0) {
-    write_id_maps(init.pid(), spec.linux_.uid_mappings, spec.linux_.gid_mappings, host);
-  }
-  if (user_namespace) {
-    raise_rlimits(init.pid(), process.rlimits, source);
-  }
-  if (process.oom_score_adj.has_value()) {
-    set_oom_score_adj(init.pid(), *process.oom_score_adj, source);
-  }
-  if (has_wait(plan, wire::WaitTag::host_rights)) {
-    init.answer(wire::WaitTag::host_rights);
-  }
-}
-
-std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined& container,
-                             std::vector<Fd>& owned) {
-  std::vector<int> fds;
-  for (const Passed& passed : plan.passed()) {
-    const std::string where =
-        passed.origin.empty() ? passed.path : "config.json: " + passed.origin + ": " + passed.path;
-    switch (passed.kind) {
-      case PassedKind::namespace_file: {
-        const int fd = ::open(passed.path.c_str(), O_RDONLY | O_CLOEXEC);
-        if (fd < 0) {
-          throw_errno("open", where);
-        }
-        owned.emplace_back(fd);
-        break;
-      }
-      case PassedKind::id_mapping:
-        owned.push_back(make_id_mapping(passed.uids, passed.gids));
-        break;
-      case PassedKind::detached_mount:
-      case PassedKind::directory:
-        continue;  // of Plan::fetched() alone
-      case PassedKind::start_request:
-        owned.push_back(dir->open_start_request());
-        break;
-      case PassedKind::start_answer:
-        owned.push_back(dir->open_start_answer());
-        break;
-      case PassedKind::container_pidfd:
-        fds.push_back(container.pidfd);
-        continue;
-      case PassedKind::container_namespace:
-        owned.push_back(open_namespace_of(container.pid, container.pidfd, passed.path));
-        break;
-      case PassedKind::container_root:
-        fds.push_back(container.root);
-        continue;
-      case PassedKind::answers:
-        fds.push_back(-1);  // spawn() makes it
-        continue;
-    }
-    fds.push_back(owned.back().get());
-  }
-  return fds;
-}
-
-bool prepare_console(InitProcess& init, const Process& process,
-                     const std::function<void(int master)>& prepare) {
-  if (!process.terminal || !prepare) {
-    return false;
-  }
-  init.await(wire::WaitTag::go);
-  prepare(init.console());
-  return true;
-}
-
-StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket) {
-  StartedProcess process;
-  process.console = init.take_console();
-  if (console_socket >= 0 && process.console) {
-    send_fd(console_socket, process.console.get(), "/dev/ptmx");
-    process.console.reset();
-  }
-  if (pidfd_socket >= 0) {
-    send_fd(pidfd_socket, init.pidfd(), "pidfd");
-  }
-  process.pid = init.pid();
-  return process;
-}
-
-void write_pid_file(const std::string& path, pid_t pid) {
-  if (!path.empty()) {
-    write_file_atomically(AT_FDCWD, path, std::to_string(pid), 0644);
-  }
-}
-
-namespace {
 
 /// Where the cgroup of a container named ID would be.
 std::string planned_cgroup(const Spec& spec, const Runtime& runtime) {
