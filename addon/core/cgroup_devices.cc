@@ -144,7 +144,7 @@ std::shared_ptr<const LoadedFilter> load_filter(const std::vector<DeviceRule>& r
   // The last one is kept: a program that makes many containers mostly gives them the same rules,
   // and the check is most of the price.
   static std::mutex mutex;
-  static std::shared_ptr<const LoadedFilter> last;
+  static auto& last = *new std::shared_ptr<const LoadedFilter>;  // used until the process ends
   std::string code = device_filter_program(rules);
   {
     const std::lock_guard lock(mutex);

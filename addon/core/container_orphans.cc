@@ -60,7 +60,7 @@ bool is_orphan(const StateDir& dir, ino_t pid_namespace) {
 std::string this_caller() {
   static std::mutex mutex;
   static pid_t known = 0;
-  static std::string text;
+  static std::string& text = *new std::string;  // used until the process ends
   const std::lock_guard lock(mutex);
   // A fork(2) of it is another one.
   if (const pid_t pid = getpid(); pid != known) {

@@ -248,8 +248,8 @@ SeccompFilter compile_seccomp(const Seccomp& profile, const std::string& cache_d
   }
   // The last one is kept for who makes many containers.
   static std::mutex mutex;
-  static std::string last_key;
-  static std::string last_program;
+  static std::string& last_key = *new std::string;  // used until the process ends
+  static std::string& last_program = *new std::string;
   std::string key = seccomp_cache_key(profile, compiler_identity());
   {
     const std::lock_guard lock(mutex);

@@ -30,7 +30,7 @@ void check_name(const std::string& name, const std::vector<std::string>& known, 
 
 void check_action(const std::string& action, std::optional<std::uint32_t> errno_ret,
                   const std::string& place, const std::string& errno_place, Problems& problems) {
-  static const std::vector<std::string> known = seccomp_actions();
+  static const auto& known = *new std::vector<std::string>(seccomp_actions());
   check_name(action, known, "action", place, problems);
   if (!errno_ret) {
     return;
@@ -49,7 +49,7 @@ void check_action(const std::string& action, std::optional<std::uint32_t> errno_
 void check_args(const std::vector<SeccompArg>& args, const std::string& list, Problems& problems) {
   // struct seccomp_data has the six argument registers of a system call.
   constexpr std::uint32_t last_index = 5;
-  static const std::vector<std::string> known = seccomp_operators();
+  static const auto& known = *new std::vector<std::string>(seccomp_operators());
   for (std::size_t i = 0; i < args.size(); ++i) {
     if (args[i].index > last_index) {
       problems.add(element(list, i, ".index"),
@@ -126,12 +126,12 @@ void check_rule(const SeccompSyscall& rule, std::size_t index, Problems& problem
 void check_seccomp(const Seccomp& seccomp, Problems& problems) {
   check_action(seccomp.default_action, seccomp.default_errno_ret, "linux.seccomp.defaultAction",
                "linux.seccomp.defaultErrnoRet", problems);
-  static const std::vector<std::string> architectures = seccomp_architectures();
+  static const auto& architectures = *new std::vector<std::string>(seccomp_architectures());
   for (std::size_t i = 0; i < seccomp.architectures.size(); ++i) {
     check_name(seccomp.architectures[i], architectures, "architecture",
                element("linux.seccomp.architectures", i), problems);
   }
-  static const std::vector<std::string> flags = seccomp_known_flags();
+  static const auto& flags = *new std::vector<std::string>(seccomp_known_flags());
   for (std::size_t i = 0; seccomp.flags && i < seccomp.flags->size(); ++i) {
     const std::string& flag = (*seccomp.flags)[i];
     const std::string place = element("linux.seccomp.flags", i);

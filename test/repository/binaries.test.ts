@@ -113,3 +113,17 @@ t.test('making a plan makes no system call', (t) => {
   t.same(impure, []);
   t.end();
 });
+
+t.test('nothing is destroyed before the process ends', (t) => {
+  // A host program calls exit(3) while threads of the addon are at work.
+  for (const part of ['core', 'node']) {
+    const directory = join(build, `CMakeFiles/tare_${part}.dir/addon/${part}`);
+    const objects = readdirSync(directory).filter((name) => name.endsWith('.o'));
+    t.ok(objects.length > 0, 'there are objects to check');
+    const destroying = objects.filter((name) =>
+      undefinedSymbols(join(directory, name)).some((symbol) => symbol.startsWith('__cxa_atexit')),
+    );
+    t.same(destroying, [], part);
+  }
+  t.end();
+});
