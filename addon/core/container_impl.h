@@ -70,6 +70,9 @@ class Locked {
   Unlock unlock_;
 };
 
+/// Removes what is in `dir`, whose lock the caller holds, killing what lives of it. The root of
+/// `runtime` is resolved.
+void remove_locked(const Runtime& runtime, StateDir dir);
 /// This process, as StateDir::note_origin() has it.
 std::string this_caller();
 /// The number that a process has in its own pid namespace.

@@ -141,6 +141,23 @@ bool is_whole(const StateDir& dir) {
 
 }  // namespace
 
+void remove_locked(const Runtime& runtime, StateDir dir) {
+  if (is_whole(dir)) {
+    auto impl = std::make_unique<Container::Impl>();
+    impl->runtime = runtime;
+    impl->record = *dir.read();
+    impl->dir = std::move(dir);
+    Container(std::move(impl)).remove(true);
+    return;
+  }
+  const std::string id = dir.id();
+  const Doing doing("delete", id);
+  if (!dir.is_anothers()) {
+    remove_noted(dir);
+  }
+  dir.remove();
+}
+
 bool remove_leftovers(const Runtime& runtime, const std::string& id) {
   const Runtime resolved = resolve_runtime(runtime);
   if (StateDir::remove_stray(resolved.root, id)) {
@@ -150,24 +167,7 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id) {
   if (!dir.has_value() || !dir->lock()) {
     return false;
   }
-  if (is_whole(*dir)) {
-    // Its create() has come to its end since the caller looked.
-    dir->unlock();
-    try {
-      Container::open(runtime, id).remove(true);
-    } catch (const Error& error) {
-      // Somebody else was quicker.
-      if (error.kind() != ErrorKind::not_found) {
-        throw;
-      }
-    }
-    return true;
-  }
-  const Doing doing("delete", id);
-  if (!dir->is_anothers()) {
-    remove_noted(*dir);
-  }
-  dir->remove();
+  remove_locked(resolved, std::move(*dir));
   return true;
 }
 

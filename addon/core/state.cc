@@ -169,12 +169,9 @@ bool StateDir::take() {
   return true;
 }
 
-bool StateDir::remove_if_empty() const {
-  if (flock(dir_.get(), LOCK_EX | LOCK_NB) < 0) {
-    return false;
-  }
-  const bool removed = exists() && is_empty(*this) && rmdir(path().c_str()) == 0;
-  flock(dir_.get(), LOCK_UN);
+bool StateDir::remove_if_empty() {
+  const bool removed = try_lock() && is_empty(*this) && rmdir(path().c_str()) == 0;
+  unlock();
   return removed;
 }
 
@@ -236,6 +233,8 @@ bool StateDir::lock() {
   }
   return exists();
 }
+
+bool StateDir::try_lock() { return flock(dir_.get(), LOCK_EX | LOCK_NB) == 0 && exists(); }
 
 bool StateDir::exists() const {
   struct stat status;

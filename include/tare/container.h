@@ -25,6 +25,7 @@
 namespace tare {
 
 class Cgroup;
+class StateDir;
 
 /// Where containers are kept and how the host is to be treated.
 struct Runtime {
@@ -191,6 +192,7 @@ class Container {
  private:
   struct Impl;
   explicit Container(std::unique_ptr<Impl> impl);
+  friend void remove_locked(const Runtime& runtime, StateDir dir);
   /// Kills init where it is not ending yet.
   void end_init();
   /// Removes all of a container whose init has ended, and runs poststop hooks.

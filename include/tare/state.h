@@ -91,6 +91,8 @@ class StateDir {
   /// flock(2) on the directory, waits for others; held until this object ends. False: meanwhile the
   /// directory was removed, and ROOT/ID, where that is there, is another container.
   bool lock();
+  /// The same, at once: false also where somebody else has the lock.
+  bool try_lock();
   /// False: the directory was removed.
   bool exists() const;
   void unlock() noexcept;
@@ -155,7 +157,7 @@ class StateDir {
   void remove();
   /// Removes what nobody has locked and has nothing in it: somebody was killed who had just made
   /// it, or had all but removed it. False where it is none of that.
-  bool remove_if_empty() const;
+  bool remove_if_empty();
 
  private:
   /// Makes the directory for create().

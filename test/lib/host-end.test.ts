@@ -5,6 +5,8 @@
 import { Containers, whyNot } from './containers.js';
 import { program, type Program } from './programs.js';
 import { exitOf } from '../cli/tare.js';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -92,6 +94,29 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGSEGV'] as const) {
     t.same(containers.sandbox.leftovers(), [], 'the next run() removes it');
   });
 }
+
+t.test('what somebody is at work on is left to him', options, async (t) => {
+  const containers = new Containers(t);
+  const { child } = await withCommands(containers, '');
+  const ended = exitOf(child);
+  child.kill('SIGKILL');
+  await ended;
+  await processesEnd(containers);
+  const { root } = containers.sandbox;
+  const ids = (): string[] => readdirSync(root).filter((name) => !name.startsWith('@'));
+  const [id = ''] = ids();
+  // The lock of a create() or a delete.
+  const holder = spawn('flock', [join(root, id), 'sh', '-c', 'echo held; read line']);
+  await once(holder.stdout, 'data');
+  const { child: other } = program(`await run(['true'], data.options);`, {
+    options: place(containers),
+  });
+  t.equal(await exitOf(other), 0, 'nobody waits for it');
+  t.same(ids(), [id], 'the others are removed');
+  holder.stdin.end();
+  await exitOf(holder);
+  await sweep(containers);
+});
 
 t.test('whoever it runs as, and with capabilities', options, async (t) => {
   const containers = new Containers(t);
