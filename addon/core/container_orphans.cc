@@ -79,8 +79,8 @@ void remove_orphans(const Runtime& runtime) {
       auto dir = StateDir::open(resolved.root, id);
       // Whoever has the lock is at work on it. What was looked at before may have gone since, and
       // another container have come in its place.
-      if (dir.has_value() && !dir->remove_if_empty() && is_orphan(*dir, here) &&
-          dir->try_lock() && is_orphan(*dir, here)) {
+      if (dir.has_value() && !dir->remove_if_empty() && is_orphan(*dir, here) && dir->try_lock() &&
+          is_orphan(*dir, here)) {
         remove_locked(resolved, std::move(*dir));
       }
     } catch (const Error& error) {

@@ -83,10 +83,8 @@ void do_home_directory(Context& context, const Op& op) {
   memcpy(context.home, name, sizeof name);
   char* home = context.home + name_size;
   // The file is the image's: it may be a FIFO, or lead to something that is none of its own.
-  open_how how{};
-  how.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-  how.resolve = RESOLVE_NO_MAGICLINKS;
-  const long file = sys::run(__NR_openat2, AT_FDCWD, "/etc/passwd", &how, sizeof how);
+  const long file =
+      openat2(AT_FDCWD, "/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_NO_MAGICLINKS);
   FileStatus status;
   const bool regular = file >= 0 && stat_fd(static_cast<int>(file), status) >= 0 &&
                        (status.mode & S_IFMT) == S_IFREG;

@@ -10,12 +10,8 @@ namespace init {
 
 using namespace tare::wire;
 
-namespace {
-
-constexpr int max_links = 40;       // as the kernel's own limit
-constexpr int max_attempts = 1000;  // EAGAIN: a rename elsewhere disturbed a resolution with ".."
-
 long openat2(int at, const char* path, std::uint64_t flags, std::uint64_t resolve) {
+  constexpr int max_attempts = 1000;
   open_how how{};
   how.flags = flags | O_CLOEXEC;
   how.resolve = resolve;
@@ -25,6 +21,10 @@ long openat2(int at, const char* path, std::uint64_t flags, std::uint64_t resolv
   }
   return fd;
 }
+
+namespace {
+
+constexpr int max_links = 40;  // as the kernel's own limit
 
 // A path under construction: components that exist lie before `at`.
 struct Walk {

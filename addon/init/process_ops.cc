@@ -22,10 +22,8 @@ constexpr int at_eaccess = 0x200;
 // Opens a file of the private procfs for writing: no symlinks but procfs's own "self", no other
 // mounts.
 long open_proc_file(const Context& context, const char* path) {
-  open_how how{};
-  how.flags = O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-  const long fd = sys::run(__NR_openat2, context.proc, path, &how, sizeof how);
+  const long fd = openat2(context.proc, path, O_WRONLY | O_NOFOLLOW,
+                          RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
   if (fd >= 0 && file_system_magic(static_cast<int>(fd)) != PROC_SUPER_MAGIC) {
     sys::run(__NR_close, fd);
     return -ENODEV;
