@@ -1,5 +1,6 @@
 // create: from a bundle to a container that holds at its start gate, or runs.
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -135,14 +136,24 @@ StateRecord make_record(const Bundle& bundle, const std::string& id, uid_t owner
 /// hooks are told "created", as the lifecycle in runtime.md has it from the moment that the
 /// environment is made (step 2); who asks for the state is told "creating" until they are done.
 void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& host,
-                      const InitProcess& init, int cgroup) {
+                      InitProcess& init, int cgroup) {
   const std::string state = hook_state(record, Status::created, init.pid());
   run_host_hooks("prestart", spec.hooks.prestart, state, record.bundle);
   run_host_hooks("createRuntime", spec.hooks.create_runtime, state, record.bundle);
-  if (!spec.hooks.create_container.empty()) {
+  if (spec.hooks.create_container.empty()) {
+    return;
+  }
+  try {
     run_container_hooks("createContainer", spec.hooks.create_container,
                         hook_state(record, Status::created, pid_inside(init.pid())), spec, host,
                         {init.pid(), init.pidfd()}, cgroup, [](InitProcess&) {});
+  } catch (const Error&) {
+    // Nobody can join an init that has ended; why it has is to be told, then.
+    pollfd ended{init.pidfd(), POLLIN, 0};
+    if (poll(&ended, 1, 0) > 0) {
+      init.finish();
+    }
+    throw;
   }
 }
 
