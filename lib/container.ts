@@ -99,7 +99,9 @@ export let endingOf: (container: Container) => Promise<NativeEnding>;
  * A container. It is not bound to this program or this object: the command line and other programs
  * see it, and it lives on when they end, until it is deleted.
  *
- * The methods of one object take effect in the order of their calls. They reject with a
+ * The methods of one object take effect in the order of their calls; but none waits until the process
+ * of an {@link exec} is executed, which the container can hold up, and {@link kill} and deletion by force wait
+ * for none longer than a moment. They reject with a
  * {@link TareError}. What must be told but is no failure, as an unknown capability in a
  * configuration, is a warning of the process, by the name of `TareWarning`.
  *

@@ -92,6 +92,10 @@ Error no_such_container(const std::string& id, const std::string& root) {
       .with_path(root + "/" + id);
 }
 
+Error no_such_container(const Runtime& runtime, const std::string& id) {
+  return no_such_container(id, resolve_runtime(runtime).root);
+}
+
 Error no_process() {
   return Error(
              ErrorKind::invalid_config,
@@ -273,6 +277,21 @@ std::vector<ContainerState> Container::list(const Runtime& runtime) {
   }
   return states;
 }
+
+Container Container::again() const {
+  auto impl = std::make_unique<Impl>();
+  impl->runtime = impl_->runtime;
+  impl->dir = impl_->dir.again();
+  // Not this object's: another thread may be in refresh().
+  auto record = impl->dir.read();
+  if (!record.has_value()) {
+    throw no_such_container(id(), impl_->runtime.root);
+  }
+  impl->record = std::move(*record);
+  return Container(std::move(impl));
+}
+
+bool Container::ends_with_init() const noexcept { return impl_->record.own_pid_namespace; }
 
 // Not the record's: refresh() replaces that while frames of errors still name the container.
 const std::string& Container::id() const noexcept { return impl_->dir.id(); }

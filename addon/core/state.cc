@@ -225,6 +225,14 @@ std::vector<std::string> StateDir::list(const std::string& root) {
   return ids;
 }
 
+StateDir StateDir::again() const {
+  StateDir state;
+  state.root_ = root_;
+  state.id_ = id_;
+  state.dir_ = open_file(dir_.get(), ".", O_RDONLY | O_DIRECTORY);
+  return state;
+}
+
 bool StateDir::lock() {
   while (flock(dir_.get(), LOCK_EX) < 0) {
     if (errno != EINTR) {

@@ -66,7 +66,7 @@ Process complete(const ExecRequest& request, const Spec& spec) {
 }
 
 StartedProcess exec_in(Handle& handle, ExecRequest& request) {
-  Handle::Use container(handle);
+  const std::shared_ptr<Container> container = handle.beside();
   request.options.process = complete(request, container->spec());
   request.options.source = {.document = "process", .prefix = ""};
   return container->exec(request.options);
@@ -187,14 +187,32 @@ Napi::Value ContainerObject::state(const Napi::CallbackInfo& info) {
 Napi::Value ContainerObject::kill(const Napi::CallbackInfo& info) {
   const int signal = info[0].As<Napi::Number>().Int32Value();
   const bool all = info[1].As<Napi::Boolean>().Value();
-  return carry_out(info.Env(), handle_,
-                   [signal, all](Container& container) { container.kill(signal, all); });
+  const Napi::Env env = info.Env();
+  try {
+    if (!all && handle_->signal_in_order(signal)) {
+      const auto deferred = Napi::Promise::Deferred::New(env);
+      deferred.Resolve(env.Undefined());
+      return deferred.Promise();
+    }
+  } catch (const Error&) {
+    // It is told as those of all other ways.
+  }
+  return promise_for(
+      env, [handle = handle_](std::function<void()> task) { handle->submit_kill(std::move(task)); },
+      [handle = handle_, signal, all] {
+        handle->kill(signal, all);
+        return Nothing();
+      },
+      undefined);
 }
 
 Napi::Value ContainerObject::remove(const Napi::CallbackInfo& info) {
   const bool force = info[0].As<Napi::Boolean>().Value();
-  return promise_in_order(
-      info.Env(), handle_,
+  return promise_for(
+      info.Env(),
+      [handle = handle_, force](std::function<void()> task) {
+        force ? handle->submit_end(std::move(task)) : handle->submit(std::move(task));
+      },
       [handle = handle_, force] {
         handle->remove(force);
         return Nothing();
@@ -208,8 +226,9 @@ Napi::Value ContainerObject::exec(const Napi::CallbackInfo& info) {
     std::shared_ptr<Watched> watched;
     Fd console;
   };
-  return promise_in_order(
-      info.Env(), handle_,
+  return promise_for(
+      info.Env(),
+      [handle = handle_](std::function<void()> task) { handle->submit_beside(std::move(task)); },
       [handle = handle_, request = exec_request_from(info[0])]() mutable {
         StartedProcess started = exec_in(*handle, request);
         return Started{started.pid, Watched::watch(std::move(started.pidfd), true),
@@ -256,8 +275,10 @@ Napi::Value ContainerObject::take_console(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ContainerObject::end(const Napi::CallbackInfo& info) {
-  return promise_in_order(
-      info.Env(), handle_, [handle = handle_] { return handle->end(); }, totals_value);
+  return promise_for(
+      info.Env(),
+      [handle = handle_](std::function<void()> task) { handle->submit_end(std::move(task)); },
+      [handle = handle_] { return handle->end(); }, totals_value);
 }
 
 Napi::Value ContainerObject::ended(const Napi::CallbackInfo& info) {

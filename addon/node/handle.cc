@@ -1,5 +1,7 @@
 #include "handle.h"
 
+#include <signal.h>
+
 #include <chrono>
 #include <future>
 #include <utility>
@@ -8,41 +10,6 @@
 #include "tare/error.h"
 
 namespace tare::node {
-
-bool Handle::add(std::function<void()>&& task) {
-  const std::lock_guard lock(mutex_);
-  tasks_.push_back(std::move(task));
-  return tasks_.size() == 1;
-}
-
-void Handle::submit(std::function<void()> task) {
-  if (!add(std::move(task))) return;
-  try {
-    Pool::instance().submit([self = shared_from_this()] { self->run_tasks(); });
-  } catch (...) {
-    const std::lock_guard lock(mutex_);
-    tasks_.pop_back();
-    throw;
-  }
-}
-
-void Handle::submit_here(std::function<void()> task) {
-  if (add(std::move(task))) {
-    Pool::instance().submit_here([self = shared_from_this()] { self->run_tasks(); });
-  }
-}
-
-void Handle::run_tasks() {
-  std::unique_lock lock(mutex_);
-  do {
-    std::function<void()> task = std::move(tasks_.front());
-    lock.unlock();
-    task();
-    task = nullptr;
-    lock.lock();
-    tasks_.pop_front();
-  } while (!tasks_.empty());
-}
 
 std::shared_ptr<Watched> Handle::watched_init() {
   const std::lock_guard lock(mutex_);
@@ -54,21 +21,53 @@ void Handle::set_init(std::shared_ptr<Watched> init) {
   init_ = std::move(init);
 }
 
-Handle::Use::Use(Handle& handle) : held_(handle.created_ ? &*handle.created_ : nullptr) {
-  if (held_ == nullptr) opened_.emplace(Container::open(handle.runtime_, handle.id_));
+std::shared_ptr<Container> Handle::created() {
+  const std::lock_guard lock(mutex_);
+  if (removed_) throw no_such_container(runtime_, id_);
+  return created_;
+}
+
+std::shared_ptr<Container> Handle::find() {
+  std::shared_ptr<Container> container = created();
+  return container ? container : std::make_shared<Container>(Container::open(runtime_, id_));
+}
+
+std::shared_ptr<Container> Handle::beside() {
+  const std::lock_guard lock(beside_mutex_);
+  const std::shared_ptr<Container> made = created();
+  if (!made) return find();
+  if (!beside_) beside_ = std::make_shared<Container>(made->again());
+  return beside_;
+}
+
+void Handle::forget() {
+  std::shared_ptr<Container> made;  // destroyed after the lock
+  {
+    const std::lock_guard lock(mutex_);
+    removed_ = true;
+    made.swap(created_);
+  }
+  const std::lock_guard lock(beside_mutex_);
+  beside_.reset();
 }
 
 void Handle::create(const CreateOptions& options) {
   const Pool::Stay stay = options.ends_with_caller ? Pool::stay() : nullptr;
-  created_.emplace(Container::create(runtime_, id_, options));
-  StartedProcess init = created_->take_init();
-  {
-    const std::lock_guard lock(mutex_);
-    console_ = std::move(init.console);
+  const auto made = std::make_shared<Container>(Container::create(runtime_, id_, options));
+  StartedProcess init = made->take_init();
+  std::shared_ptr<Watched> watched;
+  try {
+    watched = Watched::watch(std::move(init.pidfd), true);
+    if (stay) watched->when_ended([stay](const Exit&) {});
+  } catch (...) {
+    made->remove(true);
+    throw;
   }
-  const std::shared_ptr<Watched> watched = Watched::watch(std::move(init.pidfd), true);
-  if (stay) watched->when_ended([stay](const Exit&) {});
-  set_init(watched);
+  const std::lock_guard lock(mutex_);
+  created_ = made;
+  ends_with_init_ = made->ends_with_init();
+  console_ = std::move(init.console);
+  init_ = watched;
 }
 
 int Handle::take_console() {
@@ -86,23 +85,58 @@ std::shared_ptr<Watched> Handle::watch_init() {
   return watched_init();
 }
 
+void Handle::kill(int signal, bool all) {
+  bool to_init = !all;
+  std::shared_ptr<Watched> init;
+  {
+    const std::lock_guard lock(mutex_);
+    if (signal == SIGKILL && !ends_with_init_) to_init = false;
+    init = init_;
+  }
+  if (to_init && init) {
+    const Doing doing("kill", id_);
+    if (init->signal(signal)) return;
+  }
+  beside()->kill(signal, all);
+}
+
 void Handle::remove(bool force) {
+  if (force && conclusion()) {
+    end();  // what it has used is still to be told
+    return;
+  }
   Use(*this)->remove(force);
-  created_.reset();
+  forget();
 }
 
 void Handle::end_created() noexcept {
   try {
-    if (created_) remove(true);
+    if (created()) remove(true);
   } catch (const std::exception&) {
     // remove_orphans() of another program comes for it.
   }
 }
 
 CgroupTotals Handle::end() {
-  const std::optional<CgroupTotals> totals = Use(*this)->end();
-  created_.reset();
-  return totals ? *totals : totals_of_init();
+  const std::optional<CgroupTotals> known = Use(*this)->end();
+  forget();
+  const CgroupTotals totals = known ? *known : totals_of_init();
+  const std::lock_guard lock(mutex_);
+  totals_ = totals;
+  return totals;
+}
+
+CgroupTotals Handle::conclude() {
+  try {
+    return end();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found) throw;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (totals_) return *totals_;
+  }
+  return totals_of_init();
 }
 
 CgroupTotals Handle::totals_of_init() {
@@ -138,7 +172,8 @@ void Handle::end_with_init(std::vector<std::shared_ptr<Output>> outputs) {
   }
   watched_init()->when_ended([self = shared_from_this(), conclusion](const Exit& exit) {
     conclusion->process_ended(exit);
-    self->submit_here([self, conclusion] { conclusion->removed([&self] { return self->end(); }); });
+    self->submit_here(
+        [self, conclusion] { conclusion->removed([&self] { return self->conclude(); }); });
   });
 }
 

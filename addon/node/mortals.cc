@@ -42,6 +42,7 @@ void Mortals::end() noexcept {
         const std::lock_guard lock(ending->mutex);
         ++ending->left;
       }
+      handle->kill_init();  // what comes before may wait for that
       handle->submit([handle, ending] {
         handle->end_created();
         const std::lock_guard lock(ending->mutex);

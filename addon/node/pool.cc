@@ -20,7 +20,6 @@ namespace tare::node {
 namespace {
 
 constexpr std::chrono::milliseconds patience{20};
-constexpr unsigned max_threads = 128;
 
 /// Threads started meanwhile get no signals: those are the business of the host program's own.
 class SignalsBlocked {
@@ -81,7 +80,7 @@ void Pool::submit(std::function<void()> task) {
 void Pool::submit_here(std::function<void()> task) {
   std::unique_lock lock(mutex_);
   queue_.push_back(std::move(task));
-  if (counted_ < slots_) {
+  if (has_room()) {
     run_tasks(lock);
   } else {
     call_for_more();
@@ -148,6 +147,8 @@ void Pool::work() {
       lock.lock();
     }
     --busy_;
+    // From here on one may run a task and another is left for sources.
+    if (busy_ + 2 == max_threads && !queue_.empty()) call_for_more();
     // More than one: that of this thread, and this.
     if (threads_ - busy_ <= slots_ + 1 || stays().use_count() > 2) continue;
     --threads_;
@@ -158,7 +159,7 @@ void Pool::work() {
 /// Runs tasks as long as there are some and a slot for them.
 void Pool::run_tasks(std::unique_lock<std::mutex>& lock) {
   discount_waiting();
-  while (!queue_.empty() && counted_ < slots_) {
+  while (!queue_.empty() && has_room()) {
     std::function<void()> task = std::move(queue_.front());
     queue_.pop_front();
     const auto running = running_.insert(running_.end(), Running{Clock::now()});
@@ -171,7 +172,7 @@ void Pool::run_tasks(std::unique_lock<std::mutex>& lock) {
     if (running->counts) --counted_;
     running_.erase(running);
   }
-  if (!queue_.empty()) call_for_more();
+  if (!queue_.empty() && busy_ < max_threads) call_for_more();
 }
 
 /// Takes their slots from the tasks that have run for too long.

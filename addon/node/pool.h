@@ -31,6 +31,8 @@ class Source {
 /// Only so many tasks run at once as leave the event loop its turn on the processors. A task that
 /// has run for `patience` waits for something else than a processor, and no longer counts.
 ///
+/// Tasks may hang for as long as a container likes. However many do, sources are served.
+///
 /// Idle threads all wait at one epoll instance, which wakes the one that came last: its memory is
 /// most likely still in the caches. One is always there.
 class Pool {
@@ -55,6 +57,7 @@ class Pool {
 
  private:
   using Clock = std::chrono::steady_clock;
+  static constexpr unsigned max_threads = 128;
   struct Running {
     Clock::time_point since;
     bool counts = true;
@@ -67,6 +70,8 @@ class Pool {
   void leave_idle_thread(std::unique_lock<std::mutex>& lock) noexcept;
   void work();
   void run_tasks(std::unique_lock<std::mutex>& lock);
+  /// Whether one more task can run: the last thread that there can be is for sources.
+  bool has_room() const noexcept { return counted_ < slots_ && busy_ < max_threads; }
   void discount_waiting();
   void call_for_more();
 

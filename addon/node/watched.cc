@@ -1,13 +1,17 @@
 #include "watched.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <exception>
 
+#include "later.h"
 #include "tare/error.h"
 
 namespace tare::node {
@@ -19,16 +23,21 @@ std::uint64_t nanoseconds(const timeval& time) {
          static_cast<std::uint64_t>(time.tv_usec) * 1'000;
 }
 
+/// After that, the end is told without a status.
+constexpr std::chrono::milliseconds reap_patience{1000};
+constexpr std::chrono::milliseconds shortest_delay{1};
+constexpr std::chrono::milliseconds longest_delay{1000};
+
 }  // namespace
 
 std::shared_ptr<Watched> Watched::watch(Fd pidfd, bool is_child) {
-  const int fd = pidfd.get();
   std::shared_ptr<Watched> watched(new Watched(std::move(pidfd), is_child));
   watched->self_ = watched;
   try {
-    Pool::instance().watch(fd, *watched);
+    Pool::instance().watch(watched->pidfd_.get(), *watched);
   } catch (...) {
     watched->self_.reset();
+    if (is_child) watched->end();
     throw;
   }
   return watched;
@@ -46,23 +55,23 @@ void Watched::when_ended(Callback callback) {
 
 bool Watched::signal(int number) {
   const std::lock_guard lock(mutex_);
-  if (!pidfd_) return false;
+  if (ended_) return false;
   if (syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0) return true;
   if (errno == ESRCH) return false;
   throw_errno("pidfd_send_signal");
 }
 
-Exit Watched::reap() const noexcept {
-  if (!is_child_) return {};
+std::optional<Exit> Watched::reap() const noexcept {
+  if (!is_child_) return Exit{};
   siginfo_t info = {};
   // __WALL: a child that has not executed anything yet has no exit signal, which else excludes it.
-  // This waits only where a debugger still holds the zombie.
   const auto id = static_cast<id_t>(pidfd_.get());
   rusage used{};
   // The C library has no waitid(2) that tells what was used.
-  if (syscall(SYS_waitid, P_PIDFD, id, &info, WEXITED | __WALL, &used) != 0) {
-    return {};  // ECHILD: the host program waits for just any child, and was quicker
+  if (syscall(SYS_waitid, P_PIDFD, id, &info, WEXITED | WNOHANG | __WALL, &used) != 0) {
+    return Exit{};  // ECHILD: the host program waits for just any child, and was quicker
   }
+  if (info.si_pid == 0) return std::nullopt;
   Exit exit;
   (info.si_code == CLD_EXITED ? exit.code : exit.signal) = info.si_status;
   exit.cpu.user = nanoseconds(used.ru_utime);
@@ -71,18 +80,53 @@ Exit Watched::reap() const noexcept {
 }
 
 void Watched::ready() noexcept {
-  const Exit exit = reap();
-  std::shared_ptr<Watched> self;  // destroyed last
+  Pool::instance().forget(pidfd_.get());
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  reap_or_retry({});
+}
+
+/// A tracer that does not wait keeps a process from its parent for as long as it lives itself.
+void Watched::reap_or_retry(std::chrono::milliseconds waited) noexcept {
+  const std::shared_ptr<Watched> self = self_;  // until this ends
+  if (const std::optional<Exit> exit = reap()) {
+    self_.reset();
+    {
+      const std::lock_guard lock(mutex_);
+      pidfd_.reset();
+    }
+    tell(*exit);
+    return;
+  }
+  if (waited >= reap_patience) tell({});
+  const auto delay = std::clamp(waited, shortest_delay, longest_delay);
+  try {
+    later(delay, [self, waited = waited + delay] { self->reap_or_retry(waited); });
+  } catch (const std::exception&) {
+    self_.reset();
+    tell({});
+  }
+}
+
+void Watched::tell(const Exit& exit) noexcept {
   std::vector<Callback> callbacks;
   {
     const std::lock_guard lock(mutex_);
+    if (exit_) return;
     exit_ = exit;
-    Pool::instance().forget(pidfd_.get());
-    pidfd_.reset();
     callbacks.swap(callbacks_);
-    self.swap(self_);
   }
   for (const Callback& callback : callbacks) callback(exit);
+}
+
+void Watched::end() noexcept {
+  syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  pollfd ended = {.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+  const auto patience = std::chrono::milliseconds(reap_patience).count();
+  poll(&ended, 1, static_cast<int>(patience));
+  reap();
 }
 
 }  // namespace tare::node

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,7 +17,8 @@
 
 namespace tare::node {
 
-/// How a process ended. Both empty: it was no child of ours, so only the end is known.
+/// How a process ended. Both empty: only the end is known, as it was no child of ours, or is held
+/// by who traces it.
 struct Exit {
   std::optional<int> code;
   std::optional<int> signal;
@@ -39,14 +41,20 @@ class Watched final : public Source {
  private:
   Watched(Fd pidfd, bool is_child) : pidfd_(std::move(pidfd)), is_child_(is_child) {}
   void ready() noexcept override;
-  Exit reap() const noexcept;
+  /// None: somebody traces it, and so is the first who may wait for it.
+  std::optional<Exit> reap() const noexcept;
+  void reap_or_retry(std::chrono::milliseconds waited) noexcept;
+  void tell(const Exit& exit) noexcept;
+  /// Kills and reaps a child that nobody is going to watch.
+  void end() noexcept;
 
   std::mutex mutex_;
-  Fd pidfd_;  // empty when it has ended
+  Fd pidfd_;  // empty when it is reaped
   const bool is_child_;
+  bool ended_ = false;
   std::optional<Exit> exit_;
   std::vector<Callback> callbacks_;
-  std::shared_ptr<Watched> self_;  // until it has ended
+  std::shared_ptr<Watched> self_;  // until it is reaped
 };
 
 }  // namespace tare::node

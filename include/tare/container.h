@@ -18,6 +18,7 @@
 
 #include "tare/cgroup_stats.h"
 #include "tare/cgroup_watch.h"
+#include "tare/error.h"
 #include "tare/fd.h"
 #include "tare/spec.h"
 #include "tare/validate.h"
@@ -139,7 +140,14 @@ class Container {
   Container& operator=(Container&&) noexcept;
   ~Container();
 
+  /// The same container by a descriptor of its own, and so with a lock of its own: for what goes on
+  /// beside the calls of this object. Where the container is removed it stays that one, whatever
+  /// has its id since. Throws `not_found`.
+  Container again() const;
+
   const std::string& id() const noexcept;
+  /// Whether its processes end with its init, as they have a pid namespace of their own.
+  bool ends_with_init() const noexcept;
   ContainerState state() const;
   /// Runs startContainer hooks, lets the program go, waits until it is executed, runs poststart
   /// hooks. On failure the container is stopped; where a hook failed it is removed too, and its
@@ -202,6 +210,9 @@ class Container {
   StartedProcess exec_now(const ExecOptions& options);
   std::unique_ptr<Impl> impl_;
 };
+
+/// The error for a container that is not there.
+Error no_such_container(const Runtime& runtime, const std::string& id);
 
 /// Removes what is left of a container whose state cannot be read (`delete --force`); false: there
 /// was nothing.

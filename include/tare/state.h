@@ -83,6 +83,9 @@ class StateDir {
   /// Ids below ROOT, sorted; empty where ROOT is absent.
   static std::vector<std::string> list(const std::string& root);
 
+  /// The same directory, opened once more. Throws `system`.
+  StateDir again() const;
+
   int fd() const noexcept { return dir_.get(); }
   const std::string& id() const noexcept { return id_; }
   /// ROOT/ID, for messages.
