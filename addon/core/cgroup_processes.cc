@@ -366,14 +366,20 @@ void Cgroup::wait_until_empty() const {
 
 bool Cgroup::empties() const { return !dir_ || wait_empty(dir_.get(), Clock::now() + patience); }
 
-void Cgroup::remove() {
+void Cgroup::remove(bool kills) {
   if (!dir_) {
     return;
   }
   const Fd parent = open_or_none(dir_.get(), "..", O_PATH | O_DIRECTORY);
   if (parent) {
-    remove_tree(parent.get(), path_.substr(path_.rfind('/') + 1), dir_.get(), place(),
-                Clock::now() + patience);
+    const std::string name = path_.substr(path_.rfind('/') + 1);
+    const bool gone = kills && unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) == 0;
+    if (kills && !gone && errno == EBUSY) {
+      kill_all();
+    }
+    if (!gone) {
+      remove_tree(parent.get(), name, dir_.get(), place(), Clock::now() + patience);
+    }
   } else if (errno != ENOENT) {
     throw_errno("open", place(".."));
   }

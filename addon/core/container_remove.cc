@@ -73,7 +73,8 @@ void Container::destroy(Cgroup cgroup) {
     if (!impl_->record.own_pid_namespace) {
       cgroup.kill_all();
     }
-    cgroup.remove();
+    // Who is about to be executed in the container is not in its pid namespace yet.
+    cgroup.remove(true);
   } else {
     await_end(impl_->record);
   }

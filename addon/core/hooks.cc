@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "program.h"
@@ -130,12 +131,19 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
                                                                            : init_process.pidfd);
     }
     Fd process;
+    const auto begin = std::chrono::steady_clock::now();
     try {
       InitProcess init = spawn_near(plan, options);
+      if (hook.timeout) {
+        init.limit(begin + std::chrono::seconds(*hook.timeout));
+      }
       attend(init);
       init.finish();
       process = init.release();
     } catch (const Error& error) {
+      if (hook.timeout && error.errnum() == ETIMEDOUT) {
+        check_result({.timed_out = true}, hook, name);
+      }
       throw Error(ErrorKind::hook_failed, name.sentence + std::string(error.inner_words()))
           .with_path(name.path);
     }

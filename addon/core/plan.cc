@@ -213,6 +213,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
   process.cwd = "/";
   process.terminal = false;
   process.no_new_privileges = process.no_new_privileges && !before_pivot;
+  process.scheduler.reset();
 
   add_user_namespace_entry(builder, false, true, false);
   add_joined_namespaces(builder, namespace_flags(spec));

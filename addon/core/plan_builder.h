@@ -57,9 +57,9 @@ class PlanBuilder {
   void appears() { plan_.appears_ = true; }
   bool must_appear() const { return plan_.appears_; }
   void wait(wire::WaitTag tag);
-  /// Op::fd of an op that waits for the host. Who is to appear among others is known to the host by
-  /// the credentials that come with its words (SO_PASSCRED of unix(7)); a socket that asks for
-  /// those and sends gets a name, so the host answers by another one.
+  /// Op::fd of an op that waits for the host. Where init appears among others, the host tells who
+  /// speaks by the credentials that come with the words (SO_PASSCRED of unix(7)); a socket that
+  /// asks for those and sends gets a name, so the host answers by another one.
   int answers();
   void close_fds();
   Plan take() { return std::move(plan_); }

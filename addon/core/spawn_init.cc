@@ -1,87 +1,25 @@
-// A running init as its host sees it: what it says, what it is answered, its end.
-#include <poll.h>
+// A running init as its host sees it: what it says, what it is answered. Who it is and its end are
+// spawn_appearance.cc's.
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "tare/error.h"
 #include "tare/fd.h"
 #include "tare/spawn.h"
 
 namespace tare {
-
-namespace {
-
-void reap(idtype_t kind, int id) {
-  siginfo_t info;
-  while (waitid(kind, static_cast<id_t>(id), &info, WEXITED | __WALL) < 0 && errno == EINTR) {
-  }
-}
-
-/// False where it is not this process's to kill, but ends by itself, as nobody answers it any more.
-bool kill_and_reap(int pidfd) {
-  if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0) < 0 && errno != ESRCH) {
-    return false;
-  }
-  reap(P_PIDFD, pidfd);
-  return true;
-}
-
-}  // namespace
-
-InitProcess::~InitProcess() {
-  if (pidfd_ && kill_and_reap(pidfd_.get()) && plan_->appears() && !appeared_) {
-    reap_unknown();
-  }
-}
-
-/// A child that has left its maker tells of itself before anything else.
-void InitProcess::reap_unknown() {
-  answers_.reset();
-  try {
-    wire::Report report;
-    Fd fd;
-    while (!appeared_ && receive(report, fd)) {
-    }
-  } catch (const Error&) {
-    return;  // there is none that this could know of
-  }
-  if (appeared_) {
-    kill_and_reap(pidfd_.get());
-  }
-}
-
-/// Goes on with the process that has appeared: a child of this one's, as whom it names cannot be
-/// anybody else.
-void InitProcess::follow(pid_t pid) {
-  const char* const who = "the process that has appeared";
-  siginfo_t info{};
-  while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0) {
-    if (errno != EINTR) {
-      throw_errno("waitid", who);
-    }
-  }
-  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd) {
-    const int error = errno;
-    // Nobody else reaps it, so that the number is still its.
-    kill(pid, SIGKILL);
-    reap(P_PID, pid);
-    throw_errno(error, "pidfd_open", who);
-  }
-  appeared_ = true;
-  // It ends at once when it has made the other.
-  reap(P_PIDFD, pidfd_.get());
-  pidfd_ = std::move(pidfd);
-  pid_ = pid;
-}
 
 Fd InitProcess::release() {
   channel_.reset();
@@ -131,94 +69,87 @@ void InitProcess::send_mounts(const std::vector<int>& fds) {
   }
 }
 
-/// One message and the fd that came with it. False at the end of the channel.
-bool InitProcess::receive(wire::Report& report, Fd& fd) {
-  iovec vector{&report, sizeof report};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(ucred))> control{};
-  msghdr header{};
-  header.msg_iov = &vector;
-  header.msg_iovlen = 1;
-  header.msg_control = control.data();
-  header.msg_controllen = control.size();
-  ssize_t got = 0;
-  // ECONNRESET tells once that init closed the channel with an answer unread; what it had sent is
-  // still there.
-  do {
-    got = recvmsg(channel_.get(), &header, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
-  if (got < 0) {
-    throw_errno("recvmsg", "init's channel");
-  }
-  pid_t sender = pid_;
-  for (cmsghdr* message = CMSG_FIRSTHDR(&header); message != nullptr;
-       message = CMSG_NXTHDR(&header, message)) {
-    if (message->cmsg_level == SOL_SOCKET && message->cmsg_type == SCM_RIGHTS) {
-      int raw = -1;
-      std::memcpy(&raw, CMSG_DATA(message), sizeof raw);
-      fd = Fd(raw);
-    } else if (message->cmsg_level == SOL_SOCKET && message->cmsg_type == SCM_CREDENTIALS) {
-      ucred credentials{};
-      std::memcpy(&credentials, CMSG_DATA(message), sizeof credentials);
-      sender = credentials.pid;
-    }
-  }
-  const bool whole = got == static_cast<ssize_t>(sizeof report);
-  if (whole && sender != pid_ && plan_->appears() && !appeared_) {
-    follow(sender);
-  }
-  return whole;
-}
-
 namespace {
 
 /// What became of an init that closed its channel without a word. It is ending, so this waits for
-/// it. `leaves`: when all is well, and then to a child that was to say so.
-std::string early_end(int pidfd, bool leaves) {
+/// it. `appears`: as a child, which it has not told of; `appeared`: it is that child.
+std::string early_end(int pidfd, bool appears, bool appeared) {
+  if (appeared) {
+    // In the container it can be kept from ending. Where it is ending, this changes nothing.
+    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+  }
   siginfo_t info{};
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOWAIT | __WALL) < 0) {
     if (errno != EINTR) {
       throw_errno("waitid", "init");
     }
   }
-  if (leaves && info.si_code == CLD_EXITED && info.si_status == 0) {
-    return "init was killed as it came into the container's pid namespace";
-  }
   if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
     std::string text = "init was killed by signal " + std::to_string(info.si_status);
+    if (appeared) {
+      text += " as it came into the container's pid namespace";
+    }
     if (info.si_status == SIGKILL) {
       text += "; is linux.resources.memory.limit too small for the container to start?";
     }
     return text;
+  }
+  if (appears) {
+    return "init was cut off as it came into the container's pid namespace";
   }
   return "init ended early with status " + std::to_string(info.si_status);
 }
 
 }  // namespace
 
+/// Whether init's plan has it say that now. When it has appeared, others may speak in its place.
+bool InitProcess::is_told(const Heard& heard) const {
+  switch (heard.report.kind) {
+    case wire::ReportKind::console:
+      return plan_->has_console() && heard.alone && !console_;
+    case wire::ReportKind::listener:
+      return !has_listener_ && std::ranges::any_of(plan_->ops(), [](const wire::Op& op) {
+        return op.code == wire::OpCode::seccomp && (op.a & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+      });
+    case wire::ReportKind::waiting:
+    case wire::ReportKind::executing:
+      return !executing_;
+    case wire::ReportKind::failed:
+      return true;
+    case wire::ReportKind::appeared:
+      break;
+  }
+  return false;
+}
+
 std::optional<wire::WaitTag> InitProcess::next_wait() {
   for (;;) {
-    wire::Report report;
-    Fd fd;
-    if (!receive(report, fd)) {
+    std::optional<Heard> heard = receive();
+    if (!heard) {
       if (!executing_) {
-        throw Error(ErrorKind::system, early_end(pidfd_.get(), plan_->appears() && !appeared_));
+        throw Error(ErrorKind::system,
+                    early_end(pidfd_.get(), plan_->appears() && !appeared_, appeared_));
       }
       return std::nullopt;
     }
-    if (executing_ && report.kind != wire::ReportKind::failed) {
-      throw Error(ErrorKind::system, "init says more when all is said");
+    wire::Report& report = heard->report;
+    if (!is_told(*heard)) {
+      throw Error(ErrorKind::system, "init says what it has not to say");
     }
     switch (report.kind) {
       case wire::ReportKind::waiting:
         return static_cast<wire::WaitTag>(report.value);
       case wire::ReportKind::console:
-        console_ = std::move(fd);
+        console_ = std::move(heard->fd);
         break;
       case wire::ReportKind::listener:
-        listener_ = std::move(fd);
+        listener_ = std::move(heard->fd);
+        has_listener_ = true;
         return wire::WaitTag::listener;
       case wire::ReportKind::executing:
         executing_ = true;
+        break;
+      case wire::ReportKind::appeared:
         break;
       case wire::ReportKind::failed:
         report.detail[sizeof report.detail - 1] = '\0';
@@ -246,14 +177,12 @@ int InitProcess::await_listener() {
 }
 
 void InitProcess::finish() {
+  // Who appears is seen by others, who could fill the channel before its maker has told of it.
+  while (plan_->appears() && !appeared_ && hear()) {
+  }
   // The reports stay unread until the channel is closed: waking this process for each would take
   // time from init.
-  pollfd polled{channel_.get(), 0, 0};
-  while (poll(&polled, 1, -1) < 0) {
-    if (errno != EINTR) {
-      throw_errno("poll", "init's channel");
-    }
-  }
+  await_message(0);
   while (next_wait().has_value()) {
   }
 }

@@ -176,7 +176,7 @@ Outcome execute_process_op(Context& context, std::uint32_t index, const Op& op) 
     case OpCode::exec:
       return do_exec(context, op);
     case OpCode::appear:
-      return do_appear(op);
+      return do_appear(context, index, op);
     default:
       return {0, Step::bad_plan};
   }

@@ -377,14 +377,15 @@ Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
 
 // What comes after this can be traced by others, so that it has no right, no descriptor and no
 // memory that they could want; and a filter may be loaded, which plan_appearance.cc has asked about
-// each of these calls.
-Outcome do_appear(const Op& op) {
+// each of these calls. Nobody in the container can stop this process or speak for it, so the number
+// of the child is for it to tell: it has the host's pid namespace, and with it the host's numbers.
+Outcome do_appear(const Context& context, std::uint32_t index, const Op& op) {
   const long child = sys::run(__NR_clone, CLONE_PARENT, 0L, 0L, 0L, 0L);
   if (child < 0) {
     return failure(child, Step::clone);
   }
   if (child > 0) {
-    sys::exit(0);
+    sys::exit(tell_of_child(context, index, child) ? 0 : 1);
   }
   if (const long result = sys::run(__NR_setsid); result < 0) {
     return failure(result, Step::setsid);

@@ -174,9 +174,9 @@ class Cgroup {
   /// The same for up to 10 s; false where there is still one.
   bool empties() const;
   /// Removes the cgroup and what is below it. Waits up to 10 s for processes that are ending, and
-  /// then throws `system` (EBUSY) naming one; gone already is no error. Leaves this object without
-  /// a cgroup.
-  void remove();
+  /// then throws `system` (EBUSY) naming one; gone already is no error. `kills`: who is in it all
+  /// the same is killed, as by kill_all(). Leaves this object without a cgroup.
+  void remove(bool kills = false);
 
  private:
   /// The path as people see it: mount point and path.

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -41,6 +42,8 @@ class InitProcess {
   /// Owned by this object.
   int pidfd() const noexcept { return pidfd_.get(); }
 
+  /// From now on whoever waits for init throws `system` with ETIMEDOUT when this time has come.
+  void limit(std::chrono::steady_clock::time_point deadline) { deadline_ = deadline; }
   /// Reads messages until init waits. None: there is no further wait, init executes the user's
   /// program or holds at the start gate. Throws the error that init reports, as a sentence made
   /// from the plan, or that init ended early.
@@ -68,9 +71,19 @@ class InitProcess {
  private:
   friend InitProcess spawn(const Plan& plan, const SpawnOptions& options);
   InitProcess() = default;
-  bool receive(wire::Report& report, Fd& fd);
+  /// A message, and who sent it.
+  struct Heard {
+    wire::Report report;
+    Fd fd;  ///< the first that came with it
+    pid_t sender = -1;
+    bool alone = false;  ///< by init before it appeared where others could speak
+  };
+  std::optional<Heard> receive();
+  bool hear(int flags = 0);
+  void await_message(short events) const;
+  bool is_told(const Heard& heard) const;
   void follow(pid_t pid);
-  void reap_unknown();
+  void end_both();
   const Plan* plan_ = nullptr;
   pid_t pid_ = -1;
   Fd pidfd_;
@@ -78,6 +91,9 @@ class InitProcess {
   Fd answers_;  ///< none: the channel
   Fd console_;
   Fd listener_;
+  std::vector<Heard> heard_;  ///< and not yet used
+  std::optional<std::chrono::steady_clock::time_point> deadline_;
+  bool has_listener_ = false;  ///< or had it
   bool executing_ = false;
   bool appeared_ = false;
 };

@@ -220,6 +220,7 @@ enum class ReportKind : std::uint32_t {
   console = 3,    ///< carries the pty master as SCM_RIGHTS
   executing = 4,  ///< the start gate or execve(2) follows; then the channel closes
   listener = 5,   ///< as waiting; carries the listener of the seccomp filter as SCM_RIGHTS
+  appeared = 6,   ///< value = the pid of the child that goes on after the op `appear`
 };
 
 struct Report {

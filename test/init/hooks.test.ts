@@ -221,6 +221,21 @@ if (whyNot !== undefined) {
     }
   });
 
+  // A process that is executed later would be scheduled so when it has appeared.
+  inside.test('a hook in the container is not scheduled as its process', async (t) => {
+    const bundle = inside.script('true', (config) => {
+      config.process['scheduler'] = {
+        policy: 'SCHED_BATCH',
+        nice: 7,
+        flags: ['SCHED_FLAG_RESET_ON_FORK'],
+      };
+      config.hooks = { startContainer: [script('true')] };
+    });
+    await inside.created(bundle, (id) => {
+      t.equal(inside.tare(['start', id], { timeout: 10_000 }).status, 0);
+    });
+  });
+
   /** A bundle whose create comes to a hook, says so, and goes on when it is told to. */
   const held = (name: string, more: Edit = () => undefined) => {
     const fifo = join(inside.directory, `${name}.fifo`);
