@@ -288,7 +288,7 @@ Napi::Value ContainerObject::ended(const Napi::CallbackInfo& info) {
       [conclusion](std::function<void()> task) { conclusion->when_complete(std::move(task)); },
       [conclusion] {
         conclusion->totals();
-        return conclusion;
+        return std::shared_ptr(conclusion);
       },
       [](Napi::Env env, const std::shared_ptr<Conclusion>& complete) {
         return conclusion_value(env, *complete);
