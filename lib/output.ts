@@ -10,6 +10,9 @@ export class StreamOutput {
   readonly #tooLong: () => void;
   readonly #chunks: Buffer[] = [];
   #length = 0;
+  /** Bytes, kept or not. */
+  #came = 0;
+  #stream: Readable | undefined;
   #ended: Promise<void> | undefined;
 
   /** Calls `tooLong`, once, when there are more than `most` bytes, and keeps the first `most`. */
@@ -21,7 +24,9 @@ export class StreamOutput {
   /** Begins to collect. */
   collect(stream: Readable): void {
     let full = false;
+    this.#stream = stream;
     stream.on('data', (chunk: Buffer) => {
+      this.#came += chunk.length;
       const room = this.#most - this.#length;
       if (chunk.length > room && !full) {
         full = true;
@@ -35,11 +40,41 @@ export class StreamOutput {
     this.#ended = finished(stream, { writable: false }).catch(() => undefined);
   }
 
-  /** Resolves with what came, when all is there. */
+  /**
+   * To be called when all processes have ended that were to write. Resolves with what came, when all
+   * is there, whoever could write more.
+   */
   async all(): Promise<Buffer> {
-    await this.#ended;
+    let quiet = 0;
+    for (let before = -1; !(await within(this.#ended, look)); before = this.#came) {
+      const stream = this.#stream!;
+      // Who listens for 'readable' has all when there is nothing left to read.
+      const reads = !stream.isPaused() || stream.listenerCount('readable') > 0;
+      const waits = reads && stream.readableLength === 0;
+      quiet = waits && this.#came === before ? quiet + 1 : 0;
+      // Since the last look the event loop has read what there was.
+      if (quiet === 2) end(stream);
+    }
     return Buffer.concat(this.#chunks, this.#length);
   }
+}
+
+/** Milliseconds. */
+const look = 25;
+
+/** Whether that is settled after so long. */
+async function within(promise: Promise<void> | undefined, delay: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, delay, false)));
+  const settled = await Promise.race([(promise ?? Promise.resolve()).then(() => true), late]);
+  clearTimeout(timer);
+  return settled;
+}
+
+/** Ends a stream whose reader waits for more. */
+function end(stream: Readable): void {
+  stream.once('end', () => stream.destroy());
+  stream.push(null);
 }
 
 let lastKey = 0;

@@ -55,7 +55,7 @@ export interface RunOptions
   /** False: output is not collected; whoever wants it reads the streams. */
   buffer?: boolean;
 
-  /** Milliseconds after which the command is ended. */
+  /** Milliseconds from the call after which the command is ended. */
   timeout?: number;
   /** Ends the command. */
   signal?: AbortSignal;
@@ -118,6 +118,7 @@ export interface Running<Text = string> extends Promise<RunResult<Text>>, Proces
 const noBytes = Buffer.alloc(0);
 const defaultMaxBuffer = 100 * 2 ** 20;
 const defaultForceKillDelay = 5000;
+const sigkill = signalNumber('SIGKILL');
 
 /**
  * Runs a command in a container of its own, and removes that again.
@@ -171,9 +172,10 @@ class Run {
   readonly #id: string;
   readonly #killSignal: number;
   #container: Container | undefined;
-  /** Why it is ended before its own end. */
-  #end: End | undefined;
-  #endSignal: number;
+  /** What was to end it before its own end, and when. */
+  readonly #ends: { why: End; at: number; signal: number }[] = [];
+  #finished = false;
+  #timer: NodeJS.Timeout | undefined;
   #forceTimer: NodeJS.Timeout | undefined;
   /** Of standard output and error those that are collected from pipes, by number. */
   readonly #outputs = new Map<number, PipeOutput>();
@@ -183,7 +185,6 @@ class Run {
     this.#options = options;
     this.#id = options.id ?? `run-${randomUUID()}`;
     this.#killSignal = signalNumber(options.killSignal ?? 'SIGKILL');
-    this.#endSignal = this.#killSignal;
     checkOptions(options);
     const collected = (number: number): PipeOutput => {
       const output = new PipeOutput(this.#maxBuffer, this.#tooLong);
@@ -191,6 +192,7 @@ class Run {
       return output;
     };
     const stdio = openStdio(stdioOf(options), options.buffer === false ? undefined : collected);
+    this.#arm();
     const created = this.#create(stdio);
     const result = created.then((container) => this.#finish(container, stdio.streams));
     // Who awaits the command alone hears of a failure there.
@@ -216,9 +218,29 @@ class Run {
   }
 
   readonly #tooLong = (): void => this.#endBy('output');
+  readonly #abort = (): void => this.#endBy('abort');
+
+  #arm(): void {
+    const { timeout, signal } = this.#options;
+    if (timeout !== undefined) this.#timer = setTimeout(() => this.#endBy('timeout'), timeout);
+    signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  /** There is nothing to end any more. */
+  #disarm(): void {
+    this.#finished = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#forceTimer);
+    this.#options.signal?.removeEventListener('abort', this.#abort);
+  }
 
   get #maxBuffer(): number {
     return this.#options.maxBuffer ?? defaultMaxBuffer;
+  }
+
+  get #tooMuch(): string {
+    const most = this.#maxBuffer;
+    return most === Infinity ? 'there is memory for' : `${most} bytes; raise maxBuffer`;
   }
 
   async #create(stdio: ReturnType<typeof openStdio>): Promise<Container> {
@@ -227,6 +249,7 @@ class Run {
       if (signal?.aborted) throw aborted(this.#command, signal.reason);
       const root = await stateRoot(this.#options.root);
       const config = await configOf(this.#command, this.#options, root);
+      if (signal?.aborted) throw aborted(this.#command, signal.reason);
       const container = await createContainer(
         this.#id,
         {
@@ -244,6 +267,7 @@ class Run {
       this.#container = container;
       return container;
     } catch (error) {
+      this.#disarm();
       stdio.failed();
       if (this.#options.rootfs !== undefined) directories.forget(join(this.#options.rootfs, 'run'));
       throw this.#options.rootfs === undefined
@@ -257,18 +281,12 @@ class Run {
     streams: ProcessStreams,
   ): Promise<RunResult<string | Buffer>> {
     const startMs = performance.now() - this.#began;
-    const { timeout, signal, buffer = true } = this.#options;
+    const { buffer = true } = this.#options;
     const shown =
       buffer && container.terminal ? new StreamOutput(this.#maxBuffer, this.#tooLong) : undefined;
     shown?.collect(container.terminal!);
-    const timer =
-      timeout === undefined
-        ? undefined
-        : setTimeout(() => this.#endBy('timeout'), Math.max(0, timeout - startMs));
-    const abort = (): void => this.#endBy('abort');
-    signal?.addEventListener('abort', abort, { once: true });
-    if (signal?.aborted) abort();
-    else if (this.#end) this.#sendEnd();
+    const early = this.#ends.at(-1);
+    if (early) this.#send(early.signal);
     feed(this.#options.input, container.terminal ?? streams.stdin);
     let ending;
     try {
@@ -277,24 +295,23 @@ class Run {
       await container[Symbol.asyncDispose]();
       throw error;
     } finally {
-      clearTimeout(timer);
-      clearTimeout(this.#forceTimer);
-      signal?.removeEventListener('abort', abort);
+      this.#disarm();
       streams.stdin?.destroy();
       for (const output of this.#outputs.values()) output.close();
     }
     const durationMs = performance.now() - this.#began - ending.ageMs;
     const [stdout, stderr] = shown ? [await shown.all()] : await this.#collected(ending);
     const usage = containerTotals(ending.totals);
+    const end = this.#endOf(ending, this.#began + durationMs);
     const result: RunResult<string | Buffer> = {
       command: this.#command,
       ...exitStatus(ending),
       stdout: this.#text(stdout),
       stderr: this.#text(stderr),
-      failed: ending.exitCode !== 0 || this.#end !== undefined,
-      timedOut: this.#end === 'timeout',
-      aborted: this.#end === 'abort',
-      outputTooLong: this.#end === 'output',
+      failed: ending.exitCode !== 0 || end !== undefined,
+      timedOut: end === 'timeout',
+      aborted: end === 'abort',
+      outputTooLong: end === 'output',
       oomKilled: (usage.oomKills ?? 0) > 0,
       // A loop that was busy has heard of its start late, and of its end how long ago it was.
       startMs: Math.min(startMs, durationMs),
@@ -319,20 +336,29 @@ class Run {
     return encoding === 'buffer' ? bytes : bytes.toString(encoding);
   }
 
-  #endBy(end: End, signal = this.#killSignal): void {
-    this.#end ??= end;
-    this.#endSignal = signal;
-    if (this.#container) this.#sendEnd();
+  #endBy(why: End, signal = this.#killSignal): void {
+    // What it has written is known late, and was too much all the same.
+    if (this.#finished && why !== 'output') return;
+    this.#ends.push({ why, at: performance.now(), signal });
+    if (this.#container && !this.#finished) this.#send(signal);
   }
 
-  #sendEnd(): void {
+  #send(signal: number): void {
     const container = this.#container!;
-    const send = (signal: number): void => void container.kill(signal).catch(() => undefined);
-    send(this.#endSignal);
-    const sigkill = signalNumber('SIGKILL');
-    if (this.#endSignal === sigkill || this.#forceTimer) return;
+    const send = (number: number): void => void container.kill(number).catch(() => undefined);
+    send(signal);
+    if (signal === sigkill || this.#forceTimer) return;
     const delay = this.#options.forceKillAfterDelay ?? defaultForceKillDelay;
     this.#forceTimer = setTimeout(() => send(sigkill), delay);
+  }
+
+  /** What ended it before its own end: what came later, or was survived, did not. */
+  #endOf({ exitCode }: NativeEnding, endedAt: number): End | undefined {
+    const ended = this.#ends.find(
+      ({ why, at, signal }) =>
+        why === 'output' || (at <= endedAt && !(signal === sigkill && exitCode !== null)),
+    );
+    return ended?.why;
   }
 
   #failure(result: RunResult<string | Buffer>): TareError {
@@ -342,7 +368,7 @@ class Run {
     const [code, what]: [TareErrorCode, string] = result.timedOut
       ? ['ERR_TARE_TIMED_OUT', `did not end within ${timeout} ms`]
       : result.outputTooLong
-        ? ['ERR_TARE_OUTPUT_TOO_LONG', `wrote more than ${this.#maxBuffer} bytes; raise maxBuffer`]
+        ? ['ERR_TARE_OUTPUT_TOO_LONG', `wrote more than ${this.#tooMuch}`]
         : result.oomKilled
           ? [
               'ERR_TARE_OUT_OF_MEMORY',

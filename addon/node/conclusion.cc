@@ -5,8 +5,13 @@
 namespace tare::node {
 
 void Conclusion::begin() {
-  for (const std::shared_ptr<Output>& output : outputs_) {
-    output->begin([self = shared_from_this()] { self->one_ended(); });
+  try {
+    for (const std::shared_ptr<Output>& output : outputs_) {
+      output->begin([self = shared_from_this()] { self->one_ended(); });
+    }
+  } catch (...) {
+    for (const std::shared_ptr<Output>& output : outputs_) output->abandon();
+    throw;
   }
 }
 
@@ -21,6 +26,7 @@ void Conclusion::removed(const std::function<CgroupTotals()>& remove) noexcept {
   } catch (...) {
     failure_ = std::current_exception();
   }
+  for (const std::shared_ptr<Output>& output : outputs_) output->finish();
   one_ended();
 }
 

@@ -1,11 +1,13 @@
 #include "output.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <exception>
 #include <utility>
 
 #include "convert.h"
@@ -57,7 +59,7 @@ void Output::close() noexcept {
 
 void Output::ready() noexcept {
   std::unique_lock lock(mutex_);
-  if (!taken_ && read_on()) {
+  if (!taken_ && !finished_ && read_on() != Came::end) {
     try {
       Pool::instance().watch_again(reader_.get(), *this);
       return;
@@ -71,24 +73,63 @@ void Output::ready() noexcept {
   end(lock);
 }
 
-bool Output::read_on() {
+Output::Came Output::read_on() noexcept {
   std::array<char, chunk_size> chunk;
   for (;;) {
     const ssize_t count = ::read(reader_.get(), chunk.data(), chunk.size());
     if (count > 0) {
       keep(chunk.data(), static_cast<std::size_t>(count));
       // What fills the chunk is likely to have more, but others are waiting too.
-      return true;
+      return Came::something;
     }
-    if (count == 0) return false;
-    if (errno != EINTR) return errno == EAGAIN;
+    if (count == 0) return Came::end;
+    if (errno != EINTR) return errno == EAGAIN ? Came::nothing : Came::end;
   }
 }
 
-void Output::keep(const char* bytes, std::size_t count) {
-  const std::size_t room = most_ - data_.size();
-  data_.append(bytes, std::min(count, room));
-  if (count > room && full_) std::exchange(full_, nullptr)();
+void Output::keep(const char* bytes, std::size_t count) noexcept {
+  std::size_t room = most_ - data_.size();
+  try {
+    data_.append(bytes, std::min(count, room));
+  } catch (const std::exception&) {
+    // More than there is memory for is too much, too.
+    most_ = data_.size();
+    room = 0;
+  }
+  if (count <= room || !full_) return;
+  try {
+    std::exchange(full_, nullptr)();
+  } catch (const std::exception&) {
+    // Then it is not ended, and what it writes is read on.
+  }
+}
+
+void Output::finish() noexcept {
+  std::unique_lock lock(mutex_);
+  if (!ended_ || !self_) return;
+  // What others write now is none of it, and may be endless.
+  int left = 0;
+  if (ioctl(reader_.get(), FIONREAD, &left) != 0) left = 0;
+  Came came = Came::something;
+  for (auto most = static_cast<std::size_t>(left) / chunk_size + 2; most > 0; --most) {
+    came = read_on();
+    if (came != Came::something) break;
+  }
+  finished_ = true;
+  if (came != Came::end) wake();
+  end(lock);
+}
+
+void Output::wake() const noexcept {
+  const std::string path = "/proc/self/fd/" + std::to_string(reader_.get());
+  const Fd writer(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  // Where it is full, there is enough to read already.
+  if (writer && ::write(writer.get(), "", 1) < 0) return;
+}
+
+void Output::abandon() noexcept {
+  const std::lock_guard lock(mutex_);
+  ended_ = nullptr;
 }
 
 void Output::end(std::unique_lock<std::mutex>& lock) noexcept {

@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -26,6 +27,11 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
   /// Closes that end and collects until all others are closed, then calls `ended`, once, on a pool
   /// thread or at once. Throws `system`.
   void begin(std::function<void()> ended);
+  /// To be called when all processes have ended that were to have the other end. Collects what is
+  /// there and counts as ended, whoever holds that end, too.
+  void finish() noexcept;
+  /// Nobody is to be told of the end.
+  void abandon() noexcept;
   /// Instead: closes both.
   void close() noexcept;
 
@@ -41,17 +47,20 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
  private:
   Output(std::size_t most, std::function<void()> full) : most_(most), full_(std::move(full)) {}
   void ready() noexcept override;
-  /// Whether there may come more.
-  bool read_on();
-  void keep(const char* bytes, std::size_t count);
+  enum class Came : std::uint8_t { something, nothing, end };
+  Came read_on() noexcept;
+  void keep(const char* bytes, std::size_t count) noexcept;
+  /// Has the pool call ready(), which alone lets go of what is watched.
+  void wake() const noexcept;
   void end(std::unique_lock<std::mutex>& lock) noexcept;
 
-  const std::size_t most_;
+  std::size_t most_;
   std::mutex mutex_;
   Fd reader_;  // none when all is read
   Fd writer_;
   std::string data_;
   bool taken_ = false;
+  bool finished_ = false;
   std::function<void()> full_;    // none when called
   std::function<void()> ended_;   // none when called
   std::shared_ptr<Output> self_;  // while watched
