@@ -4,6 +4,7 @@
 // in its place: its words decide about nothing but its own start. Which process it is, the host
 // hears of who made it, outside of that namespace: the kernel sends along who speaks, and lets
 // nobody name a process that his own pid namespace does not have; see unix(7).
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -14,9 +15,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
-#include <sstream>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "tare/spawn.h"
 
@@ -51,14 +55,20 @@ void kill_and_reap(int pidfd) {
 /// The children that this thread was given after its child `first`: see proc_tid_children(5).
 std::vector<pid_t> children_after(pid_t first) {
   std::vector<pid_t> after;
-  const auto text = read_file_if_exists(AT_FDCWD, "/proc/thread-self/children");
-  std::istringstream words(text.value_or(""));
+  const std::string text =
+      read_file_if_exists(AT_FDCWD, "/proc/thread-self/children").value_or("");
+  const char* const end = text.data() + text.size();
   bool found = false;
-  for (pid_t pid = 0; words >> pid;) {
+  pid_t pid = 0;
+  for (auto number = std::from_chars(text.data(), end, pid); number.ec == std::errc();
+       number = std::from_chars(number.ptr + 1, end, pid)) {
     if (found) {
       after.push_back(pid);
     }
     found = found || pid == first;
+    if (number.ptr == end) {
+      break;
+    }
   }
   return after;
 }

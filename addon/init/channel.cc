@@ -169,9 +169,10 @@ Outcome announce(Context& context, std::uint32_t op) {
   return check(send(context, make_report(tare::wire::ReportKind::executing, op, 0)), Step::sendmsg);
 }
 
-bool tell_of_child(const Context& context, std::uint32_t op, long pid) {
-  return send(context, make_report(tare::wire::ReportKind::appeared, op,
-                                   static_cast<std::uint32_t>(pid))) >= 0;
+Outcome tell_of_child(const Context& context, std::uint32_t op, long pid) {
+  return check(send(context, make_report(tare::wire::ReportKind::appeared, op,
+                                         static_cast<std::uint32_t>(pid))),
+               Step::sendmsg);
 }
 
 void end_without_host(const Context& context) {

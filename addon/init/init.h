@@ -143,8 +143,8 @@ void report(Context& context, std::uint32_t op, Outcome outcome);
 Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op);
 Outcome send_console(Context& context, std::uint32_t op, int master);
 Outcome announce(Context& context, std::uint32_t op);
-/// Tells the host of the child that goes on instead of this process; false where that failed.
-bool tell_of_child(const Context& context, std::uint32_t op, long pid);
+/// Tells the host of the child that goes on instead of this process.
+Outcome tell_of_child(const Context& context, std::uint32_t op, long pid);
 /// Ends this process where the host has died.
 void end_without_host(const Context& context);
 /// Sends the listener and waits for the answer.

@@ -385,7 +385,11 @@ Outcome do_appear(const Context& context, std::uint32_t index, const Op& op) {
     return failure(child, Step::clone);
   }
   if (child > 0) {
-    sys::exit(tell_of_child(context, index, child) ? 0 : 1);
+    const Outcome told = tell_of_child(context, index, child);
+    if (told.failed()) {
+      return told;  // The host ends both.
+    }
+    sys::exit(0);
   }
   if (const long result = sys::run(__NR_setsid); result < 0) {
     return failure(result, Step::setsid);
