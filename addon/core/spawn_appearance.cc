@@ -55,8 +55,7 @@ void kill_and_reap(int pidfd) {
 /// The children that this thread was given after its child `first`: see proc_tid_children(5).
 std::vector<pid_t> children_after(pid_t first) {
   std::vector<pid_t> after;
-  const std::string text =
-      read_file_if_exists(AT_FDCWD, "/proc/thread-self/children").value_or("");
+  const std::string text = read_file_if_exists(AT_FDCWD, "/proc/thread-self/children").value_or("");
   const char* const end = text.data() + text.size();
   bool found = false;
   pid_t pid = 0;
@@ -163,21 +162,28 @@ void InitProcess::follow(pid_t pid) {
   pid_ = pid;
 }
 
-/// Waits until something is to be read, or with `events` 0 for the end of the channel.
-void InitProcess::await_message(short events) const {
+/// Waits until something is to be read, or with `events` 0 for the end of the channel; false when
+/// `most` has passed before.
+bool InitProcess::await_message(short events, std::chrono::milliseconds most) const {
+  const auto left = [this, most] {
+    if (!deadline_) {
+      return most;
+    }
+    const auto now = std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now());
+    if (now.count() <= 0) {
+      throw_errno(ETIMEDOUT, "poll", "init's channel");
+    }
+    return most.count() < 0 ? now : std::min(now, most);
+  };
   pollfd polled{channel_.get(), events, 0};
   for (;;) {
-    int timeout = -1;
-    if (deadline_) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now());
-      if (left.count() <= 0) {
-        throw_errno(ETIMEDOUT, "poll", "init's channel");
-      }
-      timeout = static_cast<int>(std::min<std::int64_t>(left.count(), 1 << 30));
-    }
-    const int ready = poll(&polled, 1, timeout);
+    const int ready =
+        poll(&polled, 1, static_cast<int>(std::min<std::int64_t>(left().count(), 1 << 30)));
     if (ready > 0) {
-      return;
+      return true;
+    }
+    if (ready == 0 && most.count() >= 0) {
+      return false;
     }
     if (ready < 0 && errno != EINTR) {
       throw_errno("poll", "init's channel");
@@ -189,7 +195,7 @@ void InitProcess::await_message(short events) const {
 /// recvmsg(2). False at the end of the channel.
 bool InitProcess::hear(int flags) {
   if (deadline_ && (flags & MSG_DONTWAIT) == 0) {
-    await_message(POLLIN);
+    await_message(POLLIN, std::chrono::milliseconds(-1));
   }
   Heard heard;
   iovec vector{&heard.report, sizeof heard.report};

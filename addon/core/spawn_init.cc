@@ -20,6 +20,11 @@
 #include "tare/spawn.h"
 
 namespace tare {
+namespace {
+
+constexpr std::chrono::milliseconds no_limit(-1);
+
+}  // namespace
 
 Fd InitProcess::release() {
   channel_.reset();
@@ -177,12 +182,13 @@ int InitProcess::await_listener() {
 }
 
 void InitProcess::finish() {
-  // Who appears is seen by others, who could fill the channel before its maker has told of it.
-  while (plan_->appears() && !appeared_ && hear()) {
-  }
   // The reports stay unread until the channel is closed: waking this process for each would take
-  // time from init.
-  await_message(0);
+  // time from init. But those who see who appears could fill it before its maker has told of that.
+  constexpr std::chrono::seconds patience(1);
+  while (!await_message(0, plan_->appears() && !appeared_ ? patience : no_limit)) {
+    while (!appeared_ && hear(MSG_DONTWAIT)) {
+    }
+  }
   while (next_wait().has_value()) {
   }
 }

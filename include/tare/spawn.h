@@ -80,7 +80,7 @@ class InitProcess {
   };
   std::optional<Heard> receive();
   bool hear(int flags = 0);
-  void await_message(short events) const;
+  bool await_message(short events, std::chrono::milliseconds most) const;
   bool is_told(const Heard& heard) const;
   void follow(pid_t pid);
   void end_both();
