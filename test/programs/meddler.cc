@@ -1,6 +1,7 @@
 // meddler: pid 1 of a container that meddles with each process that enters it.
 //
 //   meddler kill       kills whatever is there, again and again
+//   meddler stop       stops it
 //   meddler self WHAT  takes the sockets of who enters and speaks by them, as itself
 //   meddler them WHAT  the same, as who enters
 //
@@ -99,8 +100,10 @@ pid_t newest() {
 
 int main(int argc, char** argv) {
   setvbuf(stdout, nullptr, _IOLBF, 0);
-  if (argc == 2 && std::string_view(argv[1]) == "kill") {
-    for (;;) kill(-1, SIGKILL);
+  if (argc == 2) {
+    const int signal = std::string_view(argv[1]) == "stop" ? SIGSTOP : SIGKILL;
+    printf("begun\n");
+    for (;;) kill(-1, signal);
   }
   if (argc != 3) return 2;
   const bool as_them = std::string_view(argv[1]) == "them";

@@ -3,7 +3,7 @@
  * takes from him, and what is left when all is deleted.
  */
 import { Container } from '../../lib/index.js';
-import { exitOf, program, whyNot, type Config } from '../cli/tare.js';
+import { Output, exitOf, program, whyNot, type Config } from '../cli/tare.js';
 import { Inside, field } from '../init/inside.js';
 import { bundleOf } from './spied.js';
 import { spawn } from 'node:child_process';
@@ -109,6 +109,27 @@ if (whyNot !== undefined) {
       });
     });
   }
+
+  // Weakened: without InitProcess::limit() in run_container_hooks(), start waited for ever, and delete for it.
+  inside.test('a hook that is stopped as it appears is over when its time is', async (t) => {
+    const bundle = bundleOf(inside, 'meddler', (config) => {
+      config.process.args = ['sleep', '1000'];
+      config.process.capabilities = {};
+      const hook = { path: '/bin/busybox', args: ['true'], timeout: 1 };
+      config.hooks = { startContainer: Array.from({ length: 20 }, () => hook) };
+    });
+    for (let i = 0; i < 5; i++) {
+      const id = inside.fresh();
+      inside.must(['create', '-b', bundle, id]);
+      const stopper = inside.spawn(['exec', id, '/bin/meddler', 'stop'], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await new Output(stopper.stdout).until('begun\n');
+      const started = inside.tare(['start', id], { timeout: 15_000 });
+      t.match(started.error, 'ran longer than its timeout of 1 s and was killed');
+      await exitOf(stopper);
+    }
+  });
 
   /** A process that is to be executed waits in the container's cgroup for a host that has stopped. */
   const held = async (t: Test, more: (id: string) => void): Promise<void> => {
