@@ -61,7 +61,7 @@ void Handle::submit_kill(std::function<void()> task) {
   const auto once = [begun, task = std::move(task)] {
     if (!begun->test_and_set()) task();
   };
-  if (!submit_task({once})) try_later(once);
+  if (!submit_task({once}) || Pool::instance().is_full()) try_later(once);
 }
 
 void Handle::submit_end(std::function<void()> task) {
@@ -70,7 +70,7 @@ void Handle::submit_end(std::function<void()> task) {
     begun->test_and_set();
     task();
   }});
-  if (first) return;
+  if (first && !Pool::instance().is_full()) return;
   try_later([self = shared_from_this(), begun] {
     if (begun->test()) return;
     try {

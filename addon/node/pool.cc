@@ -87,6 +87,11 @@ void Pool::submit_here(std::function<void()> task) {
   }
 }
 
+bool Pool::is_full() noexcept {
+  const std::lock_guard lock(mutex_);
+  return busy_ + 1 >= max_threads;
+}
+
 void Pool::watch(int fd, Source& source) {
   {
     const std::lock_guard lock(mutex_);

@@ -43,6 +43,8 @@ class Pool {
   void submit(std::function<void()> task);
   /// The same from within a pool thread, which calls it itself if nothing is in its way.
   void submit_here(std::function<void()> task);
+  /// Whether a task that is submitted now waits for one of those that hang, perhaps.
+  bool is_full() noexcept;
   /// Has a thread call `source.ready()` when `fd` is readable. Throws `system`.
   void watch(int fd, Source& source);
   /// As long as somebody has this, the pool's thread that asked for it does not end: the kernel

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
-import { Container, run, type RunOptions } from '../../lib/index.js';
+import { Container, run, type RunOptions, type Running } from '../../lib/index.js';
 
 const options = { skip: whyNot ?? false };
 t.setTimeout(120_000);
@@ -73,17 +73,22 @@ t.test('other calls of the object go on', options, async (t) => {
 });
 
 t.test('as many calls as there may be threads', options, async (t) => {
-  const running = begin(t);
-  const container = await running.container;
-  const calls: Promise<unknown>[] = [];
-  for (let i = 0; i < 300; i++)
-    calls.push(container.exec({ args: ['/bin/true'] }).catch(() => undefined));
-  await Promise.race([Promise.all(calls), sleep(3000)]);
-  const state = container.state();
-  await soon(state);
-  running.kill();
-  t.match(await soon(running), { signal: 'SIGKILL' });
-  await Promise.all([...calls, state.catch(() => undefined)]);
+  for (const end of [
+    (running: Running): unknown => running.kill(),
+    async (running: Running): Promise<void> => (await running.container).delete({ force: true }),
+  ]) {
+    const running = begin(t);
+    const container = await running.container;
+    const calls: Promise<unknown>[] = [];
+    for (let i = 0; i < 300; i++) {
+      calls.push(container.exec({ args: ['/bin/true'] }).catch(() => undefined));
+    }
+    await Promise.race([Promise.all(calls), sleep(3000)]);
+    const ended = end(running);
+    t.match(await soon(running), { signal: 'SIGKILL' });
+    t.not(await soon(Promise.resolve(ended)), 'nothing');
+    await Promise.all(calls);
+  }
 });
 
 t.test('a worker thread takes it along', options, async (t) => {
