@@ -228,7 +228,7 @@ bool InitProcess::hear(int flags) {
   heard.alone = !appeared_ && heard.sender == pid_;
   if (heard.alone && plan_->appears() && heard.report.kind == wire::ReportKind::appeared) {
     follow(static_cast<pid_t>(heard.report.value));
-  } else if (heard_.size() < most_heard) {
+  } else if (heard.alone || heard_.size() < most_heard) {
     heard_.push_back(std::move(heard));
   }
   return true;
@@ -237,16 +237,21 @@ bool InitProcess::hear(int flags) {
 /// The next message of init's, or of who goes on as it. None at the end of the channel.
 std::optional<InitProcess::Heard> InitProcess::receive() {
   for (;;) {
-    while (!heard_.empty() && (appeared_ || heard_.front().alone)) {
-      Heard heard = std::move(heard_.front());
-      heard_.erase(heard_.begin());
-      if (heard.alone || heard.sender == pid_) {
-        return heard;
+    // Until it is known who has appeared, what others say is kept. Who was to tell that may fail at
+    // it after the other has spoken.
+    const auto next =
+        appeared_ ? heard_.begin()
+                  : std::ranges::find_if(heard_, [](const Heard& heard) { return heard.alone; });
+    if (next == heard_.end()) {
+      if (!hear()) {
+        return std::nullopt;
       }
+      continue;
     }
-    // Until it is known who has appeared, what others say is kept.
-    if (!hear()) {
-      return std::nullopt;
+    Heard heard = std::move(*next);
+    heard_.erase(next);
+    if (heard.alone || heard.sender == pid_) {
+      return heard;
     }
   }
 }
