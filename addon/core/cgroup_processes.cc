@@ -303,6 +303,9 @@ void Cgroup::kill_all() {
   if (errnum != ENOENT && errnum != EOPNOTSUPP) {
     throw_errno(errnum, "write", place("cgroup.kill"));
   }
+  if (errnum == ENOENT && faccessat(dir_.get(), "cgroup.procs", F_OK, 0) < 0) {
+    return;  // systemd was quicker to remove it
+  }
   // Before Linux 5.14, and in a threaded cgroup. Frozen processes fork no more, and SIGKILL ends
   // them all the same.
   freeze(true);
