@@ -44,15 +44,10 @@ bool parse_caller(std::string_view text, Caller& caller) {
   return read(caller.pid_namespace) && read(caller.pid) && read(caller.start_time);
 }
 
-bool is_alive(const Caller& caller) {
-  const auto stat = process_stat(caller.pid);
-  return stat.has_value() && stat->start_time == caller.start_time && !stat->ending;
-}
-
 bool is_orphan(const StateDir& dir, ino_t pid_namespace) {
   Caller caller;
   return parse_caller(dir.noted_caller(), caller) && caller.pid_namespace == pid_namespace &&
-         !is_alive(caller);
+         !is_alive(process_stat(caller.pid), caller.start_time);
 }
 
 }  // namespace

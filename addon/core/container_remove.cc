@@ -132,21 +132,22 @@ void remove_noted(const StateDir& dir) {
   detach_root_mount(dir);
 }
 
-bool is_whole(const StateDir& dir) {
+/// None where create() did not come so far, or it is damaged.
+std::optional<StateRecord> whole_record(const StateDir& dir) {
   try {
-    return dir.read().has_value();
+    return dir.read();
   } catch (const Error&) {
-    return false;
+    return std::nullopt;
   }
 }
 
 }  // namespace
 
 void remove_locked(const Runtime& runtime, StateDir dir) {
-  if (is_whole(dir)) {
+  if (std::optional<StateRecord> record = whole_record(dir)) {
     auto impl = std::make_unique<Container::Impl>();
     impl->runtime = runtime;
-    impl->record = *dir.read();
+    impl->record = std::move(*record);
     impl->dir = std::move(dir);
     Container(std::move(impl)).remove(true);
     return;
