@@ -4,7 +4,6 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
@@ -13,7 +12,7 @@ import { findContenders, type Contender } from './library-contenders.js';
 import type { Flight } from './library-process.js';
 import { positive } from './options.js';
 import { Paced } from './paced.js';
-import { prepareWork, spawnProgram, work, writeRaw } from './place.js';
+import { machine, prepareWork, spawnProgram, work, writeRaw, type Machine } from './place.js';
 import { cgroupPrefix, runInPrivateView } from './private-view.js';
 import { formatTable, median, quantile } from './statistics.js';
 
@@ -27,11 +26,7 @@ const usage = `usage: npm run bench -- library [OPTION...]
 /** How many are kept running at a time. */
 const flights = [1, 8, 64];
 
-export interface Results {
-  date: string;
-  kernel: string;
-  cpu: string;
-  node: string;
+export interface Results extends Machine {
   rounds: number;
   /** Of those that are not ours. */
   versions: Record<string, string>;
@@ -197,10 +192,7 @@ export async function main(args: string[]): Promise<number> {
   });
   const measured = await measure().finally(() => contenders.dispose());
   const results: Results = {
-    date: new Date().toISOString(),
-    kernel: release(),
-    cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`,
-    node: process.version,
+    ...machine(),
     rounds,
     versions: contenders.versions,
     ...measured,

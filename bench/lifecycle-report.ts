@@ -1,3 +1,4 @@
+import type { Machine } from './place.js';
 import { formatTable, median, quantile } from './statistics.js';
 
 export interface ContenderResult {
@@ -9,11 +10,7 @@ export interface ContenderResult {
   pss_kib: number[];
 }
 
-export interface Results {
-  date: string;
-  kernel: string;
-  cpu: string;
-  node: string;
+export interface Results extends Machine {
   rounds: number;
   /** Versions by name. */
   contenders: Record<string, string>;

@@ -2,7 +2,6 @@
  * What does a container's life cost with tare, with crun and runc, and with the kernel alone?
  * See bench/README.md.
  */
-import { cpus, release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,7 +12,7 @@ import { printReport, type ContenderResult, type Results } from './lifecycle-rep
 import { scenarios, type Place } from './lifecycle-scenarios.js';
 import { positive, runOptions, runUsage } from './options.js';
 import { Paced } from './paced.js';
-import { findContenders, prepareWork, spawnProgram, work, writeRaw } from './place.js';
+import { findContenders, machine, prepareWork, spawnProgram, work, writeRaw } from './place.js';
 import { takeSamples, type Sample } from './sample.js';
 
 const usage = `usage: npm run bench -- lifecycle [OPTION...]
@@ -152,10 +151,7 @@ export async function main(args: string[]): Promise<number> {
   const { contenders, prefix } = findContenders(options.peer, options.peersRoot);
 
   const results: Results = {
-    date: new Date().toISOString(),
-    kernel: release(),
-    cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`,
-    node: process.version,
+    ...machine(),
     rounds: options.rounds,
     contenders: Object.fromEntries(contenders.map(({ name, version }) => [name, version])),
     scenarios: {},

@@ -1,6 +1,7 @@
 /** Where command lines are run: a directory that they see under the same name, with the build in it. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findPeers, findTare, type Contender } from './contenders.js';
@@ -36,6 +37,23 @@ export function findContenders(
   if (tare === undefined) console.log('build/tare is absent: tare is not timed');
   else contenders.unshift(tare);
   return { contenders, prefix };
+}
+
+/** What raw results begin with. */
+export interface Machine {
+  date: string;
+  kernel: string;
+  cpu: string;
+  node: string;
+}
+
+export function machine(): Machine {
+  return {
+    date: new Date().toISOString(),
+    kernel: release(),
+    cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`,
+    node: process.version,
+  };
 }
 
 /** Writes raw results to `out`, or to bench/runs by their date and the question's name. */

@@ -2,14 +2,21 @@
  * What does a seccomp profile add to a container's start, compiled before (warm) and for the first
  * time (cold)? See bench/README.md.
  */
-import { cpus, release } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeBundle } from './bundle.js';
 import type { Contender } from './contenders.js';
 import { Commands } from './lifecycle-scenarios.js';
 import { positive, runOptions, runUsage } from './options.js';
-import { findContenders, prepareWork, spawnProgram, work, writeRaw } from './place.js';
+import {
+  findContenders,
+  machine,
+  prepareWork,
+  spawnProgram,
+  work,
+  writeRaw,
+  type Machine,
+} from './place.js';
 import { cgroupPrefix, runInPrivateView } from './private-view.js';
 import { takeSamples, type Turn } from './sample.js';
 import { likeDockers, readProfile } from './seccomp-profile.js';
@@ -52,10 +59,7 @@ function turnsOf(contender: Contender, bundles: Bundles): Turn[] {
   ];
 }
 
-interface Results {
-  date: string;
-  kernel: string;
-  cpu: string;
+interface Results extends Machine {
   rounds: number;
   profile: string;
   contenders: Record<string, string>;
@@ -109,9 +113,7 @@ export async function main(args: string[]): Promise<number> {
   const turns = contenders.flatMap((contender) => turnsOf(contender, bundles));
   const { samples } = takeSamples([...prefix, spawnProgram], turns, warmup + rounds);
   const results: Results = {
-    date: new Date().toISOString(),
-    kernel: release(),
-    cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`,
+    ...machine(),
     rounds,
     profile: values.profile === undefined ? "of the size of docker's" : basename(values.profile),
     contenders: Object.fromEntries(contenders.map(({ name, version }) => [name, version])),
