@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  rmdirSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -29,6 +30,7 @@ export class OrdinaryUser {
   readonly directory: string;
   readonly #tare: string;
   readonly #etc: string;
+  readonly #tag: string;
   /** The cgroup that the calls come from; empty: this process's. */
   cgroup = '';
   /** XDG_RUNTIME_DIR. */
@@ -38,6 +40,7 @@ export class OrdinaryUser {
   #bundles = 0;
 
   constructor(sandbox: Sandbox) {
+    this.#tag = sandbox.tag;
     chmodSync(sandbox.directory, 0o711);
     this.directory = join(sandbox.directory, 'user');
     this.runtime = join(this.directory, 'run');
@@ -91,6 +94,29 @@ export class OrdinaryUser {
     edit?.(config);
     writeFileSync(path, JSON.stringify(config));
     return bundle;
+  }
+
+  /**
+   * Makes a cgroup that is delegated to the user, with one for his session in it, from which the calls
+   * within `act` come.
+   */
+  delegated(act: (top: string) => void): void {
+    const top = `/sys/fs/cgroup/${this.#tag}-delegated`;
+    const session = join(top, 'session');
+    mkdirSync(session, { recursive: true });
+    for (const path of [top, session]) {
+      for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads']) {
+        chownSync(join(path, file), uid, uid);
+      }
+    }
+    this.cgroup = session;
+    try {
+      act(top);
+    } finally {
+      this.cgroup = '';
+      rmdirSync(session);
+      rmdirSync(top);
+    }
   }
 
   /** What is left of containers. */

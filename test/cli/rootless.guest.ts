@@ -1,8 +1,8 @@
 /** An ordinary user's containers where cgroup v2 has its controllers, and where the kernel refuses user namespaces. */
-import { chownSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { OrdinaryUser, uid } from './ordinary-user.js';
+import { OrdinaryUser } from './ordinary-user.js';
 import { Sandbox } from './tare.js';
 
 t.setTimeout(240_000);
@@ -11,27 +11,17 @@ const user = new OrdinaryUser(sandbox);
 t.teardown(() => sandbox.remove());
 
 sandbox.test('limits in a cgroup that was delegated to the user', async (t) => {
-  const top = `/sys/fs/cgroup/${sandbox.tag}-delegated`;
-  const session = join(top, 'session');
-  mkdirSync(session, { recursive: true });
-  for (const path of [top, session]) {
-    for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads']) {
-      chownSync(join(path, file), uid, uid);
-    }
-  }
-  user.cgroup = session;
-  const id = sandbox.id('limited');
-  const bundle = user.bundle(['sleep', '1000'], (config) => {
-    config.linux['resources'] = { memory: { limit: 33554432 }, pids: { limit: 20 } };
+  user.delegated((top) => {
+    const id = sandbox.id('limited');
+    const bundle = user.bundle(['sleep', '1000'], (config) => {
+      config.linux['resources'] = { memory: { limit: 33554432 }, pids: { limit: 20 } };
+    });
+    const created = user.tare('run', '-d', '--bundle', bundle, id);
+    t.strictSame([created.status, created.stderr], [0, '']);
+    t.equal(readFileSync(join(top, id, 'memory.max'), 'utf8'), '33554432\n');
+    t.equal(readFileSync(join(top, id, 'pids.max'), 'utf8'), '20\n');
+    t.equal(user.tare('delete', '--force', id).status, 0);
   });
-  const created = user.tare('run', '-d', '--bundle', bundle, id);
-  t.strictSame([created.status, created.stderr], [0, '']);
-  t.equal(readFileSync(join(top, id, 'memory.max'), 'utf8'), '33554432\n');
-  t.equal(readFileSync(join(top, id, 'pids.max'), 'utf8'), '20\n');
-  t.equal(user.tare('delete', '--force', id).status, 0);
-  rmdirSync(session);
-  rmdirSync(top);
-  user.cgroup = '';
 });
 
 sandbox.test('a limit, and a cgroup that is not the user’s', async (t) => {

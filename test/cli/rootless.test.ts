@@ -1,5 +1,5 @@
 /** An ordinary user's containers: with one id and with ranges, with a cgroup and without. */
-import { chownSync, existsSync, mkdirSync, readdirSync, rmdirSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { OrdinaryUser, uid } from './ordinary-user.js';
@@ -134,16 +134,7 @@ if (whyNot !== undefined) {
   });
 
   sandbox.test('a cgroup that was delegated to the user', async (t) => {
-    const top = `/sys/fs/cgroup/${sandbox.tag}-delegated`;
-    const session = join(top, 'session');
-    mkdirSync(session, { recursive: true });
-    for (const path of [top, session]) {
-      for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads']) {
-        chownSync(join(path, file), uid, uid);
-      }
-    }
-    user.cgroup = session;
-    try {
+    user.delegated((top) => {
       const id = sandbox.id('delegated');
       const bundle = user.bundle(['sleep', '1000'], (config) => {
         config.linux['resources'] = { unified: { 'cgroup.max.descendants': '7' } };
@@ -156,11 +147,7 @@ if (whyNot !== undefined) {
       t.equal(user.tare('exec', id, 'cat', '/proc/self/cgroup').status, 0);
       t.equal(user.tare('delete', '--force', id).status, 0);
       t.strictSame(directories(top), ['session']);
-    } finally {
-      user.cgroup = '';
-      rmdirSync(session);
-      rmdirSync(top);
-    }
+    });
   });
 
   sandbox.test('what needs a cgroup, without one', async (t) => {

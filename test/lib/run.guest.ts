@@ -1,8 +1,7 @@
 /** The limits of run() where cgroup v2 has its controllers: root's, and a user's with a cgroup and without. */
 import { ProjectOfUser } from './user-programs.js';
-import { uid } from '../cli/ordinary-user.js';
 import { Sandbox } from '../cli/tare.js';
-import { chownSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { run, TareError, type RunOptions } from '../../lib/index.js';
@@ -90,27 +89,17 @@ sandbox.test('what the README has, as root', async (t) => {
 });
 
 sandbox.test('a user with a cgroup that was delegated to him, and without', async (t) => {
-  const top = `/sys/fs/cgroup/${sandbox.tag}-delegated`;
-  const session = join(top, 'session');
-  mkdirSync(session, { recursive: true });
-  for (const path of [top, session]) {
-    for (const file of ['', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads']) {
-      chownSync(join(path, file), uid, uid);
-    }
-  }
-  project.user.cgroup = session;
-  const limited = project.run(told);
-  t.equal(limited.stderr, '');
-  const { peak, ...rest } = JSON.parse(limited.stdout) as { peak: number };
-  t.strictSame(rest, { code: 'ERR_TARE_OUT_OF_MEMORY', oomKilled: true });
-  t.ok(peak > 60 << 20 && peak <= 64 << 20, `${peak} bytes`);
-  const { stdout, stderr } = project.run(patient);
-  t.equal(stderr, '');
-  t.match(stdout, printed, 'what the README has');
-  rmdirSync(session);
-  rmdirSync(top);
+  project.user.delegated(() => {
+    const limited = project.run(told);
+    t.equal(limited.stderr, '');
+    const { peak, ...rest } = JSON.parse(limited.stdout) as { peak: number };
+    t.strictSame(rest, { code: 'ERR_TARE_OUT_OF_MEMORY', oomKilled: true });
+    t.ok(peak > 60 << 20 && peak <= 64 << 20, `${peak} bytes`);
+    const { stdout, stderr } = project.run(patient);
+    t.equal(stderr, '');
+    t.match(stdout, printed, 'what the README has');
+  });
 
-  project.user.cgroup = '';
   const without = project.run(told);
   t.strictSame(JSON.parse(without.stdout), {
     code: 'ERR_TARE_UNSUPPORTED',

@@ -26,6 +26,7 @@
 #include <string>
 #include <string_view>
 
+#include "newest.h"
 #include "tare/wire.h"
 
 namespace {
@@ -85,15 +86,6 @@ void meddle(pid_t pid, bool as_them, std::string_view what) {
     close(pidfd);
   }
   ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
-}
-
-/// The number of the newest process of this pid namespace: see proc_loadavg(5).
-pid_t newest() {
-  FILE* file = fopen("/proc/loadavg", "re");
-  int pid = 0;
-  if (file == nullptr || fscanf(file, "%*s %*s %*s %*s %d", &pid) != 1) pid = 0;
-  if (file != nullptr) fclose(file);
-  return pid;
 }
 
 }  // namespace

@@ -26,6 +26,8 @@
 #include <string>
 #include <vector>
 
+#include "newest.h"
+
 namespace {
 
 std::string path_of(pid_t pid, const char* file) {
@@ -235,15 +237,6 @@ void tell_of(pid_t pid, Loot* loot) {
     printf("%d ended\n", pid);
   }
   ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
-}
-
-/// The number of the newest process of this pid namespace: see proc_loadavg(5).
-pid_t newest() {
-  FILE* file = fopen("/proc/loadavg", "re");
-  int pid = 0;
-  if (file == nullptr || fscanf(file, "%*s %*s %*s %*s %d", &pid) != 1) pid = 0;
-  if (file != nullptr) fclose(file);
-  return pid;
 }
 
 /// Waits for a process that is newer than `last`; its number.
