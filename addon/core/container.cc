@@ -148,14 +148,20 @@ Fd open_process(pid_t pid, std::uint64_t start_time) {
   return pidfd;
 }
 
-void wait_for_end(int pidfd, pid_t pid) {
+bool ends_within(int pidfd, pid_t pid, std::chrono::milliseconds most) {
   pollfd polled{pidfd, POLLIN, 0};
-  while (poll(&polled, 1, -1) < 0) {
+  for (;;) {
+    const int ready = poll(&polled, 1, static_cast<int>(most.count()));
+    if (ready >= 0) {
+      return ready > 0;
+    }
     if (errno != EINTR) {
       throw_errno("poll", "process " + std::to_string(pid));
     }
   }
 }
+
+void wait_for_end(int pidfd, pid_t pid) { ends_within(pidfd, pid, std::chrono::milliseconds(-1)); }
 
 bool send_signal(int pidfd, pid_t pid, int signal) {
   if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0) {
@@ -165,12 +171,6 @@ bool send_signal(int pidfd, pid_t pid, int signal) {
     throw_errno("pidfd_send_signal", "process " + std::to_string(pid));
   }
   return false;
-}
-
-void end_process(int pidfd, pid_t pid) {
-  if (send_signal(pidfd, pid, SIGKILL)) {
-    wait_for_end(pidfd, pid);
-  }
 }
 
 void Container::Impl::refresh() {

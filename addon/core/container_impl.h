@@ -176,7 +176,7 @@ std::string cgroup_of(pid_t pid);
 /// False where the process has ended.
 bool send_signal(int pidfd, pid_t pid, int signal);
 void wait_for_end(int pidfd, pid_t pid);
-/// Kills a process and waits for its end. Throws where it may not be killed.
-void end_process(int pidfd, pid_t pid);
+/// False when `most` has passed before; negative: there is no limit.
+bool ends_within(int pidfd, pid_t pid, std::chrono::milliseconds most);
 
 }  // namespace tare

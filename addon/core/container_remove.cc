@@ -1,7 +1,9 @@
 // A container's end: delete, and what is left where create() did not come to its own.
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <utility>
 
 #include "container_impl.h"
@@ -62,10 +64,23 @@ std::optional<CgroupTotals> Container::end() {
 }
 
 void Container::end_init() {
-  const Fd init = open_process(impl_->record.pid, impl_->record.start_time);
-  if (init) {
-    end_process(init.get(), impl_->record.pid);
+  const pid_t pid = impl_->record.pid;
+  const Fd init = open_process(pid, impl_->record.start_time);
+  if (!init || !send_signal(init.get(), pid, SIGKILL)) {
+    return;
   }
+  // It ends when all of its pid namespace are reaped. One whom an exec has just brought there is
+  // its exec's to reap, when the maker has told of it: who is not of that namespace, and who may be
+  // frozen with the cgroup.
+  constexpr std::chrono::milliseconds patience(10);
+  if (ends_within(init.get(), pid, patience)) {
+    return;
+  }
+  Cgroup cgroup = impl_->cgroup();
+  if (cgroup) {
+    cgroup.kill_all();
+  }
+  wait_for_end(init.get(), pid);
 }
 
 void Container::destroy(Cgroup cgroup) {

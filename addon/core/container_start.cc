@@ -61,9 +61,9 @@ void Container::start() {
   const Spec none;
   const Spec& config = has_hooks ? spec() : none;
   const Fd init = pidfd();
-  const auto stop = [this, &init] {
+  const auto stop = [this] {
     try {
-      end_process(init.get(), impl_->record.pid);
+      end_init();
     } catch (const Error& error) {
       // The first failure is the one to tell.
       impl_->warn(error.what());

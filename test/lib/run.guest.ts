@@ -44,9 +44,11 @@ sandbox.test('a fork bomb goes no further than its limit', async (t) => {
   const running = inside(['sh', '-c', bomb], { pids: 32, reject: false, timeout: 20_000 });
   const container = await running.container;
   let most = 0;
-  for (let i = 0; i < 20; i++) {
-    const processes = await container.ps().catch(() => []);
-    most = Math.max(most, processes.length);
+  // On a busy machine its shell itself takes seconds to begin.
+  for (let left = 20; left > 0;) {
+    const processes = await container.ps().catch(() => undefined);
+    most = Math.max(most, processes?.length ?? 0);
+    if (most > 2 || processes === undefined) left--;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   t.ok(most > 2 && most <= 32, `${most} processes`);

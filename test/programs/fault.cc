@@ -1,10 +1,12 @@
-// Runs a command and lets one system call of one of its processes fail, or kills the process there.
+// Runs a command and lets one system call of one of its processes fail, or kills the process there,
+// or freezes a cgroup as it makes the call.
 //
 //   fault REPORT list [--init PID] COMMAND...
 //       writes every system call to REPORT: "ROLE CALL NUMBER", NUMBER counting the role's CALLs
-//   fault REPORT ROLE CALL NUMBER ERRNO|KILL [--init PID] COMMAND...
+//   fault REPORT ROLE CALL NUMBER ERRNO|KILL|FREEZE=FILE [--init PID] COMMAND...
 //       does that at this one, and writes it to REPORT. The call itself is not made, but for close,
 //       which frees the descriptor whatever it says, and brk, which says where it is when it fails.
+//       FILE is the cgroup's cgroup.freeze; the call is made.
 //
 // ROLE is "host" for the command's first process, "stub" for a child until it executes something,
 // and "init" for one that has executed tare's, or is its child; a second one of a kind is "stub2",
@@ -38,6 +40,7 @@
 namespace {
 
 constexpr int kill_it = -1;
+constexpr int freeze_it = -2;
 constexpr int status_of_timeout = 124;
 
 struct Options {
@@ -46,7 +49,8 @@ struct Options {
   std::string role;
   std::string call;
   int number = 0;
-  int errnum = 0;  ///< or `kill_it`
+  int errnum = 0;  ///< or `kill_it`, `freeze_it`
+  std::string freezer;
   pid_t init = 0;
   char** command = nullptr;
 };
@@ -262,6 +266,8 @@ class Tracer {
     std::fflush(options_.report);
     if (options_.errnum == kill_it) {
       kill(pid, SIGKILL);
+    } else if (options_.errnum == freeze_it) {
+      std::ofstream(options_.freezer) << '1';
     } else if (call == "brk") {
       task.argument = static_cast<long>(info.entry.args[0]);
       set_first_argument(pid, 0);
@@ -279,10 +285,15 @@ class Tracer {
   std::map<std::string, int> counts_;
 };
 
-/// An errno by its name, `kill_it` for KILL; 0: there is none of this name.
+constexpr std::string_view freeze_word = "FREEZE=";
+
+/// An errno by its name, `kill_it` for KILL, `freeze_it`; 0: there is none of this name.
 int fault_of(std::string_view name) {
   if (name == "KILL") {
     return kill_it;
+  }
+  if (name.starts_with(freeze_word)) {
+    return freeze_it;
   }
   for (int errnum = 1; errnum < 200; ++errnum) {
     const char* known = strerrorname_np(errnum);
@@ -309,7 +320,11 @@ bool parse(int argc, char** argv, Options& options) {
     options.role = argv[at++];
     options.call = argv[at++];
     options.number = std::atoi(argv[at++]);
-    options.errnum = fault_of(argv[at++]);
+    const std::string_view fault = argv[at++];
+    options.errnum = fault_of(fault);
+    if (options.errnum == freeze_it) {
+      options.freezer = fault.substr(freeze_word.size());
+    }
     if (options.number < 1 || options.errnum == 0) {
       return false;
     }
@@ -327,8 +342,9 @@ bool parse(int argc, char** argv, Options& options) {
 int main(int argc, char** argv) {
   Options options;
   if (!parse(argc, argv, options)) {
-    std::fprintf(
-        stderr, "usage: fault REPORT list|(ROLE CALL NUMBER ERRNO|KILL) [--init PID] COMMAND...\n");
+    std::fprintf(stderr,
+                 "usage: fault REPORT list|(ROLE CALL NUMBER ERRNO|KILL|FREEZE=FILE) [--init PID] "
+                 "COMMAND...\n");
     return 2;
   }
   options.report = std::fopen(argv[1], "we");
