@@ -90,28 +90,37 @@ function machineSources(): Source[] {
 
 const updated = new Map<string, Promise<string>>();
 
+/** What packages are taken of; by default this machine's of both. */
+export interface Origin {
+  /** Debian's name of the architecture. */
+  architecture?: string;
+  /** Codename of the release, such as `trixie`. */
+  release?: string;
+}
+
 /**
- * A private apt configuration with this release and its backports, for this machine's architecture or for another, by
- * Debian's name of it; returns its file, for `apt-get -c`.
+ * A private apt configuration with a release and its backports, for an architecture; returns its file, for `apt-get -c`.
  */
-function privateApt(architecture = ''): Promise<string> {
-  const ready = updated.get(architecture) ?? makeApt(architecture);
-  updated.set(architecture, ready);
+function privateApt(origin: Origin): Promise<string> {
+  const words = [origin.release, origin.architecture].filter((word) => word !== undefined);
+  const name = ['apt', ...words].join('-');
+  const ready = updated.get(name) ?? makeApt(join(cacheDirectory, name), origin);
+  updated.set(name, ready);
   return ready;
 }
 
-async function makeApt(architecture: string): Promise<string> {
-  const release = codename();
-  const source = machineSources().find(({ suites }) => suites.includes(release));
+async function makeApt(apt: string, { architecture, release }: Origin): Promise<string> {
+  const own = codename();
+  const source = machineSources().find(({ suites }) => suites.includes(own));
   if (!source) {
     throw new Unavailable(
-      `no source of ${release} in /etc/apt/sources.list or sources.list.d: add Debian's`,
+      `no source of ${own} in /etc/apt/sources.list or sources.list.d: add Debian's`,
     );
   }
-  const apt = join(cacheDirectory, architecture === '' ? 'apt' : `apt-${architecture}`);
   await mkdir(join(apt, 'lists', 'partial'), { recursive: true });
   await mkdir(join(apt, 'archives', 'partial'), { recursive: true });
-  const suites = release === 'bookworm' ? [release, `${release}-backports`] : [release];
+  const wanted = release ?? own;
+  const suites = wanted === 'bookworm' ? [wanted, `${wanted}-backports`] : [wanted];
   await writeFile(
     join(apt, 'sources.list'),
     suites
@@ -132,7 +141,7 @@ async function makeApt(architecture: string): Promise<string> {
       'APT::Update::Post-Invoke-Success { };',
       '#clear APT::Update::Post-Invoke-Success;',
       '#clear APT::Update::Post-Invoke;',
-      ...(architecture === ''
+      ...(architecture === undefined
         ? []
         : [
             `APT::Architecture "${architecture}";`,
@@ -172,7 +181,7 @@ export interface Unpacking {
   architecture?: string;
 }
 
-/** A directory below the cache that `fill` makes, once for each release of Debian. */
+/** A directory below the cache that `fill` makes, once. */
 async function once(
   directory: string,
   fill: (unpacking: string) => Promise<void>,
@@ -203,7 +212,7 @@ export async function unpackPackage(
   const variant = members ? `-${digestOf(members)}` : '';
   const directory = join(cacheDirectory, codename(), architecture ?? '', name + variant);
   return once(directory, async (unpacking) => {
-    const config = await privateApt(architecture);
+    const config = await privateApt({ architecture });
     const options = ['-c', config, ...(suite ? ['-o', `APT::Default-Release=${suite}`] : [])];
     let wanted = name;
     if (firstDependency) {
@@ -226,18 +235,20 @@ export async function unpackPackage(
  */
 export async function unpackRoot(
   packages: readonly string[],
-  architecture?: string,
+  origin: Origin = {},
 ): Promise<string> {
+  const { architecture = '', release = codename() } = origin;
   const name = `root-${digestOf(packages)}`;
-  return once(join(cacheDirectory, codename(), architecture ?? '', name), async (unpacking) => {
-    const config = await privateApt(architecture);
+  return once(join(cacheDirectory, release, architecture, name), async (unpacking) => {
+    const config = await privateApt(origin);
     await mkdir(join(unpacking, 'archives', 'partial'), { recursive: true });
     const options = ['-c', config, '-o', `Dir::Cache::archives=${join(unpacking, 'archives')}`];
     const install = ['install', '-y', '--no-install-recommends', '--download-only'];
     await run('apt-get', [...options, '-q', ...install, ...packages]);
     const script = `
       cd root
-      for name in bin lib sbin; do mkdir -p usr/$name; ln -s usr/$name $name; done
+      mkdir mnt
+      for name in bin lib lib64 sbin; do mkdir -p usr/$name; ln -s usr/$name $name; done
       for archive in ../archives/*.deb; do
         dpkg-deb --fsys-tarfile "$archive" | tar -x --keep-directory-symlink
       done`;

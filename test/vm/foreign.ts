@@ -6,6 +6,7 @@ import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { Unavailable, unpackRoot } from '../../scripts/debian.js';
 import { platforms, type Architecture } from './platform.js';
+import type { Shared } from './share.js';
 
 /** What the guest's init and the tests use. */
 const packages = (
@@ -13,19 +14,13 @@ const packages = (
   'util-linux'
 ).split(' ');
 
-/** What a guest sees at `target` instead. */
-export interface Replacement {
-  source: string;
-  target: string;
-}
-
 export async function foreignPrograms(
   architecture: Architecture,
   repository: string,
-): Promise<Replacement[]> {
+): Promise<Shared[]> {
   if (!['/bin', '/lib', '/sbin'].every((path) => lstatSync(path).isSymbolicLink()))
     throw new Unavailable('/bin, /lib and /sbin must be links into /usr: apt-get install usrmerge');
-  const root = await unpackRoot(packages, platforms[architecture].debian);
+  const root = await unpackRoot(packages, { architecture: platforms[architecture].debian });
   return [
     { source: join(root, 'usr'), target: '/usr' },
     { source: join(repository, 'build', architecture), target: join(repository, 'build') },

@@ -18,7 +18,6 @@ const filter = process.argv[2] ?? '';
 
 /** Programs that suites drive; unpacked from Debian's package where they are not installed. */
 const programs = [
-  { name: 'containerd', package: 'containerd', directory: 'usr/bin', suite: /containerd/ },
   { name: 'apparmor_parser', package: 'apparmor', directory: 'sbin', suite: /confinement/ },
 ];
 

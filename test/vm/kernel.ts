@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { codename, unpackPackage } from '../../scripts/debian.js';
 import { ownArchitecture, platforms, type Architecture } from './platform.js';
 
@@ -12,9 +12,28 @@ export interface Kernel {
   /** As in `uname -r`. */
   release: string;
   image: string;
-  /** Directory that holds overlay.ko, loop.ko and bfq.ko, uncompressed. */
+  /**
+   * Directory that holds overlay.ko, loop.ko and bfq.ko, uncompressed, and in lib/modules/RELEASE what depmod(8) and
+   * modprobe(8) need for those, tunnels, bridges and packet filters.
+   */
   modules: string;
 }
+
+/** For busybox's insmod, which reads plain modules only. */
+const plain = ['fs/overlayfs/overlay', 'drivers/block/loop', 'block/bfq'];
+/** What container engines need for their networks. */
+const networking = [
+  ...[
+    'drivers/net/tun',
+    'drivers/net/veth',
+    'drivers/net/dummy',
+    'lib/*crc*',
+    'net/802/*',
+    'net/llc/*',
+  ],
+  ...['net/bridge/*', 'net/ipv4/netfilter/*', 'net/ipv6/netfilter/*', 'net/netfilter/*'],
+];
+const modules = [...plain, ...networking].map((name) => `*/kernel/${name}.ko*`);
 
 export async function obtainKernel(architecture: Architecture): Promise<Kernel> {
   const { kernel, debian } = platforms[architecture];
@@ -22,12 +41,7 @@ export async function obtainKernel(architecture: Architecture): Promise<Kernel> 
     architecture: architecture === ownArchitecture() ? undefined : debian,
     suite: codename() === 'bookworm' ? 'bookworm-backports' : undefined,
     firstDependency: true,
-    members: [
-      './boot/vmlinuz-*',
-      '*/kernel/fs/overlayfs/overlay.ko*',
-      '*/kernel/drivers/block/loop.ko*',
-      '*/kernel/block/bfq.ko*',
-    ],
+    members: ['./boot/vmlinuz-*', './*/modules.builtin*', './*/modules.order', ...modules],
   });
   const image = readdirSync(join(root, 'boot')).find((name) => name.startsWith('vmlinuz-'))!;
   uncompressModules(root);
@@ -38,12 +52,11 @@ export async function obtainKernel(architecture: Architecture): Promise<Kernel> 
   };
 }
 
-/** busybox's insmod reads plain modules only. */
 function uncompressModules(root: string): void {
   for (const entry of readdirSync(root, { recursive: true, encoding: 'utf8' })) {
-    const match = /([^/]+\.ko)(\.xz)?$/.exec(entry);
-    if (!match || !entry.includes('/')) continue;
-    const target = join(root, match[1]!);
+    const name = /\/kernel\/(.*)\.ko(\.xz)?$/.exec(entry)?.[1];
+    if (name === undefined || !plain.includes(name)) continue;
+    const target = join(root, `${basename(name)}.ko`);
     if (existsSync(target)) continue;
     const data = execFileSync('xz', ['--decompress', '--stdout', '--force', join(root, entry)]);
     writeFileSync(`${target}.${process.pid}`, data);

@@ -1,12 +1,17 @@
 /**
- * What the guest sees of this machine: every real file system, at its place and read-only, through one virtiofsd in
- * a mount namespace of its own.
+ * What the guest sees as its root file system, read-only, through one virtiofsd in a mount namespace of its own: every
+ * real file system of this machine at its place, or another root.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Unavailable, unpackPackage } from '../../scripts/debian.js';
-import type { Replacement } from './foreign.js';
+
+/** What a guest sees at `target`: a file, a directory or a symbolic link of this machine. */
+export interface Shared {
+  source: string;
+  target: string;
+}
 
 const pseudo = new Set(
   (
@@ -33,6 +38,21 @@ export function sharedMounts(mountinfo: string): string[] {
   return points.sort((a, b) => (a < b ? -1 : 1));
 }
 
+/** This machine's file systems. */
+export function machineTree(): Shared[] {
+  const points = sharedMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
+  return points.map((point) => ({ source: point, target: point }));
+}
+
+/** What lies below `root`, and these directories of this machine's. */
+export function treeOf(root: string, besides: readonly string[]): Shared[] {
+  const names = readdirSync(root).sort();
+  return [
+    ...names.map((name) => ({ source: join(root, name), target: `/${name}` })),
+    ...besides.map((path) => ({ source: path, target: path })),
+  ];
+}
+
 /** The daemon and its options: QEMU 7 brought one written in C, newer Debians have the Rust one. */
 async function virtiofsd(): Promise<string[]> {
   const old = '/usr/lib/qemu/virtiofsd';
@@ -47,7 +67,7 @@ async function virtiofsd(): Promise<string[]> {
 const view = '/sys/view';
 
 /**
- * The mount points, `/` first, come from standard input, each after a line with what is to be there; the arguments are
+ * The places, parents first, come from standard input, each after a line with what is to be there; the arguments are
  * the daemon's. Its lock files fall into a tmpfs over /run. It holds a descriptor for each file that the guest knows.
  */
 const script = `
@@ -55,6 +75,17 @@ set -eu
 mount -t tmpfs -o mode=700 view /sys
 mkdir ${view}
 while read -r source && read -r point; do
+  if [ -L "$source" ]; then
+    ln -s "$(readlink "$source")" "${view}$point"
+    continue
+  fi
+  if [ -d "$source" ]; then
+    mkdir -p "${view}$point"
+    # What comes later may lie below it.
+    if [ -z "$(ls -A "$source")" ]; then chmod --reference "$source" "${view}$point"; continue; fi
+  elif [ ! -e "${view}$point" ]; then
+    : >"${view}$point"
+  fi
   mount --bind "$source" "${view}$point" || { [ "$point" != / ] && continue; exit 1; }
   mount -o remount,bind,ro "${view}$point"
 done
@@ -64,13 +95,9 @@ exec setpriv --pdeathsig KILL "$@" --rlimit-nofile=0 </dev/null
 `;
 
 /** Starts virtiofsd on `socket`; resolves when it listens. */
-export async function shareMachine(
-  socket: string,
-  replaced: readonly Replacement[] = [],
-): Promise<ChildProcess> {
+export async function shareTree(socket: string, tree: readonly Shared[]): Promise<ChildProcess> {
   if (process.getuid?.() !== 0)
     throw new Unavailable('a guest on this root file system needs root: run as root');
-  const points = sharedMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
   const daemon = [...(await virtiofsd()), `--socket-path=${socket}`];
   const child = spawn(
     'unshare',
@@ -78,8 +105,7 @@ export async function shareMachine(
     { stdio: ['pipe', 'ignore', 'pipe'] },
   );
   child.stdin.on('error', () => {}); // its exit tells
-  const shared = [...points.map((point) => ({ source: point, target: point })), ...replaced];
-  child.stdin.end(shared.map(({ source, target }) => `${source}\n${target}\n`).join(''));
+  child.stdin.end(tree.map(({ source, target }) => `${source}\n${target}\n`).join(''));
   let log = '';
   await new Promise<void>((resolve, reject) => {
     child.on('error', (error) => reject(new Unavailable(`unshare: ${error.message}`)));

@@ -18,7 +18,7 @@ import { obtainKernel } from './kernel.js';
 import { MarkedStream } from './marked-stream.js';
 import { ownArchitecture, platforms, type Architecture } from './platform.js';
 import { findExecutable, qemuArguments } from './qemu.js';
-import { shareMachine } from './share.js';
+import { machineTree, shareTree, treeOf } from './share.js';
 
 export { Unavailable } from '../../scripts/debian.js';
 
@@ -41,6 +41,8 @@ export class CommandTimeout extends Error {
 export interface VmOptions {
   /** This machine's by default; another is emulated, with programs of its own. */
   architecture?: Architecture;
+  /** A directory that is the guest's root file system instead of this machine's, with the repository in it. */
+  root?: string;
   /** MiB; a file system under /tmp or / takes it from here too. */
   memory?: number;
   cpus?: number;
@@ -133,13 +135,14 @@ export class Vm {
       throw new Unavailable(
         `${platform.qemu} is not installed: apt-get install ${platform.package}`,
       );
-    const systemd = this.#options.systemd ?? false;
-    if (systemd && !existsSync('/lib/systemd/systemd'))
+    const { root, systemd = false } = this.#options;
+    if (systemd && !existsSync(join(root ?? '/', 'lib/systemd/systemd')))
       throw new Unavailable('systemd is not installed: apt-get install systemd dbus');
     const kernel = await obtainKernel(architecture);
     const rootSocket = join(this.#directory, 'root');
     const replaced = architecture === own ? [] : await foreignPrograms(architecture, repository);
-    this.#children.push(await shareMachine(rootSocket, replaced));
+    const tree = root ? treeOf(root, [repository, kernel.modules]) : machineTree();
+    this.#children.push(await shareTree(rootSocket, [...tree, ...replaced]));
     const ports = this.#listen();
     const started = performance.now();
     this.#launch(

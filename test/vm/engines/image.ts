@@ -1,4 +1,4 @@
-/** An OCI image of busybox, made here: an image layout in one tar, for `ctr image import`. */
+/** An OCI image of busybox, made here: an image layout in one tar that is docker's archive as well. */
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -95,11 +95,14 @@ export async function writeImage(file: string, busybox = '/bin/busybox'): Promis
   const annotations = { 'io.containerd.image.name': imageName };
   const index = { schemaVersion: 2, manifests: [{ ...manifest, annotations }] };
   const layout = { imageLayoutVersion: '1.0.0' };
+  const path = ({ digest }: { digest: string }) => `blobs/${digest.replace(':', '/')}`;
+  const archive = [{ Config: path(config), RepoTags: [imageName], Layers: [path(rootfs)] }];
   await writeFile(
     file,
     tar([
       { name: 'oci-layout', type: 'file', mode: 0o644, data: json(layout) },
       { name: 'index.json', type: 'file', mode: 0o644, data: json(index) },
+      { name: 'manifest.json', type: 'file', mode: 0o644, data: json(archive) },
       ...blobs,
     ]),
   );

@@ -1,0 +1,4 @@
+import type { Engine } from './case.js';
+import { containerd } from './containerd.js';
+
+export const engines: Engine[] = [containerd];

@@ -1,0 +1,54 @@
+/**
+ * A Debian with the engines in it, as the guest's root file system. It is a stable release of its own, whatever the
+ * machine has: new enough to be what people use, and it stays what it is. Its packages are unpacked, not installed, so
+ * what their scripts would have done is done here, in the guest, as far as the engines need it.
+ */
+import { unpackRoot } from '../../../scripts/debian.js';
+
+export const defaultRelease = 'trixie';
+
+const system =
+  'base-files base-passwd bash bsdutils busybox-static ca-certificates coreutils dash dbus findutils grep gzip hostname iproute2 ' +
+  'kmod libc-bin liblzma5 mount procps sed systemd tar util-linux';
+const engines =
+  'containerd runc crun criu podman conmon golang-github-containers-common netavark aardvark-dns passt slirp4netns ' +
+  'fuse-overlayfs catatonit uidmap docker.io docker-cli iptables nftables';
+
+export function unpackEngines(release: string): Promise<string> {
+  return unpackRoot([...system.split(' '), ...engines.split(' ')], { release });
+}
+
+/** What the packages' scripts make, and the kernel's modules. */
+export const setUp = `
+set -e
+cp /usr/share/base-passwd/passwd.master /etc/passwd
+cp /usr/share/base-passwd/group.master /etc/group
+echo 'messagebus:x:100:' >>/etc/group
+echo 'messagebus:x:100:100::/nonexistent:/usr/sbin/nologin' >>/etc/passwd
+echo 'docker:x:101:' >>/etc/group
+echo 'user:x:1000:' >>/etc/group
+echo 'user:x:1000:1000::/home/user:/bin/bash' >>/etc/passwd
+echo 'user:100000:65536' >/etc/subuid
+echo 'user:100000:65536' >/etc/subgid
+mkdir /home/user
+echo guest >/etc/hostname
+printf '127.0.0.1 localhost\\n127.0.1.1 guest\\n' >/etc/hosts
+: >/etc/resolv.conf
+cp /usr/share/libc-bin/nsswitch.conf /etc/nsswitch.conf
+systemd-machine-id-setup >/dev/null 2>&1
+for name in iptables ip6tables; do
+  for verb in '' -save -restore; do ln -sf xtables-nft-multi /usr/sbin/$name$verb; done
+done
+release=$(uname -r)
+mkdir -p /lib/modules
+ln -s "$TARE_GUEST_MODULES/lib/modules/$release" "/lib/modules/$release.packaged"
+cp -rs "/lib/modules/$release.packaged/" "/lib/modules/$release"
+depmod "$release"
+# The guest's root is an overlay, on which no other can be laid.
+for directory in containerd containers docker; do
+  mkdir -p /var/lib/$directory
+  mount -t tmpfs -o mode=711 $directory /var/lib/$directory
+done
+mount -t tmpfs -o mode=700,uid=1000,gid=1000 home /home/user
+mount --make-rshared /
+`;

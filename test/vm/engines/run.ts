@@ -1,0 +1,51 @@
+/** Runs an engine's cases, anew in another guest from where one died. */
+import { GuestDied, repository } from '../vm.js';
+import { join } from 'node:path';
+import type { Engine, Outcome, Runtime } from './case.js';
+import { Guest } from './guest.js';
+
+export interface Choice {
+  /** Debian's. */
+  release: string;
+  wanted(name: string, basic: boolean): boolean;
+  told(outcome: Outcome): void;
+}
+
+export function runtimeOf(name: string): Runtime {
+  return { name, path: name === 'tare' ? join(repository, 'build/tare') : `/usr/bin/${name}` };
+}
+
+/** In how many guests an engine's cases may be tried to run. */
+const attempts = 4;
+
+/** Returns the engine's version. */
+export async function runCases(engine: Engine, runtime: Runtime, choice: Choice): Promise<string> {
+  const done = new Set<string>();
+  for (let attempt = 1; ; attempt++) {
+    const guest = await Guest.boot(choice.release, { memory: engine.memory });
+    try {
+      const version = (await guest.ok(engine.version)).trim();
+      for (const one of await engine.start(guest, runtime)) {
+        const { name, basic = false, skip } = one;
+        if (done.has(name) || !choice.wanted(name, basic)) continue;
+        const started = performance.now();
+        let failure: string | undefined;
+        try {
+          if (skip === undefined) await one.run();
+        } catch (error) {
+          if (error instanceof GuestDied) throw error;
+          failure = error instanceof Error ? error.message : String(error);
+        }
+        done.add(name);
+        const seconds = (performance.now() - started) / 1000;
+        choice.told({ engine: engine.name, name, runtime: runtime.name, failure, skip, seconds });
+      }
+      return version;
+    } catch (error) {
+      if (!(error instanceof GuestDied) || attempt === attempts) throw error;
+      process.stderr.write(`engines: the guest died, going on in a new one: ${error.reason}\n`);
+    } finally {
+      guest.stop();
+    }
+  }
+}
