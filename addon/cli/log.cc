@@ -113,6 +113,12 @@ void error(std::string_view message) {
   if (log_fd != STDERR_FILENO) write_line(STDERR_FILENO, std::string(message) + "\n");
 }
 
+bool is_for_scripts() noexcept {
+  return log_fd == STDERR_FILENO && log_format == Format::text && ::isatty(STDERR_FILENO) == 0;
+}
+
+void plain(std::string_view message) { write_line(STDERR_FILENO, std::string(message) + "\n"); }
+
 void warning(std::string_view message) { record("warning", message); }
 
 void debug(std::string_view message) {

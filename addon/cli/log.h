@@ -16,6 +16,10 @@ void open(const std::string& path, Format format, bool debug);
 /// To the log, and to standard error as well where the log is another file.
 void error(std::string_view message);
 void warning(std::string_view message);
+/// Whether the log is text on standard error, which is no terminal.
+bool is_for_scripts() noexcept;
+/// To standard error, as it is.
+void plain(std::string_view message);
 /// Nothing without --debug.
 void debug(std::string_view message);
 /// So that nobody builds a message which is not wanted.

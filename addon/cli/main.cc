@@ -86,6 +86,31 @@ int fail(const char* message, int status) {
   return status;
 }
 
+/// The words by which runc's users know that a mount failed, before the sentence. The container is
+/// being set up, so what has an errno and is about a mount is init's.
+std::string sentence(const Verb& verb, const Error& error) {
+  const bool is_mount = error.errnum() != 0 && error.path().starts_with("mounts[");
+  if (!is_mount) return error.what();
+  return std::string(program_name()) + " " + verb.name +
+         " failed: unable to start container process: error during container init: error "
+         "mounting: " +
+         error.what();
+}
+
+/// A program that is none, or whose interpreter is absent, is told of without time and level where
+/// that is for a script to read: those made for runc look for this line alone.
+bool tell_as_program(const Error& error) {
+  const bool is_program = error.errnum() == ENOENT || error.errnum() == ENOEXEC;
+  if (error.syscall() != "execve" || !is_program || !log::is_for_scripts()) return false;
+  log::plain("exec " + error.path() + ": " + errno_words(error.errnum()));
+  return true;
+}
+
+int fail(const Verb& verb, const Error& error) {
+  if (!tell_as_program(error)) log::error(sentence(verb, error));
+  return verb.failure;
+}
+
 int run_verb(const Verb& verb, const Arguments& global, std::span<char* const> words) {
   try {
     const Arguments arguments(words, verb.flags, verb.after);
@@ -98,12 +123,14 @@ int run_verb(const Verb& verb, const Arguments& global, std::span<char* const> w
                              .systemd_cgroup = global.is_set(flag::systemd_cgroup),
                              .rootless = parse_rootless(global.text(flag::rootless)),
                              .warn = [](const std::string& text) { log::warning(text); },
-                             .debug = [](const std::string& text) { log::debug(text); }};
+                             .debug = log::debugging() ? log::debug : nullptr};
     if (log::debugging()) log::debug(std::string("command: ") + verb.name);
     return verb.run({runtime, arguments});
   } catch (const UsageError& error) {
     incorrect_usage(help(verb));
     return fail(error.what.c_str(), 1);
+  } catch (const Error& error) {
+    return fail(verb, error);
   } catch (const std::exception& error) {
     return fail(error.what(), verb.failure);
   }

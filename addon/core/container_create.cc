@@ -357,6 +357,7 @@ Container Container::create(const Runtime& given, const std::string& id,
 
   const PlanOptions planned = plan_options(id, options, bundle.spec);
   const Plan plan = make_plan(bundle.spec, host, planned);
+  tell_plan(runtime, plan, host.cgroup_dir);
   if (planned.start_gate) {
     impl->dir.make_start_gate();
   }
@@ -372,6 +373,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   InitProcess& init = half_made.process(spawn_in(cgroup, plan, spawn_options));
 
+  tell_child(runtime, init);
   // From here on init works off its plan; what the host still has to do runs beside it.
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
   impl->record.pid = init.pid();
@@ -427,7 +429,8 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
   init.answer(wire::WaitTag::go);
   agent.serve(init, told_state(impl->record, Status::creating, init.pid()));
-  init.finish();
+  finish(runtime, init,
+         planned.start_gate ? "init: about to wait at the start gate" : "init: about to exec");
   if (impl->record.creating) {
     impl->record.creating = false;
     impl->dir.write(impl->record);

@@ -190,11 +190,7 @@ InitProcess spawn_on_processors(const CpuAffinity& affinity, bool appears,
   if (!is_left_open(affinity)) {
     const ThreadAffinity bound(affinity.initial, source.place("execCPUAffinity.initial"));
     InitProcess init = spawn();
-    if (runtime.debug) {
-      // runc's users look for these words.
-      runtime.debug("nsexec[" + std::to_string(init.pid()) +
-                    "]: affinity: " + ThreadAffinity::now());
-    }
+    tell_affinity(runtime, init);
     return init;
   }
   InitProcess init = spawn();
@@ -289,6 +285,7 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
 
   const auto requested = requested_cgroup(given.sub_cgroup);
   choose_cgroup(target, impl_->record, requested);
+  tell_plan(impl_->runtime, plan, target.cgroup.path());
   std::vector<Fd> owned;
   SpawnOptions spawn_options;
   std::copy(std::begin(given.stdio.fds), std::end(given.stdio.fds), spawn_options.stdio);
@@ -300,6 +297,7 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
       spawn_on_processors(process.exec_cpu_affinity, plan.appears(), source, impl_->runtime, [&] {
         return spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
       });
+  tell_child(impl_->runtime, init);
   if (rdt) {
     rdt.add(init.pid());
   }
@@ -324,7 +322,7 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
     init.answer(wire::WaitTag::cgroup);
   } else {
     agent.serve(init, told_state(impl_->record, Status::running, impl_->record.pid));
-    init.finish();
+    finish(impl_->runtime, init, "setns_init: about to exec " + process.args.front());
   }
   StartedProcess started = deliver(init, console_socket.get(), pidfd_socket.get());
   write_pid_file(given.pid_file, started.pid);

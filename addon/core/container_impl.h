@@ -128,6 +128,15 @@ struct Joined {
 /// Opens what `plan` wants passed. `owned` keeps the fds; the result is in the plan's order.
 std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined& container,
                              std::vector<Fd>& owned);
+/// For the debug log: `plan`, before it is carried out in `cgroup`.
+void tell_plan(const Runtime& runtime, const Plan& plan, const std::string& cgroup);
+/// That `init` is there.
+void tell_child(const Runtime& runtime, const InitProcess& init);
+/// On which processors it was born.
+void tell_affinity(const Runtime& runtime, const InitProcess& init);
+/// init.finish(): `next` is what it does when it needs the host no more.
+void finish(const Runtime& runtime, InitProcess& init, const std::string& next);
+
 /// Whether init is to wait for that.
 bool has_wait(const Plan& plan, wire::WaitTag tag);
 /// Whether it is to wait for both, and for `first` first.

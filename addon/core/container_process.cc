@@ -111,11 +111,8 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined
       case PassedKind::detached_mount:
       case PassedKind::directory:
         continue;  // of Plan::fetched() alone
-      case PassedKind::start_request:
-        owned.push_back(dir->open_start_request());
-        break;
-      case PassedKind::start_answer:
-        owned.push_back(dir->open_start_answer());
+      case PassedKind::start_gate:
+        owned.push_back(dir->open_start_gate());
         break;
       case PassedKind::container_pidfd:
         fds.push_back(container.pidfd);

@@ -100,6 +100,17 @@ std::string errno_text(int errnum) {
   return text;
 }
 
+std::string errno_words(int errnum) {
+  const char* description = strerrordesc_np(errnum);
+  std::string words = description != nullptr ? description : errno_name(errnum);
+  // "RFS specific error" stays as it is.
+  const auto is_capital = [&](std::size_t i) { return words[i] >= 'A' && words[i] <= 'Z'; };
+  if (words.size() > 1 && is_capital(0) && !is_capital(1)) {
+    words[0] = static_cast<char>(words[0] - 'A' + 'a');
+  }
+  return words;
+}
+
 void throw_errno(int errnum, std::string_view syscall, std::string_view path) {
   std::string message;
   if (!path.empty()) {

@@ -107,6 +107,12 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
       ((op.a | op.d) & MOUNT_ATTR_IDMAP) != 0) {
     return id_mapping_remedy(errnum);
   }
+  if (op.code == OpCode::bind && step == Step::mount_setattr && errnum == EPERM &&
+      (plan.clone_flags() & CLONE_NEWUSER) != 0) {
+    return "; " + errno_words(errnum) +
+           " in a user namespace: the flags of the source's mount (ro, nosuid, nodev, noexec, "
+           "atime) are locked there; leave out the options that take them away";
+  }
   if ((op.flags & wire::op_make_target) != 0 && errnum == EACCES &&
       (step == Step::openat2 || step == Step::mkdir) && (plan.clone_flags() & CLONE_NEWUSER) != 0) {
     return "; the place is not there, and the container's root may not make it in somebody else's "

@@ -309,11 +309,8 @@ void add_program(PlanBuilder& builder, const Process& process,
   }
   add_seccomp(builder, true);
   if (before.start_gate) {
-    const int request = builder.pass({PassedKind::start_request, {}, 0, {}});
-    const int answer = builder.pass({PassedKind::start_answer, {}, 0, {}});
-    wire::Op& op = builder.add(OpCode::start_gate);
-    op.fd = request;
-    op.a = static_cast<std::uint64_t>(answer);
+    const int gate = builder.pass({PassedKind::start_gate, {}, 0, {}});
+    builder.add(OpCode::start_gate).fd = gate;
   } else if (!before.paused) {
     builder.add(OpCode::announce);
   }

@@ -14,7 +14,6 @@
 #include <climits>
 #include <cstring>
 
-#include "pipe_signal.h"
 #include "tare/error.h"
 #include "tare/json.h"
 #include "tare/validate.h"
@@ -25,9 +24,8 @@ namespace {
 constexpr const char* state_file = "state.json";
 constexpr const char* config_file = "config.json";
 constexpr const char* resources_file = "resources.json";
-constexpr const char* request_fifo = "exec.fifo";
+constexpr const char* gate_fifo = "exec.fifo";
 constexpr const char* barred_fifo = "paused.fifo";
-constexpr const char* answer_fifo = "started.fifo";
 constexpr const char* origin_link = "cgroup";
 constexpr const char* rdt_link = "resctrl";
 constexpr const char* root_link = "root";
@@ -434,64 +432,62 @@ std::optional<std::string> StateDir::read_resources() const {
 }
 
 void StateDir::make_start_gate() {
-  for (const char* name : {request_fifo, answer_fifo}) {
-    if (mkfifoat(dir_.get(), name, 0600) < 0) {
-      throw_errno("mkfifo", path() + "/" + name);
-    }
+  if (mkfifoat(dir_.get(), gate_fifo, 0600) < 0) {
+    throw_errno("mkfifo", path() + "/" + gate_fifo);
   }
 }
 
-Fd StateDir::open_start_request() const { return open_file(dir_.get(), request_fifo, O_RDWR); }
-
-Fd StateDir::open_start_answer() const {
-  // Opening for writing alone would wait for a reader.
-  const Fd both = open_file(dir_.get(), answer_fifo, O_RDWR);
-  return open_file(dir_.get(), answer_fifo, O_WRONLY);
+Fd StateDir::open_start_gate() const {
+  Fd gate = open_file(dir_.get(), gate_fifo, O_RDWR);
+  // Held as long as init has it open.
+  if (flock(gate.get(), LOCK_EX | LOCK_NB) < 0) {
+    throw_errno("flock", path() + "/" + gate_fifo);
+  }
+  // As little as a pipe can hold: a page.
+  const int size = fcntl(gate.get(), F_SETPIPE_SZ, 1);
+  if (size < 0) {
+    throw_errno("fcntl(F_SETPIPE_SZ)", path() + "/" + gate_fifo);
+  }
+  write_all(gate.get(), std::string(static_cast<std::size_t>(size), '.'), gate_fifo);
+  return gate;
 }
 
+/// A writer more would keep start from seeing the FIFO's end.
 std::optional<Fd> StateDir::open_held_gate() const {
   const std::string place = path();
   const Doing doing("ask for the start gate in", place);
-  try {
-    return open_if_exists(dir_.get(), request_fifo, O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
-  } catch (const Error& error) {
-    if (error.errnum() == ENXIO) {
-      return std::nullopt;  // nobody reads
-    }
-    throw;
+  std::optional<Fd> gate =
+      open_if_exists(dir_.get(), gate_fifo, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (gate.has_value() && flock(gate->get(), LOCK_SH | LOCK_NB) == 0) {
+    return std::nullopt;
   }
+  if (gate.has_value() && errno != EWOULDBLOCK) {
+    throw_errno("flock", gate_fifo);
+  }
+  return gate;
 }
 
 bool StateDir::start_gate_held() const { return open_held_gate().has_value(); }
 
 StartAnswer StateDir::pass_start_gate() {
-  // The answer is opened first: from then on init's end, whatever it is, is seen as the end of the
-  // FIFO.
-  const Fd answer = open_file(dir_.get(), answer_fifo, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  {
-    std::optional<Fd> request = open_held_gate();
-    if (!request.has_value()) {
-      unbar_start_gate();
-      request = open_held_gate();
-    }
-    const IgnoredPipeSignal ignored;
-    ssize_t put = -1;
-    do {
-      errno = EPIPE;
-      put = request.has_value() ? ::write(request->get(), "s", 1) : -1;
-    } while (put < 0 && errno == EINTR);
-    if (put < 0 && errno == EPIPE) {
-      throw Error(ErrorKind::bad_status, "init has left the start gate").with_path(path());
-    }
-    if (put < 0) {
-      throw_errno("write", path() + "/" + request_fifo);
-    }
+  std::optional<Fd> gate = open_held_gate();
+  if (!gate.has_value()) {
+    unbar_start_gate();
+    gate = open_held_gate();
   }
-  if (fcntl(answer.get(), F_SETFL, 0) < 0) {
-    throw_errno("fcntl(F_SETFL)", path() + "/" + answer_fifo);
+  std::string bytes;
+  if (gate.has_value()) {
+    if (fcntl(gate->get(), F_SETFL, 0) < 0) {
+      throw_errno("fcntl(F_SETFL)", path() + "/" + gate_fifo);
+    }
+    bytes = read_all(gate->get(), gate_fifo);
+  }
+  const std::size_t passed = bytes.find(wire::gate_passed);
+  if (passed == std::string::npos) {
+    throw Error(ErrorKind::bad_status, "init has left the start gate").with_path(path());
   }
   StartAnswer result;
-  const std::string bytes = read_all(answer.get(), answer_fifo);
+  bytes.erase(0, passed + 1);
   if (bytes.size() == sizeof result.failure) {
     result.failed = true;
     bytes.copy(reinterpret_cast<char*>(&result.failure), sizeof result.failure);
@@ -500,8 +496,8 @@ StartAnswer StateDir::pass_start_gate() {
 }
 
 void StateDir::bar_start_gate() {
-  if (start_gate_held() && renameat(dir_.get(), request_fifo, dir_.get(), barred_fifo) < 0) {
-    throw_errno("rename", path() + "/" + request_fifo);
+  if (start_gate_held() && renameat(dir_.get(), gate_fifo, dir_.get(), barred_fifo) < 0) {
+    throw_errno("rename", path() + "/" + gate_fifo);
   }
 }
 
@@ -510,14 +506,10 @@ bool StateDir::start_gate_barred() const noexcept {
 }
 
 void StateDir::unbar_start_gate() const noexcept {
-  renameat(dir_.get(), barred_fifo, dir_.get(), request_fifo);
+  renameat(dir_.get(), barred_fifo, dir_.get(), gate_fifo);
 }
 
-void StateDir::close_start_gate() {
-  for (const char* name : {request_fifo, answer_fifo}) {
-    unlinkat(dir_.get(), name, 0);
-  }
-}
+void StateDir::close_start_gate() { unlinkat(dir_.get(), gate_fifo, 0); }
 
 void StateDir::remove() {
   // What most containers leave, without looking.

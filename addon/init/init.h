@@ -197,7 +197,7 @@ Outcome do_listener_thread(Context& context);
 Outcome do_find_program(Context& context, std::uint32_t index, const Op& op);
 Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op);
 /// What of start_gate comes before the wait: the host hears that the container is created, and only
-/// the two FIFOs are left of all that came from it.
+/// the FIFO is left of all that came from it.
 Outcome take_leave(Context& context, std::uint32_t index, const Op& op);
 void do_default_signals();
 Outcome do_end_with_host(const Context& context);

@@ -92,7 +92,7 @@ Outcome do_working_directory(Context& context, const Op& op) {
 // What init has opened itself goes at once, not only at execve(2): a program or a working directory
 // named
 // "/proc/self/fd/N/.." would find a way through a directory of the host. What was given stays where
-// it is needed (the FIFOs): none of it is a directory outside of the root. The plan is mapped.
+// it is needed (the FIFO): none of it is a directory outside of the root. The plan is mapped.
 Outcome do_close_fds(const Context& context, const Op& op) {
   constexpr int close_range_cloexec = 4;
   if (op.a != 0) {
@@ -343,16 +343,9 @@ Outcome take_leave(Context& context, std::uint32_t index, const Op& op) {
       result < 0) {
     return failure(result, Step::dup);
   }
-  const int answer = context.passed(static_cast<int>(op.a));
-  if (answer != context.base + 2) {
-    if (const long result = sys::run(__NR_dup3, answer, context.base + 2, O_CLOEXEC); result < 0) {
-      return failure(result, Step::dup);
-    }
-  }
-  context.answer = context.base + 2;
   const int channel = context.channel;
   context.channel = -1;
-  sys::run(__NR_close_range, context.base + 3, ~0U, 0);
+  sys::run(__NR_close_range, context.base + 2, ~0U, 0);
   // The host takes the channel's end for "the container is created".
   sys::run(__NR_close, channel);
   return ok;
@@ -364,14 +357,14 @@ Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
       return outcome;
     }
   }
-  char byte = 0;
   long result = 0;
   do {
-    result = sys::run(__NR_read, context.base, &byte, 1);
+    result = sys::run(__NR_write, context.base, &gate_passed, sizeof gate_passed);
   } while (result == -EINTR);
-  if (result != 1) {
-    return failure(result < 0 ? result : -EPIPE, Step::read);
+  if (result < 0) {
+    return failure(result, Step::write);
   }
+  context.answer = context.base;
   return ok;
 }
 

@@ -58,13 +58,12 @@ class Verifier {
     const bool fetched = op.fd <= -2 && op.fd > -2 - static_cast<int>(most_fetched);
     switch (op.code) {
       case OpCode::setns:
+      case OpCode::start_gate:
         return op.fd >= 0 && is_passed(static_cast<std::uint64_t>(op.fd));
       case OpCode::wait:
       case OpCode::seccomp:
       case OpCode::close_fds:
         return op.fd < 0 || is_passed(static_cast<std::uint64_t>(op.fd));
-      case OpCode::start_gate:
-        return op.fd >= 0 && is_passed(static_cast<std::uint64_t>(op.fd)) && is_passed(op.a);
       case OpCode::root:
         return op.fd >= 0 ? is_passed(static_cast<std::uint64_t>(op.fd))
                           : op.n <= most_fetched &&

@@ -79,6 +79,9 @@ class Doing {
 
 /// "EPERM (Operation not permitted)".
 std::string errno_text(int errnum);
+/// "operation not permitted": as it stands in the middle of a sentence, and as programs in Go say
+/// it.
+std::string errno_words(int errnum);
 /// "EPERM", or "errno 4242" for a number without a name.
 std::string errno_name(int errnum);
 

@@ -67,8 +67,7 @@ enum class PassedKind : std::uint8_t {
   id_mapping,       ///< a user namespace with nobody in it, for its mapping alone
   detached_mount,   ///< open_tree(2) with OPEN_TREE_CLONE of a path that init could not reach from
                     ///< its user namespace; is fetched
-  start_request,    ///< the request FIFO of the container
-  start_answer,     ///< the answer FIFO of the container
+  start_gate,       ///< the FIFO of the container's start gate
   container_pidfd,  ///< the pidfd of the container that is joined
   container_namespace,  ///< a namespace of its init; the path is one below that one's directory in
                         ///< /proc

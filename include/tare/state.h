@@ -1,6 +1,6 @@
 /// \file
 /// What is kept of a container between calls: ROOT/ID/ with state.json (written atomically),
-/// config.json as it was at create, a lock, and the FIFOs of the start gate. Directories 0700,
+/// config.json as it was at create, a lock, and the FIFO of the start gate. Directories 0700,
 /// files 0600.
 #pragma once
 
@@ -138,23 +138,23 @@ class StateDir {
 
   /// Makes the directory that becomes the container's /run/notify; its path.
   std::string make_notify_directory();
-  /// Makes both FIFOs of the start gate.
+  /// Makes the FIFO of the start gate.
   void make_start_gate();
-  /// Opens the FIFOs for init: request O_RDWR (so that init's read blocks), answer O_WRONLY.
-  Fd open_start_request() const;
-  Fd open_start_answer() const;
-  /// Whether init holds the gate: asked of the kernel (a FIFO with a reader), not remembered.
+  /// Opens it for init, locks it (flock(2)) and fills it: init waits in write(2) until somebody
+  /// reads.
+  Fd open_start_gate() const;
+  /// Whether init holds the gate: asked of the kernel (its lock on the FIFO), not remembered.
   bool start_gate_held() const;
   /// Lets init pass the gate, be it barred or not, and waits until it has executed the user's
   /// program, or failed, or ended. Throws `bad_status` where init does not hold it.
   StartAnswer pass_start_gate();
-  /// Takes the gate's request FIFO out of sight, so that nobody passes the gate of a paused
+  /// Takes the gate's FIFO out of sight, so that nobody passes the gate of a paused
   /// container and waits in vain. Nothing happens where init does not hold the gate.
   void bar_start_gate();
   bool start_gate_barred() const noexcept;
   /// Undoes that; nothing happens where it was not barred.
   void unbar_start_gate() const noexcept;
-  /// Removes the FIFOs: nobody can start this container any more.
+  /// Removes the FIFO: nobody can start this container any more.
   void close_start_gate();
   /// Removes the directory and all in it; gone already is no error.
   void remove();
@@ -167,7 +167,7 @@ class StateDir {
   void make() const;
   /// Opens and locks it. False where it was removed meanwhile.
   bool take();
-  /// The end of the gate's FIFO that is written to; none where init does not hold the gate.
+  /// The gate's FIFO, for reading; none where init does not hold the gate.
   std::optional<Fd> open_held_gate() const;
 
   Fd dir_;

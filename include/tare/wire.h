@@ -104,7 +104,8 @@ enum class OpCode : std::uint16_t {
                  ///< fds, goes at exec; with a = 1 at once, but for the channel and fd
   default_signals,  ///< no signal is ignored any more, whatever the caller ignored
   announce,         ///< tell the host that only the last, silent steps remain (Report executing)
-  start_gate,  ///< hold until `start`: fd = request FIFO, a = index of the answer FIFO's passed fd
+  start_gate,       ///< hold until `start`: write gate_passed to the passed fd, a FIFO that is full
+                    ///< until then
   exec,  ///< str[0] = argv, n strings; str[1] = envp, a strings; b = offset of n + a + 3 words for
          ///< pointers: execve(2) of what find_program found
   end_with_host,  ///< PR_SET_PDEATHSIG: SIGKILL when the thread that cloned this process ends
@@ -239,8 +240,12 @@ struct Answer {
   std::uint32_t go = 0;  ///< the WaitTag that is answered
 };
 
-/// What init writes to the answer FIFO of start_gate if what follows it fails; it writes nothing on
-/// success, and the FIFO closes by execve(2).
+/// What init writes to the start gate's FIFO as it passes: by then somebody has read all that the
+/// FIFO was full of.
+inline constexpr char gate_passed = 's';
+
+/// What init writes there if what follows fails; it writes nothing on success, and the FIFO closes
+/// by execve(2).
 struct StartFailure {
   std::uint32_t from_end =
       0;  ///< how many ops before the end of the plan the failed one stands; 1: the last

@@ -19,11 +19,16 @@ export function errorIn(stderr: string): string {
     .split('\n')
     .filter((one) => one.includes(' level=error msg='))
     .at(-1);
-  if (line === undefined) return '';
+  // A program that cannot be executed says so without time and level.
+  if (line === undefined) return /^exec .*: .*$/m.exec(stderr)?.[0] ?? '';
   const text = JSON.parse(line.slice(line.indexOf(' msg=') + 5)) as string;
   // "create ID: start ID: …" and the like: one frame says on what container something was done.
   if (/(?:^|: )(?:[a-z]+|exec in) ([\w.+-]+): (?:.*: )?(?:[a-z]+|exec in) \1: /.test(text)) {
     throw new Error(`the container is named by two frames: ${text}`);
   }
-  return text;
+  return text.replace(mountWords, '');
 }
+
+/** What stands before tare's own sentence where a mount failed. */
+const mountWords =
+  /^\w+ \w+ failed: unable to start container process: error during container init: error mounting: /;

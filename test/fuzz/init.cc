@@ -53,8 +53,6 @@ void bring_near(Op& op, std::uint32_t pool) {
     op.b = op.b % pool / 8 * 8;
   } else if (op.code == OpCode::mount_fs) {
     op.d %= pool;
-  } else if (op.code == OpCode::start_gate) {
-    op.a %= 8;
   }
 }
 

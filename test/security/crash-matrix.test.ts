@@ -237,7 +237,7 @@ if (whyNot !== undefined) {
     args: (id) => ['delete', '--force', id],
   };
 
-  const waits = new Set(['read', 'recvfrom', 'recvmsg', 'sendto']);
+  const waits = new Set(['read', 'recvfrom', 'recvmsg', 'sendto', 'write']);
   const rich = richBundle(sandbox);
   const failing = richBundle(sandbox, (config) => {
     config.mounts.push({

@@ -154,7 +154,7 @@ export class Matrix {
       if (use.fails) throw new Error('it succeeds');
       // An init that dies when its host has been told of success is a container that ends early. So
       // is one that dies at the gate: there it has nobody to tell.
-      const dies = fault === 'KILL' ? point?.call !== 'exit_group' : point?.call === 'read';
+      const dies = fault === 'KILL' ? point?.call !== 'exit_group' : point?.call === 'write';
       const died = point?.role.startsWith('init') && dies && (await use.died?.(id));
       if (died !== true) await use.works(id);
       return this.end(use, id, point ? 'tolerated' : 'not met');
