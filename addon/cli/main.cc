@@ -100,8 +100,11 @@ std::string sentence(const Verb& verb, const Error& error) {
 /// A program that is none, or whose interpreter is absent, is told of without time and level where
 /// that is for a script to read: those made for runc look for this line alone.
 bool tell_as_program(const Error& error) {
-  const bool is_program = error.errnum() == ENOENT || error.errnum() == ENOEXEC;
-  if (error.syscall() != "execve" || !is_program || !log::is_for_scripts()) return false;
+  const bool is_program =
+      error.syscall() == "execve" &&
+      (error.kind() == ErrorKind::command_not_found ||
+       (error.kind() == ErrorKind::command_not_executable && error.errnum() == ENOEXEC));
+  if (!is_program || !log::is_for_scripts()) return false;
   log::plain("exec " + error.path() + ": " + errno_words(error.errnum()));
   return true;
 }
