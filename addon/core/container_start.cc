@@ -6,23 +6,6 @@
 namespace tare {
 namespace {
 
-/// Hooks in the container need its config; most containers have none.
-void run_start_hooks(const Spec& spec, const StateRecord& record, const Runtime& runtime, int pidfd,
-                     int cgroup) {
-  if (spec.hooks.start_container.empty()) {
-    return;
-  }
-  Host host = find_host(record.bundle, find_cgroup_host());
-  complete_host(host, spec, *spec.process);
-  host.seccomp = container_filter(spec, runtime);
-  const pid_t pid = pid_inside(record.pid);
-  run_container_hooks(
-      "startContainer", spec.hooks.start_container, hook_state(record, Status::created, pid), spec,
-      host, {record.pid, pidfd}, cgroup, [&](InitProcess& init) {
-        SeccompAgent(spec).serve(init, told_state(record, Status::created, record.pid));
-      });
-}
-
 /// What init reported after the gate. The end of a plan does not depend on how the container was
 /// created.
 Error start_error(const wire::StartFailure& failure, const Spec& spec) {
@@ -30,10 +13,42 @@ Error start_error(const wire::StartFailure& failure, const Spec& spec) {
   if (spec.linux_.seccomp.has_value()) {
     host.seccomp = compile_seccomp(*spec.linux_.seccomp, {});
   }
-  const Plan plan = make_plan(spec, host, {});
+  PlanOptions options;
+  options.start_gate = true;
+  const Plan plan = make_plan(spec, host, options);
   const auto op = static_cast<std::uint32_t>(plan.ops().size()) - failure.from_end;
   return init_error(plan, op, static_cast<int>(failure.value),
                     static_cast<wire::Step>(failure.step), "");
+}
+
+/// Hooks in the container need its config; most containers have none.
+void run_start_hooks(const Spec& spec, const StateRecord& record, const StateDir& dir,
+                     const Runtime& runtime, int pidfd, const Cgroup& cgroup) {
+  if (spec.hooks.start_container.empty()) {
+    return;
+  }
+  Host host = find_host(record.bundle, find_cgroup_host());
+  complete_host(host, spec, *spec.process);
+  host.seccomp = container_filter(spec, runtime);
+  const pid_t pid = pid_inside(record.pid);
+  const Fd heard = dir.hear_start_answer();
+  try {
+    run_container_hooks(
+        "startContainer", spec.hooks.start_container, hook_state(record, Status::created, pid),
+        spec, host, {record.pid, pidfd}, cgroup.fd(), [&](InitProcess& init) {
+          SeccompAgent(spec).serve(init, told_state(record, Status::created, record.pid));
+        });
+  } catch (const Error&) {
+    // Nobody can join an init that has ended, and its end is that of all in its pid namespace; why
+    // it has ended is to be told, then.
+    if (!is_alive(process_stat(record.pid), record.start_time)) {
+      const StartAnswer answer = dir.await_start_answer(heard);
+      if (answer.failed) {
+        throw start_error(answer.failure, spec);
+      }
+    }
+    throw;
+  }
 }
 
 }  // namespace
@@ -72,8 +87,8 @@ void Container::start() {
   };
   try {
     if (has_hooks) {
-      const Cgroup cgroup = impl_->cgroup();
-      run_start_hooks(config, impl_->record, impl_->runtime, init.get(), cgroup.fd());
+      run_start_hooks(config, impl_->record, impl_->dir, impl_->runtime, init.get(),
+                      impl_->cgroup());
     }
     const StartAnswer answer = impl_->dir.pass_start_gate();
     if (answer.failed) {

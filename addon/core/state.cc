@@ -464,10 +464,27 @@ std::optional<Fd> StateDir::open_held_gate() const {
 
 bool StateDir::start_gate_held() const { return open_held_gate().has_value(); }
 
+Fd StateDir::hear_start_answer() const {
+  return open_file(dir_.get(), answer_fifo, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+}
+
+StartAnswer StateDir::await_start_answer(const Fd& heard) const {
+  if (fcntl(heard.get(), F_SETFL, 0) < 0) {
+    throw_errno("fcntl(F_SETFL)", path() + "/" + answer_fifo);
+  }
+  StartAnswer answer;
+  const std::string bytes = read_all(heard.get(), answer_fifo);
+  if (bytes.size() == sizeof answer.failure) {
+    answer.failed = true;
+    bytes.copy(reinterpret_cast<char*>(&answer.failure), sizeof answer.failure);
+  }
+  return answer;
+}
+
 StartAnswer StateDir::pass_start_gate() {
   // The answer is opened first: from then on init's end, whatever it is, is seen as the end of the
   // FIFO.
-  const Fd answer = open_file(dir_.get(), answer_fifo, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const Fd answer = hear_start_answer();
   {
     std::optional<Fd> request = open_held_gate();
     if (!request.has_value()) {
@@ -487,16 +504,7 @@ StartAnswer StateDir::pass_start_gate() {
       throw_errno("write", path() + "/" + request_fifo);
     }
   }
-  if (fcntl(answer.get(), F_SETFL, 0) < 0) {
-    throw_errno("fcntl(F_SETFL)", path() + "/" + answer_fifo);
-  }
-  StartAnswer result;
-  const std::string bytes = read_all(answer.get(), answer_fifo);
-  if (bytes.size() == sizeof result.failure) {
-    result.failed = true;
-    bytes.copy(reinterpret_cast<char*>(&result.failure), sizeof result.failure);
-  }
-  return result;
+  return await_start_answer(answer);
 }
 
 void StateDir::bar_start_gate() {

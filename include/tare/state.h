@@ -148,6 +148,10 @@ class StateDir {
   /// Lets init pass the gate, be it barred or not, and waits until it has executed the user's
   /// program, or failed, or ended. Throws `bad_status` where init does not hold it.
   StartAnswer pass_start_gate();
+  /// The answer FIFO, for await_start_answer(): what init says while nobody has it is lost.
+  Fd hear_start_answer() const;
+  /// What an init that has ended said. `heard`: of hear_start_answer().
+  StartAnswer await_start_answer(const Fd& heard) const;
   /// Takes the gate's request FIFO out of sight, so that nobody passes the gate of a paused
   /// container and waits in vain. Nothing happens where init does not hold the gate.
   void bar_start_gate();
