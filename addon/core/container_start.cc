@@ -30,7 +30,9 @@ Error start_error(const wire::StartFailure& failure, const Spec& spec) {
   if (spec.linux_.seccomp.has_value()) {
     host.seccomp = compile_seccomp(*spec.linux_.seccomp, {});
   }
-  const Plan plan = make_plan(spec, host, {});
+  PlanOptions options;
+  options.start_gate = true;
+  const Plan plan = make_plan(spec, host, options);
   const auto op = static_cast<std::uint32_t>(plan.ops().size()) - failure.from_end;
   return init_error(plan, op, static_cast<int>(failure.value),
                     static_cast<wire::Step>(failure.step), "");

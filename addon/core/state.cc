@@ -476,18 +476,20 @@ StartAnswer StateDir::pass_start_gate() {
     gate = open_held_gate();
   }
   std::string bytes;
+  std::size_t fill = 0;
   if (gate.has_value()) {
     if (fcntl(gate->get(), F_SETFL, 0) < 0) {
       throw_errno("fcntl(F_SETFL)", path() + "/" + gate_fifo);
     }
+    fill = static_cast<std::size_t>(fcntl(gate->get(), F_GETPIPE_SZ));
     bytes = read_all(gate->get(), gate_fifo);
   }
-  const std::size_t passed = bytes.find(wire::gate_passed);
-  if (passed == std::string::npos) {
+  if (bytes.size() <= fill) {
     throw Error(ErrorKind::bad_status, "init has left the start gate").with_path(path());
   }
+  // gate_passed is missing where init failed at the gate itself.
   StartAnswer result;
-  bytes.erase(0, passed + 1);
+  bytes.erase(0, bytes.size() == fill + sizeof result.failure ? fill : fill + 1);
   if (bytes.size() == sizeof result.failure) {
     result.failed = true;
     bytes.copy(reinterpret_cast<char*>(&result.failure), sizeof result.failure);

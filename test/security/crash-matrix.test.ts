@@ -122,6 +122,8 @@ if (whyNot !== undefined) {
     },
     args: (id) => ['create', '-b', from, ...consoleOf(from), '--pid-file', pidFile, id],
     died: (id) => statusOf(id) === 'stopped',
+    failsLater: (id, fault) =>
+      sandbox.tare(['start', id]).error.includes(`hold until start: write: ${fault} (`),
     works: (id) => {
       equal(statusOf(id), 'created', 'status');
       equal(readFileSync(pidFile, 'utf8'), String(pidOf(sandbox, id)), 'pid file');

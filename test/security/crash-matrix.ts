@@ -20,6 +20,8 @@ export interface Use {
   works(id: string): void | Promise<void>;
   /** Whether the init that was killed after the host's last word is gone, and the host is right. */
   died?(id: string): boolean | Promise<boolean>;
+  /** Whether the next verb tells of the failure. */
+  failsLater?(id: string, fault: string): boolean;
   /** Throws where what the verb must not touch is touched, after one that did not succeed. */
   spared?(id: string): void | Promise<void>;
   /** What it says of an init that has ended before. */
@@ -152,10 +154,13 @@ export class Matrix {
     }
     if (result.status === 0) {
       if (use.fails) throw new Error('it succeeds');
-      // An init that dies when its host has been told of success is a container that ends early. So
-      // is one that dies at the gate: there it has nobody to tell.
-      const dies = fault === 'KILL' ? point?.call !== 'exit_group' : point?.call === 'write';
-      const died = point?.role.startsWith('init') && dies && (await use.died?.(id));
+      // An init that dies when its host has been told of success is a container that ends early. One
+      // that fails at the gate tells whoever starts it.
+      const ofInit = point?.role.startsWith('init');
+      const died =
+        fault === 'KILL'
+          ? ofInit && point?.call !== 'exit_group' && (await use.died?.(id))
+          : ofInit && point?.call === 'write' && use.failsLater?.(id, fault);
       if (died !== true) await use.works(id);
       return this.end(use, id, point ? 'tolerated' : 'not met');
     }
