@@ -25,6 +25,7 @@ int update(const Call& call);
 int spec(const Call& call);
 int features(const Call& call);
 int plan(const Call& call);
+int doctor(const Call& call);
 
 /// What --version prints: version, commit, and what tare speaks and is made of, as engines read it.
 std::string version(std::string_view name);

@@ -38,6 +38,7 @@ constexpr std::array exec_flags = {&flag::console_socket,
                                    &flag::cgroup,
                                    &flag::ignore_paused};
 constexpr std::array delete_flags = {&flag::force};
+constexpr std::array doctor_flags = {&flag::text_format};
 constexpr std::array kill_flags = {&flag::all};
 constexpr std::array list_flags = {&flag::format, &flag::quiet};
 constexpr std::array ps_flags = {&flag::format};
@@ -50,7 +51,7 @@ constexpr std::array update_flags = {
     &flag::memory_reservation, &flag::memory_swap,    &flag::pids_limit,
     &flag::l3_cache_schema,    &flag::mem_bw_schema,  &flag::kernel_memory,
     &flag::kernel_memory_tcp};
-constexpr std::array plan_flags = {&flag::bundle, &flag::plan_format, &flag::no_pivot,
+constexpr std::array plan_flags = {&flag::bundle, &flag::text_format, &flag::no_pivot,
                                    &flag::no_new_keyring};
 
 constexpr auto interleaved = AfterArgument::flags;
@@ -65,6 +66,12 @@ constexpr std::array table = {
          "Removes the state and the cgroup of a container that has ended or that was never\n"
          "started.\n",
          delete_flags, 1, 1, interleaved, remove},
+    Verb{"doctor", "tell what this host lacks for containers, and the remedies", "",
+         "Tries what containers are made of, as the caller, and changes nothing. The exit status\n"
+         "is 0 where a start of the config of spec (spec --rootless for an ordinary user) has all\n"
+         "that it needs, and 1 where something required is missing. With --systemd-cgroup before\n"
+         "the command, systemd is required, too.\n",
+         doctor_flags, 0, 0, interleaved, doctor},
     Verb{"events", "print what a container uses, and its OOM kills, as JSON", "<container-id>",
          "A line each: a sample after each interval, and a kill when it happens, until no\n"
          "process is left.\n",

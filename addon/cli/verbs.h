@@ -161,7 +161,8 @@ inline constexpr Flag mem_bw_schema{"mem-bw-schema", 0, text, "SCHEMA",
 inline constexpr Flag kernel_memory{"kernel-memory", 0, text, "BYTES", "ignored", true};
 inline constexpr Flag kernel_memory_tcp{"kernel-memory-tcp", 0, text, "BYTES", "ignored", true};
 
-inline constexpr Flag plan_format{"format", 'f', text, "text|json",
+// doctor, plan.
+inline constexpr Flag text_format{"format", 'f', text, "text|json",
                                   "format of the output (default: text)"};
 
 }  // namespace flag

@@ -10,7 +10,7 @@ const directory = mkdtempSync(join(tmpdir(), 'tare-test-arguments-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
 
 const verbs = [
-  ...['create', 'delete', 'events', 'exec', 'features', 'kill', 'list'],
+  ...['create', 'delete', 'doctor', 'events', 'exec', 'features', 'kill', 'list'],
   ...['pause', 'plan', 'ps', 'resume', 'run', 'spec', 'start', 'state', 'update'],
 ];
 
@@ -59,6 +59,7 @@ const options: Record<string, string[]> = {
   kill: [],
   list: ['--format table|json, -f table|json', '--quiet, -q'],
   pause: [],
+  doctor: ['--format text|json, -f text|json'],
   plan: [
     '--bundle DIR, -b DIR',
     '--format text|json, -f text|json',

@@ -43,7 +43,7 @@ const coreRules: Record<string, readonly string[]> = {
   systemd: ['dbus', 'cgroup', 'spec', 'fd', 'error'],
   stub: ['wire'],
   program: ['fd', 'error'],
-  spawn: ['plan', 'wire', 'stub', 'program', 'fd', 'error'],
+  spawn: ['plan', 'wire', 'stub', 'program', 'mountinfo', 'fd', 'error'],
   // Some hooks run in the container's namespaces: by a plan of their own.
   hooks: ['spawn', 'program', 'spec', 'plan', 'json', 'fd', 'error'],
   resctrl: ['spec', 'mountinfo', 'json', 'fd', 'error'],
@@ -55,11 +55,16 @@ const coreRules: Record<string, readonly string[]> = {
     ...['resctrl', 'mount_options'],
     ...['spec', 'seccomp', 'json', 'fd', 'error'],
   ],
+  // Looks at all of it.
+  doctor: [
+    ...['container', 'spawn', 'cgroup', 'systemd', 'resctrl', 'seccomp', 'program', 'mountinfo'],
+    ...['spec', 'json', 'fd', 'error'],
+  ],
 };
 // The interface of container.h hands out descriptors.
 const frontEnd = ['container', 'spec', 'fd', 'error'];
 const directoryRules: Record<string, readonly string[]> = {
-  'addon/cli': frontEnd,
+  'addon/cli': [...frontEnd, 'doctor'],
   'addon/node': frontEnd,
   'addon/init': ['wire'],
 };
