@@ -49,10 +49,13 @@ const coreRules: Record<string, readonly string[]> = {
   resctrl: ['spec', 'mountinfo', 'json', 'fd', 'error'],
   state: ['spec', 'validate', 'wire', 'json', 'fd', 'error'],
   features: ['spec', 'mount_options', 'plan', 'seccomp', 'json', 'error'],
+  // Another program that is asked to do the work.
+  checkpoint: [],
+  criu: ['checkpoint', 'spawn', 'plan', 'fd', 'error'],
   // The order of it all.
   container: [
     ...['validate', 'plan', 'spawn', 'cgroup', 'systemd', 'hooks', 'state', 'features', 'netlink'],
-    ...['resctrl', 'mount_options'],
+    ...['resctrl', 'mountinfo', 'mount_options', 'checkpoint', 'criu'],
     ...['spec', 'seccomp', 'json', 'fd', 'error'],
   ],
   // Looks at all of it.
@@ -62,7 +65,7 @@ const coreRules: Record<string, readonly string[]> = {
   ],
 };
 // The interface of container.h hands out descriptors.
-const frontEnd = ['container', 'spec', 'fd', 'error'];
+const frontEnd = ['container', 'checkpoint', 'spec', 'fd', 'error'];
 const directoryRules: Record<string, readonly string[]> = {
   'addon/cli': [...frontEnd, 'doctor'],
   'addon/node': frontEnd,
