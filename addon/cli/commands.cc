@@ -51,7 +51,7 @@ int plan(const Call& call) {
   options.no_new_keyring = given.is_set(flag::no_new_keyring);
   // What would become of the terminal is the caller's choice at run; the plan is the same.
   options.allow_terminal_without_socket = true;
-  const bool json = is_second_choice(call, flag::plan_format, "text", "json");
+  const bool json = is_second_choice(call, flag::text_format, "text", "json");
   print(Container::plan_text(call.runtime, options, json));
   return 0;
 }

@@ -29,16 +29,6 @@ CreateOptions create_options(const Arguments& given) {
   return options;
 }
 
-/// Removes a container whose run failed, whatever state it is in; that failure is what the user has
-/// to know of.
-void remove_failed(Container& container) {
-  try {
-    container.remove(true);
-  } catch (const Error& error) {
-    log::warning(error.what());
-  }
-}
-
 /// Binds the socket of sd_notify(3), which must be there before the container's program is.
 std::optional<NotifySocket> bind_notify_socket(const Container& container) {
   std::optional<NotifySocket> notify;
@@ -69,6 +59,14 @@ int run_created(Container& container, const CreateOptions& options, const HeldSi
 }
 
 }  // namespace
+
+void remove_failed(Container& container) {
+  try {
+    container.remove(true);
+  } catch (const Error& error) {
+    log::warning(error.what());
+  }
+}
 
 int create(const Call& call) {
   Container::create(call.runtime, call.id(), create_options(call.arguments));

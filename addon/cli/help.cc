@@ -101,8 +101,4 @@ std::string help(const Verb& verb) {
   return text + "\nOPTIONS:\n" + options(verb.flags);
 }
 
-std::string help_of_planned(std::string_view name) {
-  return title(name_of(name), std::string(planned(name)) + " (not implemented yet)");
-}
-
 }  // namespace tare::cli

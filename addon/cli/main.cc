@@ -142,15 +142,11 @@ int run_verb(const Verb& verb, const Arguments& global, std::span<char* const> w
 /// Of `name`, or of all where it is empty.
 int print_help(const std::string& name) {
   const Verb* verb = find_verb(name);
-  if (verb == nullptr && !name.empty() && planned(name) == nullptr) {
+  if (verb == nullptr && !name.empty()) {
     throw Error(ErrorKind::invalid_argument,
                 "No help topic for '" + name + "', see " + std::string(program_name()) + " help");
   }
-  if (name.empty()) {
-    print(help());
-  } else {
-    print(verb != nullptr ? help(*verb) : help_of_planned(name));
-  }
+  print(verb != nullptr ? help(*verb) : help());
   return 0;
 }
 
@@ -172,10 +168,8 @@ int run_words(const Arguments& global) {
   const Verb* verb = find_verb(name);
   if (verb != nullptr) return run_verb(*verb, global, words.subspan(1));
   if (asks_for_help(words.subspan(1))) return print_help(name);
-  const bool to_come = planned(name) != nullptr;
-  throw Error(to_come ? ErrorKind::unsupported : ErrorKind::invalid_argument,
-              "tare: " + name + (to_come ? ": not implemented yet" : ": no such command, see ") +
-                  (to_come ? "" : std::string(program_name()) + " help"));
+  throw Error(ErrorKind::invalid_argument,
+              "tare: " + name + ": no such command, see " + std::string(program_name()) + " help");
 }
 
 int main(std::span<char* const> words) {

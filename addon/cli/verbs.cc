@@ -12,6 +12,19 @@ constexpr std::array global_table = {
     &flag::debug,          &flag::log,      &flag::log_format, &flag::root,
     &flag::systemd_cgroup, &flag::rootless, &flag::version};
 
+constexpr std::array checkpoint_flags = {
+    &flag::image_path,    &flag::work_path,       &flag::parent_path,
+    &flag::leave_running, &flag::tcp_established, &flag::tcp_skip_in_flight,
+    &flag::link_remap,    &flag::ext_unix_sk,     &flag::shell_job,
+    &flag::lazy_pages,    &flag::status_fd,       &flag::page_server,
+    &flag::file_locks,    &flag::pre_dump,        &flag::manage_cgroups_mode,
+    &flag::empty_ns,      &flag::auto_dedup};
+constexpr std::array restore_flags = {
+    &flag::console_socket, &flag::image_path,       &flag::work_path,  &flag::tcp_established,
+    &flag::ext_unix_sk,    &flag::shell_job,        &flag::file_locks, &flag::manage_cgroups_mode,
+    &flag::bundle,         &flag::detach,           &flag::pid_file,   &flag::no_subreaper,
+    &flag::no_pivot,       &flag::empty_ns,         &flag::auto_dedup, &flag::lazy_pages,
+    &flag::lsm_profile,    &flag::lsm_mount_context};
 constexpr std::array create_flags = {
     &flag::bundle,   &flag::console_socket, &flag::pidfd_socket, &flag::pid_file,
     &flag::no_pivot, &flag::no_new_keyring, &flag::preserve_fds};
@@ -38,6 +51,7 @@ constexpr std::array exec_flags = {&flag::console_socket,
                                    &flag::cgroup,
                                    &flag::ignore_paused};
 constexpr std::array delete_flags = {&flag::force};
+constexpr std::array doctor_flags = {&flag::text_format};
 constexpr std::array kill_flags = {&flag::all};
 constexpr std::array list_flags = {&flag::format, &flag::quiet};
 constexpr std::array ps_flags = {&flag::format};
@@ -50,13 +64,17 @@ constexpr std::array update_flags = {
     &flag::memory_reservation, &flag::memory_swap,    &flag::pids_limit,
     &flag::l3_cache_schema,    &flag::mem_bw_schema,  &flag::kernel_memory,
     &flag::kernel_memory_tcp};
-constexpr std::array plan_flags = {&flag::bundle, &flag::plan_format, &flag::no_pivot,
+constexpr std::array plan_flags = {&flag::bundle, &flag::text_format, &flag::no_pivot,
                                    &flag::no_new_keyring};
 
 constexpr auto interleaved = AfterArgument::flags;
 constexpr auto flags_first = AfterArgument::arguments;
 
 constexpr std::array table = {
+    Verb{"checkpoint", "save a running container to a directory, by criu(8)", "<container-id>",
+         "The container ends, and restore can bring it back to life from there, on this host or\n"
+         "on another one that has its bundle.\n",
+         checkpoint_flags, 1, 1, interleaved, checkpoint},
     Verb{"create", "create a container; its program waits for start", "<container-id>",
          "Sets up all of the container that the bundle's config.json describes. The program\n"
          "of the config is held until start.\n",
@@ -65,6 +83,12 @@ constexpr std::array table = {
          "Removes the state and the cgroup of a container that has ended or that was never\n"
          "started.\n",
          delete_flags, 1, 1, interleaved, remove},
+    Verb{"doctor", "tell what this host lacks for containers, and the remedies", "",
+         "Tries what containers are made of, as the caller, and changes nothing. The exit status\n"
+         "is 0 where a start of the config of spec (spec --rootless for an ordinary user) has all\n"
+         "that it needs, and 1 where something required is missing. With --systemd-cgroup before\n"
+         "the command, systemd is required, too.\n",
+         doctor_flags, 0, 0, interleaved, doctor},
     Verb{"events", "print what a container uses, and its OOM kills, as JSON", "<container-id>",
          "A line each: a sample after each interval, and a kill when it happens, until no\n"
          "process is left.\n",
@@ -102,6 +126,10 @@ constexpr std::array table = {
          "A table is made by ps(1), called with the options that follow the container's id\n"
          "(default: -ef).\n",
          ps_flags, 1, -1, flags_first, ps},
+    Verb{"restore", "start a container from what checkpoint has saved", "<container-id>",
+         "It is a new container of this id, made from the bundle; its processes go on where they\n"
+         "were.\n",
+         restore_flags, 1, 1, interleaved, restore},
     Verb{"resume",
          "let the processes of a paused container go on",
          "<container-id>",
@@ -140,18 +168,6 @@ constexpr std::array table = {
          update_flags, 1, 1, interleaved, update},
 };
 
-struct Planned {
-  std::string_view name;
-  const char* usage;
-};
-
-/// Verbs of runc that are to come. They are refused by name, so that an engine's log says what is
-/// missing.
-constexpr std::array to_come = {
-    Planned{"checkpoint", "save a running container to a directory"},
-    Planned{"restore", "start a container from what checkpoint has saved"},
-};
-
 }  // namespace
 
 std::span<const Verb> verbs() noexcept { return table; }
@@ -161,13 +177,6 @@ Flags global_flags() noexcept { return global_table; }
 const Verb* find_verb(std::string_view name) noexcept {
   for (const Verb& verb : table) {
     if (name == verb.name) return &verb;
-  }
-  return nullptr;
-}
-
-const char* planned(std::string_view name) noexcept {
-  for (const Planned& one : to_come) {
-    if (name == one.name) return one.usage;
   }
   return nullptr;
 }

@@ -37,10 +37,6 @@ struct Verb {
 
 std::span<const Verb> verbs() noexcept;
 const Verb* find_verb(std::string_view name) noexcept;
-/// What a verb of runc that tare does not have yet would do, in one line; nullptr for any other
-/// name.
-const char* planned(std::string_view name) noexcept;
-
 /// The name that tare was called by, without its directory: an engine's log and a user's terminal
 /// show the command line that was typed, also where tare is installed in another runtime's place.
 std::string_view program_name() noexcept;
@@ -50,8 +46,6 @@ void set_program_name(const char* called_as) noexcept;
 /// Help texts, made from the table.
 std::string help();
 std::string help(const Verb& verb);
-/// That of a verb which is planned().
-std::string help_of_planned(std::string_view name);
 
 namespace flag {
 
@@ -114,6 +108,51 @@ inline constexpr Flag cgroup{"cgroup", 0, texts, "[CONTROLLER[,...]:]PATH",
 inline constexpr Flag ignore_paused{"ignore-paused", 0, boolean, "",
                                     "allow it in a paused container"};
 
+// checkpoint, restore.
+inline constexpr Flag image_path{"image-path", 0, text, "DIR",
+                                 "directory of criu's images (default: ./checkpoint)"};
+inline constexpr Flag work_path{"work-path", 0, text, "DIR",
+                                "directory of criu's log and working files (default: that of the\n"
+                                "images)"};
+inline constexpr Flag parent_path{"parent-path", 0, text, "DIR",
+                                  "the images of an earlier --pre-dump, which these are to be the\n"
+                                  "difference to; relative to --image-path"};
+inline constexpr Flag leave_running{"leave-running", 0, boolean, "",
+                                    "let the container live on, else it is deleted"};
+inline constexpr Flag tcp_established{"tcp-established", 0, boolean, "",
+                                      "allow open TCP connections"};
+inline constexpr Flag tcp_skip_in_flight{"tcp-skip-in-flight", 0, boolean, "",
+                                         "leave out TCP connections that are not yet accepted"};
+inline constexpr Flag link_remap{"link-remap", 0, boolean, "",
+                                 "give files that were removed while open a name again"};
+inline constexpr Flag ext_unix_sk{"ext-unix-sk", 0, boolean, "",
+                                  "allow Unix sockets that are connected to the outside"};
+inline constexpr Flag shell_job{"shell-job", 0, boolean, "",
+                                "allow a session and a terminal that are the caller's"};
+inline constexpr Flag lazy_pages{"lazy-pages", 0, boolean, "",
+                                 "serve or fetch memory when it is used, by userfaultfd(2)"};
+inline constexpr Flag status_fd{"status-fd", 0, number, "N",
+                                "write a NUL to this descriptor when lazy pages are ready"};
+inline constexpr Flag page_server{"page-server", 0, text, "ADDRESS:PORT",
+                                  "server that takes the memory; with --lazy-pages, where it is\n"
+                                  "served"};
+inline constexpr Flag file_locks{"file-locks", 0, boolean, "", "save and restore file locks"};
+inline constexpr Flag pre_dump{"pre-dump", 0, boolean, "",
+                               "save memory alone, and let the container live on"};
+inline constexpr Flag manage_cgroups_mode{
+    "manage-cgroups-mode", 0, text, "soft|full|strict|ignore",
+    "what becomes of the container's cgroups (default: soft)"};
+inline constexpr Flag empty_ns{"empty-ns", 0, texts, "NAMESPACE",
+                               "restore nothing in it; only network, and always"};
+inline constexpr Flag auto_dedup{
+    "auto-dedup", 0, boolean, "",
+    "drop from earlier images what later ones have, or images as they\n"
+    "are read"};
+inline constexpr Flag lsm_profile{"lsm-profile", 0, text, "TYPE:NAME",
+                                  "AppArmor profile or SELinux label instead of the saved one"};
+inline constexpr Flag lsm_mount_context{"lsm-mount-context", 0, text, "CONTEXT",
+                                        "SELinux context of mounts instead of the saved one"};
+
 // Others.
 inline constexpr Flag all{"all", 'a', boolean, "", "a container that is not running is no error",
                           true};
@@ -161,7 +200,8 @@ inline constexpr Flag mem_bw_schema{"mem-bw-schema", 0, text, "SCHEMA",
 inline constexpr Flag kernel_memory{"kernel-memory", 0, text, "BYTES", "ignored", true};
 inline constexpr Flag kernel_memory_tcp{"kernel-memory-tcp", 0, text, "BYTES", "ignored", true};
 
-inline constexpr Flag plan_format{"format", 'f', text, "text|json",
+// doctor, plan.
+inline constexpr Flag text_format{"format", 'f', text, "text|json",
                                   "format of the output (default: text)"};
 
 }  // namespace flag

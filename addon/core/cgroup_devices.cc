@@ -226,4 +226,15 @@ void Cgroup::replace_device_filter(const std::vector<DeviceRule>& rules) const {
   }
 }
 
+int device_filter_errno() {
+  try {
+    return load_filter({}) ? 0 : EPERM;
+  } catch (const Error& error) {
+    if (error.errnum() == 0) {
+      throw;
+    }
+    return error.errnum();
+  }
+}
+
 }  // namespace tare

@@ -310,6 +310,9 @@ const Spec& Container::spec() const {
       throw no_such_container(id(), impl_->runtime.root);
     }
     impl_->config = parse_spec(*config, impl_->dir.path() + "/config.json");
+    if (impl_->record.in_time_namespace && !impl_->config.has_namespace(NamespaceType::time)) {
+      impl_->config.linux_.namespaces.push_back({NamespaceType::time, {}});
+    }
   });
   return impl_->config;
 }

@@ -3,16 +3,13 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <chrono>
-#include <cstdio>
 
 #include "container_bundle.h"
+#include "container_half_made.h"
 #include "container_impl.h"
 #include "container_unit.h"
 #include "fd_socket.h"
@@ -25,24 +22,6 @@
 namespace tare {
 namespace {
 
-/// RFC 3339 in UTC. gmtime(3) would read the time zone's file.
-std::string timestamp() {
-  using std::chrono::floor;
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  const std::chrono::sys_seconds seconds{std::chrono::seconds{now.tv_sec}};
-  const auto day = floor<std::chrono::days>(seconds);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss time{seconds - day};
-  std::array<char, 96> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02ld:%02ld:%02ld.%09ldZ",
-                static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                static_cast<unsigned>(date.day()), static_cast<long>(time.hours().count()),
-                static_cast<long>(time.minutes().count()),
-                static_cast<long>(time.seconds().count()), now.tv_nsec);
-  return text.data();
-}
-
 void add_notify_mount(Bundle& bundle, const std::string& directory) {
   Mount mount;
   mount.destination = "/run/notify";
@@ -51,85 +30,6 @@ void add_notify_mount(Bundle& bundle, const std::string& directory) {
   mount.options = {"bind", "ro", "nosuid", "nodev", "noexec"};
   bundle.spec.mounts.push_back(mount);
   bundle.spec.process->env.emplace_back("NOTIFY_SOCKET=/run/notify/notify.sock");
-}
-
-/// Undoes what was made so far unless `keep()` is called. Members end in reverse order: init first.
-class HalfMade {
- public:
-  HalfMade(StateDir& dir, const StateRecord& record, const Spec& spec, const Runtime& runtime,
-           ContainerUnit* unit)
-      : dir_(dir), record_(record), spec_(spec), runtime_(runtime), unit_(unit) {}
-  ~HalfMade() {
-    if (kept_) {
-      return;
-    }
-    process_.reset();
-    bool left = false;
-    try {
-      if (cgroup_ && (cgroup_.made() || unit_ != nullptr)) {
-        cgroup_.kill_all();
-        cgroup_.remove();
-      }
-    } catch (const Error&) {
-      // The first failure is the one to tell. What is left is noted: `delete --force` removes it.
-      left = true;
-    }
-    if (unit_ != nullptr) {
-      unit_->stop();
-    }
-    try {
-      remove_rdt(dir_);
-      if (mounts_on_host(spec_)) {
-        detach_root_mount(dir_);
-      }
-      if (!left) {
-        dir_.remove();
-      }
-    } catch (const Error&) {
-    }
-    if (hooks_ran_) {
-      run_poststop_hooks(spec_.hooks.poststop, record_, runtime_);
-    }
-  }
-  HalfMade(const HalfMade&) = delete;
-  HalfMade& operator=(const HalfMade&) = delete;
-
-  Cgroup& cgroup() { return cgroup_; }
-  InitProcess& process(InitProcess&& process) { return process_.emplace(std::move(process)); }
-  /// From here on failure is the end of a container (runtime.md "Lifecycle"), and its poststop
-  /// hooks are run.
-  void hooks_run() { hooks_ran_ = true; }
-  void keep() { kept_ = true; }
-
- private:
-  StateDir& dir_;
-  const StateRecord& record_;
-  const Spec& spec_;
-  const Runtime& runtime_;
-  ContainerUnit* unit_;  ///< null: no systemd
-  Cgroup cgroup_;
-  std::optional<InitProcess> process_;
-  bool hooks_ran_ = false;
-  bool kept_ = false;
-};
-
-StateRecord make_record(const Bundle& bundle, const std::string& id, uid_t owner,
-                        bool no_new_keyring) {
-  StateRecord record;
-  record.id = id;
-  record.bundle = bundle.path;
-  record.rootfs = rootfs_path(bundle);
-  record.created = timestamp();
-  record.owner = owner;
-  record.oci_version = bundle.spec.oci_version;
-  record.annotations.assign(bundle.spec.annotations.begin(), bundle.spec.annotations.end());
-  const Hooks& hooks = bundle.spec.hooks;
-  record.has_process = bundle.has_process;
-  record.has_hooks =
-      !hooks.start_container.empty() || !hooks.poststart.empty() || !hooks.poststop.empty();
-  record.no_new_keyring = no_new_keyring;
-  record.own_pid_namespace = bundle.spec.makes_namespace(NamespaceType::pid);
-  return record;
 }
 
 /// prestart, createRuntime and createContainer: the mounts are there, the old root is too. These
@@ -168,33 +68,6 @@ PlanOptions plan_options(const std::string& id, const CreateOptions& options, co
   result.preserve_fds = static_cast<std::uint32_t>(options.stdio.preserved.size());
   result.extra_env = options.extra_env;
   return result;
-}
-
-/// A user namespace's root owns the container's cgroup where it sees it, alone and writable, at a
-/// cgroup mount.
-void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host) {
-  const bool sees_it = spec.has_namespace(NamespaceType::user) &&
-                       spec.makes_namespace(NamespaceType::cgroup) && !host.rootless &&
-                       std::ranges::any_of(spec.mounts, [](const Mount& mount) {
-                         return mount.type.starts_with("cgroup") &&
-                                std::ranges::find(mount.options, "ro") == mount.options.end();
-                       });
-  if (!sees_it) {
-    return;
-  }
-  const auto root_of = [](const std::vector<IdMapping>& mappings) -> std::optional<std::uint32_t> {
-    for (const IdMapping& mapping : mappings) {
-      if (mapping.container_id == 0) {
-        return mapping.host_id;
-      }
-    }
-    return std::nullopt;
-  };
-  const auto uid = root_of(spec.linux_.uid_mappings);
-  const auto gid = root_of(spec.linux_.gid_mappings);
-  if (uid.has_value() && gid.has_value()) {
-    cgroup.delegate(*uid, *gid);
-  }
 }
 
 /// Before init goes on: it may have sysctls to set that are the devices' own.

@@ -18,13 +18,6 @@ namespace {
 
 constexpr ino_t initial_user_namespace_inode = 0xEFFFFFFD;  // PROC_USER_INIT_INO of the kernel
 
-bool has_apparmor() {
-  const auto enabled = read_file_if_exists(AT_FDCWD, "/sys/module/apparmor/parameters/enabled");
-  return enabled.has_value() && enabled->starts_with('Y');
-}
-
-bool has_selinux() { return access("/sys/fs/selinux/enforce", F_OK) == 0; }
-
 ino_t inode(int fd) {
   struct stat status{};
   if (fstat(fd, &status) < 0) {
@@ -79,6 +72,13 @@ namespace {
 }
 
 }  // namespace
+
+bool has_apparmor() {
+  const auto enabled = read_file_if_exists(AT_FDCWD, "/sys/module/apparmor/parameters/enabled");
+  return enabled.has_value() && enabled->starts_with('Y');
+}
+
+bool has_selinux() { return access("/sys/fs/selinux/enforce", F_OK) == 0; }
 
 bool in_user_namespace() {
   struct stat status{};

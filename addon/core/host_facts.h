@@ -12,6 +12,9 @@ namespace tare {
 
 /// Whether this process is in another user namespace than the initial one.
 bool in_user_namespace();
+/// Whether these security modules are enabled in the kernel.
+bool has_apparmor();
+bool has_selinux();
 /// Facts that need no container: ids, cgroup mode.
 Host find_host(const std::string& bundle, const CgroupHost& cgroups);
 /// Whether the security modules that labels ask for are there. Refuses labels that this kernel

@@ -46,10 +46,11 @@ void for_each_mount(std::string_view mountinfo,
     }
     std::string_view after = line.substr(separator + 3);
     line = line.substr(0, separator);
-    for (int field = 0; field < 3; ++field) {
+    MountLine mount;
+    mount.id = take_word(line);
+    for (int field = 1; field < 3; ++field) {
       take_word(line);
     }
-    MountLine mount;
     mount.root = take_word(line);
     mount.point = unescape(take_word(line));
     mount.type = take_word(after);

@@ -9,6 +9,7 @@
 namespace tare {
 
 struct MountLine {
+  std::string_view id;    ///< as fdinfo has it, proc_pid_fdinfo(5)
   std::string_view root;  ///< of the mount in its file system, as it is in the text
   std::string point;      ///< where it is mounted, with the octal escapes undone
   std::string_view type;  ///< of the file system

@@ -195,4 +195,9 @@ void move_net_devices(const std::vector<std::pair<std::string, NetDevice>>& devi
   }
 }
 
+void set_up_loopback(Fd socket) {
+  NetlinkSocket container(std::move(socket));
+  set_up(container, "lo", 1);  // in every network namespace
+}
+
 }  // namespace tare

@@ -16,4 +16,7 @@ namespace tare {
 void move_net_devices(const std::vector<std::pair<std::string, NetDevice>>& devices,
                       int container_namespace, Fd container_socket);
 
+/// Sets up "lo" of a network namespace; `socket` is an rtnetlink socket of that. Throws `system`.
+void set_up_loopback(Fd socket);
+
 }  // namespace tare

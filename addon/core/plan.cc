@@ -241,4 +241,27 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
   return builder.take();
 }
 
+Plan make_read_only_root_plan() {
+  const Spec spec;
+  const Host host;
+  PlanBuilder builder(spec, host);
+  add_read_only_root(builder);
+  builder.wait(wire::WaitTag::go);
+  add_program_of_host(builder, {}, {}, {});
+  return builder.take();
+}
+
+Plan make_program_plan(const ProgramPlanOptions& options) {
+  const Spec spec;
+  const Host host;
+  PlanBuilder builder(spec, host);
+  builder.preserved_fds(options.preserve_fds);
+  if (!options.tree.empty()) {
+    add_tree(builder, options.tree, options.place, options.name);
+  }
+  builder.close_fds();
+  add_program_of_host(builder, options.path, options.args, options.env);
+  return builder.take();
+}
+
 }  // namespace tare

@@ -98,6 +98,12 @@ void add_enter_root(PlanBuilder& builder, bool no_pivot);
 /// For a process that has joined the container's mount namespace: its root, where that is not the
 /// namespace's.
 void add_container_root(PlanBuilder& builder, bool can_pass);
+/// Enters a container's mount namespace, and makes its root read-only.
+void add_read_only_root(PlanBuilder& builder);
+/// Mounts a tree of the host's, in a mount namespace of the process's own, below the directory
+/// `place`.
+void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& place,
+              const std::string& name);
 
 // plan_mounts.cc
 void add_mounts(PlanBuilder& builder);
@@ -149,6 +155,9 @@ void add_program(PlanBuilder& builder, const Process& process,
 /// under the container's filter and with its user's HOME.
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,
                       bool in_container);
+/// A program of the host's, found by its path.
+void add_program_of_host(PlanBuilder& builder, const std::string& path,
+                         const std::vector<std::string>& args, const std::vector<std::string>& env);
 /// A hook of createContainer finds the container's root, with its mounts, in ".", as it does under
 /// runc; not where it may not enter the way there.
 void add_root_as_working_directory(PlanBuilder& builder);

@@ -349,6 +349,16 @@ void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& 
   }
 }
 
+void add_program_of_host(PlanBuilder& builder, const std::string& path,
+                         const std::vector<std::string>& args,
+                         const std::vector<std::string>& env) {
+  const std::uint32_t text = builder.text(path);
+  builder.add(OpCode::find_program).str[0] = text;
+  builder.add(OpCode::default_signals);
+  builder.add(OpCode::announce);
+  add_exec(builder, args, env, {}, false);
+}
+
 void add_root_as_working_directory(PlanBuilder& builder) {
   const std::uint32_t path =
       builder.text(absolute_in_bundle(builder.host(), builder.spec().root.path));

@@ -1,5 +1,6 @@
 // The container's root: how it is made, and how init gets into it.
-#include <sys/mount.h>
+#include <linux/mount.h>
+#include <linux/sched.h>
 
 #include "plan_builder.h"
 #include "tare/fd.h"
@@ -87,6 +88,34 @@ void add_container_root(PlanBuilder& builder, bool can_pass) {
     return;
   }
   builder.add(OpCode::chroot);
+}
+
+void add_read_only_root(PlanBuilder& builder) {
+  const int container = builder.pass({PassedKind::container_pidfd, {}, 0, {}});
+  wire::Op& enter = builder.add(OpCode::setns);
+  enter.fd = container;
+  enter.a = CLONE_NEWNS;
+  builder.add(OpCode::root_here);
+  const std::uint32_t path = builder.text("/");
+  wire::Op& attributes = builder.add(OpCode::attributes, "root.readonly");
+  attributes.str[1] = path;
+  attributes.a = MOUNT_ATTR_RDONLY;
+}
+
+void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& place,
+              const std::string& name) {
+  builder.clone_flags(CLONE_NEWNS);
+  builder.add(OpCode::propagation).a = MS_PRIVATE;
+  const std::uint32_t directory = builder.text(place);
+  wire::Op& root = builder.add(OpCode::root);
+  root.str[0] = directory;
+  root.flags = wire::op_open_only;
+  const std::uint32_t source = builder.text(tree);
+  const std::uint32_t destination = builder.text("/" + name);
+  wire::Op& bind = builder.add(OpCode::bind);
+  bind.str[0] = source;
+  bind.str[1] = destination;
+  bind.flags = wire::op_recursive | wire::op_make_target;
 }
 
 }  // namespace tare

@@ -30,6 +30,9 @@ std::string record_text(const StateRecord& record) {
   writer.key("creating").boolean(record.creating);
   writer.key("ownPidNamespace").boolean(record.own_pid_namespace);
   writer.key("noNewKeyring").boolean(record.no_new_keyring);
+  if (record.in_time_namespace) {
+    writer.key("inTimeNamespace").boolean(true);
+  }
   writer.key("annotations").begin_object();
   for (const auto& [key, value] : record.annotations) {
     writer.key(key).string(value);
@@ -65,6 +68,8 @@ StateRecord parse_record(std::string text, const std::string& name, const std::s
   record.creating = root.at("creating").as_bool();
   record.own_pid_namespace = root.at("ownPidNamespace").as_bool();
   record.no_new_keyring = root.at("noNewKeyring").as_bool();
+  const std::optional<json::Value> in_time = root.find("inTimeNamespace");
+  record.in_time_namespace = in_time.has_value() && in_time->as_bool();
   root.at("annotations").for_each_member([&record](std::string_view key, const json::Value& value) {
     record.annotations.emplace_back(key, json::c_string(value));
   });

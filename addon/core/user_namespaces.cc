@@ -5,7 +5,9 @@
 
 #include <cerrno>
 #include <optional>
+#include <string_view>
 
+#include "mountinfo.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 
@@ -21,7 +23,42 @@ bool is_set_to(const char* sysctl, char value) {
   }
 }
 
+/// Whether no mount is seen at "/": so it is in a chroot(2) to what is none. (To a mount, it cannot
+/// be told.)
+bool is_root_no_mount() {
+  try {
+    const auto mounts = read_file_if_exists(AT_FDCWD, "/proc/self/mountinfo");
+    bool found = !mounts.has_value();
+    for_each_mount(mounts.value_or(""), [&found](const MountLine& mount) {
+      found = found || mount.point == "/";
+      return !found;
+    });
+    return !found;
+  } catch (const Error&) {
+    return false;  // an error is being told already
+  }
+}
+
 }  // namespace
+
+std::string own_status(std::string_view name) {
+  const std::string text = read_file(AT_FDCWD, "/proc/self/status");
+  const std::string key = "\n" + std::string(name) + ":\t";
+  const std::size_t begin = text.find(key);
+  if (begin == std::string::npos) {
+    return {};
+  }
+  const std::size_t value = begin + key.size();
+  return text.substr(value, text.find('\n', value) - value);
+}
+
+bool has_seccomp_filter() {
+  try {
+    return own_status("Seccomp") == "2";
+  } catch (const Error&) {
+    return false;
+  }
+}
 
 std::string user_namespace_remedy(int errnum) {
   if (errnum == ENOSPC && is_set_to("/proc/sys/user/max_user_namespaces", '0')) {
@@ -42,6 +79,16 @@ std::string user_namespace_remedy(int errnum) {
     return "; this host's AppArmor keeps ordinary users' programs from user namespaces: load a "
            "profile for this program with the rule \"userns,\" (apparmor.d(5)), set the sysctl "
            "kernel.apparmor_restrict_unprivileged_userns to 0, or run as root";
+  }
+  if (is_root_no_mount()) {
+    return "; this process is in a chroot, from which the kernel makes no user namespaces: run it "
+           "outside, or with the chroot's directory as the root of its mount namespace "
+           "(pivot_root(8))";
+  }
+  if (has_seccomp_filter()) {
+    return "; a seccomp filter of its caller's holds this process, as in a container, and may be "
+           "what refuses: run that with one that allows clone, clone3, unshare, mount and setns "
+           "(--security-opt seccomp=unconfined)";
   }
   return {};
 }

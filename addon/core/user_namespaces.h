@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace tare {
 
@@ -9,6 +10,11 @@ namespace tare {
 /// "; …", naming the sysctl that forbids it. Empty where no rule of this host is known to be the
 /// reason.
 std::string user_namespace_remedy(int errnum);
+
+/// Whether this process is under a seccomp filter of its caller's.
+bool has_seccomp_filter();
+/// What /proc/self/status says of `name`; empty where it has no such line. Throws `system`.
+std::string own_status(std::string_view name);
 
 /// What can be done where mount_setattr(2) refused an id-mapped mount; begins with ";".
 std::string id_mapping_remedy(int errnum);

@@ -209,5 +209,7 @@ class Cgroup {
 /// not among them: in a container it is a pseudoterminal, and 5:1 would be the host's.
 /// Throws `invalid_config` for a negative number or unknown access.
 std::string device_filter_program(const std::vector<DeviceRule>& rules);
+/// Has the kernel take the filter for no rules, and drop it: 0, or the errno with which it refuses.
+int device_filter_errno();
 
 }  // namespace tare

@@ -18,6 +18,7 @@
 
 #include "tare/cgroup_stats.h"
 #include "tare/cgroup_watch.h"
+#include "tare/checkpoint.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 #include "tare/spec.h"
@@ -129,6 +130,13 @@ class Container {
   /// failure nothing stays.
   static Container create(const Runtime& runtime, const std::string& id,
                           const CreateOptions& options);
+  /// Brings a container back to life from what checkpoint() has saved: a new one of `id`, made from
+  /// the bundle as create() would make it, which runs at once. Of `options`, `start_gate`,
+  /// `no_pivot` and what is about a process that has not begun have no meaning. Its prestart and
+  /// createRuntime hooks are run. Throws `unsupported` where there is no criu that can do it. On
+  /// failure nothing stays.
+  static Container restore(const Runtime& runtime, const std::string& id,
+                           const CreateOptions& options, const RestoreOptions& from);
   /// Opens an existing container. Throws `not_found`.
   static Container open(const Runtime& runtime, const std::string& id);
   /// The states of all containers of `runtime`, by id.
@@ -176,6 +184,10 @@ class Container {
   /// Notice of out-of-memory kills, and of the end of the last process. Throws `bad_status` for a
   /// stopped container.
   CgroupWatch watch() const;
+  /// Saves a running or paused container, which then is removed unless it is to live on. Throws
+  /// `bad_status` for another, `unsupported` where there is no criu that can do it, or nothing
+  /// could be restored. On failure the container goes on.
+  void checkpoint(const CheckpointOptions& options);
   /// Removes a stopped container and runs poststop hooks; with `force` kills a running one first.
   void remove(bool force);
   /// remove(true), and what the container has used in all: none where it has no cgroup, or where
@@ -207,6 +219,7 @@ class Container {
   void destroy(Cgroup cgroup);
   /// None, and a warning, where the config cannot be read.
   std::vector<Hook> poststop_hooks() const;
+  void dump(const CheckpointOptions& options);
   StartedProcess exec_now(const ExecOptions& options);
   std::unique_ptr<Impl> impl_;
 };

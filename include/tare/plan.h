@@ -148,6 +148,25 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
 Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot,
                     bool pass_root);
 
+/// The plan for an init that makes the root of a container read-only, and then waits: for one whom
+/// criu has restored, which knows nothing of that.
+Plan make_read_only_root_plan();
+
+/// A program of the host that tare has work done by.
+struct ProgramPlanOptions {
+  std::string path;  ///< absolute
+  std::vector<std::string> args;
+  std::vector<std::string> env;
+  std::uint32_t preserve_fds = 0;
+  /// A directory that it finds mounted, with all below it, at `place`/`name`, in a mount namespace
+  /// of its own; empty: the caller's.
+  std::string tree;
+  std::string place;  ///< absolute directory
+  std::string name;
+};
+/// The plan for one: with the caller's credentials, in the caller's namespaces.
+Plan make_program_plan(const ProgramPlanOptions& options);
+
 /// The name of a step's system call ("move_mount"), for errors.
 const char* step_name(wire::Step step) noexcept;
 

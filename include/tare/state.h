@@ -42,6 +42,9 @@ struct StateRecord {
   bool creating = false;
   bool own_pid_namespace = false;  ///< its processes end with its init
   bool no_new_keyring = false;     ///< it was created with the caller's session keyring
+  /// criu(8) has brought it back in a time namespace, whatever config.json says, for its clocks to
+  /// go on where they were.
+  bool in_time_namespace = false;
 };
 
 /// Whether a cgroup's path stays in the tree: what is kept may have been changed.

@@ -43,23 +43,31 @@ const coreRules: Record<string, readonly string[]> = {
   systemd: ['dbus', 'cgroup', 'spec', 'fd', 'error'],
   stub: ['wire'],
   program: ['fd', 'error'],
-  spawn: ['plan', 'wire', 'stub', 'program', 'fd', 'error'],
+  spawn: ['plan', 'wire', 'stub', 'program', 'mountinfo', 'fd', 'error'],
   // Some hooks run in the container's namespaces: by a plan of their own.
   hooks: ['spawn', 'program', 'spec', 'plan', 'json', 'fd', 'error'],
   resctrl: ['spec', 'mountinfo', 'json', 'fd', 'error'],
   state: ['spec', 'validate', 'wire', 'json', 'fd', 'error'],
   features: ['spec', 'mount_options', 'plan', 'seccomp', 'json', 'error'],
+  // Another program that is asked to do the work.
+  checkpoint: [],
+  criu: ['checkpoint', 'spawn', 'plan', 'fd', 'error'],
   // The order of it all.
   container: [
     ...['validate', 'plan', 'spawn', 'cgroup', 'systemd', 'hooks', 'state', 'features', 'netlink'],
-    ...['resctrl', 'mount_options'],
+    ...['resctrl', 'mountinfo', 'mount_options', 'checkpoint', 'criu'],
     ...['spec', 'seccomp', 'json', 'fd', 'error'],
+  ],
+  // Looks at all of it.
+  doctor: [
+    ...['container', 'spawn', 'cgroup', 'systemd', 'resctrl', 'seccomp', 'program', 'mountinfo'],
+    ...['spec', 'json', 'fd', 'error'],
   ],
 };
 // The interface of container.h hands out descriptors.
-const frontEnd = ['container', 'spec', 'fd', 'error'];
+const frontEnd = ['container', 'checkpoint', 'spec', 'fd', 'error'];
 const directoryRules: Record<string, readonly string[]> = {
-  'addon/cli': frontEnd,
+  'addon/cli': [...frontEnd, 'doctor'],
   'addon/node': frontEnd,
   'addon/init': ['wire'],
 };

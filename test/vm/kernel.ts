@@ -14,7 +14,7 @@ export interface Kernel {
   image: string;
   /**
    * Directory that holds overlay.ko, loop.ko and bfq.ko, uncompressed, and in lib/modules/RELEASE what depmod(8) and
-   * modprobe(8) need for those, tunnels, bridges and packet filters.
+   * modprobe(8) need for those, tunnels, bridges, packet filters and the listing of sockets.
    */
   modules: string;
 }
@@ -27,13 +27,16 @@ const networking = [
     'drivers/net/tun',
     'drivers/net/veth',
     'drivers/net/dummy',
+    'crypto/crc32c*',
     'lib/*crc*',
     'net/802/*',
     'net/llc/*',
   ],
   ...['net/bridge/*', 'net/ipv4/netfilter/*', 'net/ipv6/netfilter/*', 'net/netfilter/*'],
 ];
-const modules = [...plain, ...networking].map((name) => `*/kernel/${name}.ko*`);
+/** By which criu lists sockets. */
+const diagnosis = ['net/ipv4/*_diag', 'net/netlink/*_diag', 'net/packet/*_diag', 'net/unix/*_diag'];
+const modules = [...plain, ...networking, ...diagnosis].map((name) => `*/kernel/${name}.ko*`);
 
 export async function obtainKernel(architecture: Architecture): Promise<Kernel> {
   const { kernel, debian } = platforms[architecture];

@@ -81,8 +81,8 @@ while read -r source && read -r point; do
   fi
   if [ -d "$source" ]; then
     mkdir -p "${view}$point"
-    # What comes later may lie below it.
-    if [ -z "$(ls -A "$source")" ]; then chmod --reference "$source" "${view}$point"; continue; fi
+    # What comes later may lie below it. One in what is mounted there already, read-only, is mounted.
+    if [ -z "$(ls -A "$source")" ] && chmod --reference "$source" "${view}$point" 2>/dev/null; then continue; fi
   elif [ ! -e "${view}$point" ]; then
     : >"${view}$point"
   fi

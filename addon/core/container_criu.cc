@@ -1,0 +1,123 @@
+#include "container_criu.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <cerrno>
+
+#include "host_facts.h"
+#include "tare/error.h"
+
+namespace tare {
+namespace {
+
+void make_directories(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
+    return;
+  }
+  const std::size_t slash = path.find_last_of('/');
+  if (errno != ENOENT || slash == std::string::npos || slash == 0) {
+    throw_errno("mkdir", path);
+  }
+  make_directories(path.substr(0, slash));
+  if (mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) {
+    throw_errno("mkdir", path);
+  }
+}
+
+Fd open_directory(const std::string& path, const std::string& root, const char* flag) {
+  Fd directory(::open((root + path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) {
+    const int error = errno;
+    throw Error(ErrorKind::invalid_argument, std::string(flag) + ": " + path + ": open: " +
+                                                 errno_text(error) + "; it must be a directory")
+        .with_errno(error, "open")
+        .with_path(path);
+  }
+  return directory;
+}
+
+CriuDirectories open_directories(const CriuOptions& options, const char* log,
+                                 const std::string& root) {
+  CriuDirectories directories;
+  const std::string images = image_path(options);
+  directories.images = open_directory(images, root, "--image-path");
+  directories.log = images + "/" + log;
+  if (!options.work_path.empty()) {
+    const std::string work = absolute_path(options.work_path);
+    directories.work = open_directory(work, root, "--work-path");
+    directories.log = work + "/" + log;
+  }
+  return directories;
+}
+
+}  // namespace
+
+void refuse_without_privilege() {
+  if (geteuid() != 0 || in_user_namespace()) {
+    throw Error(
+        ErrorKind::unsupported,
+        "criu(8) saves and restores containers of the host's root alone; call tare as root, "
+        "outside of any user namespace");
+  }
+}
+
+void refuse_unrestorable(const Spec& spec) {
+  if (!spec.makes_namespace(NamespaceType::mount)) {
+    throw Error(ErrorKind::unsupported,
+                "config.json: linux.namespaces: a container without a mount namespace of its own "
+                "cannot be restored; add {\"type\": \"mount\"}")
+        .with_path("linux.namespaces");
+  }
+  const Namespace* cgroup = spec.find_namespace(NamespaceType::cgroup);
+  if (cgroup != nullptr && !cgroup->path.empty()) {
+    const std::string place =
+        "linux.namespaces[" + std::to_string(cgroup - spec.linux_.namespaces.data()) + "].path";
+    throw Error(ErrorKind::unsupported,
+                "config.json: " + place +
+                    ": criu(8) restores nothing into a cgroup namespace that is there; leave the "
+                    "path out")
+        .with_path(place);
+  }
+}
+
+void check_criu(const CriuFeatures& wanted) { Criu(CriuStart{}).check(wanted); }
+
+std::string image_path(const CriuOptions& options) {
+  return absolute_path(options.image_path.empty() ? "checkpoint" : options.image_path);
+}
+
+CriuDirectories open_criu_directories(const CriuOptions& options, const char* log, bool make) {
+  if (!options.work_path.empty()) {
+    // Also of a restore: its log is new.
+    make_directories(absolute_path(options.work_path));
+  }
+  if (make) {
+    make_directories(image_path(options));
+  }
+  return open_directories(options, log, {});
+}
+
+CriuDirectories seen_by(pid_t pid, const CriuOptions& options, const char* log) {
+  return open_directories(options, log, "/proc/" + std::to_string(pid) + "/root");
+}
+
+std::string criu_config_file(const Spec& spec) {
+  const auto named = spec.annotations.find("org.criu.config");
+  if (named != spec.annotations.end()) {
+    return named->second;  // empty: none
+  }
+  // criu does not mind where there is none.
+  constexpr const char* own = "/etc/criu/tare.conf";
+  return access(own, F_OK) == 0 ? own : "/etc/criu/runc.conf";
+}
+
+std::string external_namespace_key(NamespaceType type) {
+  std::string name = namespace_proc_name(type);
+  name.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(name.front())));
+  return "extRoot" + name + "NS";
+}
+
+}  // namespace tare

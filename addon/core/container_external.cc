@@ -1,0 +1,195 @@
+#include "container_external.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+
+#include "mount_options.h"
+#include "mountinfo.h"
+#include "tare/error.h"
+#include "tare/fd.h"
+#include "tare/spawn.h"
+
+namespace tare {
+
+std::string read_link(const std::string& path) {
+  std::string text(PATH_MAX, '\0');
+  const ssize_t size = readlink(path.c_str(), text.data(), text.size());
+  text.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+  return text;
+}
+
+namespace {
+
+/// Where something is mounted by the config, and what.
+struct Placed {
+  std::string place;
+  const Mount* mount = nullptr;  ///< null: a device
+  bool bound = false;
+};
+
+/// Where `path` leads below `root`, of which the links are the container's. Empty where it leads
+/// nowhere: then nothing is mounted there any more.
+std::string resolve(int root, const std::string& path) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  const Fd target(static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
+  if (!target) {
+    return {};
+  }
+  return read_link("/proc/self/fd/" + std::to_string(target.get()));
+}
+
+bool is_at_or_below(const std::string& path, const std::string& place) {
+  return path == place || (path.starts_with(place) && path[place.size()] == '/') || place == "/";
+}
+
+std::string source_of(const Mount& mount, const std::string& bundle) {
+  return absolute_path(mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source);
+}
+
+std::vector<Placed> placed_mounts(int root, const Spec& spec) {
+  std::vector<Placed> placed;
+  for (const Mount& mount : spec.mounts) {
+    const MountOptions options = read_mount_options(mount);
+    if (!options.remount) {
+      placed.push_back({resolve(root, mount.destination), &mount, options.bind});
+    }
+  }
+  for (const Device& device : spec.linux_.devices) {
+    placed.push_back({resolve(root, device.path), nullptr, true});
+  }
+  // What hides something in a mount of the host's is the container's own.
+  for (const std::string& path : spec.linux_.masked_paths) {
+    placed.push_back({resolve(root, path), nullptr, false});
+  }
+  return placed;
+}
+
+}  // namespace
+
+std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const std::string& bundle) {
+  const Fd root = open_root_of(pid);
+  if (!root) {
+    throw_errno("open", "the root of process " + std::to_string(pid));
+  }
+  const std::vector<Placed> placed = placed_mounts(root.get(), spec);
+  std::vector<ExternalMount> external;
+  const std::string mountinfo = read_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/mountinfo");
+  for_each_mount(mountinfo, [&](const MountLine& line) {
+    const Placed* owner = nullptr;
+    for (const Placed& one : placed) {
+      // The last one that leads nearest to it: what is mounted over another hides that.
+      if (!one.place.empty() && is_at_or_below(line.point, one.place) &&
+          (owner == nullptr || one.place.size() >= owner->place.size())) {
+        owner = &one;
+      }
+    }
+    const bool seen = std::ranges::any_of(
+        external, [&](const ExternalMount& one) { return one.place == line.point; });
+    if (owner != nullptr && owner->bound && !seen) {
+      const std::string source =
+          owner->mount == nullptr ? owner->place : source_of(*owner->mount, bundle);
+      const std::string rest = line.point.substr(owner->place == "/" ? 0 : owner->place.size());
+      external.push_back({line.point, rest == "/" ? source : source + rest});
+    } else if (line.type == "devtmpfs" && !seen) {
+      // A device that only the host could make, or one over what is hidden.
+      external.push_back({line.point, "/dev" + std::string(line.root)});
+    }
+    return true;
+  });
+  return external;
+}
+
+namespace {
+
+/// The mounts of a process, by their numbers.
+class MountIds {
+ public:
+  explicit MountIds(pid_t pid) {
+    const std::string text = read_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/mountinfo");
+    for_each_mount(text, [this](const MountLine& line) {
+      ids_.emplace_back(line.id);
+      return true;
+    });
+  }
+  bool has(const std::string& id) const { return std::ranges::find(ids_, id) != ids_.end(); }
+
+ private:
+  std::vector<std::string> ids_;
+};
+
+/// How criu calls the open file, if it has a path on none of `mounts`; else empty.
+std::string key_of(pid_t pid, const std::string& fd, const MountIds& mounts) {
+  const std::string directory = "/proc/" + std::to_string(pid);
+  constexpr std::string_view field = "\nmnt_id:\t";
+  const auto info = read_file_if_exists(AT_FDCWD, directory + "/fdinfo/" + fd);
+  const std::size_t at = info.has_value() ? info->find(field) : std::string::npos;
+  struct stat status{};
+  if (at == std::string::npos || stat((directory + "/fd/" + fd).c_str(), &status) < 0) {
+    return {};
+  }
+  const std::size_t begin = at + field.size();
+  const std::string id = info->substr(begin, info->find('\n', begin) - begin);
+  if (mounts.has(id)) {
+    return {};
+  }
+  std::array<char, 64> key{};
+  std::snprintf(key.data(), key.size(), "file[%lx:%lx]", std::strtoul(id.c_str(), nullptr, 10),
+                static_cast<unsigned long>(status.st_ino));
+  return key.data();
+}
+
+std::vector<std::string> entries(const std::string& directory) {
+  std::vector<std::string> names;
+  if (DIR* stream = opendir(directory.c_str())) {
+    while (const dirent* entry = readdir(stream)) {
+      if (entry->d_name[0] != '.') {
+        names.emplace_back(entry->d_name);
+      }
+    }
+    closedir(stream);
+  }
+  return names;
+}
+
+}  // namespace
+
+ExternalFiles external_files(pid_t pid, const std::vector<pid_t>& pids) {
+  constexpr const char* null_device = "/dev/null";
+  const MountIds mounts(pid);
+  ExternalFiles files;
+  const auto link_of = [](pid_t one, const std::string& fd) {
+    return read_link("/proc/" + std::to_string(one) + "/fd/" + fd);
+  };
+  for (const char* fd : {"0", "1", "2"}) {
+    std::string link = link_of(pid, fd);
+    const std::string key =
+        link.starts_with('/') && link != null_device ? key_of(pid, fd, mounts) : std::string();
+    files.streams.push_back(key.empty() ? std::move(link) : key);
+  }
+  for (const pid_t one : pids) {
+    for (const std::string& fd : entries("/proc/" + std::to_string(one) + "/fd")) {
+      if (link_of(one, fd) != null_device) {
+        continue;
+      }
+      const std::string key = key_of(one, fd, mounts);
+      if (!key.empty() && std::ranges::find(files.null_devices, key) == files.null_devices.end()) {
+        files.null_devices.push_back(key);
+      }
+    }
+  }
+  return files;
+}
+
+}  // namespace tare

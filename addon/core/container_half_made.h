@@ -1,0 +1,49 @@
+// A container that is being made, by create or by restore.
+#pragma once
+
+#include <optional>
+
+#include "container_bundle.h"
+#include "container_impl.h"
+#include "container_unit.h"
+#include "tare/spawn.h"
+
+namespace tare {
+
+/// Its record, as far as the bundle tells.
+StateRecord make_record(const Bundle& bundle, const std::string& id, uid_t owner,
+                        bool no_new_keyring);
+/// Gives the container's cgroup to the root of its user namespace, where that sees it, alone and
+/// writable, at a cgroup mount.
+void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host);
+
+/// Undoes what was made so far unless `keep()` is called. Members end in reverse order: init first.
+class HalfMade {
+ public:
+  HalfMade(StateDir& dir, const StateRecord& record, const Spec& spec, const Runtime& runtime,
+           ContainerUnit* unit)
+      : dir_(dir), record_(record), spec_(spec), runtime_(runtime), unit_(unit) {}
+  ~HalfMade();
+  HalfMade(const HalfMade&) = delete;
+  HalfMade& operator=(const HalfMade&) = delete;
+
+  Cgroup& cgroup() { return cgroup_; }
+  InitProcess& process(InitProcess&& process) { return process_.emplace(std::move(process)); }
+  /// From here on failure is the end of a container (runtime.md "Lifecycle"), and its poststop
+  /// hooks are run.
+  void hooks_run() { hooks_ran_ = true; }
+  void keep() { kept_ = true; }
+
+ private:
+  StateDir& dir_;
+  const StateRecord& record_;
+  const Spec& spec_;
+  const Runtime& runtime_;
+  ContainerUnit* unit_;  ///< null: no systemd
+  Cgroup cgroup_;
+  std::optional<InitProcess> process_;
+  bool hooks_ran_ = false;
+  bool kept_ = false;
+};
+
+}  // namespace tare

@@ -1,0 +1,337 @@
+// restore: a new container that criu fills with what checkpoint has saved.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+#include "container_bundle.h"
+#include "container_criu.h"
+#include "container_external.h"
+#include "container_half_made.h"
+#include "container_impl.h"
+#include "container_unit.h"
+#include "fd_socket.h"
+#include "net_devices.h"
+#include "tare/error.h"
+#include "tare/hooks.h"
+#include "tare/json.h"
+
+namespace tare {
+namespace {
+
+/// What is mounted below the state directory for criu, in a mount namespace of its own.
+constexpr const char* criu_root = "criu-root";
+
+/// An init that criu has brought back, and whom nobody else knows of yet. Killed and reaped when
+/// destroyed, unless released.
+class RestoredInit {
+ public:
+  RestoredInit() = default;
+  ~RestoredInit() {
+    if (pidfd_) {
+      syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+      try {
+        wait_child(pidfd_.get());
+      } catch (const Error&) {
+        // The failure that led here is the one to tell.
+      }
+    }
+  }
+  RestoredInit(const RestoredInit&) = delete;
+  RestoredInit& operator=(const RestoredInit&) = delete;
+
+  /// criu tells of it more than once.
+  void note(pid_t pid) {
+    if (!pidfd_ && pid > 0) {
+      pidfd_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+      if (!pidfd_) {
+        throw_errno("pidfd_open", "process " + std::to_string(pid));
+      }
+      pid_ = pid;
+    }
+  }
+  pid_t pid() const noexcept { return pid_; }
+  int pidfd() const noexcept { return pidfd_.get(); }
+  Fd release() { return std::move(pidfd_); }
+
+ private:
+  pid_t pid_ = 0;
+  Fd pidfd_;
+};
+
+/// Pipes and files of the host that were the saved container's standard streams are ours now; its
+/// /dev/null is that of today, which the result keeps open.
+Fd inherit_descriptors(const std::string& images, CriuRequest& request, CriuStart& start) {
+  const std::string path = images + "/" + descriptors_file;
+  const auto text = read_file_if_exists(AT_FDCWD, path);
+  if (!text.has_value()) {
+    throw Error(ErrorKind::invalid_argument,
+                "--image-path: " + images + ": there is no " + descriptors_file +
+                    " in it: give the directory of a whole checkpoint; that of a --pre-dump alone "
+                    "cannot be restored")
+        .with_path(path);
+  }
+  Fd null = open_file(AT_FDCWD, "/dev/null", O_RDWR);
+  const int null_fd = criu_first_inherited + static_cast<int>(start.inherited.size());
+  start.inherited.push_back(null.get());
+  const json::Document document(*text, path);
+  int fd = 0;
+  document.root().for_each_element([&](const json::Value& value) {
+    const std::string key(value.as_string());
+    const bool known =
+        std::ranges::any_of(request.inherited, [&](const auto& one) { return one.first == key; });
+    if (!known && (key.starts_with("pipe:") || key.starts_with("file["))) {
+      request.inherited.emplace_back(key, fd < criu_first_inherited - 1 ? fd : null_fd);
+    }
+    ++fd;
+  });
+  return null;
+}
+
+/// A namespace to be joined is handed over open, or by its name, as criu wants it for that type.
+std::vector<Fd> hand_over_namespaces(CriuRequest& request, CriuStart& start, const Spec& spec) {
+  std::vector<Fd> opened;
+  for (std::size_t i = 0; i < spec.linux_.namespaces.size(); ++i) {
+    const Namespace& one = spec.linux_.namespaces[i];
+    if (one.path.empty()) {
+      continue;
+    }
+    if (one.type != NamespaceType::network && one.type != NamespaceType::pid) {
+      request.joined.emplace_back(namespace_proc_name(one.type), one.path);
+      continue;
+    }
+    Fd file(::open(one.path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) {
+      const std::string place = "linux.namespaces[" + std::to_string(i) + "].path";
+      const int error = errno;
+      throw Error(ErrorKind::invalid_config,
+                  "config.json: " + place + ": " + one.path + ": open: " + errno_text(error) +
+                      "; the namespace that the container is to join must be there")
+          .with_errno(error, "open")
+          .with_path(place);
+    }
+    request.inherited.emplace_back(external_namespace_key(one.type),
+                                   criu_first_inherited + static_cast<int>(start.inherited.size()));
+    start.inherited.push_back(file.get());
+    opened.push_back(std::move(file));
+  }
+  return opened;
+}
+
+/// Makes what the container's mounts need to be there, as create() makes it: an init goes all the
+/// way to its program, in namespaces that end with it. Where its mounts are is where criu will find
+/// the places of those that it is given.
+std::vector<ExternalMount> make_mount_points(const Bundle& bundle, Host host, int cgroup) {
+  Spec spec = bundle.spec;
+  spec.hooks = {};
+  // Joined namespaces are as they are, and devices have been moved there when the container began.
+  spec.linux_.net_devices.clear();
+  spec.linux_.sysctl.clear();
+  spec.linux_.seccomp.reset();
+  host.seccomp = {};
+  Process& process = *spec.process;
+  process.args.clear();
+  process.rlimits.clear();
+  process.oom_score_adj.reset();
+  process.scheduler.reset();
+  process.io_priority.reset();
+  PlanOptions options;
+  options.no_new_keyring = true;
+  const Plan plan = make_plan(spec, host, options);
+  std::vector<Fd> owned;
+  SpawnOptions spawn_options;
+  std::fill(std::begin(spawn_options.stdio), std::end(spawn_options.stdio), -1);
+  spawn_options.cgroup = cgroup;
+  spawn_options.passed = open_passed(plan, nullptr, {}, owned);
+  InitProcess init = spawn(plan, spawn_options);
+  grant_host_rights(init, plan, spec, process, {}, host);
+  serve_fetches(init, plan, spawn_options.passed);
+  init.await(wire::WaitTag::go);
+  return external_mounts(init.pid(), spec, bundle.path);
+}
+
+/// criu mounts the root as it is on the host.
+void make_root_read_only(const RestoredInit& container) {
+  const Plan plan = make_read_only_root_plan();
+  std::vector<Fd> owned;
+  SpawnOptions options;
+  std::fill(std::begin(options.stdio), std::end(options.stdio), -1);
+  options.passed = open_passed(plan, nullptr, {container.pid(), container.pidfd(), -1}, owned);
+  InitProcess init = spawn(plan, options);
+  init.await(wire::WaitTag::go);
+}
+
+/// Whether it is in another time namespace than this process.
+bool is_in_time_namespace(pid_t pid) {
+  struct stat own{};
+  struct stat its{};
+  return stat("/proc/self/ns/time", &own) == 0 &&
+         stat(("/proc/" + std::to_string(pid) + "/ns/time").c_str(), &its) == 0 &&
+         own.st_ino != its.st_ino;
+}
+
+/// What is new every time: an empty network namespace, whose loopback device is up in every
+/// container.
+void prepare_network(const Spec& spec, pid_t pid) {
+  if (spec.makes_namespace(NamespaceType::network)) {
+    const Fd network = open_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
+    set_up_loopback(open_netlink_socket_in(network.get()));
+  }
+}
+
+}  // namespace
+
+Container Container::restore(const Runtime& given, const std::string& id,
+                             const CreateOptions& options, const RestoreOptions& from) {
+  const Doing doing("restore", id);
+  validate_id(id);
+  refuse_without_privilege();
+
+  // Every refusal comes before the first side effect.
+  auto impl = std::make_unique<Impl>();
+  impl->runtime = resolve_runtime(given);
+  const Runtime& runtime = impl->runtime;
+  const Bundle bundle = read_bundle(options);
+  const Spec& spec = bundle.spec;
+  check_console(*spec.process, options.stdio, options.allow_terminal_without_socket);
+  check_rootfs(rootfs_path(bundle));
+  refuse_unrestorable(spec);
+  const CgroupHost cgroups = find_cgroup_host();
+  Host host = find_host(bundle.path, cgroups);
+  complete_host(host, spec, *spec.process);
+  const Fd console_socket =
+      options.stdio.console_socket.empty()
+          ? Fd()
+          : connect_fd_socket(options.stdio.console_socket, "--console-socket");
+  CriuRequest request;
+  request.verb = CriuVerb::restore;
+  request.options = from.criu;
+  request.restore = from;
+  request.log_file = "restore.log";
+  request.config_file = criu_config_file(spec);
+  CriuStart start;
+  std::copy(std::begin(options.stdio.fds), std::end(options.stdio.fds), start.stdio);
+  const std::vector<Fd> namespaces = hand_over_namespaces(request, start, spec);
+  const std::string resctrl = required_resctrl(spec);
+  std::optional<ContainerUnit> unit;
+  if (runtime.systemd_cgroup) {
+    unit.emplace(runtime, spec, id, cgroups);
+  }
+  const std::string cgroup_path = unit ? unit->cgroup_path() : cgroup_path_for(spec, id, cgroups);
+  const Fd null = inherit_descriptors(image_path(from.criu), request, start);
+  check_criu({.lazy_pages = from.criu.lazy_pages});
+  const CriuDirectories directories =
+      open_criu_directories(from.criu, request.log_file.c_str(), false);
+
+  impl->dir = StateDir::create(runtime.root, id);
+  HalfMade half_made(impl->dir, impl->record, spec, runtime, unit ? &*unit : nullptr);
+  Cgroup& cgroup = half_made.cgroup();
+  impl->dir.note_origin("", cgroup_path);
+  if (!unit) {
+    cgroup = Cgroup::create(cgroups, cgroup_path, spec.linux_.resources, false);
+  }
+  if (unit || cgroup) {
+    host.cgroup_dir = cgroups.mount_point.empty() ? "" : cgroups.mount_point + cgroup_path;
+  } else {
+    impl->dir.forget_cgroup();
+  }
+  RdtGroup rdt;
+  if (!resctrl.empty()) {
+    rdt = RdtGroup::create(resctrl, *spec.linux_.intel_rdt, id,
+                           {[&](const std::string& directory) { impl->dir.note_rdt(directory); },
+                            [&] { impl->dir.forget_rdt(); }});
+  }
+  for (const ExternalMount& mount : make_mount_points(bundle, host, cgroup.fd())) {
+    request.external.push_back("mnt[" + mount.place + "]:" + mount.source);
+  }
+
+  // All that it restores is born where it is.
+  start.cgroup = cgroup.fd();
+  start.root = rootfs_path(bundle);
+  start.place = impl->dir.path();
+  start.name = criu_root;
+  request.root = start.place + "/" + start.name;
+  RestoredInit init;
+  Criu criu(start);
+  const CriuDirectories seen = seen_by(criu.pid(), from.criu, request.log_file.c_str());
+  request.images = seen.images.get();
+  request.work = seen.work.get();
+  impl->record = make_record(bundle, id, host.euid, true);
+  impl->record.has_rdt = static_cast<bool>(rdt);
+  if (rdt) {
+    rdt.add(criu.pid());
+  }
+  if (unit) {
+    cgroup = unit->start(criu.pid());
+    unit->note(impl->record);
+  }
+  impl->record.cgroup_path = cgroup.path();
+  request.cgroup_root = cgroup ? cgroup_of(criu.pid()) : "";
+  impl->dir.write_config(bundle.config);
+
+  StartedProcess process;
+  criu.carry_out(request, directories.log, [&](CriuNotice& notice) {
+    if (notice.script == "setup-namespaces") {
+      init.note(notice.pid);
+      prepare_network(spec, init.pid());
+      impl->record.pid = init.pid();
+      impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
+      if (!spec.hooks.prestart.empty() || !spec.hooks.create_runtime.empty()) {
+        half_made.hooks_run();
+        impl->record.creating = true;
+        impl->dir.write(impl->record);
+        const std::string state = hook_state(impl->record, Status::created, init.pid());
+        run_host_hooks("prestart", spec.hooks.prestart, state, bundle.path);
+        run_host_hooks("createRuntime", spec.hooks.create_runtime, state, bundle.path);
+        impl->record.creating = false;
+      }
+    } else if (notice.script == "orphan-pts-master") {
+      process.console = std::move(notice.fd);
+      if (options.prepare_console) {
+        options.prepare_console(process.console.get());
+      }
+      if (console_socket) {
+        send_fd(console_socket.get(), process.console.get(), "/dev/ptmx");
+        process.console.reset();
+      }
+    } else if (notice.script == "post-restore") {
+      // Its processes are all there, and none of them has gone on yet.
+      init.note(notice.pid);
+      impl->record.pid = init.pid();
+      impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
+      impl->record.in_time_namespace = is_in_time_namespace(init.pid());
+      if (unit) {
+        unit->apply(cgroup);
+      } else if (cgroup) {
+        cgroup.apply(spec.linux_.resources);
+      }
+      if (cgroup) {
+        cgroup.attach_device_filter(spec.linux_.resources.devices, false);
+        delegate_cgroup(cgroup, spec, host);
+      }
+      reset_affinity(init.pid());
+      if (spec.root.readonly) {
+        make_root_read_only(init);
+      }
+      impl->dir.write(impl->record);
+    }
+  });
+  write_pid_file(options.pid_file, init.pid());
+  for (const std::string& warning : spec.warnings) {
+    impl->warn(warning);
+  }
+  process.pid = init.pid();
+  process.pidfd = init.release();
+  impl->init = std::move(process);
+  impl->created_cgroup = std::move(cgroup);
+  half_made.keep();
+  impl->dir.unlock();
+  return Container(std::move(impl));
+}
+
+}  // namespace tare

@@ -1,0 +1,149 @@
+// The kinds of namespaces, and the file systems that are mounted in them.
+
+#include <linux/mount.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "doctor_parts.h"
+#include "tare/fd.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace tare {
+
+namespace {
+
+struct NamespaceKind {
+  const char* name;
+  std::uint64_t flag;
+  bool of_root;      ///< of the config that root's `spec` writes
+  bool of_ordinary;  ///< of that of `spec --rootless`
+  const char* since;
+  const char* needed_for;
+};
+
+constexpr std::array kinds = {
+    NamespaceKind{"namespace-mount", CLONE_NEWNS, true, true, "every Linux", "mounts of its own"},
+    NamespaceKind{"namespace-pid", CLONE_NEWPID, true, true, "a kernel with CONFIG_PID_NS",
+                  "processes of its own"},
+    NamespaceKind{"namespace-ipc", CLONE_NEWIPC, true, true, "a kernel with CONFIG_IPC_NS",
+                  "System V IPC and message queues of its own"},
+    NamespaceKind{"namespace-uts", CLONE_NEWUTS, true, true, "a kernel with CONFIG_UTS_NS",
+                  "a host name of its own"},
+    NamespaceKind{"namespace-network", CLONE_NEWNET, true, false, "a kernel with CONFIG_NET_NS",
+                  "a network of its own"},
+    NamespaceKind{"namespace-cgroup", CLONE_NEWCGROUP, true, true, "Linux 4.6",
+                  "a container that sees only its own cgroup"},
+    NamespaceKind{"namespace-time", CLONE_NEWTIME, false, false, "Linux 5.6 with CONFIG_TIME_NS",
+                  "linux.timeOffsets"},
+};
+
+struct FileSystem {
+  const char* name;  ///< of the finding
+  const char* type;
+  bool of_root;
+  bool of_ordinary;
+  const char* needed_for;
+};
+
+constexpr std::array file_systems = {
+    FileSystem{"mount-proc", "proc", true, true, "/proc, which shows the container's processes"},
+    FileSystem{"mount-tmpfs", "tmpfs", true, true, "/dev and /dev/shm"},
+    FileSystem{"mount-devpts", "devpts", true, true, "terminals"},
+    FileSystem{"mount-mqueue", "mqueue", true, true, "/dev/mqueue"},
+    FileSystem{"mount-sysfs", "sysfs", true, false,
+               "/sys, which shows the container's network devices"},
+    FileSystem{"mount-overlay", "overlay", false, false,
+               "the images of engines, in layers (not tare itself)"},
+};
+
+void mount_detached(ProbeSteps& steps, const char* type, const char* group) {
+  const Fd context(
+      static_cast<int>(steps.must("fsopen", syscall(SYS_fsopen, type, FSOPEN_CLOEXEC))));
+  if (group != nullptr) {
+    steps.must("mount with gid=5",
+               syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_STRING, "gid", group, 0));
+  }
+  steps.must("mount",
+             syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
+  const Fd mount(static_cast<int>(
+      steps.must("mount", syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0))));
+}
+
+/// A new overlay needs directories; whether there is the type says enough.
+void find_type(ProbeSteps& steps, const char* type) {
+  const Fd context(
+      static_cast<int>(steps.must("fsopen", syscall(SYS_fsopen, type, FSOPEN_CLOEXEC))));
+}
+
+ProbeResult try_mount(const ExaminedCaller& caller, const FileSystem& each) {
+  return probe([&](ProbeSteps& steps) {
+    // Those that show what is in a namespace are for who has rights over that one.
+    const std::string_view type = each.type;
+    const std::uint64_t network = type == "sysfs" ? CLONE_NEWNET : 0;
+    enter_namespaces(steps, caller.rootless, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | network);
+    continue_as_child(steps);
+    if (type == "overlay") {
+      find_type(steps, each.type);
+    } else {
+      // The group tty has the number 5 in the config of `spec`.
+      mount_detached(steps, each.type, type == "devpts" && !caller.rootless ? "5" : nullptr);
+    }
+  });
+}
+
+void explain_mount(Finding& finding, const FileSystem& each, const ProbeResult& result) {
+  if (result.errnum == ENODEV) {
+    finding.remedy = std::string("use a kernel that has the file system ") + each.type +
+                     ", or load its module (modprobe " + each.type + ")";
+  } else if (finding.name == "mount-devpts" && result.errnum == EINVAL) {
+    finding.remedy =
+        "map more than one group into the caller's user namespace, or leave gid=5 out "
+        "of the options of /dev/pts, as `spec --rootless` does";
+  } else if (result.errnum == EPERM &&
+             (finding.name == "mount-proc" || finding.name == "mount-sysfs")) {
+    const std::string at = finding.name == "mount-proc" ? "/proc" : "/sys";
+    finding.remedy =
+        "the kernel lets nobody mount in a user namespace what is covered in part "
+        "outside of it, as " +
+        at +
+        " is in a container: run the outer one with all of it in sight (podman: "
+        "--security-opt unmask=ALL; docker: --privileged), or bind the outer " +
+        at;
+  }
+}
+
+}  // namespace
+
+void examine_namespaces(const ExaminedCaller& caller, Findings& findings) {
+  for (const NamespaceKind& kind : kinds) {
+    const ProbeResult result = probe([&](ProbeSteps& steps) {
+      enter_namespaces(steps, caller.rootless, 0);
+      steps.must("unshare", unshare(static_cast<int>(kind.flag)));
+    });
+    const bool required = caller.rootless ? kind.of_ordinary : kind.of_root;
+    findings.push_back(
+        judged({"namespaces", kind.name, FindingStatus::ok, required, {}, kind.needed_for, {}},
+               result, kind.since));
+  }
+}
+
+void examine_file_systems(const ExaminedCaller& caller, Findings& findings) {
+  for (const FileSystem& each : file_systems) {
+    const ProbeResult result = try_mount(caller, each);
+    const bool required = caller.rootless ? each.of_ordinary : each.of_root;
+    findings.push_back(
+        judged({"file-systems", each.name, FindingStatus::ok, required, {}, each.needed_for, {}},
+               result, std::string("a kernel with ") + each.type));
+    if (!result.good() && !result.entering) {
+      explain_mount(findings.back(), each, result);
+    }
+  }
+}
+
+}  // namespace tare

@@ -1,0 +1,324 @@
+// User namespaces, and the ids that an ordinary user may map in them.
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+
+#include "cgroup_words.h"
+#include "doctor_parts.h"
+#include "program.h"
+#include "tare/error.h"
+#include "tare/fd.h"
+#include "user_namespaces.h"
+
+namespace tare {
+
+namespace {
+
+constexpr const char* group = "users";
+
+Finding user_namespaces(const ExaminedCaller& caller) {
+  Finding finding{group,
+                  "user-namespaces",
+                  FindingStatus::ok,
+                  caller.rootless,
+                  {},
+                  caller.rootless ? "every container of an ordinary user"
+                                  : "containers whose root is an ordinary user on the host",
+                  {}};
+  const ProbeResult result = probe([](ProbeSteps& steps) {
+    enter_user_namespace(steps);
+    // AppArmor may let the namespace be made, and nothing in it.
+    steps.must("unshare(CLONE_NEWNS)", unshare(CLONE_NEWNS));
+    steps.must(
+        "mount",
+        mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0 && errno != EINVAL ? -1 : 0);
+  });
+  if (result.good()) {
+    return finding;
+  }
+  finding = judged(std::move(finding), result, "Linux 3.8 with CONFIG_USER_NS");
+  const std::string remedy = user_namespace_remedy(result.errnum);
+  if (!remedy.empty()) {
+    finding.remedy = remedy.substr(2);
+  } else if (result.errnum == EPERM) {
+    finding.remedy =
+        "a security module's policy or a chroot forbids it: run this outside, or as "
+        "root";
+  }
+  return finding;
+}
+
+struct Range {
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+};
+
+std::uint32_t number(std::string_view text) {
+  std::uint32_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+/// The fields of a line of passwd(5) or subuid(5).
+std::vector<std::string_view> fields_of(std::string_view line) {
+  std::vector<std::string_view> fields;
+  for (std::size_t at = 0; at <= line.size();) {
+    const std::size_t end = std::min(line.find(':', at), line.size());
+    fields.push_back(line.substr(at, end - at));
+    at = end + 1;
+  }
+  return fields;
+}
+
+/// The name in /etc/passwd; empty where it is elsewhere or nowhere.
+std::string own_name() {
+  const std::string text = read_file_if_exists(AT_FDCWD, "/etc/passwd").value_or("");
+  const std::string uid = std::to_string(geteuid());
+  std::string name;
+  for_each_part(text, '\n', [&](std::string_view line) {
+    const auto fields = fields_of(line);
+    if (fields.size() > 2 && fields[2] == uid) {
+      name = fields[0];
+    }
+    return name.empty();
+  });
+  return name;
+}
+
+/// All that `file` gives to the caller.
+std::vector<Range> own_ranges(const std::string& file, const std::string& name) {
+  const std::string text = read_file_if_exists(AT_FDCWD, file).value_or("");
+  const std::string uid = std::to_string(geteuid());
+  std::vector<Range> ranges;
+  for_each_part(text, '\n', [&](std::string_view line) {
+    const auto fields = fields_of(line);
+    const bool own =
+        fields.size() == 3 && !fields[0].empty() && (fields[0] == name || fields[0] == uid);
+    if (own && number(fields[2]) != 0) {
+      ranges.push_back({number(fields[1]), number(fields[2])});
+    }
+    return true;
+  });
+  return ranges;
+}
+
+constexpr std::uint32_t usual_count = 65536;
+
+Finding id_ranges(const char* kind, const std::string& name, const std::vector<Range>& ranges) {
+  Finding finding{group, kind, FindingStatus::ok,
+                  false, {},   "more than one user in a container (podman; uidMappings)",
+                  {}};
+  const std::string file = std::string("/etc/") + kind;
+  std::uint64_t count = 0;
+  for (const Range& range : ranges) {
+    count += range.count;
+  }
+  const std::string who = name.empty() ? std::to_string(geteuid()) : name;
+  const std::string option = std::string("--add-") + kind + "s";
+  const std::string command = "usermod " + option + " 100000-165535 " + who +
+                              "  (as root; choose a range that nobody has in " + file + ")";
+  if (count == 0) {
+    finding.status = FindingStatus::missing;
+    finding.found = file + " has no range of " + who;
+    finding.remedy = command;
+    return finding;
+  }
+  finding.found = std::to_string(count) + " ids from " + std::to_string(ranges.front().first);
+  if (count < usual_count) {
+    finding.status = FindingStatus::limited;
+    finding.found += "; images use up to 65536";
+    finding.remedy = command;
+  }
+  return finding;
+}
+
+/// Where PATH has `program`; empty where it has none.
+std::string find_in_path(const std::string& program) {
+  const char* const path = std::getenv("PATH");
+  std::string found;
+  for_each_part(path == nullptr ? "" : path, ':', [&](std::string_view directory) {
+    const std::string candidate = std::string(directory) + "/" + program;
+    struct stat status = {};
+    if (stat(candidate.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+        access(candidate.c_str(), X_OK) == 0) {
+      found = candidate;
+    }
+    return found.empty();
+  });
+  return found;
+}
+
+/// Why executing `path` gives no privilege; empty where it does.
+std::string without_privilege(const std::string& path) {
+  struct stat status = {};
+  struct statvfs file_system = {};
+  if (stat(path.c_str(), &status) != 0 || statvfs(path.c_str(), &file_system) != 0) {
+    return errno_text(errno);
+  }
+  const bool setuid = (status.st_mode & S_ISUID) != 0 && status.st_uid == 0;
+  const bool capable = getxattr(path.c_str(), "security.capability", nullptr, 0) > 0;
+  if (!setuid && !capable) {
+    return "it is neither setuid root nor has it file capabilities";
+  }
+  if ((file_system.f_flag & ST_NOSUID) != 0) {
+    return "it lies on a file system that is mounted nosuid";
+  }
+  if (own_status("NoNewPrivs") == "1") {
+    return "this process runs with no_new_privs, in which setuid programs get no privilege";
+  }
+  return {};
+}
+
+/// A user namespace of a child, which ends with this object.
+class WaitingNamespace {
+ public:
+  WaitingNamespace() {
+    std::array<int, 2> ready = {};
+    std::array<int, 2> hold = {};
+    if (pipe2(ready.data(), O_CLOEXEC) < 0 || pipe2(hold.data(), O_CLOEXEC) < 0) {
+      throw_errno("pipe2");
+    }
+    hold_ = Fd(hold[1]);
+    const Fd hold_theirs(hold[0]);
+    const Fd ready_ours(ready[0]);
+    Fd ready_theirs(ready[1]);
+    pid_ = fork();
+    if (pid_ == 0) {
+      hold_.reset();
+      char byte = 0;
+      if (unshare(CLONE_NEWUSER) == 0 && write(ready_theirs.get(), "", 1) == 1 &&
+          read(hold_theirs.get(), &byte, 1) == 0) {
+        _exit(0);
+      }
+      _exit(1);
+    }
+    ready_theirs.reset();
+    char byte = 0;
+    made_ = pid_ > 0 && read(ready_ours.get(), &byte, 1) == 1;
+  }
+  ~WaitingNamespace() {
+    hold_.reset();
+    while (pid_ > 0 && waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+  WaitingNamespace(const WaitingNamespace&) = delete;
+  WaitingNamespace& operator=(const WaitingNamespace&) = delete;
+  bool made() const noexcept { return made_; }
+  pid_t pid() const noexcept { return pid_; }
+
+ private:
+  Fd hold_;
+  pid_t pid_ = -1;
+  bool made_ = false;
+};
+
+/// Has newuidmap(1) or newgidmap(1) map the caller's own id and the first of a range.
+std::string failed_mapping(const std::string& path, std::uint32_t own, const Range& range) {
+  const WaitingNamespace user_namespace;
+  if (!user_namespace.made()) {
+    return {};  // user-namespaces tells of it
+  }
+  ProgramOptions options;
+  options.path = path;
+  options.timeout = 10;
+  const ProgramResult result =
+      run_program({path, std::to_string(user_namespace.pid()), "0", std::to_string(own), "1", "1",
+                   std::to_string(range.first), std::to_string(range.count)},
+                  options);
+  if (result.status == 0) {
+    return {};
+  }
+  const std::string output = result.output.substr(0, result.output.find('\n'));
+  return result.timed_out ? "it does not end" : "it fails: " + output;
+}
+
+Finding map_program(const char* program, std::uint32_t own, const std::vector<Range>& ranges) {
+  Finding finding{group, program, FindingStatus::ok,
+                  false, {},      "mapping the ranges of /etc/subuid and /etc/subgid",
+                  {}};
+  const std::string path = find_in_path(program);
+  if (path.empty()) {
+    finding.status = FindingStatus::missing;
+    finding.found = "not in PATH";
+    finding.remedy = "apt-get install uidmap  (Fedora: dnf install shadow-utils)";
+    return finding;
+  }
+  finding.found = path;
+  std::string lack = without_privilege(path);
+  if (!lack.empty()) {
+    finding.remedy = "chmod u+s " + path +
+                     "  (as root; not on a nosuid mount, nor under "
+                     "no_new_privs)";
+  } else if (!ranges.empty()) {
+    lack = failed_mapping(path, own, ranges.front());
+    finding.remedy = "compare /etc/subuid and /etc/subgid with what it says";
+  }
+  if (lack.empty()) {
+    finding.remedy.clear();
+    return finding;
+  }
+  finding.status = FindingStatus::limited;
+  finding.found += ": " + lack;
+  return finding;
+}
+
+Finding runtime_directory() {
+  Finding finding{group,
+                  "xdg-runtime-dir",
+                  FindingStatus::ok,
+                  false,
+                  {},
+                  "the state of an ordinary user's containers, and the way to his systemd",
+                  {}};
+  const char* const given = std::getenv("XDG_RUNTIME_DIR");
+  const std::string path = given == nullptr ? "" : given;
+  struct stat status = {};
+  if (path.empty()) {
+    finding.found = "XDG_RUNTIME_DIR is not set";
+  } else if (!path.starts_with('/')) {
+    finding.found = path + " is no absolute path";
+  } else if (stat(path.c_str(), &status) != 0) {
+    finding.found = path + ": " + errno_text(errno);
+  } else if (status.st_uid != geteuid()) {
+    finding.found = path + " belongs to uid " + std::to_string(status.st_uid);
+  } else {
+    finding.found = path;
+    return finding;
+  }
+  finding.status = FindingStatus::missing;
+  finding.remedy =
+      "log in by PAM, or have it kept: loginctl enable-linger; export "
+      "XDG_RUNTIME_DIR=/run/user/" +
+      std::to_string(geteuid()) + "; or name a directory: --root DIR";
+  return finding;
+}
+
+}  // namespace
+
+void examine_users(const ExaminedCaller& caller, Findings& findings) {
+  findings.push_back(user_namespaces(caller));
+  if (!caller.rootless) {
+    return;
+  }
+  const std::string name = own_name();
+  const std::vector<Range> uids = own_ranges("/etc/subuid", name);
+  const std::vector<Range> gids = own_ranges("/etc/subgid", name);
+  findings.push_back(id_ranges("subuid", name, uids));
+  findings.push_back(id_ranges("subgid", name, gids));
+  findings.push_back(map_program("newuidmap", geteuid(), uids));
+  findings.push_back(map_program("newgidmap", getegid(), gids));
+  findings.push_back(runtime_directory());
+}
+
+}  // namespace tare
