@@ -1,5 +1,7 @@
 #!/usr/bin/env node
-/** `npx tare …`: the command line of the package, with this process's arguments. */
+/**
+ * `npx tare …`: the command line of the package, with this process's arguments. What installs it is no part of it.
+ */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -14,15 +16,27 @@ if (program === undefined) {
   console.error(`tare: there is no command line for linux-${arch} in this package`);
   process.exit(127);
 }
-const child = spawn(program, process.argv.slice(2), { stdio: 'inherit' });
-// What this process is asked to do, it is.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
-  process.on(signal, () => child.kill(signal));
+
+const words = process.argv.slice(2);
+if (words[0] === 'install' || words[0] === 'uninstall') {
+  const { install } = await import('./install.js');
+  process.exitCode = install(words, program);
+} else {
+  pass(program);
 }
-child.on('error', (error) => {
-  console.error(`tare: ${error.message}`);
-  process.exit(126);
-});
-child.on('exit', (status, signal) => {
-  process.exitCode = status ?? 128 + constants.signals[signal!];
-});
+
+/** Has `program` do it, with this process's streams and signals. */
+function pass(program: string): void {
+  const child = spawn(program, words, { stdio: 'inherit' });
+  // What this process is asked to do, it is.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
+    process.on(signal, () => child.kill(signal));
+  }
+  child.on('error', (error) => {
+    console.error(`tare: ${error.message}`);
+    process.exit(126);
+  });
+  child.on('exit', (status, signal) => {
+    process.exitCode = status ?? 128 + constants.signals[signal!];
+  });
+}
