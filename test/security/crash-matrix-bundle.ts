@@ -33,7 +33,7 @@ function makeRich(config: Config): void {
 }
 
 export function richBundle(sandbox: Sandbox, edit?: (config: Config) => void): string {
-  const bundle = sandbox.bundle(['sleep', '1000'], (config) => {
+  const bundle = sandbox.bundle(['sleep', '100000'], (config) => {
     makeRich(config);
     edit?.(config);
   });

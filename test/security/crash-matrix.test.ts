@@ -27,8 +27,8 @@ if (whyNot !== undefined) {
   const pids = join(sandbox.directory, 'pids');
   const pidFile = join(pids, 'pid');
   mkdirSync(pids);
-  const bundle = sandbox.bundle(['sleep', '1000']);
-  const withTerminal = sandbox.bundle(['sleep', '1000'], (config) => {
+  const bundle = sandbox.bundle(['sleep', '100000']);
+  const withTerminal = sandbox.bundle(['sleep', '100000'], (config) => {
     config.process.terminal = true;
   });
   const terminals = await recvtty(join(sandbox.directory, 'tty.sock'), '--all');
@@ -269,7 +269,7 @@ if (whyNot !== undefined) {
     const matrix = new Matrix(sandbox, t);
     const done = new Set<string>();
     const other = beside.id('beside');
-    beside.must(['run', '-d', '-b', beside.bundle(['sleep', '1000']), other]);
+    beside.must(['run', '-d', '-b', beside.bundle(['sleep', '100000']), other]);
     for (const use of uses) {
       const begin = Date.now();
       // The first run finds caches empty; what init's pace decides is not in each.
