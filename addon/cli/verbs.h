@@ -59,7 +59,7 @@ inline constexpr Flag log_format{"log-format", 0, text, "text|json",
                                  "format of the log (default: text)"};
 inline constexpr Flag root{"root", 0, text, "DIR",
                            "where the state of containers is kept (default: /run/tare, or\n"
-                           "$XDG_RUNTIME_DIR/tare without privilege)"};
+                           "$XDG_RUNTIME_DIR/tare for an ordinary user)"};
 inline constexpr Flag systemd_cgroup{
     "systemd-cgroup", 0, boolean, "",
     "let systemd make the cgroup; cgroupsPath is SLICE:PREFIX:NAME"};
