@@ -32,7 +32,8 @@ struct Verb {
   AfterArgument after;
   /// Returns the exit status. Throws tare::Error, UsageError.
   int (*run)(const Call&);
-  int failure = 1;  ///< exit status where it throws tare::Error
+  int failure = 1;               ///< exit status where it throws tare::Error
+  bool makes_container = false;  ///< its argument is the id of a container that is not there yet
 };
 
 std::span<const Verb> verbs() noexcept;
@@ -208,5 +209,7 @@ inline constexpr Flag text_format{"format", 'f', text, "text|json",
 
 /// Flags before the verb.
 Flags global_flags() noexcept;
+/// Those of them that may also stand behind it.
+Flags inherited_flags() noexcept;
 
 }  // namespace tare::cli
