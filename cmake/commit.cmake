@@ -17,7 +17,20 @@ if(CMAKE_SCRIPT_MODE_FILE)
   if(result EQUAL 0)
     set(commit ${output})
   endif()
-  file(CONFIGURE OUTPUT ${commit_header} CONTENT "#define TARE_COMMIT \"@commit@\"\n" @ONLY)
+  # Of manual pages. Without history it is that of the build, or SOURCE_DATE_EPOCH.
+  string(TIMESTAMP date "%Y-%m-%d" UTC)
+  execute_process(
+    COMMAND git show --no-patch --format=%cs HEAD
+    WORKING_DIRECTORY ${CMAKE_CURRENT_LIST_DIR}
+    OUTPUT_VARIABLE output
+    OUTPUT_STRIP_TRAILING_WHITESPACE
+    ERROR_QUIET
+    RESULT_VARIABLE result)
+  if(result EQUAL 0)
+    set(date ${output})
+  endif()
+  file(CONFIGURE OUTPUT ${commit_header} CONTENT
+       "#define TARE_COMMIT \"@commit@\"\n#define TARE_COMMIT_DATE \"@date@\"\n" @ONLY)
 else()
   add_custom_target(
     tare-commit

@@ -19,7 +19,7 @@ import { terminalOf, type Terminal } from './terminal.js';
 export interface RuntimeOptions {
   /**
    * The directory that holds the states, as `--root` of the command line: /run/tare by default,
-   * `$XDG_RUNTIME_DIR/tare` without privilege.
+   * `$XDG_RUNTIME_DIR/tare` of an ordinary user.
    */
   root?: string;
   /**

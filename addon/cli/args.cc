@@ -1,5 +1,6 @@
 #include "args.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string>
@@ -48,7 +49,7 @@ void check_value(const Flag& flag, const char* value) {
 
 }  // namespace
 
-Arguments::Arguments(std::span<char* const> words, Flags flags, AfterArgument after) {
+Arguments::Arguments(std::span<char* const> words, Flags flags, AfterArgument after, Flags more) {
   for (std::size_t at = 0; at < words.size();) {
     const std::string_view word = words[at];
     const bool has_argument = !positional_.empty();
@@ -60,7 +61,7 @@ Arguments::Arguments(std::span<char* const> words, Flags flags, AfterArgument af
     }
     // A dash alone, and what looks like a negative number, are no flags.
     if (word.size() > 1 && word[0] == '-' && (word[1] == '-' || is_letter(word[1]))) {
-      at += take_flag(words, at, flags);
+      at += take_flag(words, at, flags, more);
     } else {
       positional_.push_back(words[at++]);
     }
@@ -68,7 +69,8 @@ Arguments::Arguments(std::span<char* const> words, Flags flags, AfterArgument af
 }
 
 /// Takes the flag at words[at]; the number of words that it used.
-std::size_t Arguments::take_flag(std::span<char* const> words, std::size_t at, Flags flags) {
+std::size_t Arguments::take_flag(std::span<char* const> words, std::size_t at, Flags flags,
+                                 Flags more) {
   const std::string_view word = words[at];
   const std::string_view name = flag_name(word);
   const auto equals = word.find('=');
@@ -77,6 +79,7 @@ std::size_t Arguments::take_flag(std::span<char* const> words, std::size_t at, F
     return 1;
   }
   const Flag* flag = find_flag(flags, name);
+  if (flag == nullptr) flag = find_flag(more, name);
   if (flag == nullptr) {
     throw UsageError{"flag provided but not defined: -" + std::string(name)};
   }
@@ -93,6 +96,14 @@ std::size_t Arguments::take_flag(std::span<char* const> words, std::size_t at, F
   check_value(*flag, value);
   given_.push_back({flag, value});
   return used;
+}
+
+bool Arguments::take(const Arguments& later, Flags flags) {
+  const std::size_t before = given_.size();
+  for (const Given& one : later.given_) {
+    if (std::ranges::find(flags, one.flag) != flags.end()) given_.push_back(one);
+  }
+  return given_.size() > before;
 }
 
 const Arguments::Given* Arguments::last(const Flag& flag) const noexcept {

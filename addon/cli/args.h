@@ -46,9 +46,12 @@ struct UsageError {
 /// What was given. Refers to argv.
 class Arguments {
  public:
-  /// Throws UsageError.
-  Arguments(std::span<char* const> words, Flags flags, AfterArgument after);
+  /// `more` are flags that are taken as well, where `flags` has none of that name. Throws
+  /// UsageError.
+  Arguments(std::span<char* const> words, Flags flags, AfterArgument after, Flags more = {});
 
+  /// What `later` has of `flags` counts as given after all that is here. Whether that is anything.
+  bool take(const Arguments& later, Flags flags);
   bool given(const Flag& flag) const noexcept;
   bool is_set(const Flag& flag) const noexcept;  ///< boolean
   std::string text(const Flag& flag) const;      ///< text; empty where not given
@@ -64,7 +67,7 @@ class Arguments {
     const Flag* flag;
     const char* value;
   };
-  std::size_t take_flag(std::span<char* const> words, std::size_t at, Flags flags);
+  std::size_t take_flag(std::span<char* const> words, std::size_t at, Flags flags, Flags more);
   const Given* last(const Flag& flag) const noexcept;
 
   std::vector<Given> given_;

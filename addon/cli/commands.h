@@ -28,6 +28,8 @@ int spec(const Call& call);
 int features(const Call& call);
 int plan(const Call& call);
 int doctor(const Call& call);
+int completion(const Call& call);
+int man(const Call& call);
 
 /// What --version prints: version, commit, and what tare speaks and is made of, as engines read it.
 std::string version(std::string_view name);

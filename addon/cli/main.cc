@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -114,9 +113,10 @@ int fail(const Verb& verb, const Error& error) {
   return verb.failure;
 }
 
-int run_verb(const Verb& verb, const Arguments& global, std::span<char* const> words) {
+int run_verb(const Verb& verb, Arguments& global, std::span<char* const> words) {
   try {
-    const Arguments arguments(words, verb.flags, verb.after);
+    const Arguments arguments(words, verb.flags, verb.after, inherited_flags());
+    if (global.take(arguments, inherited_flags())) open_log(global);
     if (arguments.help()) {
       print(help(verb));
       return 0;
@@ -139,23 +139,24 @@ int run_verb(const Verb& verb, const Arguments& global, std::span<char* const> w
   }
 }
 
+/// With the exit status that runc has for this alone.
+int no_such_command(const std::string& name) {
+  return fail(
+      ("No help topic for '" + name + "', see " + std::string(program_name()) + " help").c_str(),
+      3);
+}
+
 /// Of `name`, or of all where it is empty.
 int print_help(const std::string& name) {
   const Verb* verb = find_verb(name);
   if (verb == nullptr && !name.empty()) {
-    throw Error(ErrorKind::invalid_argument,
-                "No help topic for '" + name + "', see " + std::string(program_name()) + " help");
+    return no_such_command(name);
   }
   print(verb != nullptr ? help(*verb) : help());
   return 0;
 }
 
-bool asks_for_help(std::span<char* const> words) {
-  return std::ranges::any_of(
-      words, [](std::string_view word) { return word == "-h" || word == "--help"; });
-}
-
-int run_words(const Arguments& global) {
+int run_words(Arguments& global) {
   if (global.is_set(flag::version)) {
     print(version(program_name()));
     return 0;
@@ -167,16 +168,15 @@ int run_words(const Arguments& global) {
   if (name == "help" || name == "h") return print_help(words.size() > 1 ? words[1] : "");
   const Verb* verb = find_verb(name);
   if (verb != nullptr) return run_verb(*verb, global, words.subspan(1));
-  if (asks_for_help(words.subspan(1))) return print_help(name);
-  throw Error(ErrorKind::invalid_argument,
-              "tare: " + name + ": no such command, see " + std::string(program_name()) + " help");
+  return no_such_command(name);
 }
 
 int main(std::span<char* const> words) {
   open_standard_streams();
   set_program_name(words.front());
   try {
-    return run_words(Arguments(words.subspan(1), global_flags(), AfterArgument::command));
+    Arguments global(words.subspan(1), global_flags(), AfterArgument::command);
+    return run_words(global);
   } catch (const UsageError& error) {
     incorrect_usage(help());
     return fail(error.what.c_str(), 1);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::array global_table = {
     &flag::debug,          &flag::log,      &flag::log_format, &flag::root,
-    &flag::systemd_cgroup, &flag::rootless, &flag::version};
+    &flag::systemd_cgroup, &flag::rootless, &flag::version};  // the last one is not inherited
 
 constexpr std::array checkpoint_flags = {
     &flag::image_path,    &flag::work_path,       &flag::parent_path,
@@ -75,10 +75,19 @@ constexpr std::array table = {
          "The container ends, and restore can bring it back to life from there, on this host or\n"
          "on another one that has its bundle.\n",
          checkpoint_flags, 1, 1, interleaved, checkpoint},
+    Verb{"completion",
+         "print a script that completes commands in a shell",
+         "<bash|zsh|fish>",
+         "Flags, commands, and the ids of containers.\n",
+         {},
+         1,
+         1,
+         interleaved,
+         completion},
     Verb{"create", "create a container; its program waits for start", "<container-id>",
          "Sets up all of the container that the bundle's config.json describes. The program\n"
          "of the config is held until start.\n",
-         create_flags, 1, 1, interleaved, create},
+         create_flags, 1, 1, interleaved, create, 1, true},
     Verb{"delete", "remove a container that has ended", "<container-id>",
          "Removes the state and the cgroup of a container that has ended or that was never\n"
          "started.\n",
@@ -111,6 +120,15 @@ constexpr std::array table = {
          "The signal is a name, with or without SIG, or a number; TERM where none is given.\n",
          kill_flags, 1, 2, flags_first, kill},
     Verb{"list", "list containers", "", "", list_flags, 0, 0, interleaved, list},
+    Verb{"man",
+         "print the manual page of this program, or of a command",
+         "[verb]",
+         "In the macros of man(7): a file for section 8, or for `man -l -`.\n",
+         {},
+         0,
+         1,
+         interleaved,
+         man},
     Verb{"pause",
          "stop all processes of a container",
          "<container-id>",
@@ -129,7 +147,7 @@ constexpr std::array table = {
     Verb{"restore", "start a container from what checkpoint has saved", "<container-id>",
          "It is a new container of this id, made from the bundle; its processes go on where they\n"
          "were.\n",
-         restore_flags, 1, 1, interleaved, restore},
+         restore_flags, 1, 1, interleaved, restore, 1, true},
     Verb{"resume",
          "let the processes of a paused container go on",
          "<container-id>",
@@ -142,7 +160,7 @@ constexpr std::array table = {
     Verb{"run", "create a container, start it and wait for its end", "<container-id>",
          "The exit status is that of the container's program. The container is deleted when\n"
          "the program has ended.\n",
-         run_flags, 1, 1, interleaved, run},
+         run_flags, 1, 1, interleaved, run, 1, true},
     Verb{"spec", "write a config.json to start from", "", "", spec_flags, 0, 0, interleaved, spec},
     Verb{"start",
          "let the program of a created container go",
@@ -173,6 +191,8 @@ constexpr std::array table = {
 std::span<const Verb> verbs() noexcept { return table; }
 
 Flags global_flags() noexcept { return global_table; }
+
+Flags inherited_flags() noexcept { return Flags(global_table).first(global_table.size() - 1); }
 
 const Verb* find_verb(std::string_view name) noexcept {
   for (const Verb& verb : table) {

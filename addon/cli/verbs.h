@@ -32,7 +32,8 @@ struct Verb {
   AfterArgument after;
   /// Returns the exit status. Throws tare::Error, UsageError.
   int (*run)(const Call&);
-  int failure = 1;  ///< exit status where it throws tare::Error
+  int failure = 1;               ///< exit status where it throws tare::Error
+  bool makes_container = false;  ///< its argument is the id of a container that is not there yet
 };
 
 std::span<const Verb> verbs() noexcept;
@@ -59,7 +60,7 @@ inline constexpr Flag log_format{"log-format", 0, text, "text|json",
                                  "format of the log (default: text)"};
 inline constexpr Flag root{"root", 0, text, "DIR",
                            "where the state of containers is kept (default: /run/tare, or\n"
-                           "$XDG_RUNTIME_DIR/tare without privilege)"};
+                           "$XDG_RUNTIME_DIR/tare for an ordinary user)"};
 inline constexpr Flag systemd_cgroup{
     "systemd-cgroup", 0, boolean, "",
     "let systemd make the cgroup; cgroupsPath is SLICE:PREFIX:NAME"};
@@ -208,5 +209,7 @@ inline constexpr Flag text_format{"format", 'f', text, "text|json",
 
 /// Flags before the verb.
 Flags global_flags() noexcept;
+/// Those of them that may also stand behind it.
+Flags inherited_flags() noexcept;
 
 }  // namespace tare::cli

@@ -11,9 +11,11 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <string_view>
 
 #include "container_impl.h"
 #include "container_unit.h"
+#include "host_facts.h"
 #include "host_mounts.h"
 #include "tare/error.h"
 #include "tare/features.h"
@@ -23,9 +25,21 @@
 
 namespace tare {
 
+namespace {
+
+/// Whether this is an ordinary user, also as root of a user namespace of his own, as podman calls.
+/// On a machine that is a container with a user namespace itself, its root is called so.
+bool is_ordinary_user() {
+  if (geteuid() != 0) return true;
+  const char* name = std::getenv("USER");
+  return in_user_namespace() && (name == nullptr || std::string_view(name) != "root");
+}
+
+}  // namespace
+
 std::string default_root() {
   const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
-  if (geteuid() != 0 && runtime_dir != nullptr && runtime_dir[0] != '\0') {
+  if (runtime_dir != nullptr && runtime_dir[0] != '\0' && is_ordinary_user()) {
     return std::string(runtime_dir) + "/tare";
   }
   return "/run/tare";

@@ -42,7 +42,8 @@ struct Runtime {
   std::function<void(const std::string&)> debug;
 };
 
-/// /run/tare, or $XDG_RUNTIME_DIR/tare for a caller without privilege.
+/// /run/tare, or $XDG_RUNTIME_DIR/tare for an ordinary user, also as root of a user namespace of
+/// his own (USER is not root then).
 std::string default_root();
 
 /// Standard streams and further fds of a process. All stay the caller's.

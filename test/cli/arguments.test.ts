@@ -10,8 +10,9 @@ const directory = mkdtempSync(join(tmpdir(), 'tare-test-arguments-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
 
 const verbs = [
-  ...['checkpoint', 'create', 'delete', 'doctor', 'events', 'exec', 'features', 'kill', 'list'],
-  ...['pause', 'plan', 'ps', 'restore', 'resume', 'run', 'spec', 'start', 'state', 'update'],
+  ...['checkpoint', 'completion', 'create', 'delete', 'doctor', 'events', 'exec', 'features'],
+  ...['kill', 'list', 'man', 'pause', 'plan', 'ps', 'restore', 'resume', 'run', 'spec', 'start'],
+  ...['state', 'update'],
 ];
 
 /** Names of the entries below a heading of a help text. */
@@ -48,6 +49,7 @@ const options: Record<string, string[]> = {
     ...['--file-locks', '--pre-dump', '--manage-cgroups-mode soft|full|strict|ignore'],
     ...['--empty-ns NAMESPACE', '--auto-dedup'],
   ],
+  completion: [],
   create: [
     ...['--bundle DIR, -b DIR', '--console-socket PATH', '--pidfd-socket PATH'],
     ...['--pid-file FILE', '--no-pivot', '--no-new-keyring', '--preserve-fds N'],
@@ -65,6 +67,7 @@ const options: Record<string, string[]> = {
   features: [],
   kill: [],
   list: ['--format table|json, -f table|json', '--quiet, -q'],
+  man: [],
   pause: [],
   doctor: ['--format text|json, -f text|json'],
   plan: [
@@ -121,7 +124,7 @@ t.test('help and version go by the name that tare was called by', async (t) => {
     /^NAME:\n {3}other kill - .*\n\nUSAGE:\n {3}other kill /,
   );
   t.match(call(other, ['--version']).stdout, /^other version \d/);
-  t.equal(call(other, ['bogus']).error, 'tare: bogus: no such command, see other help');
+  t.equal(call(other, ['bogus']).error, "No help topic for 'bogus', see other help");
 });
 
 t.test('version', async (t) => {
@@ -191,10 +194,8 @@ t.test('an unknown global flag is incorrect usage, too', async (t) => {
 });
 
 const refused: [string[], string][] = [
-  [['bogus'], 'tare: bogus: no such command, see tare help'],
-  [['help', 'bogus'], "No help topic for 'bogus', see tare help"],
-  [['bogus', '-h'], "No help topic for 'bogus', see tare help"],
-  [['bogus', 'a', '--help'], "No help topic for 'bogus', see tare help"],
+  [['completion', 'csh'], 'completion: csh: expected bash, zsh or fish'],
+  [['man', 'bogus'], 'man: bogus: no such command, see tare help'],
   [['--log-format', 'xml', 'list'], '--log-format xml: invalid log-format, expected text or json'],
   [['--rootless', 'maybe', 'list'], '--rootless maybe: expected true, false or auto'],
   [['--root', '/', 'list'], '--root "/": must not be /, name a directory of its own'],
@@ -209,6 +210,116 @@ for (const [args, message] of refused) {
     t.equal(result.status, 1);
     t.equal(result.error, message);
     t.equal(result.stdout, '');
+  });
+}
+
+t.test('a command that does not exist has an exit status of its own', async (t) => {
+  for (const args of [['bogus'], ['help', 'bogus'], ['bogus', '-h'], ['bogus', 'a', '--help']]) {
+    const result = tare(args);
+    t.match(result, { status: 3, stdout: '', error: "No help topic for 'bogus', see tare help" });
+  }
+});
+
+t.test('global flags behind the command, and which of two counts', async (t) => {
+  const root = ['/nowhere/a', '/nowhere/b'] as const;
+  const missing = (at: string): string =>
+    `--root ${at}: ENOENT (No such file or directory); name a directory with the state of containers`;
+  t.equal(tare(['list', '--root', root[0]]).error, missing(root[0]));
+  t.equal(tare(['--root', root[0], 'list', `-root=${root[1]}`, '-q']).error, missing(root[1]));
+  const json = tare(['list', '--log-format', 'json', '--root', root[0]]).stderr;
+  t.match(JSON.parse(json), { level: 'error', msg: missing(root[0]) });
+  t.match(tare(['list', '--debug', '--format', 'xml']).stderr, 'msg="command: list"');
+  t.equal(tare(['list', '--log-format', 'xml']).error?.split(':')[0], '--log-format xml');
+  t.equal(tare(['list', '--version']).error, 'flag provided but not defined: -version');
+  t.equal(tare(['list', '-v']).error, 'flag provided but not defined: -v');
+  // Behind the container's id they are the command's, where that takes them as its own.
+  t.match(tare(['exec', 'a', 'ls', '--root', '/']).error, 'container a does not exist');
+  t.match(tare(['ps', 'a', '--root', '/']).error, 'container a does not exist');
+  t.match(tare(['kill', 'a', '--root', '/']).status, 1);
+});
+
+/**
+ * What runc's commands take, by its sources: create's and run's pidfd-socket, kill's all and update's
+ * kernel-memory are not in its pages. A type is that of the value; "hidden" is not in help.
+ */
+const runc: Record<string, Record<string, string>> = {
+  create: {
+    ...{ bundle: 'text b', 'console-socket': 'text', 'pidfd-socket': 'text', 'pid-file': 'text' },
+    ...{ 'no-pivot': 'switch', 'no-new-keyring': 'switch', 'preserve-fds': 'number' },
+  },
+  run: {
+    ...{ bundle: 'text b', 'console-socket': 'text', 'pidfd-socket': 'text', 'pid-file': 'text' },
+    ...{ 'no-pivot': 'switch', 'no-new-keyring': 'switch', 'preserve-fds': 'number' },
+    ...{ detach: 'switch d', keep: 'switch', 'no-subreaper': 'switch' },
+  },
+  delete: { force: 'switch f' },
+  kill: { all: 'hidden switch a' },
+  list: { format: 'text f', quiet: 'switch q' },
+  ps: { format: 'text f' },
+  events: { interval: 'text', stats: 'switch' },
+  exec: {
+    ...{ 'console-socket': 'text', 'pidfd-socket': 'text', cwd: 'text', env: 'text e' },
+    ...{ tty: 'switch t', user: 'text u', 'additional-gids': 'number g', process: 'text p' },
+    ...{ detach: 'switch d', 'pid-file': 'text', 'process-label': 'text', apparmor: 'text' },
+    ...{ 'no-new-privs': 'switch', cap: 'text c', 'preserve-fds': 'number', cgroup: 'text' },
+    'ignore-paused': 'switch',
+  },
+  update: {
+    ...{ resources: 'text r', 'blkio-weight': 'text', 'cpu-period': 'text', 'cpu-quota': 'text' },
+    ...{ 'cpu-burst': 'text', 'cpu-share': 'text', 'cpu-rt-period': 'hidden text' },
+    ...{ 'cpu-rt-runtime': 'hidden text', 'cpuset-cpus': 'text', 'cpuset-mems': 'text' },
+    ...{ 'cpu-idle': 'text', memory: 'text', 'memory-reservation': 'text', 'memory-swap': 'text' },
+    ...{ 'pids-limit': 'text', 'l3-cache-schema': 'text', 'mem-bw-schema': 'text' },
+    ...{ 'kernel-memory': 'hidden text', 'kernel-memory-tcp': 'hidden text' },
+  },
+  spec: { bundle: 'text b', rootless: 'switch' },
+  checkpoint: {
+    ...{ 'image-path': 'text', 'work-path': 'text', 'parent-path': 'text' },
+    ...{ 'leave-running': 'switch', 'tcp-established': 'switch', 'tcp-skip-in-flight': 'switch' },
+    ...{ 'link-remap': 'switch', 'ext-unix-sk': 'switch', 'shell-job': 'switch' },
+    ...{ 'lazy-pages': 'switch', 'status-fd': 'number', 'page-server': 'text' },
+    ...{ 'file-locks': 'switch', 'pre-dump': 'switch', 'manage-cgroups-mode': 'text' },
+    ...{ 'empty-ns': 'text', 'auto-dedup': 'switch' },
+  },
+  restore: {
+    ...{ 'console-socket': 'text', 'image-path': 'text', 'work-path': 'text' },
+    ...{ 'tcp-established': 'switch', 'ext-unix-sk': 'switch', 'shell-job': 'switch' },
+    ...{ 'file-locks': 'switch', 'manage-cgroups-mode': 'text', bundle: 'text b' },
+    ...{ detach: 'switch d', 'pid-file': 'text', 'no-subreaper': 'switch', 'no-pivot': 'switch' },
+    ...{ 'empty-ns': 'text', 'auto-dedup': 'switch', 'lazy-pages': 'switch' },
+    ...{ 'lsm-profile': 'text', 'lsm-mount-context': 'text' },
+  },
+  ...Object.fromEntries(
+    ['start', 'state', 'pause', 'resume', 'features'].map((verb) => [verb, {}]),
+  ),
+};
+
+for (const [verb, flags] of Object.entries(runc)) {
+  t.test(`each flag that runc ${verb} has, in each form`, async (t) => {
+    const { stdout } = tare([verb, '--help']);
+    for (const [name, about] of Object.entries(flags)) {
+      const [, hidden, type, letter] = /^(hidden )?(\w+)(?: (\w))?$/.exec(about) ?? [];
+      t.equal(new RegExp(`^ {3}--${name}[ ,\n]`, 'm').test(stdout), hidden === undefined, name);
+      // "--help" ends the parsing of a command line that is right until then.
+      const accepts = (...words: string[]): void => {
+        const result = tare([verb, ...words, '--help']);
+        t.match(result, { status: 0, stdout }, `${words.join(' ')}: ${result.error}`);
+      };
+      const names = [`--${name}`, `-${name}`, ...(letter === undefined ? [] : [`-${letter}`])];
+      for (const spelled of names) {
+        if (type === 'switch') {
+          accepts(spelled);
+          for (const value of ['true', 'false', '1', 'F']) accepts(`${spelled}=${value}`);
+        } else {
+          const value = type === 'number' ? '7' : '5s';
+          accepts(spelled, value);
+          accepts(`${spelled}=${value}`);
+          accepts(spelled, value, spelled, value);
+          // What looks like a flag may be the value.
+          if (type === 'text') accepts(spelled, '--help');
+        }
+      }
+    }
   });
 }
 
@@ -273,9 +384,7 @@ t.test('the log', async (t) => {
     const before = now();
     const { stderr, stdout } = tare(['bogus', 'a']);
     const line =
-      /^time="([^"]+)" level=error msg="tare: bogus: no such command, see tare help"\n$/.exec(
-        stderr,
-      );
+      /^time="([^"]+)" level=error msg="No help topic for 'bogus', see tare help"\n$/.exec(stderr);
     t.ok(line, stderr);
     t.match(line?.[1], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
     t.ok(Math.abs(Date.parse(line?.[1] ?? '') - before) < 60_000, 'the time is now');
@@ -284,14 +393,14 @@ t.test('the log', async (t) => {
   t.test('as JSON in a file, to which it appends, and the message on standard error', async (t) => {
     const args = ['--log', file, '--log-format', 'json'];
     const first = tare([...args, 'bogus', 'a']);
-    t.equal(first.stderr, 'tare: bogus: no such command, see tare help\n');
+    t.equal(first.stderr, "No help topic for 'bogus', see tare help\n");
     tare([`--log=${file}`, '--log-format=json', 'kill', 'a', 'a"\\\u0001\n\tb']);
     const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
     t.equal(lines.length, 2);
     const [one, two] = lines.map((line) => JSON.parse(line) as Record<string, string>);
     t.strictSame(Object.keys(one ?? {}), ['level', 'msg', 'time']);
     t.equal(one?.['level'], 'error');
-    t.equal(one?.['msg'], 'tare: bogus: no such command, see tare help');
+    t.equal(one?.['msg'], "No help topic for 'bogus', see tare help");
     t.match(one?.['time'], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
     t.match(two?.['msg'], 'unknown signal "a"\\\u0001\n\tb": expected a name');
     t.equal(statSync(file).mode & 0o777, 0o644 & ~process.umask());

@@ -28,7 +28,8 @@ exec setpriv --reuid ${uid} --regid ${uid} --clear-groups "$@"`;
 
 export class OrdinaryUser {
   readonly directory: string;
-  readonly #tare: string;
+  /** The command line, where the user may read it. */
+  readonly program: string;
   readonly #etc: string;
   readonly #tag: string;
   /** The cgroup that the calls come from; empty: this process's. */
@@ -49,8 +50,8 @@ export class OrdinaryUser {
     mkdirSync(this.runtime, { recursive: true });
     chownSync(this.directory, uid, uid);
     chownSync(this.runtime, uid, uid);
-    this.#tare = join(this.directory, 'tare');
-    copyFileSync(cli, this.#tare);
+    this.program = join(this.directory, 'tare');
+    copyFileSync(cli, this.program);
     writeFileSync(
       join(this.#etc, 'passwd'),
       `${readFileSync('/etc/passwd', 'utf8')}${name}:x:${uid}:${uid}::/:/bin/sh\n`,
@@ -77,7 +78,7 @@ export class OrdinaryUser {
   }
 
   tare(...args: string[]): Result {
-    return this.run([this.#tare, ...args]);
+    return this.run([this.program, ...args]);
   }
 
   /** A bundle of `spec --rootless`, made by the user. */

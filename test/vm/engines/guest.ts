@@ -107,16 +107,26 @@ export class Guest {
     );
   }
 
-  /** Fails if anything on the machine still has a container's id in its name; `state` is the runtime's. */
+  /**
+   * Fails if anything on the machine keeps a container's id in its name; `state` is the runtime's. Monitors may end a
+   * little later.
+   */
   async nothingStays(id: string, state: string): Promise<void> {
     // No command line of the script's own must have it.
     const word = `'${id.slice(0, 1)}''${id.slice(1)}'`;
     const found = await this.ok(
       `id=${word}
-       find /sys/fs/cgroup ${state} -name "*$id*"
        echo "$id" >/run/pattern
-       grep -F -f /run/pattern /proc/self/mountinfo
-       grep -a -F -f /run/pattern /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; true`,
+       for try in $(seq 20); do
+         {
+           find /sys/fs/cgroup ${state} -name "*$id*"
+           grep -F -f /run/pattern /proc/self/mountinfo
+           grep -a -F -f /run/pattern /proc/[0-9]*/cmdline | tr '\\0' ' '
+         } >/run/found 2>/dev/null
+         [ -s /run/found ] || break
+         sleep 0.5
+       done
+       cat /run/found`,
     );
     if (found !== '') throw new Unexpected(`of ${id} stays:\n${found.slice(0, 3000)}`);
   }

@@ -46,9 +46,10 @@ function tar(entries: Entry[]): Buffer {
 
 function layer(busybox: string): Buffer {
   const applets = execFileSync(busybox, ['--list'], { encoding: 'utf8' }).trim().split('\n');
-  const directories = ['bin/', 'dev/', 'etc/', 'proc/', 'root/', 'run/', 'sys/', 'tmp/', 'var/'];
+  const directories = ['bin/', 'dev/', 'etc/', 'proc/', 'root/', 'run/', 'sys/', 'var/'];
   return tar([
     ...directories.map((name): Entry => ({ name, type: 'directory', mode: 0o755 })),
+    { name: 'tmp/', type: 'directory', mode: 0o1777 },
     { name: 'bin/busybox', type: 'file', mode: 0o755, data: readFileSync(busybox) },
     ...applets
       .filter((applet) => applet !== 'busybox')
