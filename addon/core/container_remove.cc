@@ -71,16 +71,19 @@ void Container::end_init() {
   }
   // It ends when all of its pid namespace are reaped. One whom an exec has just brought there is
   // its exec's to reap, when the maker has told of it: who is not of that namespace, and who may be
-  // frozen with the cgroup.
+  // frozen with the cgroup. But nobody is to be seen killed in a container that is seen alive.
   constexpr std::chrono::milliseconds patience(10);
-  if (ends_within(init.get(), pid, patience)) {
+  while (!ends_within(init.get(), pid, patience)) {
+    if (is_alive(process_stat(pid), impl_->record.start_time)) {
+      continue;
+    }
+    Cgroup cgroup = impl_->cgroup();
+    if (cgroup) {
+      cgroup.kill_all();
+    }
+    wait_for_end(init.get(), pid);
     return;
   }
-  Cgroup cgroup = impl_->cgroup();
-  if (cgroup) {
-    cgroup.kill_all();
-  }
-  wait_for_end(init.get(), pid);
 }
 
 void Container::destroy(Cgroup cgroup) {

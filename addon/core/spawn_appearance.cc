@@ -52,6 +52,14 @@ void kill_and_reap(int pidfd) {
   }
 }
 
+/// Its number is its own until it is reaped.
+void await_exit(int pidfd) {
+  siginfo_t info;
+  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOWAIT | __WALL) < 0 &&
+         errno == EINTR) {
+  }
+}
+
 /// The children that this thread was given after its child `first`: see proc_tid_children(5).
 std::vector<pid_t> children_after(pid_t first) {
   std::vector<pid_t> after;
@@ -124,11 +132,7 @@ void InitProcess::end_both() {
   if (!send_kill(pidfd_.get())) {
     return;
   }
-  // Its number is its own until it is reaped.
-  siginfo_t info;
-  while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOWAIT | __WALL) < 0 &&
-         errno == EINTR) {
-  }
+  await_exit(pidfd_.get());
   try {
     for (int i = 0; i < most_unread && !appeared_ && hear(MSG_DONTWAIT); ++i) {
     }
@@ -160,6 +164,18 @@ void InitProcess::follow(pid_t pid) {
   reap(P_PIDFD, pidfd_.get());
   pidfd_ = std::move(pidfd);
   pid_ = pid;
+}
+
+/// Who was to tell of the process that has appeared was killed before: by cgroup.kill, or as memory
+/// ran out. Goes on with that process, where there is one.
+bool InitProcess::adopt() {
+  await_exit(pidfd_.get());
+  const std::vector<pid_t> children = children_after(pid_);
+  if (children.size() != 1) {
+    return false;
+  }
+  follow(children.front());
+  return true;
 }
 
 /// Waits until something is to be read, or with `events` 0 for the end of the channel; false when

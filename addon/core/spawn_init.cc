@@ -131,6 +131,9 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
   for (;;) {
     std::optional<Heard> heard = receive();
     if (!heard) {
+      if (!executing_ && plan_->appears() && !appeared_ && adopt()) {
+        continue;
+      }
       if (!executing_) {
         throw Error(ErrorKind::system,
                     early_end(pidfd_.get(), plan_->appears() && !appeared_, appeared_));

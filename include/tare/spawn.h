@@ -83,6 +83,7 @@ class InitProcess {
   bool await_message(short events, std::chrono::milliseconds most) const;
   bool is_told(const Heard& heard) const;
   void follow(pid_t pid);
+  bool adopt();
   void end_both();
   const Plan* plan_ = nullptr;
   pid_t pid_ = -1;

@@ -181,8 +181,16 @@ if (whyNot !== undefined) {
       await alone(id);
     },
     died: async (id) => {
-      await alone(id);
-      return !existsSync(`/proc/${readFileSync(pidFile, 'utf8')}/root/`);
+      // It may be another process that died, and was not needed any more.
+      let stays = false;
+      await until(
+        () => !existsSync(`/proc/${readFileSync(pidFile, 'utf8')}/root/`),
+        () => {
+          stays = true;
+        },
+      );
+      if (!stays) await alone(id);
+      return !stays;
     },
     spared: alone,
     keeps: true,
