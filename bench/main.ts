@@ -2,6 +2,7 @@
  * npm run bench -- NAME [ARGUMENT...]: answers one question with figures. bench/README.md lists them.
  */
 const questions: Record<string, () => Promise<{ main: (args: string[]) => Promise<number> }>> = {
+  engines: () => import('./engines.js'),
   library: () => import('./library.js'),
   lifecycle: () => import('./lifecycle.js'),
   seccomp: () => import('./seccomp.js'),

@@ -168,7 +168,7 @@ function dropInDirectory(
     .find((item) => item.endsWith('/*.toml'));
   if (pattern === undefined) return undefined;
   const directory = isAbsolute(pattern) ? dirname(pattern) : join(dirname(main), dirname(pattern));
-  // What is imported replaces all that another file has of the same plugin, before containerd 2.2.
+  // What is imported replaces all that another file has of the same plugin, in containerd 1.
   const plugin = pluginPath(version);
   const says = (other: TomlDocument): boolean =>
     other.tables.some((table) => isBelow(table.path, plugin)) ||

@@ -342,6 +342,23 @@ Cgroup Cgroup::open(const CgroupHost& host, const std::string& path) {
   return cgroup;
 }
 
+Cgroup Cgroup::below(const std::string& path) const {
+  Cgroup cgroup;
+  cgroup.mount_point_ = mount_point_;
+  cgroup.path_ = path_ + "/" + path;
+  for (std::size_t end = 0; end < path.size();) {
+    end = std::min(path.find('/', end + 1), path.size());
+    if (mkdirat(required_fd(), path.substr(0, end).c_str(), 0755) < 0 && errno != EEXIST) {
+      throw_errno("mkdir", cgroup.place());
+    }
+  }
+  cgroup.dir_ = open_directory(required_fd(), path);
+  if (!cgroup.dir_) {
+    throw_errno("openat2", cgroup.place());
+  }
+  return cgroup;
+}
+
 std::string Cgroup::place() const {
   return mount_point_.empty() ? "cgroup2:" + path_ : mount_point_ + path_;
 }

@@ -70,6 +70,19 @@ PlanOptions plan_options(const std::string& id, const CreateOptions& options, co
   return result;
 }
 
+/// Moves init to a cgroup below the container's; nothing happens where `path` is empty.
+void enter_below(const Cgroup& cgroup, const std::string& path, const InitProcess& init,
+                 const Spec& spec, const Host& host) {
+  if (path.empty()) {
+    return;
+  }
+  Cgroup below = cgroup.below(path);
+  if (const int error = below.add(init.pid()); error != 0) {
+    throw_errno(error, "write", below.path() + "/cgroup.procs");
+  }
+  delegate_cgroup(below, spec, host);
+}
+
 /// Before init goes on: it may have sysctls to set that are the devices' own.
 void give_net_devices(const Spec& spec, const InitProcess& init) {
   if (spec.linux_.net_devices.empty()) {
@@ -80,6 +93,16 @@ void give_net_devices(const Spec& spec, const InitProcess& init) {
       AT_FDCWD, joined.empty() ? "/proc/" + std::to_string(init.pid()) + "/ns/net" : joined,
       O_RDONLY);
   move_net_devices(spec.linux_.net_devices, network.get(), open_netlink_socket_in(network.get()));
+}
+
+/// What the caller names comes before what an annotation does.
+Fd connect_pidfd_socket(const std::string& given, const Spec& spec) {
+  if (given.empty() && spec.pidfd_receiver.empty()) {
+    return Fd();
+  }
+  return given.empty() ? connect_fd_socket(spec.pidfd_receiver,
+                                           "config.json: annotations[\"run.oci.pidfd_receiver\"]")
+                       : connect_fd_socket(given, "--pidfd-socket");
 }
 
 /// Where the cgroup of a container named ID would be.
@@ -112,6 +135,7 @@ std::string Container::plan_text(const Runtime& runtime, const CreateOptions& op
   host.cgroup_dir = "/sys/fs/cgroup" + planned_cgroup(bundle.spec, runtime);
   host.has_apparmor = true;
   host.has_selinux = !bundle.spec.linux_.mount_label.empty();
+  host.symlinks = copied_symlinks(bundle.spec, bundle.path);
   if (bundle.spec.linux_.seccomp.has_value()) {
     host.seccomp = compile_seccomp(*bundle.spec.linux_.seccomp, {});
   }
@@ -177,9 +201,7 @@ Container Container::create(const Runtime& given, const std::string& id,
       options.stdio.console_socket.empty()
           ? Fd()
           : connect_fd_socket(options.stdio.console_socket, "--console-socket");
-  const Fd pidfd_socket = options.stdio.pidfd_socket.empty()
-                              ? Fd()
-                              : connect_fd_socket(options.stdio.pidfd_socket, "--pidfd-socket");
+  const Fd pidfd_socket = connect_pidfd_socket(options.stdio.pidfd_socket, bundle.spec);
   SeccompAgent agent(bundle.spec);
   const CgroupHost cgroups = find_cgroup_host();
   Host host = find_host(bundle.path, cgroups);
@@ -263,6 +285,7 @@ Container Container::create(const Runtime& given, const std::string& id,
     cgroup = unit->start(init.pid());
     unit->note(impl->record);
     unit->apply(cgroup);
+    enter_below(cgroup, bundle.spec.linux_.systemd_subgroup, init, bundle.spec, host);
     init.answer(wire::WaitTag::cgroup);
   }
   impl->record.cgroup_path = cgroup.path();
@@ -294,11 +317,16 @@ Container Container::create(const Runtime& given, const std::string& id,
   impl->dir.write(impl->record);
   set_scheduling(init, plan, *bundle.spec.process, source, !resources.cpu.cpus.empty());
   const bool at_go = prepare_console(init, *bundle.spec.process, options.prepare_console);
+  const bool delegates = !bundle.spec.linux_.delegate_cgroup.empty();
+  if (!at_go && (on_host || delegates)) {
+    init.await(wire::WaitTag::go);
+  }
   if (on_host) {
-    if (!at_go) {
-      init.await(wire::WaitTag::go);
-    }
     note_root_mount(impl->dir);
+  }
+  if (delegates) {
+    // By now it has its cgroup namespace.
+    enter_below(cgroup, cgroup_below(bundle.spec, unit.has_value()), init, bundle.spec, host);
   }
   init.answer(wire::WaitTag::go);
   agent.serve(init, told_state(impl->record, Status::creating, init.pid()));

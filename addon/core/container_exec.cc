@@ -100,16 +100,18 @@ std::optional<std::string> requested_cgroup(const std::vector<std::string>& give
   return path == "/" ? std::string() : path;
 }
 
-/// Moves `target.cgroup` to where the new process belongs.
+/// Moves `target.cgroup` to where the new process belongs; `usual` is that of the container's own,
+/// below the container's cgroup.
 void choose_cgroup(Target& target, const StateRecord& record,
-                   const std::optional<std::string>& requested) {
+                   const std::optional<std::string>& requested, const std::string& usual) {
   if (record.cgroup_path.empty()) {
     if (requested.has_value() && !requested->empty()) {
       throw Error(ErrorKind::unsupported, "--cgroup: the container has no cgroup");
     }
     return;
   }
-  const std::string path = record.cgroup_path + requested.value_or("");
+  const std::string below = usual.empty() ? "" : "/" + usual;
+  const std::string path = record.cgroup_path + requested.value_or(below);
   if (path != record.cgroup_path) {
     target.cgroup = Cgroup::open(target.cgroups, path);
   }
@@ -284,7 +286,8 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
   const Plan plan = make_exec_plan(process, config, host, options);
 
   const auto requested = requested_cgroup(given.sub_cgroup);
-  choose_cgroup(target, impl_->record, requested);
+  choose_cgroup(target, impl_->record, requested,
+                cgroup_below(config, !impl_->record.systemd_unit.empty()));
   tell_plan(impl_->runtime, plan, target.cgroup.path());
   std::vector<Fd> owned;
   SpawnOptions spawn_options;

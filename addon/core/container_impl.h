@@ -166,6 +166,8 @@ class ThreadAffinity {
  private:
   std::string before_;  ///< the mask that the thread had
 };
+/// The cgroup below the container's in which its processes are, by its relative path; empty: none.
+std::string cgroup_below(const Spec& spec, bool has_unit);
 /// Refuses terminal and console socket that do not fit together.
 void check_console(const Process& process, const Stdio& stdio, bool caller_takes_console);
 /// Has `prepare` see to the pty, if the process has one, before the answer to the last wait lets

@@ -73,6 +73,12 @@ void check_console(const Process& process, const Stdio& stdio, bool caller_takes
   }
 }
 
+std::string cgroup_below(const Spec& spec, bool has_unit) {
+  std::string path = has_unit ? spec.linux_.systemd_subgroup : std::string();
+  const std::string& delegated = spec.linux_.delegate_cgroup;
+  return path.append(path.empty() || delegated.empty() ? "" : "/").append(delegated);
+}
+
 void grant_host_rights(InitProcess& init, const Plan& plan, const Spec& spec,
                        const Process& process, const ProcessSource& source, const Host& host) {
   const bool user_namespace = spec.has_namespace(NamespaceType::user);

@@ -7,12 +7,14 @@
 #include <array>
 #include <cerrno>
 #include <optional>
+#include <utility>
 
 #include "cgroup_words.h"
 #include "doctor_parts.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 #include "tare/spec.h"
+#include "tare/systemd.h"
 
 namespace tare {
 
@@ -61,13 +63,34 @@ struct Place {
   }
 };
 
-/// The deepest directory that is there, of those above where a container's cgroup would be.
-Place parent_place(const CgroupHost& host) {
-  Place place{host.mount_point, cgroup_path_for(Spec(), "tare-doctor", host)};
-  do {
+/// `path`, or the deepest directory above it that is there.
+Place existing_place(const CgroupHost& host, std::string path) {
+  Place place{host.mount_point, std::move(path)};
+  while (!place.path.empty() && access(place.directory().c_str(), F_OK) != 0) {
     place.path.resize(place.path.rfind('/'));
-  } while (!place.path.empty() && access(place.directory().c_str(), F_OK) != 0);
+  }
   return place;
+}
+
+/// Where the unit of a container would be; empty where there is no manager.
+std::string unit_parent(bool rootless) {
+  const SystemdManager manager = rootless ? SystemdManager::user : SystemdManager::system;
+  try {
+    const Systemd systemd = Systemd::connect(manager, systemd_patience);
+    return systemd.control_group() + systemd_slice_path(systemd_default_slice(manager));
+  } catch (const Error&) {
+    return {};  // the finding about systemd tells of it
+  }
+}
+
+/// Where a container's cgroup would be made.
+Place parent_place(const ExaminedCaller& caller) {
+  std::string path = caller.runtime.systemd_cgroup ? unit_parent(caller.rootless) : std::string();
+  if (path.empty()) {
+    path = cgroup_path_for(Spec(), "tare-doctor", caller.cgroups);
+    path.resize(path.rfind('/'));
+  }
+  return existing_place(caller.cgroups, std::move(path));
 }
 
 Finding parent_finding(const ExaminedCaller& caller, const Place& place) {
@@ -78,6 +101,10 @@ Finding parent_finding(const ExaminedCaller& caller, const Place& place) {
                   place.directory(),
                   "a container's cgroup: limits, events, pause, and kill of all its processes",
                   {}};
+  if (caller.runtime.systemd_cgroup) {
+    finding.found += ", by systemd";
+    return finding;
+  }
   if (place.may_write("") && place.may_write("cgroup.procs")) {
     return finding;
   }
@@ -175,13 +202,21 @@ std::string delegating(const ExaminedCaller& caller, const std::string& controll
          "a place that has it";
 }
 
-void examine_controllers(const ExaminedCaller& caller, const Place& parent, Findings& findings) {
+/// `possible`: a cgroup can be made there.
+void examine_controllers(const ExaminedCaller& caller, const Place& parent, bool possible,
+                         Findings& findings) {
   const Delegation delegation = delegation_at(parent);
   for (std::size_t i = 0; i < controllers.size(); ++i) {
     const std::string controller = controllers[i];
     Finding finding{
         group, "controller-" + controller, FindingStatus::ok, false, {}, controller_needs[i], {}};
-    if (!has_word(delegation.has, controller)) {
+    if (has_word(delegation.has, controller)) {
+      if (!possible) {
+        finding.status = FindingStatus::limited;
+        finding.found = "the tree has it, but not for this caller: see cgroup";
+        finding.remedy = delegating(caller, controller, parent);
+      }
+    } else {
       finding.status = FindingStatus::missing;
       if (has_word(delegation.of_kernel, controller)) {
         finding.found = delegation.stops[i];
@@ -249,8 +284,9 @@ void examine_cgroups(const ExaminedCaller& caller, Findings& findings) {
   if (caller.cgroups.mode == CgroupMode::legacy) {
     return;
   }
-  const Place parent = parent_place(caller.cgroups);
+  const Place parent = parent_place(caller);
   findings.push_back(parent_finding(caller, parent));
+  const bool possible = findings.back().status == FindingStatus::ok;
   if (const auto place = any_cgroup(parent); place.has_value()) {
     findings.push_back(
         file_finding("cgroup-freeze", "cgroup.freeze", "Linux 5.2", "pause and resume", *place));
@@ -259,7 +295,7 @@ void examine_cgroups(const ExaminedCaller& caller, Findings& findings) {
                                     "killed one by one)",
                                     *place));
   }
-  examine_controllers(caller, parent, findings);
+  examine_controllers(caller, parent, possible, findings);
 }
 
 }  // namespace tare

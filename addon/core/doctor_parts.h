@@ -1,6 +1,7 @@
 // The parts of an examination, and what they know of the caller.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct ExaminedCaller {
   bool tolerant = false;  ///< of permission errors of cgroups
   CgroupHost cgroups;
 };
+
+/// How long a service manager may take to answer.
+inline constexpr std::chrono::milliseconds systemd_patience{5000};
 
 using Findings = std::vector<Finding>;
 

@@ -1,7 +1,5 @@
 // Programs and services of the host that some commands call.
 
-#include <chrono>
-
 #include "doctor_parts.h"
 #include "program.h"
 #include "tare/error.h"
@@ -13,7 +11,6 @@ namespace {
 
 constexpr const char* group = "services";
 constexpr int program_patience = 20;  // seconds
-constexpr auto systemd_patience = std::chrono::milliseconds(5000);
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 

@@ -97,8 +97,10 @@ std::string features_json() {
   writer.key("io.github.seccomp.libseccomp.version").string(seccomp_library_version());
   writer.key("tare.version").string(TARE_VERSION);
   writer.end_object();
-  // With the systemd driver, any property of the container's unit.
-  write_strings(writer, "potentiallyUnsafeConfigAnnotations", {"org.systemd.property."});
+  // With the systemd driver, any property of the container's unit; files of the host, sockets of
+  // the host, the caller's groups.
+  write_strings(writer, "potentiallyUnsafeConfigAnnotations",
+                {"org.systemd.property.", "run.oci."});
   writer.end_object();
   return writer.take();
 }

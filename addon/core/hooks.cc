@@ -74,6 +74,8 @@ void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook,
   options.input = state;
   options.timeout = hook.timeout;
   options.working_directory = working_directory;
+  options.stdout_file = hook.stdout_file;
+  options.stderr_file = hook.stderr_file;
   const HookName name(kind, index);
   ProgramResult result;
   try {
@@ -114,10 +116,12 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
     const Plan plan =
         make_hook_plan(hook, spec, host, kind == "createContainer", static_cast<bool>(root));
     ProgramPipes pipes;
+    pipes.redirect(1, hook.stdout_file);
+    pipes.redirect(2, hook.stderr_file);
     SpawnOptions options;
     options.stdio[0] = pipes.input_theirs.get();
-    options.stdio[1] = pipes.output_theirs.get();
-    options.stdio[2] = pipes.output_theirs.get();
+    options.stdio[1] = pipes.output(1);
+    options.stdio[2] = pipes.output(2);
     options.cgroup = cgroup;
     std::vector<Fd> namespaces;
     for (const Passed& passed : plan.passed()) {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 
 #include "tare/error.h"
 #include "tare/fd.h"
@@ -163,6 +164,25 @@ void check_net_sysctls(const Spec& spec) {
 
 }  // namespace
 
+std::map<std::size_t, std::string> copied_symlinks(const Spec& spec, const std::string& bundle) {
+  std::map<std::size_t, std::string> links;
+  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+    const Mount& mount = spec.mounts[i];
+    if (std::ranges::find(mount.options, "copy-symlink") == mount.options.end()) {
+      continue;
+    }
+    const std::string source =
+        mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source;
+    std::string target(PATH_MAX, '\0');
+    const ssize_t size = readlink(source.c_str(), target.data(), target.size());
+    if (size >= 0) {
+      target.resize(static_cast<std::size_t>(size));
+      links.emplace(i, std::move(target));
+    }
+  }
+  return links;
+}
+
 void complete_host(Host& host, const Spec& spec, const Process& process) {
   check_labels(host, process, {}, spec.linux_.mount_label);
   if (host.rootless) {
@@ -176,6 +196,7 @@ void complete_host(Host& host, const Spec& spec, const Process& process) {
   check_net_sysctls(spec);
   host.in_user_namespace = host.rootless || in_user_namespace();
   host.inner_namespaces = find_inner_namespaces(spec);
+  host.symlinks = copied_symlinks(spec, host.bundle);
 }
 
 bool tolerates_permission_errors(const Runtime& runtime, const Host& host) {

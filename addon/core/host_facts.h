@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <map>
 #include <string>
 
 #include "tare/cgroup.h"
@@ -24,6 +25,8 @@ void check_labels(Host& host, const Process& process, const ProcessSource& sourc
 /// CLONE_NEW* of those of a running process's namespaces that belong to its user namespace (see
 /// ioctl_ns(2)).
 std::uint64_t inner_namespaces_of(pid_t pid, std::initializer_list<NamespaceType> types);
+/// Host::symlinks. What cannot be read is none: who mounts it says why.
+std::map<std::size_t, std::string> copied_symlinks(const Spec& spec, const std::string& bundle);
 /// check_labels, and what making a container depends on: user namespace, joined namespaces.
 void complete_host(Host& host, const Spec& spec, const Process& process);
 /// Whether permission errors of cgroups are to be borne.

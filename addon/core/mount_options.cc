@@ -18,6 +18,8 @@ enum class Kind : std::uint8_t {
   recursive_bind,
   remount,
   source_no_follow,
+  target_no_follow,
+  copy_symlink,
   id_mapped,
   file_system,  // a flag of the superblock, handed to fsconfig(2) under the same name
   copy_up,
@@ -44,7 +46,9 @@ constexpr auto options = std::to_array<Option>({
     {"async", Kind::file_system},
     {"atime", Kind::attribute_clear, MOUNT_ATTR_NOATIME},
     {"bind", Kind::bind},
+    {"copy-symlink", Kind::copy_symlink},
     {"defaults", Kind::nothing},
+    {"dest-nofollow", Kind::target_no_follow},
     {"dev", Kind::attribute_clear, MOUNT_ATTR_NODEV},
     {"diratime", Kind::attribute_clear, MOUNT_ATTR_NODIRATIME},
     {"dirsync", Kind::file_system},
@@ -180,6 +184,12 @@ MountOptions read_mount_options(const Mount& mount) {
         break;
       case Kind::source_no_follow:
         result.source_no_follow = true;
+        break;
+      case Kind::target_no_follow:
+        result.target_no_follow = true;
+        break;
+      case Kind::copy_symlink:
+        result.copy_symlink = true;
         break;
       case Kind::id_mapped:
         result.id_mapped = true;

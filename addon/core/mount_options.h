@@ -19,6 +19,8 @@ struct MountOptions {
   bool recursive = false;
   bool remount = false;
   bool source_no_follow = false;
+  bool target_no_follow = false;
+  bool copy_symlink = false;
   bool copy_up = false;
   bool id_mapped = false;
   bool names_atime = false;  ///< noatime, nodiratime, relatime or strictatime is set

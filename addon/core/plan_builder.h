@@ -163,6 +163,8 @@ void add_program_of_host(PlanBuilder& builder, const std::string& path,
 void add_root_as_working_directory(PlanBuilder& builder);
 /// True where sysctls or labels are to be written below /proc.
 bool proc_handle_needed(const Spec& spec, const Process& process);
+/// True where the supplementary groups stay the caller's.
+bool keeps_groups(const PlanBuilder& builder);
 /// True where prestart, createRuntime or createContainer hooks exist.
 bool has_create_hooks(const Spec& spec);
 

@@ -48,6 +48,9 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   if (options.source_no_follow) {
     flags |= wire::op_no_follow;
   }
+  if (options.target_no_follow) {
+    flags |= wire::op_target_no_follow;
+  }
   if (is_destination(mount, "/proc")) {
     flags |= wire::op_no_symlink;
     flags |= kernel_interface_place(mount);
@@ -77,6 +80,17 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   }
 }
 
+/// copy-symlink: what is a symlink on the host is made one in the container.
+void add_copied_symlink(PlanBuilder& builder, const Mount& mount, const std::string& target,
+                        const std::string& origin) {
+  const std::uint32_t target_text = builder.text(target);
+  const std::uint32_t destination = builder.text(mount.destination);
+  wire::Op& op = builder.add(OpCode::make_symlink, origin);
+  op.str[0] = target_text;
+  op.str[1] = destination;
+  op.flags = wire::op_same_link;
+}
+
 bool is_kernel_interface(const std::string& type) {
   return type == "proc" || type == "sysfs" || type == "mqueue";
 }
@@ -102,7 +116,7 @@ std::uint32_t add_options(PlanBuilder& builder, const Mount& mount, const std::s
     append(key, value);
   }
   if (gets_context(builder, type)) {
-    append("context", builder.spec().linux_.mount_label);
+    append(builder.spec().linux_.mount_context, builder.spec().linux_.mount_label);
   }
   return builder.blob(mount.destination + std::string(1, '\0') + pairs);
 }
@@ -118,7 +132,7 @@ std::uint32_t add_data(PlanBuilder& builder, const Mount& mount, const std::stri
     append(value.empty() ? key : key + "=" + value);
   }
   if (gets_context(builder, type)) {
-    append("context=\"" + builder.spec().linux_.mount_label + "\"");
+    append(builder.spec().linux_.mount_context + "=\"" + builder.spec().linux_.mount_label + "\"");
   }
   const std::string& source = mount.source.empty() ? type : mount.source;
   return builder.blob(mount.destination + std::string(1, '\0') + source + std::string(1, '\0') +
@@ -187,6 +201,9 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
   {
     wire::Op& op = builder.add(OpCode::mount_fs, origin);
     op.flags = wire::op_make_target;
+    if (options.target_no_follow) {
+      op.flags |= wire::op_target_no_follow;
+    }
     if (is_kernel_interface(type)) {
       op.flags |= wire::op_no_symlink;
       op.flags |= kernel_interface_place(mount);
@@ -279,6 +296,10 @@ void add_mounts(PlanBuilder& builder) {
         });
     if (options.remount) {
       add_remount(builder, mount, options, origin);
+      continue;
+    }
+    if (const auto link = builder.host().symlinks.find(i); link != builder.host().symlinks.end()) {
+      add_copied_symlink(builder, mount, link->second, origin);
       continue;
     }
     if (options.bind) {

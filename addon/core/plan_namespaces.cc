@@ -123,8 +123,7 @@ void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined, 
   }
   if (spec.has_namespace(NamespaceType::user)) {
     wire::Op& op = builder.add(OpCode::become_root);
-    // An ordinary user's single mapping needs setgroups(2) denied; see user_namespaces(7).
-    op.flags = builder.host().rootless ? wire::op_no_setgroups : 0;
+    op.flags = keeps_groups(builder) ? wire::op_no_setgroups : 0;
   }
   if (!at_once) {
     builder.add(OpCode::undumpable);

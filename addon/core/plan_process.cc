@@ -154,7 +154,7 @@ void add_identity(PlanBuilder& builder, const Process& process) {
   const User& user = process.user;
   std::string gids(reinterpret_cast<const char*>(user.additional_gids.data()),
                    user.additional_gids.size() * sizeof(std::uint32_t));
-  if (builder.host().rootless && !user.additional_gids.empty()) {
+  if (builder.host().rootless && !user.additional_gids.empty() && !builder.spec().keeps_groups) {
     const std::string place = builder.process_origin("user.additionalGids");
     throw Error(ErrorKind::unsupported, place +
                                             ": cannot set any additional groups in a rootless "
@@ -167,7 +167,7 @@ void add_identity(PlanBuilder& builder, const Process& process) {
   op.b = user.gid;
   op.str[0] = text;
   op.n = static_cast<std::uint32_t>(user.additional_gids.size());
-  op.flags = builder.host().rootless ? wire::op_no_setgroups : 0;
+  op.flags = keeps_groups(builder) ? wire::op_no_setgroups : 0;
 }
 
 bool has_home(const std::vector<std::string>& env) { return !value_of(env, "HOME").empty(); }
@@ -371,6 +371,11 @@ void add_root_as_working_directory(PlanBuilder& builder) {
 void add_working_directory_itself(PlanBuilder& builder, const Process& process) {
   const std::uint32_t path = builder.text(process.cwd);
   builder.add(OpCode::make_directory, "process.cwd").str[1] = path;
+}
+
+// An ordinary user's single mapping needs setgroups(2) denied; see user_namespaces(7).
+bool keeps_groups(const PlanBuilder& builder) {
+  return builder.host().rootless || builder.spec().keeps_groups;
 }
 
 bool has_create_hooks(const Spec& spec) {

@@ -78,8 +78,8 @@ class SpawnActions {
 
   void stdio(const ProgramPipes& pipes) {
     posix_spawn_file_actions_adddup2(&actions_, pipes.input_theirs.get(), 0);
-    posix_spawn_file_actions_adddup2(&actions_, pipes.output_theirs.get(), 1);
-    posix_spawn_file_actions_adddup2(&actions_, pipes.output_theirs.get(), 2);
+    posix_spawn_file_actions_adddup2(&actions_, pipes.output(1), 1);
+    posix_spawn_file_actions_adddup2(&actions_, pipes.output(2), 2);
   }
   void working_directory(const std::string& path) {
     posix_spawn_file_actions_addchdir_np(&actions_, path.c_str());
@@ -107,6 +107,19 @@ ProgramPipes::ProgramPipes() {
       throw_errno("fcntl(F_SETFL)", "the pipes of a program");
     }
   }
+}
+
+void ProgramPipes::redirect(int fd, const std::string& file) {
+  if (!file.empty()) {
+    // Nobody who opens a FIFO for reading is waited for.
+    files_.at(static_cast<std::size_t>(fd - 1)) =
+        open_file(AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK, 0600);
+  }
+}
+
+int ProgramPipes::output(int fd) const {
+  const Fd& file = files_.at(static_cast<std::size_t>(fd - 1));
+  return file ? file.get() : output_theirs.get();
 }
 
 namespace {
@@ -201,6 +214,8 @@ ProgramResult attend_program(int pidfd, ProgramPipes& pipes, std::string_view in
 
 ProgramResult run_program(const std::vector<std::string>& args, const ProgramOptions& options) {
   ProgramPipes pipes;
+  pipes.redirect(1, options.stdout_file);
+  pipes.redirect(2, options.stderr_file);
   SpawnActions actions;
   actions.stdio(pipes);
   if (!options.working_directory.empty()) {

@@ -1,6 +1,7 @@
 // Running a program of the host to its end: hooks and the id map helpers.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,9 @@ struct ProgramOptions {
   std::string_view input;                       ///< for its standard input
   std::optional<int> timeout;                   ///< seconds; then it is killed
   std::string working_directory;                ///< empty: the caller's
+  /// Files that what it writes is appended to; empty: it becomes ProgramResult::output.
+  std::string stdout_file;
+  std::string stderr_file;
 };
 
 struct ProgramResult {
@@ -37,6 +41,14 @@ struct ProgramPipes {
   Fd output_ours;
 
   ProgramPipes();
+  /// What it writes to `fd`, 1 or 2, is appended to the file of that name, made if absent; nothing
+  /// changes where that is empty.
+  void redirect(int fd, const std::string& file);
+  /// What is to be its descriptor `fd`, 1 or 2.
+  int output(int fd) const;
+
+ private:
+  std::array<Fd, 2> files_;
 };
 
 /// Feeds `input`, collects output, waits for `pidfd`, kills it after `timeout` seconds, reaps it.

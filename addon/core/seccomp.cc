@@ -278,6 +278,10 @@ std::string seccomp_library_version() {
 
 std::vector<std::string> seccomp_known_flags() { return names_of(flags); }
 
+bool is_syscall(const std::string& name) noexcept {
+  return seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR;
+}
+
 std::vector<std::string> seccomp_supported_flags() {
   std::vector<std::string> names;
   for (const Flag& flag : flags) {

@@ -241,6 +241,8 @@ Spec parse_spec(std::string text, const std::string& name) {
   const json::Document document(std::move(text), name);
   Spec spec;
   read_fields(spec, document.root(), spec_fields);
+  read_annotations(spec, name);
+  read_idmap_options(spec, name);
   if (spec.process) {
     std::vector<std::string>& warnings = spec.process->warnings;
     spec.warnings.insert(spec.warnings.end(), warnings.begin(), warnings.end());

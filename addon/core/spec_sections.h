@@ -22,6 +22,12 @@ void read(Scheduler& scheduler, const json::Value& value);
 void read(IoPriority& priority, const json::Value& value);
 void read(CpuAffinity& affinity, const json::Value& value);
 
+/// What crun's annotations ask for, into the fields that stand for it. `document` is how errors
+/// call the text. Throws `invalid_config`, `unsupported`.
+void read_annotations(Spec& spec, const std::string& document);
+/// Makes mappings of crun's option "idmap=…". Throws `invalid_config`.
+void read_idmap_options(Spec& spec, const std::string& document);
+
 /// Whether the table of `linux` has the field ("intelRdt", "intelRdt.schemata").
 bool reads_linux(std::string_view field);
 

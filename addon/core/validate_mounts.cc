@@ -124,6 +124,21 @@ void check_copy_up(const Mount& mount, bool bind, std::size_t index, Problems& p
   }
 }
 
+void check_copy_symlink(const Mount& mount, bool bind, std::size_t index, Problems& problems) {
+  const auto option = std::find(mount.options.begin(), mount.options.end(), "copy-symlink");
+  if (option == mount.options.end()) {
+    return;
+  }
+  const std::string place = element(element("mounts", index, ".options"),
+                                    static_cast<std::size_t>(option - mount.options.begin()));
+  if (!bind) {
+    problems.add(place, "\"copy-symlink\" is about the source of a bind mount; remove it");
+  } else if (has_option(mount, "src-nofollow") || has_option(mount, "dest-nofollow")) {
+    problems.add(place,
+                 "\"copy-symlink\" excludes \"src-nofollow\" and \"dest-nofollow\"; remove one");
+  }
+}
+
 /// config.md "Idmapped mounts".
 void check_id_mapping(const Mount& mount, const Spec& spec, bool bind, std::size_t index,
                       Problems& problems) {
@@ -183,6 +198,7 @@ void check_mount(const Mount& mount, const Spec& spec, std::size_t index, Proble
     check_layers(mount, index, problems);
   }
   check_copy_up(mount, bind, index, problems);
+  check_copy_symlink(mount, bind, index, problems);
   check_below_proc(mount, bind, index, problems);
 }
 

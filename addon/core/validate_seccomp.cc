@@ -107,7 +107,8 @@ void check_names_count(const Seccomp& seccomp, Problems& problems) {
   }
 }
 
-void check_rule(const SeccompSyscall& rule, std::size_t index, Problems& problems) {
+void check_rule(const SeccompSyscall& rule, std::size_t index, bool refuses_unknown,
+                Problems& problems) {
   const std::string place = element("linux.seccomp.syscalls", index);
   if (rule.names.empty()) {
     problems.add(place + ".names", "must not be empty; name a system call");
@@ -115,6 +116,11 @@ void check_rule(const SeccompSyscall& rule, std::size_t index, Problems& problem
   for (std::size_t i = 0; i < rule.names.size(); ++i) {
     if (rule.names[i].empty()) {
       problems.add(element(place + ".names", i), "must not be empty; name a system call");
+    } else if (refuses_unknown && !is_syscall(rule.names[i])) {
+      problems.add(element(place + ".names", i),
+                   quoted(rule.names[i]) +
+                       " is no system call that is known, and annotations "
+                       "run.oci.seccomp_fail_unknown_syscall is set; remove one of both");
     }
   }
   check_action(rule.action, rule.errno_ret, place + ".action", place + ".errnoRet", problems);
@@ -143,7 +149,7 @@ void check_seccomp(const Seccomp& seccomp, Problems& problems) {
   }
   check_names_count(seccomp, problems);
   for (std::size_t i = 0; i < seccomp.syscalls.size(); ++i) {
-    check_rule(seccomp.syscalls[i], i, problems);
+    check_rule(seccomp.syscalls[i], i, seccomp.refuses_unknown, problems);
   }
   check_agent(seccomp, problems);
 }

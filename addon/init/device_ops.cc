@@ -67,8 +67,16 @@ Outcome do_make_symlink(Context& context, const Op& op) {
   if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
     return outcome;
   }
-  const long result = sys::run(__NR_symlinkat, context.text(op, 0), parent, name_buffer);
-  return result == -EEXIST ? ok : check(result, Step::symlink);
+  const char* target = context.text(op, 0);
+  const long result = sys::run(__NR_symlinkat, target, parent, name_buffer);
+  if (result != -EEXIST || (op.flags & op_same_link) == 0) {
+    return result == -EEXIST ? ok : check(result, Step::symlink);
+  }
+  static char found[path_max];
+  const long size = sys::run(__NR_readlinkat, parent, name_buffer, found, sizeof found);
+  const bool same = size == static_cast<long>(sys::length(target)) &&
+                    memcmp(found, target, static_cast<std::size_t>(size)) == 0;
+  return same ? ok : failure(result, Step::symlink);
 }
 
 Outcome do_make_ptmx(Context& context, const Op& op) {

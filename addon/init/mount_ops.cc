@@ -162,6 +162,14 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
     }
     return target.valid() ? ok : failure(target.get(), Step::open);
   }
+  if ((op.flags & op_target_no_follow) != 0) {
+    target.reset(open_below(context, path, O_PATH | O_NOFOLLOW));
+    if (!target.valid()) {
+      return failure(target.get(), Step::openat2);
+    }
+    const bool in_proc = file_system_magic(target.get()) == PROC_SUPER_MAGIC;
+    return in_proc ? Outcome{EPERM, Step::inside_proc} : ok;
+  }
   bool followed = true;
   target.reset((op.flags & op_make_target) != 0 ? make_below(context, path, directory, followed)
                                                 : open_below(context, path, O_PATH));

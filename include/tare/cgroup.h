@@ -120,6 +120,8 @@ class Cgroup {
   /// failure).
   bool made() const noexcept { return made_; }
 
+  /// A cgroup below this one by its relative path, made where it is not there. Throws `system`.
+  Cgroup below(const std::string& path) const;
   /// Makes a threaded cgroup of one that is below another threaded one or its domain, and so could
   /// hold no process; see cgroups(7) "thread mode". False where it is none of those.
   bool become_threaded() const;

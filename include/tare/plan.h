@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,9 @@ struct Host {
   /// CLONE_NEW* of the namespaces to be joined that belong to the joined user namespace, and so can
   /// be entered from inside it only.
   std::uint64_t inner_namespaces = 0;
+  /// Where symlinks lead that mounts with the option copy-symlink have as their source, by the
+  /// mounts' indices.
+  std::map<std::size_t, std::string> symlinks;
   SeccompFilter seccomp;  ///< compiled from linux.seccomp; empty program: none
 };
 

@@ -38,6 +38,8 @@ std::vector<std::string> seccomp_operators();
 std::vector<std::string> seccomp_architectures();
 /// Flags that are known, and of these the ones that this kernel supports.
 std::vector<std::string> seccomp_known_flags();
+/// Whether libseccomp knows a system call of that name, on any architecture.
+bool is_syscall(const std::string& name) noexcept;
 std::vector<std::string> seccomp_supported_flags();
 
 /// The version of libseccomp that is linked in: "2.5.4".

@@ -150,6 +150,10 @@ struct Hook {
   std::vector<std::string> args;
   std::optional<std::vector<std::string>> env;
   std::optional<int> timeout;  ///< seconds, > 0
+  /// Of annotations run.oci.hooks.stdout and run.oci.hooks.stderr: files that get what it writes,
+  /// appended; empty: none.
+  std::string stdout_file;
+  std::string stderr_file;
 };
 
 struct Hooks {
@@ -300,6 +304,8 @@ struct Seccomp {
   std::string listener_path;
   std::string listener_metadata;
   std::vector<SeccompSyscall> syscalls;
+  /// Of annotation run.oci.seccomp_fail_unknown_syscall: a name of no system call is refused.
+  bool refuses_unknown = false;
 };
 
 struct Personality {
@@ -344,6 +350,13 @@ struct Linux {
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
   std::string mount_label;
+  std::string mount_context = "context";  ///< of annotation run.oci.mount_context_type: the option
+                                          ///< that takes mount_label
+  /// Of annotations run.oci.systemd.subgroup and run.oci.delegate-cgroup: cgroups below the
+  /// container's in which its processes are, the latter in the former; the container's cgroup
+  /// namespace begins above the latter. Empty: none.
+  std::string systemd_subgroup;
+  std::string delegate_cgroup;
   std::optional<Personality> personality;
   std::vector<TimeOffset> time_offsets;
   std::optional<MemoryPolicy> memory_policy;
@@ -359,6 +372,10 @@ struct Spec {
   Hooks hooks;
   std::map<std::string, std::string> annotations;
   Linux linux_;  ///< `linux` itself is a macro of GNU compilers
+  /// Of annotation run.oci.keep_original_groups: the supplementary groups stay the caller's.
+  bool keeps_groups = false;
+  /// Of annotation run.oci.pidfd_receiver: AF_UNIX socket that gets the pidfd; empty: none.
+  std::string pidfd_receiver;
   /// What was changed or left out and the caller must log, the process's included.
   std::vector<std::string> warnings;
 

@@ -132,6 +132,11 @@ enum : std::uint16_t {
   // proc_write: absence of the file is fine; working_directory: so is EACCES, for a later op tries
   // again.
   op_optional = 1 << 6,
+  // mount_fs, bind: what is mounted covers the destination itself, which must be there, and not
+  // what that links to (dest-nofollow).
+  op_target_no_follow = 1 << 5,
+  // make_symlink: one that is there must lead to the same.
+  op_same_link = 1 << 6,
   // root: nothing is attached; str[0], or the passed fd, is the root.
   op_open_only = 1 << 7,
   // identity, become_root: setgroups(2) is denied in this user namespace.

@@ -166,6 +166,9 @@ t.test('mount options', async (t) => {
         const mapped = { uidMappings: mapping, gidMappings: mapping };
         Object.assign(mount, { type: 'bind', options: ['rbind', option], ...mapped });
       }
+      if (option === 'copy-symlink') {
+        Object.assign(mount, { type: 'bind', source: '/etc', options: ['bind', option] });
+      }
       config.mounts.push(mount);
     });
     const { stdout, stderr } = sandbox.tare(['plan', '--bundle', bundle]);

@@ -2,6 +2,7 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { Diagnosis, asJson } from './doctor.js';
 import { OrdinaryUser, uid } from './ordinary-user.js';
 import { cgroupRoot, systemctl } from './systemd-units.js';
 import { Sandbox, state, type Config, type Result } from './tare.js';
@@ -54,6 +55,24 @@ function life(t: Test, name: string, call: (...args: string[]) => Result): void 
   t.equal(show(unit, 'LoadState'), 'not-found');
   t.strictSame(user.containers(), []);
 }
+
+sandbox.test('doctor: with the user’s manager there is all that a start needs', async (t) => {
+  const diagnosis = new Diagnosis(tare(...asJson));
+  t.strictSame([diagnosis.lacks, diagnosis.result.status], [[], 0]);
+  t.match(diagnosis.of('systemd-user'), { status: 'ok', required: true, found: /^version \d+$/ });
+  t.match(diagnosis.of('systemd'), { status: 'ok', required: false });
+  t.match(
+    diagnosis.of('cgroup').found,
+    new RegExp(`^${join(cgroupRoot, manager)}(/user.slice)?, by systemd$`),
+  );
+  for (const name of ['memory', 'pids']) t.equal(diagnosis.of(`controller-${name}`).status, 'ok');
+  const elsewhere = user.runtime;
+  user.runtime = '/nowhere';
+  t.match(new Diagnosis(tare('--root', join(user.directory, 'state'), ...asJson)).lacks, [
+    'systemd-user',
+  ]);
+  user.runtime = elsewhere;
+});
 
 sandbox.test('from a session, whose cgroup is root’s', async (t) => {
   life(t, 'session', (...args) => user.tare(...args));

@@ -91,6 +91,30 @@ function checkLimits(t: Test, id: string, unit: string): void {
   }
 }
 
+sandbox.test('run.oci.systemd.subgroup and run.oci.delegate-cgroup: below the scope', async (t) => {
+  const id = await started(t, 'below', (config) => {
+    limited(config);
+    config.annotations = {
+      'run.oci.systemd.subgroup': 'inner',
+      'run.oci.delegate-cgroup': 'payload',
+    };
+  });
+  const unit = `tare-${id}.scope`;
+  t.equal(cgroupOf(id), `/system.slice/${unit}/inner/payload`);
+  t.equal(property(unit, 'TasksMax'), '42', 'limits are the scope’s');
+  const limit = join(cgroupRoot, 'system.slice', unit, 'memory.max');
+  t.equal(readFileSync(limit, 'utf8').trim(), `${64 << 20}`);
+  const seen = sandbox.must(['exec', id, 'grep', '^0::', '/proc/self/cgroup', '/proc/1/cgroup']);
+  t.equal(seen.stdout, '/proc/self/cgroup:0::/payload\n/proc/1/cgroup:0::/payload\n');
+  sandbox.must(['update', '--pids-limit', '43', id]);
+  t.equal(property(unit, 'TasksMax'), '43');
+  sandbox.must(['pause', id]);
+  t.equal(state(sandbox.must(['state', id]).stdout).status, 'paused');
+  sandbox.must(['resume', id]);
+  sandbox.must(['delete', '--force', id]);
+  t.notOk(unitExists(unit));
+});
+
 sandbox.test('a container is a scope of systemd', async (t) => {
   const id = await started(t, 'life');
   const unit = `tare-${id}.scope`;

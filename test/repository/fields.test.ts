@@ -76,6 +76,9 @@ function walk(table: string, prefix: string): void {
   }
 }
 walk('spec', '');
+const annotations = readAll('addon/core', /^spec_annotations\.cc$/);
+for (const [, name = '', reader = ''] of annotations.matchAll(/^ {4}\{"([\w.-]+)", (\w+)\}/gm))
+  parsed.set(`run.oci.${name}`, reader);
 
 interface Row {
   readonly path: string;
@@ -105,7 +108,12 @@ const rows = readRows();
 
 t.test('the tables were found', (t) => {
   t.ok(parsed.size > 100, `${String(parsed.size)} fields`);
-  for (const path of ['process.user.uid', 'linux.resources.memory.limit', 'hooks.poststop.path'])
+  for (const path of [
+    'process.user.uid',
+    'linux.resources.memory.limit',
+    'hooks.poststop.path',
+    'run.oci.handler',
+  ])
     t.ok(parsed.has(path), path);
   t.end();
 });

@@ -102,6 +102,12 @@ sandbox.test('linux.mountLabel labels the container’s own file systems', async
     ['/dev', '/dev/pts', '/dev/shm'],
   );
   t.notMatch(run('plain-mounts', script, () => {}).stdout, 'context=');
+  const other = run('root-context', script, (config) => {
+    config.linux['mountLabel'] = mount;
+    config.annotations = { 'run.oci.mount_context_type': 'rootcontext' };
+  });
+  t.match(other.stdout, `rootcontext=${mount}`, other.stderr);
+  t.notMatch(other.stdout, ` context=${mount}`);
 });
 
 sandbox.test(
