@@ -175,6 +175,13 @@ bool is_in_time_namespace(pid_t pid) {
          own.st_ino != its.st_ino;
 }
 
+/// criu before 3.19 neither saves that nor sets it, and nobody else can.
+bool has_lost_no_new_privileges(const Process& process, pid_t pid) {
+  const auto status = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/status");
+  return process.no_new_privileges && status.has_value() &&
+         status->find("\nNoNewPrivs:\t0") != std::string::npos;
+}
+
 /// What is new every time: an empty network namespace, whose loopback device is up in every
 /// container.
 void prepare_network(const Spec& spec, pid_t pid) {
@@ -317,6 +324,11 @@ Container Container::restore(const Runtime& given, const std::string& id,
       reset_affinity(init.pid());
       if (spec.root.readonly) {
         make_root_read_only(init);
+      }
+      if (has_lost_no_new_privileges(*spec.process, init.pid())) {
+        impl->warn(
+            "config.json: process.noNewPrivileges: does not hold for the restored processes: "
+            "criu before 3.19 does not save it; save and restore with a newer one");
       }
       impl->dir.write(impl->record);
     }

@@ -1,108 +1,215 @@
-/** checkpoint and restore, by Debian's criu: a container that counts goes on counting. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+/** checkpoint and restore, by Debian's criu: what a container has and where it is, is the same in its next life. */
+import { spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { Sandbox, exitOf, state, type Config } from './tare.js';
+import t from 'tap';
+import { Counter, comes, counting, loadModules } from './counter.js';
+import { mountAt } from '../init/inside.js';
+import { recvtty } from './recvtty.js';
+import { Sandbox, cli, exitOf, state, type Config } from './tare.js';
 
-t.setTimeout(280_000);
+t.setTimeout(290_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
-
-/** What criu and its iptables ask the kernel for. */
-function loadModules(): void {
-  const modules = process.env['TARE_GUEST_MODULES'];
-  if (modules === undefined) return;
-  const names =
-    'nf_tables nft_compat nft_ct xt_mark xt_conntrack ip_tables iptable_filter ip6_tables ip6table_filter ' +
-    'nf_conntrack_netlink unix_diag inet_diag tcp_diag udp_diag raw_diag netlink_diag af_packet_diag veth tun';
-  execFileSync('depmod', ['-b', modules]);
-  for (const name of names.split(' ')) execFileSync('modprobe', ['-d', modules, name]);
-}
 loadModules();
 
-const counting = 'i=0; while :; do i=$((i+1)); echo $i >/data/count; sleep 0.02; done';
-
-interface Counter {
-  id: string;
-  bundle: string;
-  images: string;
-  data: string;
-  /** What it has come to. */
-  count(): number;
-  /** Waits until it has counted on from `from`, and to no number that it would come to only later. */
-  goesOn(t: Test, from: number): Promise<void>;
-}
-
-async function counter(
-  name: string,
-  edit?: (config: Config, data: string) => void,
-  script = counting,
-): Promise<Counter> {
-  const directory = mkdtempSync(join(sandbox.directory, 'work-'));
-  const data = join(directory, 'data');
-  mkdirSync(data);
-  const bundle = sandbox.bundle(['sh', '-c', script], (config) => {
-    config.mounts.push({
-      destination: '/data',
-      type: 'bind',
-      source: data,
-      options: ['rbind', 'rw'],
-    });
-    edit?.(config, data);
-  });
-  const count = (): number => Number(readFileSync(join(data, 'count'), 'utf8'));
-  const one = {
-    id: sandbox.id(name),
-    bundle,
-    images: join(directory, 'images'),
-    data,
-    count,
-    async goesOn(t: Test, from: number): Promise<void> {
-      const deadline = Date.now() + 10_000;
-      // A file that is being written is empty for a moment.
-      while (!(count() > from) && Date.now() < deadline) await sleep(10);
-      t.ok(count() > from, `it counts on from ${from}`);
-      t.ok(count() < from + 500, 'and did not begin anew');
-    },
-  };
-  const child = sandbox.spawn(['run', '-d', '-b', bundle, one.id], { stdio: 'ignore' });
-  if ((await exitOf(child)) !== 0) throw new Error(`${name} does not start`);
-  while (!existsSync(join(data, 'count')) || !(count() > 0)) await sleep(10);
-  return one;
-}
-
-const sleep = (milliseconds: number): Promise<void> =>
-  new Promise((done) => setTimeout(done, milliseconds));
-
-/** Calls tare and tells what its log says where that fails. */
-function call(t: Test, args: string[]): void {
-  const { status, stderr } = sandbox.tare(args);
-  t.equal(status, 0, args.join(' '), { stderr });
-}
-
-async function restored(t: Test, one: Counter, id: string, flags: string[] = []): Promise<void> {
-  const args = ['restore', '-d', '-b', one.bundle, '--image-path', one.images, ...flags, id];
-  const child = sandbox.spawn(args, { stdio: ['ignore', 'ignore', 'inherit'] });
-  t.equal(await exitOf(child), 0, args.join(' '));
-  t.equal(state(sandbox.must(['state', id]).stdout).status, 'running');
-}
-
 sandbox.test('a counter goes on, in its own id and in another one', async (t) => {
-  const one = await counter('plain');
-  for (const id of [one.id, sandbox.id('other')]) {
-    const from = one.count();
-    call(t, ['checkpoint', '--image-path', one.images, one.id]);
+  const one = await Counter.run(sandbox, 'plain');
+  const other = sandbox.id('other');
+  for (const id of [one.id, other]) {
+    const from = one.checkpoint(t);
     t.equal(sandbox.must(['list', '-q']).stdout, '', 'the saved container is gone');
     t.ok(existsSync(join(one.images, 'dump.log')));
-    await restored(t, one, id);
+    await one.restoreAs(t, id, ['--pid-file', join(one.directory, 'pid')]);
     await one.goesOn(t, from);
+    t.equal(readFileSync(join(one.directory, 'pid'), 'utf8'), String(one.pid(id)));
   }
-  const id = sandbox.id('other');
-  const { stdout } = sandbox.must(['exec', id, 'sh', '-c', 'cat /proc/self/cgroup; id -u']);
+  const { stdout } = sandbox.must(['exec', other, 'sh', '-c', 'cat /proc/self/cgroup; id -u']);
   t.equal(stdout, '0::/\n0\n', 'a process can be executed in it, and is in its cgroup');
-  const { pid } = state(sandbox.must(['state', id]).stdout);
-  t.match(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), new RegExp(`^0::/${id}$`, 'm'));
-  t.not(sandbox.tare(['exec', id, 'touch', '/new']).status, 0, 'its root is read-only as before');
-  call(t, ['delete', '--force', id]);
+  t.match(readFileSync(`/proc/${one.pid(other)}/cgroup`, 'utf8'), new RegExp(`/${other}$`, 'm'));
+  const kept = ['pid', 'mnt', 'net', 'ipc', 'uts', 'cgroup', 'time'].map((name) => [
+    readlinkSync(`/proc/${one.pid(other)}/ns/${name}`) !== readlinkSync(`/proc/self/ns/${name}`),
+    sandbox.must(['exec', other, 'readlink', `/proc/self/ns/${name}`]).stdout.trim() ===
+      readlinkSync(`/proc/${one.pid(other)}/ns/${name}`),
+  ]);
+  t.same(
+    kept,
+    kept.map(() => [true, true]),
+    'it has its namespaces, and exec enters them',
+  );
+  sandbox.must(['kill', other, 'KILL']);
+  t.ok(await comes(() => state(sandbox.must(['state', other]).stdout).status === 'stopped'));
+  sandbox.must(['delete', other]);
+});
+
+sandbox.test('a mount whose destination is a symlink', async (t) => {
+  const bundleLink = (config: Config, directory: string): void => {
+    mkdirSync(join(directory, 'links'));
+    config.mounts.push({
+      destination: '/conf',
+      type: 'bind',
+      source: join(directory, 'links'),
+      options: ['bind'],
+    });
+    // The bundle's root is made beside the config.
+    const rootfs = join(config.root.path.startsWith('/') ? '' : sandboxBundle(), config.root.path);
+    mkdirSync(join(rootfs, 'real/conf'), { recursive: true });
+    symlinkSync('/real/conf', join(rootfs, 'conf'));
+  };
+  const sandboxBundle = (): string => join(sandbox.directory, `bundle${bundles()}`);
+  const bundles = (): number => {
+    let last = 0;
+    while (existsSync(join(sandbox.directory, `bundle${last + 1}`))) last++;
+    return last;
+  };
+  const one = await Counter.run(sandbox, 'symlink', { edit: bundleLink });
+  t.ok(mountAt(one.mountinfo(), '/real/conf'));
+  const from = one.checkpoint(t);
+  await one.restore(t);
+  await one.goesOn(t, from);
+  t.ok(mountAt(one.mountinfo(), '/real/conf'));
+  one.remove();
+});
+
+sandbox.test('a terminal', async (t) => {
+  const script = 'n=0; while read x; do n=$((n+1)); echo "$n:$x:$(stty size)"; done';
+  const socket = (number: number): string => join(sandbox.directory, `console${number}`);
+  const one = await (async () => {
+    const receiver = await recvtty(socket(0));
+    const counter = await Counter.run(sandbox, 'terminal', {
+      script: `echo 1 >/data/count; ${script}`,
+      edit: (config) => {
+        config.process.terminal = true;
+        config.process['consoleSize'] = { height: 20, width: 70 };
+      },
+      flags: ['--console-socket', socket(0)],
+    });
+    receiver.stdin.write('first\n');
+    await receiver.output.until('1:first:20 70');
+    counter.checkpoint(t);
+    await exitOf(receiver.process);
+    return counter;
+  })();
+  for (const n of [2, 3]) {
+    const receiver = await recvtty(socket(n));
+    await one.restore(t, '--console-socket', socket(n));
+    receiver.stdin.write('again\n');
+    await receiver.output.until(`${n}:again:20 70`);
+    t.pass('the terminal has its size, and the shell its count');
+    one.checkpoint(t);
+    await exitOf(receiver.process);
+  }
+});
+
+sandbox.test('pipes and files that are its standard streams', async (t) => {
+  const out = join(sandbox.directory, 'out');
+  const said = (): string[] =>
+    existsSync(out) ? readFileSync(out, 'utf8').trim().split('\n') : [];
+  const script =
+    'n=0; echo 1 >/data/count; while :; do n=$((n+1)); echo "said $n"; sleep 0.02; done';
+  // Node's own pipes are sockets.
+  const piped = async (words: string[]): Promise<void> => {
+    const shell = '"$@" </dev/null 2>/dev/null | cat >"$0" &';
+    await exitOf(spawn('sh', ['-c', shell, out, cli, '--root', sandbox.root, ...words]));
+  };
+  const filed = async (words: string[]): Promise<void> => {
+    const log = openSync(out, 'a');
+    t.equal(await exitOf(sandbox.spawn(words, { stdio: ['ignore', log, log] })), 0);
+  };
+  for (const [name, start] of Object.entries({ piped, filed })) {
+    writeFileSync(out, '');
+    const { bundle, id, images } = Counter.prepare(sandbox, name, { script });
+    await start(['run', '-d', '-b', bundle, id]);
+    t.ok(await comes(() => said().length > 2), `${name} speaks`);
+    sandbox.must(['checkpoint', '--image-path', images, id]);
+    const before = said().length;
+    if (name === 'piped') writeFileSync(out, '');
+    await start(['restore', '-d', '-b', bundle, '--image-path', images, id]);
+    t.ok(await comes(() => said().length > (name === 'piped' ? 2 : before + 2)), 'it goes on');
+    const last = Number(/\d+$/.exec(said().at(-2) ?? '')?.[0]);
+    t.ok(last > before, `with ${last}, where it had come to ${before}`);
+    sandbox.must(['delete', '--force', id]);
+  }
+});
+
+sandbox.test('in the foreground, with its exit status', async (t) => {
+  const script = `${counting.replace('while :', 'while [ ! -e /data/end ]')}; exit 7`;
+  const one = await Counter.run(sandbox, 'foreground', { script });
+  const from = one.checkpoint(t);
+  const child = sandbox.spawn(['restore', '-b', one.bundle, '--image-path', one.images, one.id], {
+    stdio: 'ignore',
+  });
+  await one.goesOn(t, from);
+  writeFileSync(join(one.data, 'end'), '');
+  t.equal(await exitOf(child), 7);
+});
+
+sandbox.test('hooks', async (t) => {
+  const file = (name: string): string => join(sandbox.directory, `hook-${name}`);
+  const one = await Counter.run(sandbox, 'hooks', {
+    edit(config) {
+      const kinds = [
+        'prestart',
+        'createRuntime',
+        'createContainer',
+        'startContainer',
+        'poststart',
+        'poststop',
+      ];
+      config.hooks = Object.fromEntries(
+        kinds.map((kind) => [
+          kind,
+          kind.endsWith('Container')
+            ? []
+            : [
+                {
+                  path: '/bin/sh',
+                  args: ['sh', '-c', `cat >>${file(kind)}; echo >>${file(kind)}`],
+                },
+              ],
+        ]),
+      );
+    },
+  });
+  const states = (kind: string) =>
+    existsSync(file(kind))
+      ? readFileSync(file(kind), 'utf8')
+          .trim()
+          .split('\n')
+          .map((line) => state(line))
+      : [];
+  const from = one.checkpoint(t);
+  t.equal(states('poststop').length, 1, 'its life has ended');
+  await one.restore(t);
+  await one.goesOn(t, from);
+  for (const kind of ['prestart', 'createRuntime']) {
+    t.equal(states(kind).length, 2, `${kind} ran again`);
+    t.match(states(kind)[1], { id: one.id, pid: one.pid(), status: 'created', bundle: one.bundle });
+  }
+  t.equal(states('poststart').length, 1, 'its program has started once');
+  one.remove();
+  t.equal(states('poststop').length, 2);
+});
+
+sandbox.test('a hook that fails leaves nothing', async (t) => {
+  const one = await Counter.run(sandbox, 'failing');
+  one.checkpoint(t);
+  sandbox.edit(one.bundle, (config) => {
+    config.hooks = { prestart: [{ path: '/bin/sh', args: ['sh', '-c', 'echo no >&2; exit 3'] }] };
+  });
+  const args = ['restore', '-d', '-b', one.bundle, '--image-path', one.images, one.id];
+  const { status, error } = sandbox.tare(args);
+  t.equal(status, 1);
+  t.match(
+    error,
+    'hooks.prestart[0]: error running prestart hook #0: /bin/sh: exited with status 3',
+  );
 });

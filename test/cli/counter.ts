@@ -1,0 +1,142 @@
+/** What the tests of checkpoint and restore share: a container that counts, whose next life is to go on with it. */
+import { execFileSync, type SpawnOptions } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import type { Sandbox } from './tare.js';
+import { exitOf, state, type Config } from './tare.js';
+
+/** What criu and its iptables ask the kernel for. */
+export function loadModules(): void {
+  const modules = process.env['TARE_GUEST_MODULES'];
+  if (modules === undefined) return;
+  const names =
+    'nf_tables nft_compat nft_ct xt_mark xt_conntrack ip_tables iptable_filter ip6_tables ip6table_filter ' +
+    'nf_conntrack_netlink unix_diag inet_diag tcp_diag udp_diag raw_diag netlink_diag af_packet_diag veth tun';
+  execFileSync('depmod', ['-b', modules]);
+  for (const name of names.split(' ')) execFileSync('modprobe', ['-d', modules, name]);
+}
+
+export const sleep = (milliseconds: number): Promise<void> =>
+  new Promise((done) => setTimeout(done, milliseconds));
+
+/** Waits until it holds; whether it came to that. */
+export async function comes(what: () => boolean): Promise<boolean> {
+  const deadline = Date.now() + 10_000;
+  while (!what()) {
+    if (Date.now() > deadline) return false;
+    await sleep(10);
+  }
+  return true;
+}
+
+export const counting = 'i=0; while :; do i=$((i+1)); echo $i >/data/count; sleep 0.02; done';
+
+export interface CounterOptions {
+  edit?: (config: Config, directory: string) => void;
+  script?: string;
+  stdio?: SpawnOptions['stdio'];
+  flags?: string[];
+  global?: string[];
+}
+
+export class Counter {
+  readonly id: string;
+  readonly directory: string;
+  readonly data: string;
+  readonly bundle: string;
+  readonly images: string;
+
+  private constructor(
+    readonly sandbox: Sandbox,
+    name: string,
+    { edit, script = counting }: CounterOptions,
+  ) {
+    this.id = sandbox.id(name);
+    this.directory = mkdtempSync(join(sandbox.directory, 'work-'));
+    this.data = join(this.directory, 'data');
+    this.images = join(this.directory, 'images');
+    mkdirSync(this.data);
+    this.bundle = sandbox.bundle(['sh', '-c', script], (config) => {
+      config.mounts.push({
+        destination: '/data',
+        type: 'bind',
+        source: this.data,
+        options: ['rbind', 'rw'],
+      });
+      edit?.(config, this.directory);
+    });
+  }
+
+  /** One that was not started. */
+  static prepare(sandbox: Sandbox, name: string, options: CounterOptions = {}): Counter {
+    return new Counter(sandbox, name, options);
+  }
+
+  /** One that has begun to count. */
+  static async run(sandbox: Sandbox, name: string, options: CounterOptions = {}): Promise<Counter> {
+    const counter = Counter.prepare(sandbox, name, options);
+    const { stdio = 'ignore', flags = [], global } = options;
+    const args = ['run', '-d', '-b', counter.bundle, ...flags, counter.id];
+    const child = sandbox.spawn(args, { stdio, global });
+    if ((await exitOf(child)) !== 0) throw new Error(`${name} does not start`);
+    if (!(await comes(() => counter.count() > 0))) throw new Error(`${name} does not count`);
+    return counter;
+  }
+
+  /** What it has come to. A file that is being written is empty for a moment, and counts as 0. */
+  count(): number {
+    const file = join(this.data, 'count');
+    return existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  }
+
+  /** Waits until it has counted on from `from`, and did not begin anew. */
+  async goesOn(t: Test, from: number): Promise<void> {
+    t.ok(await comes(() => this.count() > from), `it counts on from ${from}`, {
+      count: this.count(),
+    });
+    t.ok(this.count() < from + 1000, 'and did not begin anew');
+  }
+
+  /** Saves it, and returns what it had come to. */
+  checkpoint(t: Test, ...flags: string[]): number {
+    return this.checkpointAs(t, this.id, ...flags);
+  }
+
+  checkpointAs(t: Test, id: string, ...flags: string[]): number {
+    const args = ['checkpoint', '--image-path', this.images, ...flags, id];
+    let from = 0;
+    while (from === 0) from = this.count();
+    const { status, stderr } = this.sandbox.tare(args);
+    t.equal(status, 0, args.join(' '), { stderr });
+    return from;
+  }
+
+  async restore(t: Test, ...flags: string[]): Promise<void> {
+    await this.restoreAs(t, this.id, flags);
+  }
+
+  async restoreAs(
+    t: Test,
+    id: string,
+    flags: string[] = [],
+    stdio: SpawnOptions['stdio'] = ['ignore', 'ignore', 'inherit'],
+  ): Promise<void> {
+    const args = ['restore', '-d', '-b', this.bundle, '--image-path', this.images, ...flags, id];
+    const child = this.sandbox.spawn(args, { stdio });
+    t.equal(await exitOf(child), 0, args.join(' '));
+    t.equal(state(this.sandbox.must(['state', id]).stdout).status, 'running');
+  }
+
+  pid(id = this.id): number {
+    return state(this.sandbox.must(['state', id]).stdout).pid;
+  }
+
+  mountinfo(id = this.id): string {
+    return readFileSync(`/proc/${this.pid(id)}/mountinfo`, 'utf8');
+  }
+
+  remove(id = this.id): void {
+    this.sandbox.must(['delete', '--force', id]);
+  }
+}
