@@ -1,6 +1,13 @@
 /** checkpoint and restore, by Debian's criu: a container that counts goes on counting. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Sandbox, exitOf, state, type Config } from './tare.js';
@@ -87,6 +94,37 @@ async function restored(t: Test, one: Counter, id: string, flags: string[] = [])
   t.equal(await exitOf(child), 0, args.join(' '));
   t.equal(state(sandbox.must(['state', id]).stdout).status, 'running');
 }
+
+sandbox.test('directories that absolute links name, as containerd has them', async (t) => {
+  const one = await counter('linked');
+  const directory = mkdtempSync(join(sandbox.directory, 'real-'));
+  const link = `${directory}.link`;
+  symlinkSync(directory, link);
+  const from = one.count();
+  const images = ['--image-path', one.images, '--work-path', link];
+  call(t, ['checkpoint', ...images, one.id]);
+  await restored(t, one, one.id, ['--work-path', link]);
+  await one.goesOn(t, from);
+  t.same(
+    readdirSync(directory)
+      .filter((name) => name.endsWith('.log'))
+      .sort(),
+    ['dump.log', 'restore.log'],
+  );
+  call(t, ['delete', '--force', one.id]);
+});
+
+sandbox.test('where mounts are shared, as on a host that systemd has booted', async (t) => {
+  const shared = (how: string) => execFileSync('mount', [`--make-${how}`, '/']);
+  shared('rshared');
+  t.teardown(() => shared('rprivate'));
+  const one = await counter('shared');
+  const from = one.count();
+  call(t, ['checkpoint', '--image-path', one.images, one.id]);
+  await restored(t, one, one.id);
+  await one.goesOn(t, from);
+  call(t, ['delete', '--force', one.id]);
+});
 
 sandbox.test('a counter goes on, in its own id and in another one', async (t) => {
   const one = await counter('plain');
