@@ -1,7 +1,9 @@
 #include "container_criu.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -27,8 +29,14 @@ void make_directories(const std::string& path) {
   }
 }
 
-Fd open_directory(const std::string& path, const std::string& root, const char* flag) {
-  Fd directory(::open((root + path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+/// Below a process's root, for which absolute links count from there, too: containerd's work
+/// directory is one. Without such a root as anybody opens it.
+Fd open_directory(const std::string& path, const Fd& root, const char* flag) {
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = root ? RESOLVE_IN_ROOT : 0;
+  Fd directory(static_cast<int>(
+      syscall(SYS_openat2, root ? root.get() : AT_FDCWD, path.c_str(), &how, sizeof how)));
   if (!directory) {
     const int error = errno;
     throw Error(ErrorKind::invalid_argument, std::string(flag) + ": " + path + ": open: " +
@@ -39,8 +47,7 @@ Fd open_directory(const std::string& path, const std::string& root, const char* 
   return directory;
 }
 
-CriuDirectories open_directories(const CriuOptions& options, const char* log,
-                                 const std::string& root) {
+CriuDirectories open_directories(const CriuOptions& options, const char* log, const Fd& root) {
   CriuDirectories directories;
   const std::string images = image_path(options);
   directories.images = open_directory(images, root, "--image-path");
@@ -101,7 +108,9 @@ CriuDirectories open_criu_directories(const CriuOptions& options, const char* lo
 }
 
 CriuDirectories seen_by(pid_t pid, const CriuOptions& options, const char* log) {
-  return open_directories(options, log, "/proc/" + std::to_string(pid) + "/root");
+  const Fd root =
+      open_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/root", O_PATH | O_DIRECTORY);
+  return open_directories(options, log, root);
 }
 
 std::string criu_config_file(const Spec& spec) {

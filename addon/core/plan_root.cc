@@ -105,7 +105,8 @@ void add_read_only_root(PlanBuilder& builder) {
 void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& place,
               const std::string& name) {
   builder.clone_flags(CLONE_NEWNS);
-  builder.add(OpCode::propagation).a = MS_PRIVATE;
+  // A root that was a slave of the host's mounts is to be one again: criu copies that of the tree.
+  builder.add(OpCode::propagation).a = MS_SLAVE;
   const std::uint32_t directory = builder.text(place);
   wire::Op& root = builder.add(OpCode::root);
   root.str[0] = directory;

@@ -1,10 +1,12 @@
 /** checkpoint and restore, by Debian's criu: what a container has and where it is, is the same in its next life. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readFileSync,
+  readdirSync,
   readlinkSync,
   symlinkSync,
   writeFileSync,
@@ -48,6 +50,34 @@ sandbox.test('a counter goes on, in its own id and in another one', async (t) =>
   sandbox.must(['kill', other, 'KILL']);
   t.ok(await comes(() => state(sandbox.must(['state', other]).stdout).status === 'stopped'));
   sandbox.must(['delete', other]);
+});
+
+sandbox.test('directories that absolute links name, as containerd has them', async (t) => {
+  const one = await Counter.run(sandbox, 'linked');
+  const directory = mkdtempSync(join(sandbox.directory, 'real-'));
+  const link = `${directory}.link`;
+  symlinkSync(directory, link);
+  const from = one.checkpoint(t, '--work-path', link);
+  await one.restore(t, '--work-path', link);
+  await one.goesOn(t, from);
+  t.same(
+    readdirSync(directory)
+      .filter((name) => name.endsWith('.log'))
+      .sort(),
+    ['dump.log', 'restore.log'],
+  );
+  one.remove();
+});
+
+sandbox.test('where mounts are shared, as on a host that systemd has booted', async (t) => {
+  const shared = (how: string) => execFileSync('mount', [`--make-${how}`, '/']);
+  shared('rshared');
+  t.teardown(() => shared('rprivate'));
+  const one = await Counter.run(sandbox, 'shared');
+  const from = one.checkpoint(t);
+  await one.restore(t);
+  await one.goesOn(t, from);
+  one.remove();
 });
 
 sandbox.test('a mount whose destination is a symlink', async (t) => {

@@ -281,6 +281,26 @@ function cases(engine: Containerd): Case[] {
       },
     },
     {
+      name: 'checkpoint, restore',
+      async run() {
+        const counts = 'n=0; while :; do n=$((n + 1)); echo $n >/count; sleep 0.1; done';
+        (await engine.run('--detach --null-io', 'counting', shell(counts))).expect({});
+        const count = async (id: string) =>
+          Number(await guest.ok(`ctr task exec --exec-id read ${id} cat /count`));
+        await guest.until('test $(ctr task exec --exec-id wait counting cat /count) -gt 5');
+        const image = 'tare.test/counting:saved';
+        await guest.ok(`ctr container checkpoint --rw --image --task counting ${image}`);
+        const saved = await count('counting');
+        await engine.remove('counting');
+        await guest.ok(`ctr container restore --rw --live goes-on ${image}`, 90);
+        await guest.until(
+          `test $(ctr task exec --exec-id wait goes-on cat /count) -gt ${saved + 5}`,
+        );
+        await engine.remove('goes-on');
+        await engine.nothingStays('counting', 'goes-on');
+      },
+    },
+    {
       name: 'ten at once',
       async run() {
         const one = engine.runLine('--rm', 'many$n', 'sh -c "echo $n"');

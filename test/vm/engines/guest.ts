@@ -67,7 +67,7 @@ export class Guest {
   }
 
   /** Runs a script, for `seconds` at most. */
-  async run(script: string, seconds = 60): Promise<Output> {
+  async run(script: string, seconds = 90): Promise<Output> {
     const { status, stdout, stderr } = await this.vm.run(
       `exec timeout --foreground --kill-after=5 ${seconds} sh -c ${quote(script)}`,
       { cwd: '/root', timeout: (seconds + 30) * 1000 },

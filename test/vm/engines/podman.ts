@@ -180,6 +180,23 @@ function lives(engine: Podman): Case[] {
       },
     },
     {
+      name: 'checkpoint, restore',
+      async run() {
+        const counts = 'n=0; while :; do n=$((n + 1)); echo $n; sleep 0.1; done';
+        await guest.ok(`podman run --detach --name counting ${image} ${shell(counts)}`);
+        await guest.until('test $(podman logs --tail 1 counting) -gt 5');
+        await guest.ok('podman container checkpoint counting', 90);
+        const saved = Number(await guest.ok('podman logs --tail 1 counting'));
+        assert.equal(
+          await guest.ok('podman inspect --format {{.State.Checkpointed}} counting'),
+          'true\n',
+        );
+        await guest.ok('podman container restore counting', 90);
+        await guest.until(`test $(podman logs --tail 1 counting) -gt ${saved + 5}`);
+        await engine.remove('counting');
+      },
+    },
+    {
       name: 'copy, top, commit',
       async run() {
         await engine.sleeper('copied');

@@ -11,7 +11,7 @@ const system =
   'base-files base-passwd bash bsdutils busybox-static ca-certificates coreutils dash dbus findutils grep gzip hostname iproute2 ' +
   'kmod libc-bin liblzma5 mount procps sed systemd tar util-linux';
 const engines =
-  'containerd runc crun criu podman conmon golang-github-containers-common netavark aardvark-dns passt slirp4netns ' +
+  'containerd runc crun criu libcriu2 podman conmon golang-github-containers-common netavark aardvark-dns passt slirp4netns ' +
   'fuse-overlayfs catatonit uidmap docker.io docker-cli iptables nftables';
 
 export function unpackEngines(release: string): Promise<string> {
