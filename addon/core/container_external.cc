@@ -12,6 +12,7 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "mount_options.h"
 #include "mountinfo.h"
@@ -84,6 +85,10 @@ std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const st
     throw_errno("open", "the root of process " + std::to_string(pid));
   }
   const std::vector<Placed> placed = placed_mounts(root.get(), spec);
+  std::vector<std::string> read_only;
+  for (const std::string& path : spec.linux_.readonly_paths) {
+    read_only.push_back(resolve(root.get(), path));
+  }
   std::vector<ExternalMount> external;
   const std::string mountinfo = read_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/mountinfo");
   for_each_mount(mountinfo, [&](const MountLine& line) {
@@ -101,7 +106,8 @@ std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const st
       const std::string source =
           owner->mount == nullptr ? owner->place : source_of(*owner->mount, bundle);
       const std::string rest = line.point.substr(owner->place == "/" ? 0 : owner->place.size());
-      external.push_back({line.point, rest == "/" ? source : source + rest});
+      external.push_back({line.point, rest == "/" ? source : source + rest,
+                          std::ranges::find(read_only, line.point) != read_only.end()});
     } else if (line.type == "devtmpfs" && !seen) {
       // A device that only the host could make, or one over what is hidden.
       external.push_back({line.point, "/dev" + std::string(line.root)});
@@ -133,7 +139,12 @@ class MountIds {
 std::string key_of(pid_t pid, const std::string& fd, const MountIds& mounts) {
   const std::string directory = "/proc/" + std::to_string(pid);
   constexpr std::string_view field = "\nmnt_id:\t";
-  const auto info = read_file_if_exists(AT_FDCWD, directory + "/fdinfo/" + fd);
+  std::optional<std::string> info;
+  try {
+    info = read_file_if_exists(AT_FDCWD, directory + "/fdinfo/" + fd);
+  } catch (const Error&) {
+    // The process has ended meanwhile, or closed it: ESRCH, or ENOENT of read(2).
+  }
   const std::size_t at = info.has_value() ? info->find(field) : std::string::npos;
   struct stat status{};
   if (at == std::string::npos || stat((directory + "/fd/" + fd).c_str(), &status) < 0) {

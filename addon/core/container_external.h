@@ -15,8 +15,9 @@ std::string read_link(const std::string& path);
 
 /// A mount of the container that is one of the host's.
 struct ExternalMount {
-  std::string place;   ///< in the container
-  std::string source;  ///< on the host, absolute; empty: only its place is known
+  std::string place;       ///< in the container
+  std::string source;      ///< on the host, absolute
+  bool read_only = false;  ///< by linux.readonlyPaths
 };
 
 /// Those of the container whose init is `pid`, and whose config is `spec` from `bundle`.

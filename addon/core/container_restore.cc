@@ -155,9 +155,13 @@ std::vector<ExternalMount> make_mount_points(const Bundle& bundle, Host host, in
   return external_mounts(init.pid(), spec, bundle.path);
 }
 
-/// criu mounts the root as it is on the host.
-void make_root_read_only(const RestoredInit& container) {
-  const Plan plan = make_read_only_root_plan();
+/// criu mounts the root, and what is bound over a part of another mount of the host's, as it is on
+/// the host.
+void make_read_only(const RestoredInit& container, const std::vector<std::string>& places) {
+  if (places.empty()) {
+    return;
+  }
+  const Plan plan = make_read_only_plan(places);
   std::vector<Fd> owned;
   SpawnOptions options;
   std::fill(std::begin(options.stdio), std::end(options.stdio), -1);
@@ -253,8 +257,15 @@ Container Container::restore(const Runtime& given, const std::string& id,
                            {[&](const std::string& directory) { impl->dir.note_rdt(directory); },
                             [&] { impl->dir.forget_rdt(); }});
   }
+  std::vector<std::string> read_only;
+  if (spec.root.readonly) {
+    read_only.emplace_back("/");
+  }
   for (const ExternalMount& mount : make_mount_points(bundle, host, cgroup.fd())) {
     request.external.push_back("mnt[" + mount.place + "]:" + mount.source);
+    if (mount.read_only) {
+      read_only.push_back(mount.place);
+    }
   }
 
   // All that it restores is born where it is.
@@ -322,9 +333,7 @@ Container Container::restore(const Runtime& given, const std::string& id,
         delegate_cgroup(cgroup, spec, host);
       }
       reset_affinity(init.pid());
-      if (spec.root.readonly) {
-        make_root_read_only(init);
-      }
+      make_read_only(init, read_only);
       if (has_lost_no_new_privileges(*spec.process, init.pid())) {
         impl->warn(
             "config.json: process.noNewPrivileges: does not hold for the restored processes: "

@@ -241,11 +241,11 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
   return builder.take();
 }
 
-Plan make_read_only_root_plan() {
+Plan make_read_only_plan(const std::vector<std::string>& places) {
   const Spec spec;
   const Host host;
   PlanBuilder builder(spec, host);
-  add_read_only_root(builder);
+  add_read_only_mounts(builder, places);
   builder.wait(wire::WaitTag::go);
   add_program_of_host(builder, {}, {}, {});
   return builder.take();

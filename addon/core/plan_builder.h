@@ -98,8 +98,8 @@ void add_enter_root(PlanBuilder& builder, bool no_pivot);
 /// For a process that has joined the container's mount namespace: its root, where that is not the
 /// namespace's.
 void add_container_root(PlanBuilder& builder, bool can_pass);
-/// Enters a container's mount namespace, and makes its root read-only.
-void add_read_only_root(PlanBuilder& builder);
+/// Enters a container's mount namespace, and makes what is mounted at these places read-only.
+void add_read_only_mounts(PlanBuilder& builder, const std::vector<std::string>& places);
 /// Mounts a tree of the host's, in a mount namespace of the process's own, below the directory
 /// `place`.
 void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& place,

@@ -90,16 +90,18 @@ void add_container_root(PlanBuilder& builder, bool can_pass) {
   builder.add(OpCode::chroot);
 }
 
-void add_read_only_root(PlanBuilder& builder) {
+void add_read_only_mounts(PlanBuilder& builder, const std::vector<std::string>& places) {
   const int container = builder.pass({PassedKind::container_pidfd, {}, 0, {}});
   wire::Op& enter = builder.add(OpCode::setns);
   enter.fd = container;
   enter.a = CLONE_NEWNS;
   builder.add(OpCode::root_here);
-  const std::uint32_t path = builder.text("/");
-  wire::Op& attributes = builder.add(OpCode::attributes, "root.readonly");
-  attributes.str[1] = path;
-  attributes.a = MOUNT_ATTR_RDONLY;
+  for (const std::string& place : places) {
+    const std::uint32_t path = builder.text(place);
+    wire::Op& attributes = builder.add(OpCode::attributes);
+    attributes.str[1] = path;
+    attributes.a = MOUNT_ATTR_RDONLY;
+  }
 }
 
 void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& place,

@@ -152,9 +152,9 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
 Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot,
                     bool pass_root);
 
-/// The plan for an init that makes the root of a container read-only, and then waits: for one whom
-/// criu has restored, which knows nothing of that.
-Plan make_read_only_root_plan();
+/// The plan for an init that makes mounts of a container read-only, and then waits: for one whom
+/// criu has restored without.
+Plan make_read_only_plan(const std::vector<std::string>& places);
 
 /// A program of the host that tare has work done by.
 struct ProgramPlanOptions {

@@ -1,7 +1,8 @@
 /** The flags of checkpoint and restore, by Debian's criu. */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -10,16 +11,24 @@ import {
   readdirSync,
   readlinkSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { Counter, comes, counting, loadModules } from './counter.js';
-import { Sandbox, exitOf, state } from './tare.js';
+import { Output, Sandbox, exitOf, state, staticProgram, type Config } from './tare.js';
 
 t.setTimeout(290_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 loadModules();
+
+/** Why a checkpoint of it fails. */
+function failure(t: Test, one: Counter, ...flags: string[]): string {
+  const result = sandbox.tare(['checkpoint', '--image-path', one.images, ...flags, one.id]);
+  t.equal(result.status, 1);
+  return result.error;
+}
 
 sandbox.test('--leave-running', async (t) => {
   const one = await Counter.run(sandbox, 'leave');
@@ -68,6 +77,59 @@ sandbox.test('--pre-dump, and dumps that are differences', async (t) => {
     one.id,
   ]);
   t.match(alone.error, 'that of a --pre-dump alone cannot be restored');
+});
+
+sandbox.test('--work-path, and a failure that says why and where', async (t) => {
+  const one = await Counter.run(sandbox, 'work', {
+    script: `exec /data/locked /data/lock sh -c '${counting}'`,
+    edit: (_config, directory) =>
+      copyFileSync(staticProgram('locked'), join(directory, 'data/locked')),
+  });
+  const work = join(one.directory, 'a/work');
+  const error = failure(t, one, '--work-path', work);
+  t.match(error, `the last errors in its log ${work}/dump.log:`);
+  t.match(error, /Error \(criu\/.*lock/);
+  t.equal(state(sandbox.must(['state', one.id]).stdout).status, 'running', 'it goes on');
+  await one.goesOn(t, one.count());
+  const locked = (): boolean =>
+    spawnSync('flock', ['-n', join(one.data, 'lock'), 'true']).status === 1;
+  t.ok(locked());
+  const from = one.checkpoint(t, '--file-locks', '--work-path', work);
+  t.ok(existsSync(join(work, 'dump.log')) && !existsSync(join(one.images, 'dump.log')));
+  t.notOk(locked());
+  await one.restore(t, '--file-locks', '--work-path', work);
+  t.ok(existsSync(join(work, 'restore.log')));
+  await one.goesOn(t, from);
+  t.ok(locked(), 'it has its lock again');
+  one.remove();
+});
+
+sandbox.test('--tcp-established', async (t) => {
+  const script =
+    'echo 1 >/data/count; sleep 1000 | nc -l -p 99 >/data/out & sleep 0.5; ' +
+    'i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done | nc 127.0.0.1 99';
+  const one = await Counter.run(sandbox, 'tcp', { script });
+  const out = join(one.data, 'out');
+  const said = (): string[] =>
+    existsSync(out) ? readFileSync(out, 'utf8').trim().split('\n') : [];
+  t.ok(await comes(() => said().length > 5), 'the connection is there');
+  t.match(failure(t, one), /Error \(criu\/.*tcp/i);
+  t.ok(await comes(() => said().length > 10), 'it goes on');
+  one.checkpoint(t, '--tcp-established', '--tcp-skip-in-flight');
+  const before = said().length;
+  await one.restore(t, '--tcp-established');
+  t.ok(await comes(() => said().length > before + 5), 'bytes arrive again', {
+    before,
+    now: said().length,
+  });
+  t.strictSame(
+    said().slice(0, -1),
+    said()
+      .slice(0, -1)
+      .map((_, i) => String(i + 1)),
+    'each of them once',
+  );
+  one.remove();
 });
 
 sandbox.test('--page-server', async (t) => {
@@ -136,4 +198,83 @@ sandbox.test('--lazy-pages', async (t) => {
   t.equal(await exitOf(save), 0);
   t.equal(sandbox.tare(['state', one.id]).status, 1, 'the first one is gone');
   one.remove(other);
+});
+
+sandbox.test('--manage-cgroups-mode', async (t) => {
+  const script = `mkdir /sys/fs/cgroup/sub; sh -c 'echo 0 >/sys/fs/cgroup/sub/cgroup.procs; exec sleep 1000' & echo 7 >/sys/fs/cgroup/sub/cgroup.max.depth; ${counting}`;
+  const edit = (config: Config): void => {
+    const cgroup = config.mounts.find(({ destination }) => destination === '/sys/fs/cgroup')!;
+    cgroup.options = cgroup.options!.filter((option) => option !== 'ro');
+    config.linux['resources'] = { pids: { limit: 99 } };
+  };
+  for (const mode of ['ignore', 'soft', 'full']) {
+    const one = await Counter.run(sandbox, mode, { script, edit });
+    const procs = (path: string): string[] => {
+      const file = `/sys/fs/cgroup/${path}/cgroup.procs`;
+      return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+    };
+    t.ok(
+      await comes(() => procs(`${one.id}/sub`).length === 1 && procs(`${one.id}/sub`)[0] !== ''),
+    );
+    const from = one.checkpoint(t, '--manage-cgroups-mode', mode);
+    await one.restore(t, '--manage-cgroups-mode', mode);
+    await one.goesOn(t, from);
+    const sub = procs(`${one.id}/sub`);
+    t.equal(sub.length, mode === 'ignore' ? 0 : 1, `${mode}: ${sub.join()}`);
+    t.equal(readFileSync(`/sys/fs/cgroup/${one.id}/pids.max`, 'utf8'), '99\n');
+    one.remove();
+  }
+});
+
+sandbox.test('a paused container is saved as it is', async (t) => {
+  const one = await Counter.run(sandbox, 'paused');
+  sandbox.must(['pause', one.id]);
+  const from = one.checkpoint(t, '--leave-running');
+  t.equal(state(sandbox.must(['state', one.id]).stdout).status, 'paused', 'and stays so');
+  one.checkpoint(t);
+  await one.restore(t);
+  await one.goesOn(t, from);
+  one.remove();
+});
+
+sandbox.test('namespaces of others', async (t) => {
+  const owner = spawn(
+    'unshare',
+    ['-n', '-i', '-u', 'sh', '-c', 'ip link set lo up; echo ready; exec sleep 1000'],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  await new Output(owner.stdout).until('ready\n');
+  const path = (name: string): string => `/proc/${owner.pid}/ns/${name}`;
+  const one = await Counter.run(sandbox, 'joined', {
+    edit(config) {
+      for (const one of config.linux.namespaces) {
+        if (one.type === 'network') one.path = path('net');
+      }
+    },
+  });
+  const other = sandbox.id('joined-too');
+  for (const id of [one.id, other]) {
+    const from = one.checkpoint(t);
+    await one.restoreAs(t, id);
+    await one.goesOn(t, from);
+    t.equal(readlinkSync(`/proc/${one.pid(id)}/ns/net`), readlinkSync(path('net')));
+  }
+  one.remove(other);
+  owner.kill('SIGKILL');
+  await exitOf(owner);
+});
+
+sandbox.test('org.criu.config', async (t) => {
+  const config = join(sandbox.directory, 'criu.conf');
+  writeFileSync(config, 'log-file=other.log\n');
+  const one = await Counter.run(sandbox, 'config', {
+    edit: (spec) => (spec.annotations = { 'org.criu.config': config }),
+  });
+  const from = one.checkpoint(t);
+  t.ok(existsSync(join(one.images, 'other.log')) && !existsSync(join(one.images, 'dump.log')));
+  await one.restore(t);
+  await one.goesOn(t, from);
+  one.remove();
 });

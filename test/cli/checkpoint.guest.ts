@@ -182,6 +182,63 @@ sandbox.test('in the foreground, with its exit status', async (t) => {
   t.equal(await exitOf(child), 7);
 });
 
+sandbox.test('credentials, filters and limits', async (t) => {
+  const limits = {
+    pids: { limit: 77 },
+    memory: { limit: 64 << 20 },
+    devices: [{ allow: false, access: 'rwm' }],
+  };
+  const one = await Counter.run(sandbox, 'limits', {
+    edit(config) {
+      const { capabilities } = config.process;
+      for (const set of Object.values(capabilities ?? {})) set.push('CAP_MKNOD');
+      config.root.readonly = false;
+      config.linux['resources'] = limits;
+      config.linux['seccomp'] = {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [{ names: ['sethostname'], action: 'SCMP_ACT_ERRNO' }],
+      };
+      config.process['rlimits'] = [{ type: 'RLIMIT_NOFILE', soft: 100, hard: 200 }];
+      config.process['oomScoreAdj'] = 321;
+    },
+  });
+  // Debian 12's criu does not save no_new_privs, which is told.
+  const fields = /^(Uid|Gid|Groups|Cap\w+|Seccomp|Seccomp_filters):/;
+  const facts = (): string[] => [
+    ...readFileSync(`/proc/${one.pid()}/status`, 'utf8')
+      .split('\n')
+      .filter((line) => fields.test(line)),
+    readFileSync(`/proc/${one.pid()}/limits`, 'utf8')
+      .split('\n')
+      .find((line) => line.startsWith('Max open'))!,
+    readFileSync(`/proc/${one.pid()}/oom_score_adj`, 'utf8'),
+    ...['pids.max', 'memory.max'].map((file) =>
+      readFileSync(`/sys/fs/cgroup/${one.id}/${file}`, 'utf8'),
+    ),
+  ];
+  const before = facts();
+  const from = one.checkpoint(t);
+  t.notOk(existsSync(`/sys/fs/cgroup/${one.id}`), 'the cgroup is gone');
+  await one.restore(t);
+  await one.goesOn(t, from);
+  t.strictSame(facts(), before);
+  const device = sandbox.tare([
+    'exec',
+    one.id,
+    'sh',
+    '-c',
+    'mknod /dev/mem c 1 1; head -c 1 /dev/mem',
+  ]);
+  t.match(device.stderr, 'Operation not permitted', 'the device filter is there');
+  sandbox.must(['update', '--pids-limit', '50', one.id]);
+  t.equal(
+    readFileSync(`/sys/fs/cgroup/${one.id}/pids.max`, 'utf8'),
+    '50\n',
+    'limits can be changed',
+  );
+  one.remove();
+});
+
 sandbox.test('hooks', async (t) => {
   const file = (name: string): string => join(sandbox.directory, `hook-${name}`);
   const one = await Counter.run(sandbox, 'hooks', {
