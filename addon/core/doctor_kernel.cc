@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -267,6 +269,24 @@ Finding device_filter(const ExaminedCaller& caller) {
   return finding;
 }
 
+Finding procfs() {
+  Finding finding{"kernel", "procfs", FindingStatus::ok,
+                  true,     "/proc",  "what is told of processes and namespaces",
+                  {}};
+  struct statfs status = {};
+  if (statfs("/proc/self", &status) != 0) {
+    finding.status = FindingStatus::missing;
+    finding.found = "/proc/self: " + errno_text(errno);
+  } else if (status.f_type != PROC_SUPER_MAGIC) {
+    finding.status = FindingStatus::missing;
+    finding.found = "what is at /proc is no procfs";
+  }
+  if (finding.status != FindingStatus::ok) {
+    finding.remedy = "mount -t proc proc /proc  (as root)";
+  }
+  return finding;
+}
+
 Finding seccomp_flags() {
   Finding finding{"kernel", "seccomp-flags", FindingStatus::ok, false, {}, "linux.seccomp.flags",
                   {}};
@@ -286,6 +306,7 @@ Finding seccomp_flags() {
 }  // namespace
 
 void examine_kernel(const ExaminedCaller& caller, Findings& findings) {
+  findings.push_back(procfs());
   for (const KernelFeature& feature : kernel_features) {
     const ProbeResult result = probe([&](ProbeSteps& steps) { feature.act(steps, caller); });
     findings.push_back(judged(

@@ -1,11 +1,16 @@
 // The kinds of namespaces, and the file systems that are mounted in them.
 
+#include <fcntl.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <string>
+#include <utility>
 
 #include "doctor_parts.h"
 #include "tare/fd.h"
@@ -75,10 +80,22 @@ void mount_detached(ProbeSteps& steps, const char* type, const char* group) {
       steps.must("mount", syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0))));
 }
 
-/// A new overlay needs directories; whether there is the type says enough.
-void find_type(ProbeSteps& steps, const char* type) {
-  const Fd context(
-      static_cast<int>(steps.must("fsopen", syscall(SYS_fsopen, type, FSOPEN_CLOEXEC))));
+enum class Presence : std::uint8_t { loaded, module, none };
+
+/// Whether the kernel has a file system, or a module of it. To open one that is not loaded would
+/// load it.
+Presence presence_of(const char* type) {
+  const std::string known = read_file_if_exists(AT_FDCWD, "/proc/filesystems").value_or("");
+  if (known.find("\t" + std::string(type) + "\n") != std::string::npos) {
+    return Presence::loaded;
+  }
+  struct utsname name = {};
+  uname(&name);
+  const std::string modules = std::string("/lib/modules/") + name.release + "/modules.dep";
+  const std::string file = "/" + std::string(type) + ".ko";
+  const bool is_module =
+      read_file_if_exists(AT_FDCWD, modules).value_or("").find(file) != std::string::npos;
+  return is_module ? Presence::module : Presence::none;
 }
 
 ProbeResult try_mount(const ExaminedCaller& caller, const FileSystem& each) {
@@ -88,20 +105,13 @@ ProbeResult try_mount(const ExaminedCaller& caller, const FileSystem& each) {
     const std::uint64_t network = type == "sysfs" ? CLONE_NEWNET : 0;
     enter_namespaces(steps, caller.rootless, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | network);
     continue_as_child(steps);
-    if (type == "overlay") {
-      find_type(steps, each.type);
-    } else {
-      // The group tty has the number 5 in the config of `spec`.
-      mount_detached(steps, each.type, type == "devpts" && !caller.rootless ? "5" : nullptr);
-    }
+    // The group tty has the number 5 in the config of `spec`.
+    mount_detached(steps, each.type, type == "devpts" && !caller.rootless ? "5" : nullptr);
   });
 }
 
-void explain_mount(Finding& finding, const FileSystem& each, const ProbeResult& result) {
-  if (result.errnum == ENODEV) {
-    finding.remedy = std::string("use a kernel that has the file system ") + each.type +
-                     ", or load its module (modprobe " + each.type + ")";
-  } else if (finding.name == "mount-devpts" && result.errnum == EINVAL) {
+void explain_mount(Finding& finding, const ProbeResult& result) {
+  if (finding.name == "mount-devpts" && result.errnum == EINVAL) {
     finding.remedy =
         "map more than one group into the caller's user namespace, or leave gid=5 out "
         "of the options of /dev/pts, as `spec --rootless` does";
@@ -118,6 +128,62 @@ void explain_mount(Finding& finding, const FileSystem& each, const ProbeResult& 
   }
 }
 
+/// Of one that nobody has used yet.
+Finding unused(Finding finding, const char* type, Presence presence) {
+  if (presence == Presence::module) {
+    finding.found = "a module, which is loaded when it is first used";
+    return finding;
+  }
+  finding.status = FindingStatus::missing;
+  finding.found = "the kernel has no file system " + std::string(type) + ", nor a module of it";
+  finding.remedy =
+      "use a kernel that has it, or load the module (modprobe " + std::string(type) + ")";
+  return finding;
+}
+
+Finding file_system(const ExaminedCaller& caller, const FileSystem& each) {
+  const bool required = caller.rootless ? each.of_ordinary : each.of_root;
+  Finding finding{"file-systems", each.name, FindingStatus::ok, required, {}, each.needed_for, {}};
+  const Presence presence = presence_of(each.type);
+  if (presence != Presence::loaded) {
+    return unused(std::move(finding), each.type, presence);
+  }
+  if (std::string_view(each.type) == "overlay") {
+    return finding;  // it is mounted on directories that only an engine has
+  }
+  const ProbeResult result = try_mount(caller, each);
+  finding = judged(std::move(finding), result, std::string("a kernel with ") + each.type);
+  if (!result.good() && !result.entering) {
+    explain_mount(finding, result);
+  }
+  return finding;
+}
+
+/// In a chroot "/" need not be a mount, and then has no propagation that could be set.
+Finding root_mount(const ExaminedCaller& caller) {
+  const ProbeResult result = probe([&](ProbeSteps& steps) {
+    enter_namespaces(steps, caller.rootless, CLONE_NEWNS);
+    struct mount_attr attributes = {};
+    attributes.propagation = MS_SLAVE;
+    steps.must("mount_setattr of /", syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE,
+                                             &attributes, sizeof attributes));
+  });
+  Finding finding = judged({"namespaces",
+                            "root-mount",
+                            FindingStatus::ok,
+                            true,
+                            {},
+                            "mounts of a container that the host does not get",
+                            {}},
+                           result, "Linux 5.12");
+  if (result.errnum == EINVAL && !result.entering) {
+    finding.remedy =
+        "make the chroot's directory a mount before it is entered: mount --bind DIR "
+        "DIR";
+  }
+  return finding;
+}
+
 }  // namespace
 
 void examine_namespaces(const ExaminedCaller& caller, Findings& findings) {
@@ -131,18 +197,12 @@ void examine_namespaces(const ExaminedCaller& caller, Findings& findings) {
         judged({"namespaces", kind.name, FindingStatus::ok, required, {}, kind.needed_for, {}},
                result, kind.since));
   }
+  findings.push_back(root_mount(caller));
 }
 
 void examine_file_systems(const ExaminedCaller& caller, Findings& findings) {
   for (const FileSystem& each : file_systems) {
-    const ProbeResult result = try_mount(caller, each);
-    const bool required = caller.rootless ? each.of_ordinary : each.of_root;
-    findings.push_back(
-        judged({"file-systems", each.name, FindingStatus::ok, required, {}, each.needed_for, {}},
-               result, std::string("a kernel with ") + each.type));
-    if (!result.good() && !result.entering) {
-      explain_mount(findings.back(), each, result);
-    }
+    findings.push_back(file_system(caller, each));
   }
 }
 

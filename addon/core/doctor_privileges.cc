@@ -1,15 +1,14 @@
 // What the caller may do: capabilities, and what holds them back.
 
-#include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
 
 #include "doctor_parts.h"
 #include "host_facts.h"
-#include "tare/fd.h"
+#include "tare/error.h"
 #include "user_namespaces.h"
 
 namespace tare {
@@ -54,10 +53,12 @@ constexpr std::array needs = {
 };
 
 std::uint64_t effective_capabilities() {
-  const std::string text = own_status("CapEff");
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value, 16);
-  return value;
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  if (syscall(SYS_capget, &header, data) != 0) {
+    throw_errno("capget");
+  }
+  return std::uint64_t{data[1].effective} << 32 | data[0].effective;
 }
 
 void examine_capabilities(Findings& findings) {
@@ -66,7 +67,7 @@ void examine_capabilities(Findings& findings) {
     Finding finding{group, need.name, FindingStatus::ok, need.required, {}, need.needed_for, {}};
     if ((has >> need.capability & 1) == 0) {
       finding.status = FindingStatus::missing;
-      finding.found = "not among the effective capabilities (CapEff of /proc/self/status)";
+      finding.found = "not among the effective capabilities";
       finding.remedy = std::string("start the caller with it (in a container: --cap-add ") +
                        (need.name + std::string_view("CAP_").size()) +
                        "; as a systemd service: CapabilityBoundingSet=)";

@@ -68,9 +68,18 @@ Finding selinux() {
   return finding;
 }
 
+/// Where it is mounted; empty where that cannot be told either, without /proc.
+std::string mounted_resctrl() {
+  try {
+    return find_resctrl();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 Finding resctrl() {
-  Finding finding{group, "resctrl",      FindingStatus::ok,
-                  false, find_resctrl(), "linux.intelRdt: shares of caches and memory bandwidth",
+  Finding finding{group, "resctrl",         FindingStatus::ok,
+                  false, mounted_resctrl(), "linux.intelRdt: shares of caches and memory bandwidth",
                   {}};
   if (!finding.found.empty()) {
     return finding;

@@ -42,7 +42,7 @@ bool is_root_no_mount() {
 }  // namespace
 
 std::string own_status(std::string_view name) {
-  const std::string text = read_file(AT_FDCWD, "/proc/self/status");
+  const std::string text = read_file_if_exists(AT_FDCWD, "/proc/self/status").value_or("");
   const std::string key = "\n" + std::string(name) + ":\t";
   const std::size_t begin = text.find(key);
   if (begin == std::string::npos) {

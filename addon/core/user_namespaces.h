@@ -13,7 +13,8 @@ std::string user_namespace_remedy(int errnum);
 
 /// Whether this process is under a seccomp filter of its caller's.
 bool has_seccomp_filter();
-/// What /proc/self/status says of `name`; empty where it has no such line. Throws `system`.
+/// What /proc/self/status says of `name`; empty where it has no such line, or where there is no
+/// /proc. Throws `system`.
 std::string own_status(std::string_view name);
 
 /// What can be done where mount_setattr(2) refused an id-mapped mount; begins with ";".

@@ -1,10 +1,10 @@
 /** `doctor`: with things really taken away, it says which, and its status is that of a start. */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Diagnosis, asJson, type Finding } from './doctor.js';
 import { OrdinaryUser, uid } from './ordinary-user.js';
-import { Sandbox, call, cli, whyNot, type Config } from './tare.js';
+import { Sandbox, call, cli, whyNot, type Config, type Result } from './tare.js';
 import { allowTime } from './view.js';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/doctor.md'), 'utf8');
@@ -82,7 +82,7 @@ if (whyNot !== undefined) {
     const { stdout, status } = sandbox.must(['doctor']);
     t.equal(status, 0);
     t.notMatch(stdout, '\x1b', 'no colours but on a terminal');
-    t.match(stdout, /^kernel\n {2}ok {7}clone3 /);
+    t.match(stdout, /^kernel\n {2}ok {7}procfs +\/proc\n {2}ok {7}clone3 /);
     t.match(stdout, /\n\nThis host has what a start of root's containers needs[^\n]*\n$/);
     const typed = `stty rows 24 cols 80; TERM=xterm ${cli} doctor`;
     const script = ['-qec', typed, '/dev/null'];
@@ -275,6 +275,39 @@ if (whyNot !== undefined) {
     t.equal(diagnosis.result.status, 1);
   });
 
+  sandbox.test('root in a chroot', async (t) => {
+    const inner = sandbox.bundle(['true']);
+    const rootfs = join(inner, 'rootfs');
+    copyFileSync(cli, join(rootfs, 'bin/tare'));
+    cpSync(sandbox.bundle(['true']), join(rootfs, 'bundle'), {
+      recursive: true,
+      verbatimSymlinks: true,
+    });
+    const ask = (mounts: string): { diagnosis: Diagnosis; status: number | null } => {
+      const enter = (...args: string[]): Result => {
+        const script = `${mounts}; exec chroot ${rootfs} /bin/tare --root /run/state "$@"`;
+        const wrapper = ['-m', '--propagation', 'private', 'sh', '-ec', script, 'sh', ...args];
+        return call('unshare', wrapper);
+      };
+      const id = sandbox.id(`s${starts++}`);
+      const diagnosis = new Diagnosis(enter(...asJson));
+      return { diagnosis, status: enter('run', '--bundle', '/bundle', id).status };
+    };
+    const bare = ask(':');
+    t.match(bare.diagnosis.of('procfs'), { status: 'missing', remedy: 'mount -t proc proc /proc' });
+    t.not(bare.status, 0);
+    t.equal(bare.diagnosis.result.status, 1);
+    const procfs = `mount -t proc proc ${rootfs}/proc`;
+    const unmounted = ask(procfs);
+    t.equal(unmounted.diagnosis.of('procfs').status, 'ok');
+    t.match(unmounted.diagnosis.of('root-mount').remedy, 'mount --bind DIR DIR');
+    t.strictSame(unmounted.diagnosis.lacks, ['root-mount']);
+    t.strictSame([unmounted.diagnosis.result.status, unmounted.status], [1, 1]);
+    const whole = ask(`mount --bind ${rootfs} ${rootfs}; ${procfs}`);
+    t.match(whole.diagnosis.of('cgroup-v2'), { status: 'missing', required: false });
+    t.strictSame([whole.diagnosis.lacks, whole.diagnosis.result.status, whole.status], [[], 0, 0]);
+  });
+
   sandbox.test('systemd, where it is asked for', async (t) => {
     const script = `mount -t tmpfs none /run; exec "$@"`;
     const wrapper = ['--mount', '--propagation', 'private', 'sh', '-ec', script, 'sh', cli];
@@ -291,7 +324,7 @@ if (whyNot !== undefined) {
     const script = `set -e
       mount --make-rshared /
       mount -t proc proc ${rootfs}/proc
-      seen() { cat /proc/self/mountinfo; find /sys/fs/cgroup -type d; cat /proc/self/limits; }
+      seen() { cat /proc/self/mountinfo; find /sys/fs/cgroup -name '*doctor*' 2>/dev/null || :; cat /proc/self/limits; }
       seen >$1/before
       ${cli} doctor >/dev/null
       chroot ${rootfs} /bin/tare --root /tmp/state doctor >$1/out || :

@@ -156,6 +156,11 @@ t.test('npx tare', options, (t) => {
   const run = npx(['--root', sandbox.root, 'run', '--bundle', bundle, sandbox.id('npx')]);
   t.strictSame([run.status, run.stdout], [7, 'inside\n']);
   t.strictSame(sandbox.leftovers(), []);
+  const machine = join(directory, 'machine');
+  const placed = npx(['install', '--root-directory', machine, '--configure', 'docker']);
+  t.strictSame([placed.status, placed.stderr], [0, ''], 'it installs itself');
+  t.match(call(join(machine, 'usr/local/sbin/tare'), ['--version']).stdout, /^tare version 0\./);
+  t.match(readFileSync(join(machine, 'etc/docker/daemon.json'), 'utf8'), '/usr/local/sbin/tare');
   t.end();
 });
 
