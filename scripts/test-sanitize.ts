@@ -5,8 +5,8 @@
  *
  * What they do not see is init and the stub between clone and exec, which have no C library; `npm run fuzz -- init`
  * builds init's sources with one. Left out are the virtual machines' tests, which run build/tare, those of
- * the repository, which run nothing, and the crash matrix: LeakSanitizer cannot be traced, and the calls
- * that are made to fail would be the sanitizers' own as well.
+ * the repository, which run nothing, those of the package, which build it, and the crash matrix: LeakSanitizer
+ * cannot be traced, and the calls that are made to fail would be the sanitizers' own as well.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -54,7 +54,7 @@ const chosen = process.argv.slice(2);
 const all = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .map((name) => join('test', name))
   .filter((name) => name.endsWith('.test.ts') && !/^test\/(vm|arm64|repository)\//.test(name))
-  .filter((name) => name !== 'test/security/crash-matrix.test.ts')
+  .filter((name) => !/^test\/(security\/crash-matrix|lib\/package|lib\/versions)\.test/.test(name))
   .filter((name) => chosen.length === 0 || chosen.some((one) => name.startsWith(one)))
   .sort();
 const byLibrary = (name: string): boolean => name.startsWith('test/lib/');

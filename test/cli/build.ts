@@ -12,6 +12,7 @@ export const fuzzer = (target: string): string => join(build, 'fuzz', target);
 export const program = (name: string): string => join(build, 'test', name);
 /** The same for a container's root: a static one, which that of a build with sanitizers is not. */
 export const staticProgram = (name: string): string => join(repository, 'build/test', name);
+export const staticCli = join(repository, 'build/tare');
 
 /** `msg` of a text log's last error. */
 export function errorIn(stderr: string): string {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Diagnosis, asJson, type Finding } from './doctor.js';
 import { OrdinaryUser, uid } from './ordinary-user.js';
-import { Sandbox, call, cli, whyNot, type Config, type Result } from './tare.js';
+import { Sandbox, call, cli, staticCli, whyNot, type Config, type Result } from './tare.js';
 import { allowTime } from './view.js';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/doctor.md'), 'utf8');
@@ -152,7 +152,7 @@ if (whyNot !== undefined) {
       config.process['noNewPrivileges'] = false;
       edit(config);
     });
-    copyFileSync(cli, join(bundle, 'rootfs/bin/tare'));
+    copyFileSync(staticCli, join(bundle, 'rootfs/bin/tare'));
     const result = sandbox.tare(['run', '--bundle', bundle, sandbox.id(name)]);
     return new Diagnosis(result);
   };
@@ -261,7 +261,7 @@ if (whyNot !== undefined) {
 
   sandbox.test('in a chroot', async (t) => {
     const rootfs = join(sandbox.bundle(['true']), 'rootfs');
-    copyFileSync(cli, join(rootfs, 'bin/tare'));
+    copyFileSync(staticCli, join(rootfs, 'bin/tare'));
     chmodSync(rootfs, 0o755);
     const script = `mount -t proc proc ${rootfs}/proc; mount -t sysfs sys ${rootfs}/sys
       exec chroot --userspec=${uid}:${uid} ${rootfs} /bin/tare --root /tmp/state "$@"`;
@@ -278,7 +278,7 @@ if (whyNot !== undefined) {
   sandbox.test('root in a chroot', async (t) => {
     const inner = sandbox.bundle(['true']);
     const rootfs = join(inner, 'rootfs');
-    copyFileSync(cli, join(rootfs, 'bin/tare'));
+    copyFileSync(staticCli, join(rootfs, 'bin/tare'));
     cpSync(sandbox.bundle(['true']), join(rootfs, 'bundle'), {
       recursive: true,
       verbatimSymlinks: true,
@@ -319,7 +319,7 @@ if (whyNot !== undefined) {
 
   sandbox.test('nothing is changed', async (t) => {
     const rootfs = join(sandbox.bundle(['true']), 'rootfs');
-    copyFileSync(cli, join(rootfs, 'bin/tare'));
+    copyFileSync(staticCli, join(rootfs, 'bin/tare'));
     // All that is mounted in a shared mount is seen by its peers, as on a host with systemd.
     const script = `set -e
       mount --make-rshared /

@@ -25,7 +25,7 @@ import t, { type Test } from 'tap';
 
 import { cli, errorIn } from './build.js';
 
-export { cli, errorIn, program, staticProgram } from './build.js';
+export { cli, errorIn, program, staticCli, staticProgram } from './build.js';
 export { whyNot } from './view.js';
 
 const applets =
