@@ -51,6 +51,12 @@ t.test('the checker knows right from wrong', async (t) => {
       call('create', 'done', 6, 9),
       call('delete', 'done', 10, 11),
     ],
+    'a create whose directory was deleted before it was locked': [
+      call('create', 'done', 1, 12),
+      call('create', 'exists', 2, 3),
+      call('delete --force', 'done', 4, 5),
+      call('state', 'created', 13, 14),
+    ],
     'a program that ends by itself': [
       call('run --detach', 'done', clock++, clock++, 'ends'),
       call('state', 'stopped'),

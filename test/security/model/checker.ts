@@ -67,6 +67,10 @@ function creating(call: Call, index: number, step: number, now: Moment): Next {
         : [];
     case 1:
       if (call.answer === 'deleted') return own ? [] : [[last, now]];
+      // Its directory was removed before it had locked that; it makes another one.
+      if (!own && now.is === 'absent') {
+        return [[1, { ...nothing, is: 'reserved', made: index, owner: index }]];
+      }
       if (now.is !== 'reserved' || !own || now.owner !== index) return [];
       return call.program === 'hooked'
         ? [[2, { ...now, is: 'creating', owner: none }]]
