@@ -345,6 +345,8 @@ if (whyNot !== undefined) {
       "$1" --root "$2" kill "$4" KILL
       while [ "$("$1" --root "$2" ps --format json "$4")" != '[]' ]; do :; done
       while [ -e "/proc/$pid" ]; do wait; done
+      # Times of start are counted in hundredths of a second.
+      sleep 0.02
       until [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = sleep ]; do
         echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid
         sleep 1000 &
