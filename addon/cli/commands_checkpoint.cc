@@ -1,6 +1,4 @@
 // checkpoint, restore.
-#include <sys/prctl.h>
-
 #include <optional>
 
 #include "commands.h"
@@ -9,7 +7,6 @@
 #include "passed.h"
 #include "tare/checkpoint.h"
 #include "tare/error.h"
-#include "terminal.h"
 
 namespace tare::cli {
 
@@ -97,25 +94,17 @@ int checkpoint(const Call& call) {
 
 int restore(const Call& call) {
   const Arguments& given = call.arguments;
-  const bool detach = given.is_set(flag::detach);
   check_console_socket(given);
   RestoreOptions from;
   from.criu = criu_options(given);
   from.lsm_profile = given.text(flag::lsm_profile);
   from.lsm_mount_context = given.text(flag::lsm_mount_context);
   CreateOptions options = container_options(given);
-  options.allow_terminal_without_socket = !detach;
-  if (!detach) options.prepare_console = prepare_console;
-
-  std::optional<HeldSignals> signals;
-  if (!detach) {
-    signals.emplace();
-    if (!given.is_set(flag::no_subreaper)) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  }
+  const std::optional<HeldSignals> signals = prepare_foreground(given, options);
   Container container = Container::restore(call.runtime, call.id(), options, from);
   StartedProcess process = container.take_init();
   if (log::debugging()) log::debug("container's process: " + std::to_string(process.pid));
-  if (detach) return 0;
+  if (!signals) return 0;
   int status = 0;
   try {
     status = wait_in_foreground(*signals, std::move(process), nullptr);

@@ -1,5 +1,4 @@
 // create, start, run.
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <optional>
@@ -10,7 +9,6 @@
 #include "notify.h"
 #include "passed.h"
 #include "tare/error.h"
-#include "terminal.h"
 
 namespace tare::cli {
 
@@ -86,19 +84,11 @@ int start(const Call& call) {
 
 int run(const Call& call) {
   const Arguments& given = call.arguments;
-  const bool detach = given.is_set(flag::detach);
   const bool keep = given.is_set(flag::keep);
   check_console_socket(given);
   CreateOptions options = create_options(given);
   options.start_gate = options.notify;
-  options.allow_terminal_without_socket = !detach;
-  if (!detach) options.prepare_console = prepare_console;
-
-  std::optional<HeldSignals> signals;
-  if (!detach) {
-    signals.emplace();
-    if (!given.is_set(flag::no_subreaper)) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  }
+  const std::optional<HeldSignals> signals = prepare_foreground(given, options);
   Container container = Container::create(call.runtime, call.id(), options);
   int status = 0;
   try {
@@ -107,7 +97,7 @@ int run(const Call& call) {
     if (!keep) remove_failed(container);
     throw;
   }
-  if (!detach && !keep) remove_failed(container);
+  if (signals && !keep) remove_failed(container);
   return status;
 }
 

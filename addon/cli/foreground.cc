@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include "log.h"
 #include "tare/error.h"
 #include "terminal.h"
+#include "verbs.h"
 
 namespace tare::cli {
 
@@ -82,6 +84,15 @@ HeldSignals::HeldSignals() {
   if (::sigprocmask(SIG_BLOCK, &held, nullptr) != 0) throw_errno("sigprocmask");
   fd_ = Fd(::signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd_) throw_errno("signalfd");
+}
+
+std::optional<HeldSignals> prepare_foreground(const Arguments& given, CreateOptions& options) {
+  if (given.is_set(flag::detach)) return std::nullopt;
+  options.allow_terminal_without_socket = true;
+  options.prepare_console = prepare_console;
+  std::optional<HeldSignals> signals(std::in_place);
+  if (!given.is_set(flag::no_subreaper)) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  return signals;
 }
 
 int wait_in_foreground(const HeldSignals& signals, StartedProcess process,

@@ -4,6 +4,9 @@
 
 #include <sys/types.h>
 
+#include <optional>
+
+#include "args.h"
 #include "notify.h"
 #include "tare/container.h"
 
@@ -19,6 +22,10 @@ class HeldSignals {
  private:
   Fd fd_;
 };
+
+/// Makes `options` those of a run or restore in the foreground, and this process the parent of
+/// orphans (PR_SET_CHILD_SUBREAPER); none, and nothing done, with --detach.
+std::optional<HeldSignals> prepare_foreground(const Arguments& given, CreateOptions& options);
 
 /// Passes signals and the terminal on to `process`, and readiness of it to the service manager
 /// (`notify` may be null), until it ends. Returns its exit status.

@@ -19,8 +19,7 @@ constexpr const char* config_name = "config.json";
 }  // namespace
 
 std::string rootfs_path(const Bundle& bundle) {
-  const std::string& path = bundle.spec.root.path;
-  return path.starts_with('/') ? absolute_path(path) : absolute_path(bundle.path + "/" + path);
+  return absolute_path(absolute_path_in(bundle.path, bundle.spec.root.path));
 }
 
 namespace {

@@ -117,7 +117,7 @@ void Container::checkpoint(const CheckpointOptions& options) {
                                            " cannot be checkpointed" +
                                            (status == Status::created ? "; start it first" : ""));
   }
-  refuse_unrestorable(spec());
+  refuse_unrestorable(spec(), !impl_->record.systemd_unit.empty());
   check_criu({.mem_track = options.pre_dump, .lazy_pages = options.criu.lazy_pages});
   dump(options);
   if (!options.leave_running && !options.pre_dump) {

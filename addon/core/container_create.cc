@@ -95,16 +95,6 @@ void give_net_devices(const Spec& spec, const InitProcess& init) {
   move_net_devices(spec.linux_.net_devices, network.get(), open_netlink_socket_in(network.get()));
 }
 
-/// What the caller names comes before what an annotation does.
-Fd connect_pidfd_socket(const std::string& given, const Spec& spec) {
-  if (given.empty() && spec.pidfd_receiver.empty()) {
-    return Fd();
-  }
-  return given.empty() ? connect_fd_socket(spec.pidfd_receiver,
-                                           "config.json: annotations[\"run.oci.pidfd_receiver\"]")
-                       : connect_fd_socket(given, "--pidfd-socket");
-}
-
 /// Where the cgroup of a container named ID would be.
 std::string planned_cgroup(const Spec& spec, const Runtime& runtime) {
   if (!runtime.systemd_cgroup) {

@@ -2,32 +2,18 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cctype>
 #include <cerrno>
 
+#include "container_impl.h"
 #include "host_facts.h"
 #include "tare/error.h"
 
 namespace tare {
 namespace {
-
-void make_directories(const std::string& path) {
-  if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
-    return;
-  }
-  const std::size_t slash = path.find_last_of('/');
-  if (errno != ENOENT || slash == std::string::npos || slash == 0) {
-    throw_errno("mkdir", path);
-  }
-  make_directories(path.substr(0, slash));
-  if (mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) {
-    throw_errno("mkdir", path);
-  }
-}
 
 /// Below a process's root, for which absolute links count from there, too: containerd's work
 /// directory is one. Without such a root as anybody opens it.
@@ -71,7 +57,7 @@ void refuse_without_privilege() {
   }
 }
 
-void refuse_unrestorable(const Spec& spec) {
+void refuse_unrestorable(const Spec& spec, bool has_unit) {
   if (!spec.makes_namespace(NamespaceType::mount)) {
     throw Error(ErrorKind::unsupported,
                 "config.json: linux.namespaces: a container without a mount namespace of its own "
@@ -86,6 +72,15 @@ void refuse_unrestorable(const Spec& spec) {
                 "config.json: " + place +
                     ": criu(8) restores nothing into a cgroup namespace that is there; leave the "
                     "path out")
+        .with_path(place);
+  }
+  if (!cgroup_below(spec, has_unit).empty()) {
+    const char* place = spec.linux_.delegate_cgroup.empty()
+                            ? "annotations[\"run.oci.systemd.subgroup\"]"
+                            : "annotations[\"run.oci.delegate-cgroup\"]";
+    throw Error(ErrorKind::unsupported,
+                std::string("config.json: ") + place +
+                    ": nothing is restored into a cgroup below the container's; leave it out")
         .with_path(place);
   }
 }

@@ -17,8 +17,9 @@ inline constexpr const char* descriptors_file = "descriptors.json";
 
 /// Throws `unsupported` for a caller whom criu does not serve.
 void refuse_without_privilege();
-/// Throws `unsupported` for a container that criu could not save, or bring back.
-void refuse_unrestorable(const Spec& spec);
+/// Throws `unsupported` for a container that criu could not save, or bring back. `has_unit`: its
+/// cgroup is systemd's.
+void refuse_unrestorable(const Spec& spec, bool has_unit);
 /// Throws `unsupported` where there is no criu, or one that cannot do it.
 void check_criu(const CriuFeatures& wanted);
 

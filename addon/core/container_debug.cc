@@ -33,9 +33,10 @@ void tell_affinity(const Runtime& runtime, const InitProcess& init) {
   }
 }
 
-void finish(const Runtime& runtime, InitProcess& init, const std::string& next) {
+void finish(const Runtime& runtime, InitProcess& init, const char* next,
+            const std::string& program) {
   if (runtime.debug) {
-    runtime.debug(next);
+    runtime.debug(next + program);
   }
   init.finish();
   if (runtime.debug) {

@@ -325,7 +325,7 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
     init.answer(wire::WaitTag::cgroup);
   } else {
     agent.serve(init, told_state(impl_->record, Status::running, impl_->record.pid));
-    finish(impl_->runtime, init, "setns_init: about to exec " + process.args.front());
+    finish(impl_->runtime, init, "setns_init: about to exec ", process.args.front());
   }
   StartedProcess started = deliver(init, console_socket.get(), pidfd_socket.get());
   write_pid_file(given.pid_file, started.pid);

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -21,13 +20,6 @@
 #include "tare/spawn.h"
 
 namespace tare {
-
-std::string read_link(const std::string& path) {
-  std::string text(PATH_MAX, '\0');
-  const ssize_t size = readlink(path.c_str(), text.data(), text.size());
-  text.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
-  return text;
-}
 
 namespace {
 
@@ -53,10 +45,6 @@ std::string resolve(int root, const std::string& path) {
 
 bool is_at_or_below(const std::string& path, const std::string& place) {
   return path == place || (path.starts_with(place) && path[place.size()] == '/') || place == "/";
-}
-
-std::string source_of(const Mount& mount, const std::string& bundle) {
-  return absolute_path(mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source);
 }
 
 std::vector<Placed> placed_mounts(int root, const Spec& spec) {
@@ -104,7 +92,8 @@ std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const st
         external, [&](const ExternalMount& one) { return one.place == line.point; });
     if (owner != nullptr && owner->bound && !seen) {
       const std::string source =
-          owner->mount == nullptr ? owner->place : source_of(*owner->mount, bundle);
+          owner->mount == nullptr ? owner->place
+                                  : absolute_path(absolute_path_in(bundle, owner->mount->source));
       const std::string rest = line.point.substr(owner->place == "/" ? 0 : owner->place.size());
       external.push_back({line.point, rest == "/" ? source : source + rest,
                           std::ranges::find(read_only, line.point) != read_only.end()});

@@ -10,9 +10,6 @@
 
 namespace tare {
 
-/// What a link in /proc says; empty where it cannot be read.
-std::string read_link(const std::string& path);
-
 /// A mount of the container that is one of the host's.
 struct ExternalMount {
   std::string place;       ///< in the container

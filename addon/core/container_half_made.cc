@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "fd_socket.h"
 #include "host_mounts.h"
 #include "tare/error.h"
 
@@ -75,6 +76,15 @@ void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host) {
   if (uid.has_value() && gid.has_value()) {
     cgroup.delegate(*uid, *gid);
   }
+}
+
+Fd connect_pidfd_socket(const std::string& given, const Spec& spec) {
+  if (given.empty() && spec.pidfd_receiver.empty()) {
+    return Fd();
+  }
+  return given.empty() ? connect_fd_socket(spec.pidfd_receiver,
+                                           "config.json: annotations[\"run.oci.pidfd_receiver\"]")
+                       : connect_fd_socket(given, "--pidfd-socket");
 }
 
 HalfMade::~HalfMade() {

@@ -17,6 +17,9 @@ StateRecord make_record(const Bundle& bundle, const std::string& id, uid_t owner
 /// writable, at a cgroup mount.
 void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host);
 
+/// The socket that gets init's pidfd: `given` by the caller, else by an annotation; or none.
+Fd connect_pidfd_socket(const std::string& given, const Spec& spec);
+
 /// Undoes what was made so far unless `keep()` is called. Members end in reverse order: init first.
 class HalfMade {
  public:

@@ -134,8 +134,9 @@ void tell_plan(const Runtime& runtime, const Plan& plan, const std::string& cgro
 void tell_child(const Runtime& runtime, const InitProcess& init);
 /// On which processors it was born.
 void tell_affinity(const Runtime& runtime, const InitProcess& init);
-/// init.finish(): `next` is what it does when it needs the host no more.
-void finish(const Runtime& runtime, InitProcess& init, const std::string& next);
+/// init.finish(): `next` and `program` are what it does when it needs the host no more.
+void finish(const Runtime& runtime, InitProcess& init, const char* next,
+            const std::string& program = {});
 
 /// Whether init is to wait for that.
 bool has_wait(const Plan& plan, wire::WaitTag tag);

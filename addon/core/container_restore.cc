@@ -126,7 +126,8 @@ std::vector<Fd> hand_over_namespaces(CriuRequest& request, CriuStart& start, con
 /// Makes what the container's mounts need to be there, as create() makes it: an init goes all the
 /// way to its program, in namespaces that end with it. Where its mounts are is where criu will find
 /// the places of those that it is given.
-std::vector<ExternalMount> make_mount_points(const Bundle& bundle, Host host, int cgroup) {
+std::vector<ExternalMount> make_mount_points(const Bundle& bundle, Host host, int cgroup,
+                                             bool no_pivot) {
   Spec spec = bundle.spec;
   spec.hooks = {};
   // Joined namespaces are as they are, and devices have been moved there when the container began.
@@ -142,6 +143,7 @@ std::vector<ExternalMount> make_mount_points(const Bundle& bundle, Host host, in
   process.io_priority.reset();
   PlanOptions options;
   options.no_new_keyring = true;
+  options.no_pivot = no_pivot;
   const Plan plan = make_plan(spec, host, options);
   std::vector<Fd> owned;
   SpawnOptions spawn_options;
@@ -211,7 +213,7 @@ Container Container::restore(const Runtime& given, const std::string& id,
   const Spec& spec = bundle.spec;
   check_console(*spec.process, options.stdio, options.allow_terminal_without_socket);
   check_rootfs(rootfs_path(bundle));
-  refuse_unrestorable(spec);
+  refuse_unrestorable(spec, runtime.systemd_cgroup);
   const CgroupHost cgroups = find_cgroup_host();
   Host host = find_host(bundle.path, cgroups);
   complete_host(host, spec, *spec.process);
@@ -219,6 +221,7 @@ Container Container::restore(const Runtime& given, const std::string& id,
       options.stdio.console_socket.empty()
           ? Fd()
           : connect_fd_socket(options.stdio.console_socket, "--console-socket");
+  const Fd pidfd_socket = connect_pidfd_socket(options.stdio.pidfd_socket, spec);
   CriuRequest request;
   request.verb = CriuVerb::restore;
   request.options = from.criu;
@@ -261,7 +264,8 @@ Container Container::restore(const Runtime& given, const std::string& id,
   if (spec.root.readonly) {
     read_only.emplace_back("/");
   }
-  for (const ExternalMount& mount : make_mount_points(bundle, host, cgroup.fd())) {
+  for (const ExternalMount& mount :
+       make_mount_points(bundle, host, cgroup.fd(), options.no_pivot)) {
     request.external.push_back("mnt[" + mount.place + "]:" + mount.source);
     if (mount.read_only) {
       read_only.push_back(mount.place);
@@ -342,6 +346,9 @@ Container Container::restore(const Runtime& given, const std::string& id,
       impl->dir.write(impl->record);
     }
   });
+  if (pidfd_socket) {
+    send_fd(pidfd_socket.get(), init.pidfd(), "pidfd");
+  }
   write_pid_file(options.pid_file, init.pid());
   for (const std::string& warning : spec.warnings) {
     impl->warn(warning);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdint>
 #include <cstdio>
 
@@ -272,6 +273,31 @@ std::string absolute_path(const std::string& path) {
     at = end + 1;
   }
   return clean.empty() ? "/" : clean;
+}
+
+std::string absolute_path_in(const std::string& directory, const std::string& path) {
+  return path.starts_with('/') ? path : absolute_path(directory + "/" + path);
+}
+
+std::string read_link(const std::string& path) {
+  std::string text(PATH_MAX, '\0');
+  const ssize_t size = readlink(path.c_str(), text.data(), text.size());
+  text.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+  return text;
+}
+
+void make_directories(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
+    return;
+  }
+  const std::size_t slash = path.find_last_of('/');
+  if (errno != ENOENT || slash == std::string::npos || slash == 0) {
+    throw_errno("mkdir", path);
+  }
+  make_directories(path.substr(0, slash));
+  if (mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) {
+    throw_errno("mkdir", path);
+  }
 }
 
 }  // namespace tare

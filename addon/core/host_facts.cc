@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 
 #include "tare/error.h"
 #include "tare/fd.h"
@@ -171,12 +170,8 @@ std::map<std::size_t, std::string> copied_symlinks(const Spec& spec, const std::
     if (std::ranges::find(mount.options, "copy-symlink") == mount.options.end()) {
       continue;
     }
-    const std::string source =
-        mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source;
-    std::string target(PATH_MAX, '\0');
-    const ssize_t size = readlink(source.c_str(), target.data(), target.size());
-    if (size >= 0) {
-      target.resize(static_cast<std::size_t>(size));
+    std::string target = read_link(absolute_path_in(bundle, mount.source));
+    if (!target.empty()) {
       links.emplace(i, std::move(target));
     }
   }

@@ -89,8 +89,6 @@ void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
 bool host_opens_sources(const PlanBuilder& builder);
 /// Whether the host's path `source` lies below the container's root.
 bool is_below_root(const PlanBuilder& builder, const std::string& source);
-/// A path of the config that may be relative to the bundle.
-std::string absolute_in_bundle(const Host& host, const std::string& path);
 
 // plan_root.cc
 void add_root(PlanBuilder& builder);

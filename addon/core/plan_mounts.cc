@@ -38,7 +38,7 @@ void set_attributes(wire::Op& op, const MountOptions& options) {
 
 void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
               const std::string& origin) {
-  const std::string source = absolute_in_bundle(builder.host(), mount.source);
+  const std::string source = absolute_path_in(builder.host().bundle, mount.source);
   const std::uint32_t source_text = builder.text(source);
   const std::uint32_t destination = builder.text(mount.destination);
   std::uint16_t flags = wire::op_make_target;

@@ -9,6 +9,7 @@
 
 #include "plan_builder.h"
 #include "tare/error.h"
+#include "tare/fd.h"
 
 namespace tare {
 
@@ -361,7 +362,7 @@ void add_program_of_host(PlanBuilder& builder, const std::string& path,
 
 void add_root_as_working_directory(PlanBuilder& builder) {
   const std::uint32_t path =
-      builder.text(absolute_in_bundle(builder.host(), builder.spec().root.path));
+      builder.text(absolute_path_in(builder.host().bundle, builder.spec().root.path));
   wire::Op& op = builder.add(OpCode::working_directory, "root.path");
   op.str[0] = path;
   op.flags = wire::op_optional;

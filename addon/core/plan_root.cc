@@ -11,7 +11,7 @@ using wire::OpCode;
 
 void add_root(PlanBuilder& builder) {
   const Spec& spec = builder.spec();
-  const std::string path = absolute_in_bundle(builder.host(), spec.root.path);
+  const std::string path = absolute_path_in(builder.host().bundle, spec.root.path);
   const std::uint64_t wanted =
       propagation_flags(spec.linux_.rootfs_propagation).value_or(MS_SLAVE | MS_REC) &
       ~std::uint64_t{MS_REC};
@@ -80,7 +80,8 @@ void add_container_root(PlanBuilder& builder, bool can_pass) {
     op.flags = wire::op_open_only;
   } else if (!spec.makes_namespace(NamespaceType::mount) &&
              !(has_mounts(spec) && host_opens_sources(builder))) {
-    const std::uint32_t text = builder.text(absolute_in_bundle(builder.host(), spec.root.path));
+    const std::uint32_t text =
+        builder.text(absolute_path_in(builder.host().bundle, spec.root.path));
     wire::Op& op = builder.add(OpCode::root, "root.path");
     op.str[0] = text;
     op.flags = wire::op_open_only;

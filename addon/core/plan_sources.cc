@@ -55,17 +55,13 @@ int PlanBuilder::pass_id_mapping(const Mount& mount, const std::string& origin) 
                                      : static_cast<int>(same - plan_.passed_.begin());
 }
 
-std::string absolute_in_bundle(const Host& host, const std::string& path) {
-  return path.starts_with('/') ? path : absolute_path(host.bundle + "/" + path);
-}
-
 bool host_opens_sources(const PlanBuilder& builder) {
   return builder.spec().has_namespace(NamespaceType::user) && !builder.host().rootless;
 }
 
 bool is_below_root(const PlanBuilder& builder, const std::string& source) {
   const std::string root =
-      absolute_path(absolute_in_bundle(builder.host(), builder.spec().root.path));
+      absolute_path(absolute_path_in(builder.host().bundle, builder.spec().root.path));
   return absolute_path(source).starts_with(root + "/");
 }
 

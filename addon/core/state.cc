@@ -33,24 +33,6 @@ constexpr const char* root_mount_link = "root-mount";
 /// What frames of errors say; the container's directory follows.
 constexpr std::string_view keeping = "keep the state in";
 
-/// Every directory of `path` that is missing, 0700.
-void make_directories(const std::string& path) {
-  if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
-    return;
-  }
-  if (errno != ENOENT) {
-    throw_errno("mkdir", path);
-  }
-  const std::size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos || slash == 0) {
-    throw_errno("mkdir", path);
-  }
-  make_directories(path.substr(0, slash));
-  if (mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) {
-    throw_errno("mkdir", path);
-  }
-}
-
 void remove_tree(int parent, const std::string& name, const std::string& shown) {
   const auto dir = open_if_exists(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!dir.has_value()) {

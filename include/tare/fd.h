@@ -79,5 +79,11 @@ Fd sealed_memfd(const char* name, std::initializer_list<MemfdPart> parts, bool e
 /// `path` made absolute against the working directory and freed of `.`, `..` and doubled slashes,
 /// without looking at symlinks.
 std::string absolute_path(const std::string& path);
+/// `path` as it is where that is absolute, else the same against `directory`, itself absolute.
+std::string absolute_path_in(const std::string& directory, const std::string& path);
+/// What a symlink says; empty where there is none that can be read.
+std::string read_link(const std::string& path);
+/// Makes every directory of `path` that is missing, 0700. Throws `system`.
+void make_directories(const std::string& path);
 
 }  // namespace tare

@@ -8,6 +8,7 @@ import {
   readFileSync,
   readdirSync,
   readlinkSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -284,6 +285,24 @@ sandbox.test('hooks', async (t) => {
   t.equal(states('poststart').length, 1, 'its program has started once');
   one.remove();
   t.equal(states('poststop').length, 2);
+});
+
+sandbox.test('run.oci.pidfd_receiver', async (t) => {
+  const socket = join(sandbox.directory, 'receiver');
+  const first = await recvtty(socket, '--pidfd');
+  const one = await Counter.run(sandbox, 'received', {
+    edit: (config) => {
+      config['annotations'] = { 'run.oci.pidfd_receiver': socket };
+    },
+  });
+  t.equal(await first.output.all(), `${one.pid()}\n`);
+  const from = one.checkpoint(t);
+  rmSync(socket, { force: true });
+  const second = await recvtty(socket, '--pidfd');
+  await one.restore(t);
+  t.equal(await second.output.all(), `${one.pid()}\n`, 'of the restored one');
+  await one.goesOn(t, from);
+  one.remove();
 });
 
 sandbox.test('a hook that fails leaves nothing', async (t) => {

@@ -150,6 +150,9 @@ setTimeout(() => {}, 1000);
         ...(change[type] ? { path: change[type] } : {}),
       }));
     };
+    const annotated = (key: string, value: string) => (config: Config) => {
+      config['annotations'] = { [key]: value };
+    };
     const from = ['--image-path', whole];
     for (const [words, message] of [
       [
@@ -178,6 +181,14 @@ setTimeout(() => {}, 1000);
       [
         ['-b', edited(namespaces({ cgroup: '/proc/1/ns/cgroup' })), ...from],
         'config.json: linux.namespaces[5].path: criu(8) restores nothing into a cgroup namespace that is there; leave the path out',
+      ],
+      [
+        ['-b', edited(annotated('run.oci.delegate-cgroup', 'below')), ...from],
+        'config.json: annotations["run.oci.delegate-cgroup"]: nothing is restored into a cgroup below the container\'s; leave it out',
+      ],
+      [
+        ['-b', edited(annotated('run.oci.pidfd_receiver', '/nowhere')), ...from],
+        'config.json: annotations["run.oci.pidfd_receiver"]: /nowhere: connect: ENOENT (No such file or directory); somebody must be listening on it',
       ],
       [
         ['-b', edited(namespaces({ network: '/nowhere' })), ...from],
