@@ -1,6 +1,17 @@
 /** docker, its daemon with a containerd of its own. */
 import assert from 'node:assert/strict';
 import { quote } from '../vm.js';
+import {
+  confining,
+  ending,
+  executing,
+  restarting,
+  running,
+  shell,
+  terminals,
+  volumes,
+  type Alike,
+} from './alike.js';
 import type { Case, Engine, Runtime } from './case.js';
 import { imageArchive, type Guest } from './guest.js';
 import { imageName as image } from './image.js';
@@ -16,7 +27,9 @@ function configuration({ name, path }: Runtime): string {
 
 const state = '/run/docker/runtime-*';
 
-class Docker {
+class Docker implements Alike {
+  readonly command = 'docker';
+
   constructor(
     readonly guest: Guest,
     readonly runtime: Runtime,
@@ -59,8 +72,6 @@ export const docker: Engine = {
   },
 };
 
-const shell = (script: string) => `sh -c ${quote(script)}`;
-
 const dockerfile = `FROM ${image}
 ENV WORD=said
 RUN echo $WORD >/made && id -u >>/made
@@ -73,32 +84,13 @@ CMD ["cat", "/made", "/tmp/user"]
 function lives(engine: Docker): Case[] {
   const { guest } = engine;
   return [
-    {
-      name: 'run',
-      async run() {
-        const script = 'echo out; echo err >&2; tty; pwd; echo $PATH; exit 42';
-        const ended = await guest.run(`docker run --name plain ${image} ${shell(script)}`);
-        ended.expect({ status: 42, stdout: 'out\nnot a tty\n/\n/bin\n', stderr: 'err\n' });
-        assert.equal(
-          await engine.inspect('plain', '{{.HostConfig.Runtime}}'),
-          `${engine.runtime.name}\n`,
-        );
-        await engine.remove('plain');
-      },
-    },
-    {
-      name: 'tty and standard input',
-      async run() {
-        const typed = await guest.run(
-          `echo line | docker run --rm --interactive ${image} head -n 1`,
-        );
-        typed.expect({ stdout: 'line\n' });
-        const script = 'tty; read line; echo "got $line"; exit 3';
-        const line = `docker run --rm --interactive --tty ${image} ${shell(script)}`;
-        const ended = await guest.onTerminal(line, 'typed\n');
-        ended.expect({ status: 3, stdout: /^\/dev\/pts\/0\r+\n[^]*got typed\r+\n$/m });
-      },
-    },
+    running(engine, async (name) => {
+      assert.equal(
+        await engine.inspect(name, '{{.HostConfig.Runtime}}'),
+        `${engine.runtime.name}\n`,
+      );
+    }),
+    terminals(engine),
     {
       name: 'exit codes 125, 126, 127',
       async run() {
@@ -117,28 +109,11 @@ function lives(engine: Docker): Case[] {
         assert.equal(await guest.ok('docker ps --all --quiet'), '');
       },
     },
-    {
-      name: 'exec',
-      async run() {
-        await engine.sleeper('host', '--env A=one');
-        const script = 'tr "\\0" " " </proc/1/cmdline; echo $A $B; pwd; id -u; exit 5';
-        const flags = '--env B=two --workdir /tmp --user 7';
-        const plain = await guest.run(`docker exec ${flags} host ${shell(script)}`);
-        plain.expect({ status: 5, stdout: 'sleep 1000 one two\n/tmp\n7\n' });
-        const input = await guest.run('echo line | docker exec --interactive host head -n 1');
-        input.expect({ stdout: 'line\n' });
-        const terminal = await guest.onTerminal(`docker exec --tty host ${shell('tty; exit 6')}`);
-        terminal.expect({ status: 6, stdout: /^\/dev\/pts\/\d+\r+\n/m });
-        const absent = await guest.run('docker exec host nosuchcommand');
-        // Its versions do not agree on whether that is 126 or 127.
-        assert.ok([126, 127].includes(absent.status), String(absent.status));
-        assert.match(absent.stdout, /exec: "nosuchcommand": executable file not found in \$PATH/);
-        (await guest.run('docker exec host /etc/passwd')).expect({ status: 126 });
-        await guest.ok('docker exec --detach host touch /executed');
-        await guest.until('docker exec host test -e /executed');
-        await engine.remove('host');
-      },
-    },
+    executing(engine, (absent) => {
+      // Its versions do not agree on whether that is 126 or 127.
+      assert.ok([126, 127].includes(absent.status), String(absent.status));
+      assert.match(absent.stdout, /exec: "nosuchcommand": executable file not found in \$PATH/);
+    }),
     {
       name: 'pause, unpause',
       async run() {
@@ -150,32 +125,8 @@ function lives(engine: Docker): Case[] {
         await engine.remove('stopped');
       },
     },
-    {
-      name: 'stop, kill, wait, logs',
-      async run() {
-        const script =
-          'trap "echo terminated; exit 7" TERM; echo ready; while :; do sleep 0.2; done';
-        await guest.ok(`docker run --detach --name traps ${image} ${shell(script)}`);
-        await guest.until('docker logs traps | grep ready');
-        await guest.ok('docker stop --time 20 traps');
-        assert.equal(await guest.ok('docker wait traps'), '7\n');
-        assert.equal(await guest.ok('docker logs traps'), 'ready\nterminated\n');
-        await guest.ok('docker start traps; docker kill --signal KILL traps');
-        assert.equal(await guest.ok('docker wait traps'), '137\n');
-        await engine.remove('traps');
-      },
-    },
-    {
-      name: 'restart policy',
-      async run() {
-        const flags = '--restart on-failure:2 --name failing';
-        await guest.ok(`docker run --detach ${flags} ${image} ${shell('echo once; exit 3')}`);
-        await guest.until('test "$(docker logs failing | wc -l)" = 3', 60);
-        const told = '{{.RestartCount}} {{.State.ExitCode}} {{.State.Running}}';
-        await guest.until(`test "$(docker inspect --format ${quote(told)} failing)" = "2 3 false"`);
-        await engine.remove('failing');
-      },
-    },
+    ending(engine),
+    restarting(engine, '{{.RestartCount}} {{.State.ExitCode}} {{.State.Running}}', '2 3 false'),
     {
       name: 'build with RUN',
       async run() {
@@ -265,23 +216,7 @@ function resources(engine: Docker): Case[] {
         await engine.remove('eater');
       },
     },
-    {
-      name: 'volumes, tmpfs, read-only root, ulimits, devices',
-      async run() {
-        const flags =
-          '--read-only --volume kept:/kept --volume /etc:/host:ro --tmpfs /scratch:size=1m ' +
-          '--ulimit nofile=99:100 --shm-size 2m --device /dev/null:/dev/nothing';
-        const script =
-          'echo text >/kept/file; echo text >/scratch/file; ulimit -n; cat /host/hostname; ' +
-          'echo gone >/dev/nothing; touch /host/new; touch /new; df -k /dev/shm | tail -n 1';
-        const ended = await guest.run(`docker run --rm ${flags} ${image} ${shell(script)}`);
-        ended.expect({
-          stdout: /^99\nguest\nshm +2048 /,
-          stderr: /\/host\/new: Read-only file system\n.*\/new: Read-only file system/,
-        });
-        assert.equal(await guest.ok(`docker run --rm -v kept:/k ${image} cat /k/file`), 'text\n');
-      },
-    },
+    volumes(engine),
   ];
 }
 
@@ -338,24 +273,7 @@ function networks(engine: Docker): Case[] {
 function privileges(engine: Docker): Case[] {
   const { guest } = engine;
   return [
-    {
-      name: 'seccomp, capabilities, no new privileges',
-      async run() {
-        const status = shell(`grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status`);
-        (await guest.run(`docker run --rm ${image} ${status}`)).expect({
-          stdout:
-            'CapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\nNoNewPrivs:\t0\nSeccomp:\t2\n',
-        });
-        const flags =
-          '--cap-drop all --cap-add chown --security-opt no-new-privileges --security-opt seccomp=unconfined';
-        (await guest.run(`docker run --rm ${flags} ${image} ${status}`)).expect({
-          stdout:
-            'CapEff:\t0000000000000001\nCapBnd:\t0000000000000001\nNoNewPrivs:\t1\nSeccomp:\t0\n',
-        });
-        const all = await guest.ok(`docker run --rm --privileged ${image} ${status}`);
-        assert.match(all, /CapEff:\t000001ffffffffff\n.*\n.*\nSeccomp:\t0\n/);
-      },
-    },
+    confining(engine, '00000000a80425fb'),
     {
       name: 'users and groups',
       async run() {

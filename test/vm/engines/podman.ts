@@ -1,6 +1,17 @@
 /** podman, as root and as an ordinary user. */
 import assert from 'node:assert/strict';
 import { quote } from '../vm.js';
+import {
+  confining,
+  ending,
+  executing,
+  restarting,
+  running,
+  shell,
+  terminals,
+  volumes,
+  type Alike,
+} from './alike.js';
 import type { Case, Engine, Runtime } from './case.js';
 import { imageArchive, type Guest } from './guest.js';
 import { imageName as image } from './image.js';
@@ -19,7 +30,9 @@ log_driver = "k8s-file"
 
 const user = `setpriv --reuid 1000 --regid 1000 --init-groups env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000 sh -c`;
 
-class Podman {
+class Podman implements Alike {
+  readonly command = 'podman';
+
   constructor(
     readonly guest: Guest,
     readonly runtime: Runtime,
@@ -64,34 +77,11 @@ export const podman: Engine = {
   },
 };
 
-const shell = (script: string) => `sh -c ${quote(script)}`;
-
 function lives(engine: Podman): Case[] {
   const { guest } = engine;
   return [
-    {
-      name: 'run',
-      basic: true,
-      async run() {
-        const script = 'echo out; echo err >&2; tty; pwd; echo $PATH; exit 42';
-        const ended = await guest.run(`podman run --name plain ${image} ${shell(script)}`);
-        ended.expect({ status: 42, stdout: 'out\nnot a tty\n/\n/bin\n', stderr: 'err\n' });
-        await engine.remove('plain');
-      },
-    },
-    {
-      name: 'tty and standard input',
-      async run() {
-        const typed = await guest.run(
-          `echo line | podman run --rm --interactive ${image} head -n 1`,
-        );
-        typed.expect({ stdout: 'line\n' });
-        const script = 'tty; read line; echo "got $line"; exit 3';
-        const line = `podman run --rm --interactive --tty ${image} ${shell(script)}`;
-        const ended = await guest.onTerminal(line, 'typed\n');
-        ended.expect({ status: 3, stdout: /^\/dev\/pts\/0\r+\n[^]*got typed\r+\n$/m });
-      },
-    },
+    { ...running(engine), basic: true },
+    terminals(engine),
     {
       name: 'exit codes 125, 126, 127',
       basic: true,
@@ -104,26 +94,7 @@ function lives(engine: Podman): Case[] {
         (await guest.run(`podman run --rm --nosuchflag ${image}`)).expect({ status: 125 });
       },
     },
-    {
-      name: 'exec',
-      basic: true,
-      async run() {
-        await engine.sleeper('host', '--env A=one');
-        const script = 'tr "\\0" " " </proc/1/cmdline; echo $A $B; pwd; id -u; exit 5';
-        const flags = '--env B=two --workdir /tmp --user 7';
-        const plain = await guest.run(`podman exec ${flags} host ${shell(script)}`);
-        plain.expect({ status: 5, stdout: 'sleep 1000 one two\n/tmp\n7\n' });
-        const input = await guest.run('echo line | podman exec --interactive host head -n 1');
-        input.expect({ stdout: 'line\n' });
-        const terminal = await guest.onTerminal(`podman exec --tty host ${shell('tty; exit 6')}`);
-        terminal.expect({ status: 6, stdout: /^\/dev\/pts\/\d+\r+\n/m });
-        (await guest.run('podman exec host nosuchcommand')).expect({ status: 127 });
-        (await guest.run('podman exec host /etc/passwd')).expect({ status: 126 });
-        await guest.ok('podman exec --detach host touch /executed');
-        await guest.until('podman exec host test -e /executed');
-        await engine.remove('host');
-      },
-    },
+    { ...executing(engine, (absent) => absent.expect({ status: 127 })), basic: true },
     {
       name: 'pause, unpause',
       basic: true,
@@ -139,33 +110,8 @@ function lives(engine: Podman): Case[] {
         await engine.remove('stopped');
       },
     },
-    {
-      name: 'stop, kill, wait',
-      async run() {
-        const script =
-          'trap "echo terminated; exit 7" TERM; echo ready; while :; do sleep 0.2; done';
-        await guest.ok(`podman run --detach --name traps ${image} ${shell(script)}`);
-        await guest.until('podman logs traps | grep ready');
-        await guest.ok('podman stop --time 20 traps');
-        assert.equal(await guest.ok('podman wait traps'), '7\n');
-        assert.equal(await guest.ok('podman logs traps'), 'ready\nterminated\n');
-        await guest.ok('podman start traps');
-        await guest.ok('podman kill --signal KILL traps');
-        assert.equal(await guest.ok('podman wait traps'), '137\n');
-        await engine.remove('traps');
-      },
-    },
-    {
-      name: 'restart policy',
-      async run() {
-        const flags = '--restart on-failure:2 --name failing';
-        await guest.ok(`podman run --detach ${flags} ${image} ${shell('echo once; exit 3')}`);
-        await guest.until('test "$(podman logs failing | wc -l)" = 3', 60);
-        const counted = 'podman inspect --format "{{.RestartCount}} {{.State.ExitCode}}" failing';
-        await guest.until(`test "$(${counted})" = "2 3"`);
-        await engine.remove('failing');
-      },
-    },
+    ending(engine),
+    restarting(engine, '{{.RestartCount}} {{.State.ExitCode}}', '2 3'),
     {
       name: 'healthcheck',
       async run() {
@@ -260,23 +206,7 @@ function resources(engine: Podman): Case[] {
         await guest.ok('podman rm eater');
       },
     },
-    {
-      name: 'volumes, tmpfs, read-only root, ulimits, devices',
-      async run() {
-        const flags =
-          '--read-only --volume kept:/kept --volume /etc:/host:ro --tmpfs /scratch:size=1m ' +
-          '--ulimit nofile=99:100 --shm-size 2m --device /dev/null:/dev/nothing';
-        const script =
-          'echo text >/kept/file; echo text >/scratch/file; ulimit -n; cat /host/hostname; ' +
-          'echo gone >/dev/nothing; touch /host/new; touch /new; df -k /dev/shm | tail -n 1';
-        const ended = await guest.run(`podman run --rm ${flags} ${image} ${shell(script)}`);
-        ended.expect({
-          stdout: /^99\nguest\nshm +2048 /,
-          stderr: /\/host\/new: Read-only file system\n.*\/new: Read-only file system/,
-        });
-        assert.equal(await guest.ok(`podman run --rm -v kept:/k ${image} cat /k/file`), 'text\n');
-      },
-    },
+    volumes(engine),
     {
       name: 'network',
       async run() {
@@ -404,24 +334,7 @@ function manifests(engine: Podman): Case[] {
 function privileges(engine: Podman): Case[] {
   const { guest } = engine;
   return [
-    {
-      name: 'seccomp, capabilities, no new privileges',
-      async run() {
-        const status = shell(`grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status`);
-        (await guest.run(`podman run --rm ${image} ${status}`)).expect({
-          stdout:
-            'CapEff:\t00000000800405fb\nCapBnd:\t00000000800405fb\nNoNewPrivs:\t0\nSeccomp:\t2\n',
-        });
-        const flags =
-          '--cap-drop all --cap-add chown --security-opt no-new-privileges --security-opt seccomp=unconfined';
-        (await guest.run(`podman run --rm ${flags} ${image} ${status}`)).expect({
-          stdout:
-            'CapEff:\t0000000000000001\nCapBnd:\t0000000000000001\nNoNewPrivs:\t1\nSeccomp:\t0\n',
-        });
-        const all = await guest.ok(`podman run --rm --privileged ${image} ${status}`);
-        assert.match(all, /CapEff:\t000001ffffffffff\n.*\n.*\nSeccomp:\t0\n/);
-      },
-    },
+    confining(engine, '00000000800405fb'),
     {
       name: 'user namespace',
       async run() {
