@@ -174,9 +174,9 @@ ExternalFiles external_files(pid_t pid, const std::vector<pid_t>& pids) {
   };
   for (const char* fd : {"0", "1", "2"}) {
     std::string link = link_of(pid, fd);
-    const std::string key =
+    std::string key =
         link.starts_with('/') && link != null_device ? key_of(pid, fd, mounts) : std::string();
-    files.streams.push_back(key.empty() ? std::move(link) : key);
+    files.streams.push_back(key.empty() ? std::move(link) : std::move(key));
   }
   for (const pid_t one : pids) {
     for (const std::string& fd : entries("/proc/" + std::to_string(one) + "/fd")) {

@@ -34,7 +34,7 @@ std::string find_criu() {
   places += more_places;
   for (std::size_t begin = 0; begin < places.size();) {
     const std::size_t end = std::min(places.find(':', begin), places.size());
-    const std::string program = places.substr(begin, end - begin) + "/criu";
+    std::string program = places.substr(begin, end - begin) + "/criu";
     // An empty element would mean the working directory.
     if (program.starts_with('/') && access(program.c_str(), X_OK) == 0 && end != begin) {
       return program;

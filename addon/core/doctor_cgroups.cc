@@ -23,13 +23,10 @@ namespace {
 constexpr const char* group = "cgroups";
 
 Finding version(const ExaminedCaller& caller) {
-  Finding finding{group,
-                  "cgroup-v2",
-                  FindingStatus::ok,
-                  false,
-                  caller.cgroups.mount_point,
-                  "limits (linux.resources), pause, events",
-                  {}};
+  Finding finding{.group = group,
+                  .name = "cgroup-v2",
+                  .found = caller.cgroups.mount_point,
+                  .needed_for = "limits (linux.resources), pause, events"};
   if (caller.cgroups.mode == CgroupMode::unified) {
     return finding;
   }
@@ -94,13 +91,12 @@ Place parent_place(const ExaminedCaller& caller) {
 }
 
 Finding parent_finding(const ExaminedCaller& caller, const Place& place) {
-  Finding finding{group,
-                  "cgroup",
-                  FindingStatus::ok,
-                  !caller.tolerant,
-                  place.directory(),
-                  "a container's cgroup: limits, events, pause, and kill of all its processes",
-                  {}};
+  Finding finding{
+      .group = group,
+      .name = "cgroup",
+      .required = !caller.tolerant,
+      .found = place.directory(),
+      .needed_for = "a container's cgroup: limits, events, pause, and kill of all its processes"};
   if (caller.runtime.systemd_cgroup) {
     finding.found += ", by systemd";
     return finding;
@@ -209,7 +205,7 @@ void examine_controllers(const ExaminedCaller& caller, const Place& parent, bool
   for (std::size_t i = 0; i < controllers.size(); ++i) {
     const std::string controller = controllers[i];
     Finding finding{
-        group, "controller-" + controller, FindingStatus::ok, false, {}, controller_needs[i], {}};
+        .group = group, .name = "controller-" + controller, .needed_for = controller_needs[i]};
     if (has_word(delegation.has, controller)) {
       if (!possible) {
         finding.status = FindingStatus::limited;
@@ -268,7 +264,7 @@ std::optional<Place> any_cgroup(const Place& parent) {
 
 Finding file_finding(const char* name, const char* file, const char* since, const char* needed_for,
                      const Place& place) {
-  Finding finding{group, name, FindingStatus::ok, false, {}, needed_for, {}};
+  Finding finding{.group = group, .name = name, .needed_for = needed_for};
   if (access((place.directory() + "/" + file).c_str(), F_OK) != 0) {
     finding.status = FindingStatus::missing;
     finding.found = place.directory() + " has no " + file;

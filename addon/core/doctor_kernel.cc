@@ -221,13 +221,10 @@ void examine_memfd_remedy(Finding& finding) {
 }
 
 Finding idmapped_mounts(const ExaminedCaller& caller) {
-  Finding finding{"kernel",
-                  "idmapped-mounts",
-                  FindingStatus::ok,
-                  false,
-                  {},
-                  "uidMappings of a mount: a volume whose files keep their owners on the host",
-                  {}};
+  Finding finding{
+      .group = "kernel",
+      .name = "idmapped-mounts",
+      .needed_for = "uidMappings of a mount: a volume whose files keep their owners on the host"};
   if (caller.rootless) {
     finding.status = FindingStatus::missing;
     finding.found = "mapping the ids of a file system is its owner's right";
@@ -244,13 +241,10 @@ Finding idmapped_mounts(const ExaminedCaller& caller) {
 
 /// The filter that judges which devices a container may use.
 Finding device_filter(const ExaminedCaller& caller) {
-  Finding finding{"kernel",
-                  "device-filter",
-                  FindingStatus::ok,
-                  !caller.tolerant,
-                  {},
-                  "linux.resources.devices: which devices a container may use",
-                  {}};
+  Finding finding{.group = "kernel",
+                  .name = "device-filter",
+                  .required = !caller.tolerant,
+                  .needed_for = "linux.resources.devices: which devices a container may use"};
   const int errnum = device_filter_errno();
   if (errnum == 0) {
     return finding;
@@ -270,9 +264,11 @@ Finding device_filter(const ExaminedCaller& caller) {
 }
 
 Finding procfs() {
-  Finding finding{"kernel", "procfs", FindingStatus::ok,
-                  true,     "/proc",  "what is told of processes and namespaces",
-                  {}};
+  Finding finding{.group = "kernel",
+                  .name = "procfs",
+                  .required = true,
+                  .found = "/proc",
+                  .needed_for = "what is told of processes and namespaces"};
   struct statfs status = {};
   if (statfs("/proc/self", &status) != 0) {
     finding.status = FindingStatus::missing;
@@ -288,8 +284,7 @@ Finding procfs() {
 }
 
 Finding seccomp_flags() {
-  Finding finding{"kernel", "seccomp-flags", FindingStatus::ok, false, {}, "linux.seccomp.flags",
-                  {}};
+  Finding finding{.group = "kernel", .name = "seccomp-flags", .needed_for = "linux.seccomp.flags"};
   const std::vector<std::string> supported = seccomp_supported_flags();
   for (const std::string& flag : seccomp_known_flags()) {
     if (std::find(supported.begin(), supported.end(), flag) == supported.end()) {
@@ -309,9 +304,11 @@ void examine_kernel(const ExaminedCaller& caller, Findings& findings) {
   findings.push_back(procfs());
   for (const KernelFeature& feature : kernel_features) {
     const ProbeResult result = probe([&](ProbeSteps& steps) { feature.act(steps, caller); });
-    findings.push_back(judged(
-        {"kernel", feature.name, FindingStatus::ok, feature.required, {}, feature.needed_for, {}},
-        result, feature.since));
+    findings.push_back(judged({.group = "kernel",
+                               .name = feature.name,
+                               .required = feature.required,
+                               .needed_for = feature.needed_for},
+                              result, feature.since));
     if (feature.act == try_memfd && !result.good()) {
       examine_memfd_remedy(findings.back());
     }

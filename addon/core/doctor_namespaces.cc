@@ -143,7 +143,10 @@ Finding unused(Finding finding, const char* type, Presence presence) {
 
 Finding file_system(const ExaminedCaller& caller, const FileSystem& each) {
   const bool required = caller.rootless ? each.of_ordinary : each.of_root;
-  Finding finding{"file-systems", each.name, FindingStatus::ok, required, {}, each.needed_for, {}};
+  Finding finding{.group = "file-systems",
+                  .name = each.name,
+                  .required = required,
+                  .needed_for = each.needed_for};
   const Presence presence = presence_of(each.type);
   if (presence != Presence::loaded) {
     return unused(std::move(finding), each.type, presence);
@@ -168,13 +171,10 @@ Finding root_mount(const ExaminedCaller& caller) {
     steps.must("mount_setattr of /", syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE,
                                              &attributes, sizeof attributes));
   });
-  Finding finding = judged({"namespaces",
-                            "root-mount",
-                            FindingStatus::ok,
-                            true,
-                            {},
-                            "mounts of a container that the host does not get",
-                            {}},
+  Finding finding = judged({.group = "namespaces",
+                            .name = "root-mount",
+                            .required = true,
+                            .needed_for = "mounts of a container that the host does not get"},
                            result, "Linux 5.12");
   if (result.errnum == EINVAL && !result.entering) {
     finding.remedy =
@@ -193,9 +193,11 @@ void examine_namespaces(const ExaminedCaller& caller, Findings& findings) {
       steps.must("unshare", unshare(static_cast<int>(kind.flag)));
     });
     const bool required = caller.rootless ? kind.of_ordinary : kind.of_root;
-    findings.push_back(
-        judged({"namespaces", kind.name, FindingStatus::ok, required, {}, kind.needed_for, {}},
-               result, kind.since));
+    findings.push_back(judged({.group = "namespaces",
+                               .name = kind.name,
+                               .required = required,
+                               .needed_for = kind.needed_for},
+                              result, kind.since));
   }
   findings.push_back(root_mount(caller));
 }

@@ -64,7 +64,10 @@ std::uint64_t effective_capabilities() {
 void examine_capabilities(Findings& findings) {
   const std::uint64_t has = effective_capabilities();
   for (const Need& need : needs) {
-    Finding finding{group, need.name, FindingStatus::ok, need.required, {}, need.needed_for, {}};
+    Finding finding{.group = group,
+                    .name = need.name,
+                    .required = need.required,
+                    .needed_for = need.needed_for};
     if ((has >> need.capability & 1) == 0) {
       finding.status = FindingStatus::missing;
       finding.found = "not among the effective capabilities";
@@ -77,13 +80,9 @@ void examine_capabilities(Findings& findings) {
 }
 
 Finding initial_user_namespace() {
-  Finding finding{group,
-                  "initial-user-namespace",
-                  FindingStatus::ok,
-                  false,
-                  {},
-                  "devices, rules for them, most sysctls",
-                  {}};
+  Finding finding{.group = group,
+                  .name = "initial-user-namespace",
+                  .needed_for = "devices, rules for them, most sysctls"};
   if (in_user_namespace()) {
     finding.status = FindingStatus::limited;
     finding.found = "root of a user namespace, with its rights alone";
@@ -93,9 +92,8 @@ Finding initial_user_namespace() {
 }
 
 Finding seccomp_filter() {
-  Finding finding{group, "unfiltered", FindingStatus::ok,
-                  false, {},           "system calls that nobody else forbids",
-                  {}};
+  Finding finding{
+      .group = group, .name = "unfiltered", .needed_for = "system calls that nobody else forbids"};
   if (has_seccomp_filter()) {
     finding.status = FindingStatus::limited;
     finding.found = "a seccomp filter of the caller's is in force, for containers too";
@@ -105,13 +103,10 @@ Finding seccomp_filter() {
 }
 
 Finding new_privileges() {
-  Finding finding{group,
-                  "new-privileges",
-                  FindingStatus::ok,
-                  false,
-                  {},
-                  "newuidmap and newgidmap; sudo in a container without noNewPrivileges",
-                  {}};
+  Finding finding{
+      .group = group,
+      .name = "new-privileges",
+      .needed_for = "newuidmap and newgidmap; sudo in a container without noNewPrivileges"};
   if (own_status("NoNewPrivs") == "1") {
     finding.status = FindingStatus::limited;
     finding.found = "the caller runs with no_new_privs, which cannot be taken back";

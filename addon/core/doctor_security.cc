@@ -28,13 +28,11 @@ std::string first_line(const std::string& path) {
 }
 
 Finding apparmor() {
-  Finding finding{group,
-                  "apparmor",
-                  FindingStatus::ok,
-                  false,
-                  {},
-                  "process.apparmorProfile, which docker, podman and containerd set where it is on",
-                  {}};
+  Finding finding{
+      .group = group,
+      .name = "apparmor",
+      .needed_for =
+          "process.apparmorProfile, which docker, podman and containerd set where it is on"};
   if (has_apparmor()) {
     const std::string profile = first_line("/proc/self/attr/apparmor/current");
     finding.found = "enabled" + (profile.empty() ? "" : ", the caller is " + profile);
@@ -54,7 +52,7 @@ Finding apparmor() {
 
 Finding selinux() {
   Finding finding{
-      group, "selinux", FindingStatus::ok, false, {}, "process.selinuxLabel, linux.mountLabel", {}};
+      .group = group, .name = "selinux", .needed_for = "process.selinuxLabel, linux.mountLabel"};
   if (has_selinux()) {
     const std::string enforce = first_line("/sys/fs/selinux/enforce");
     finding.found = enforce == "1" ? "enforcing" : "permissive";
@@ -78,9 +76,10 @@ std::string mounted_resctrl() {
 }
 
 Finding resctrl() {
-  Finding finding{group, "resctrl",         FindingStatus::ok,
-                  false, mounted_resctrl(), "linux.intelRdt: shares of caches and memory bandwidth",
-                  {}};
+  Finding finding{.group = group,
+                  .name = "resctrl",
+                  .found = mounted_resctrl(),
+                  .needed_for = "linux.intelRdt: shares of caches and memory bandwidth"};
   if (!finding.found.empty()) {
     return finding;
   }

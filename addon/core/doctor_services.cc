@@ -21,7 +21,7 @@ ProgramResult run(const std::vector<std::string>& words) {
 }
 
 Finding criu(const ExaminedCaller& caller) {
-  Finding finding{group, "criu", FindingStatus::ok, false, {}, "checkpoint and restore", {}};
+  Finding finding{.group = group, .name = "criu", .needed_for = "checkpoint and restore"};
   const ProgramResult version = run({"criu", "--version"});
   if (!version.found || version.status != 0) {
     finding.status = FindingStatus::missing;
@@ -47,7 +47,7 @@ Finding criu(const ExaminedCaller& caller) {
 }
 
 Finding ps() {
-  Finding finding{group, "ps", FindingStatus::ok, false, {}, "ps, as a table", {}};
+  Finding finding{.group = group, .name = "ps", .needed_for = "ps, as a table"};
   const ProgramResult result = run({"ps", "-V"});
   if (!result.found) {
     finding.status = FindingStatus::missing;
@@ -73,15 +73,13 @@ void take_error(Finding& finding, const Error& error) {
 
 Finding systemd(SystemdManager manager, bool required) {
   const bool system = manager == SystemdManager::system;
-  Finding finding{group,
-                  system ? "systemd" : "systemd-user",
-                  FindingStatus::ok,
-                  required,
-                  {},
-                  system ? "--systemd-cgroup as root (containerd: SystemdCgroup = true; podman's "
-                           "default; kubelet's)"
-                         : "--systemd-cgroup as an ordinary user (podman's default)",
-                  {}};
+  Finding finding{
+      .group = group,
+      .name = system ? "systemd" : "systemd-user",
+      .required = required,
+      .needed_for = system ? "--systemd-cgroup as root (containerd: SystemdCgroup = true; podman's "
+                             "default; kubelet's)"
+                           : "--systemd-cgroup as an ordinary user (podman's default)"};
   try {
     const Systemd connected = Systemd::connect(manager, systemd_patience);
     finding.found = "version " + std::to_string(connected.version());

@@ -83,9 +83,11 @@ void examine_space(Finding& finding, const std::string& directory) {
 }  // namespace
 
 void examine_state(const ExaminedCaller& caller, Findings& findings) {
-  Finding finding{"state", "state-root",        FindingStatus::ok,
-                  true,    caller.runtime.root, "what is known of each container",
-                  {}};
+  Finding finding{.group = "state",
+                  .name = "state-root",
+                  .required = true,
+                  .found = caller.runtime.root,
+                  .needed_for = "what is known of each container"};
   std::string directory = caller.runtime.root;
   while (directory != "/" && access(directory.c_str(), F_OK) != 0 && errno == ENOENT) {
     directory = parent_of(directory);

@@ -28,14 +28,12 @@ namespace {
 constexpr const char* group = "users";
 
 Finding user_namespaces(const ExaminedCaller& caller) {
-  Finding finding{group,
-                  "user-namespaces",
-                  FindingStatus::ok,
-                  caller.rootless,
-                  {},
-                  caller.rootless ? "every container of an ordinary user"
-                                  : "containers whose root is an ordinary user on the host",
-                  {}};
+  Finding finding{.group = group,
+                  .name = "user-namespaces",
+                  .required = caller.rootless,
+                  .needed_for = caller.rootless
+                                    ? "every container of an ordinary user"
+                                    : "containers whose root is an ordinary user on the host"};
   const ProbeResult result = probe([](ProbeSteps& steps) {
     enter_user_namespace(steps);
     // AppArmor may let the namespace be made, and nothing in it.
@@ -116,9 +114,9 @@ std::vector<Range> own_ranges(const std::string& file, const std::string& name) 
 constexpr std::uint32_t usual_count = 65536;
 
 Finding id_ranges(const char* kind, const std::string& name, const std::vector<Range>& ranges) {
-  Finding finding{group, kind, FindingStatus::ok,
-                  false, {},   "more than one user in a container (podman; uidMappings)",
-                  {}};
+  Finding finding{.group = group,
+                  .name = kind,
+                  .needed_for = "more than one user in a container (podman; uidMappings)"};
   const std::string file = std::string("/etc/") + kind;
   std::uint64_t count = 0;
   for (const Range& range : ranges) {
@@ -244,9 +242,9 @@ std::string failed_mapping(const std::string& path, std::uint32_t own, const Ran
 }
 
 Finding map_program(const char* program, std::uint32_t own, const std::vector<Range>& ranges) {
-  Finding finding{group, program, FindingStatus::ok,
-                  false, {},      "mapping the ranges of /etc/subuid and /etc/subgid",
-                  {}};
+  Finding finding{.group = group,
+                  .name = program,
+                  .needed_for = "mapping the ranges of /etc/subuid and /etc/subgid"};
   const std::string path = find_in_path(program);
   if (path.empty()) {
     finding.status = FindingStatus::missing;
@@ -274,13 +272,10 @@ Finding map_program(const char* program, std::uint32_t own, const std::vector<Ra
 }
 
 Finding runtime_directory() {
-  Finding finding{group,
-                  "xdg-runtime-dir",
-                  FindingStatus::ok,
-                  false,
-                  {},
-                  "the state of an ordinary user's containers, and the way to his systemd",
-                  {}};
+  Finding finding{
+      .group = group,
+      .name = "xdg-runtime-dir",
+      .needed_for = "the state of an ordinary user's containers, and the way to his systemd"};
   const char* const given = std::getenv("XDG_RUNTIME_DIR");
   const std::string path = given == nullptr ? "" : given;
   struct stat status = {};

@@ -104,7 +104,7 @@ std::string sub_cgroup(const Given& given) {
   while (rest.ends_with('/')) {
     rest.remove_suffix(1);
   }
-  const std::string path(rest);
+  std::string path(rest);
   for (std::size_t at = 0; at <= path.size() && !path.empty();) {
     const std::size_t end = std::min(path.find('/', at), path.size());
     const std::string name = path.substr(at, end - at);
