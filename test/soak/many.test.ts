@@ -12,7 +12,7 @@ import { callAll } from './calls.js';
 
 const long = process.env['TARE_TEST_LONG'] === '1';
 const many = long ? 1000 : 100;
-const rounds = long ? 80 : 5;
+const rounds = long ? 160 : 5;
 const warmUp = long ? 10 : 1;
 /** How often they come and go: what else the machine does then falls on both sides. */
 const repeats = long ? 3 : 1;
