@@ -154,6 +154,8 @@ void Container::dump(const CheckpointOptions& options) {
   }
   int status_fd = options.status_fd;
   Criu criu(CriuStart{});
+  Awaited awaited(impl_->dir);
+  awaited.started(criu.pid());
   criu.carry_out(request, directories.log, [&](CriuNotice& notice) {
     if (notice.script == "status-ready" && status_fd >= 0) {
       write_status(std::exchange(status_fd, -1));

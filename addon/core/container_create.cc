@@ -36,17 +36,19 @@ void add_notify_mount(Bundle& bundle, const std::string& directory) {
 /// hooks are told "created", as the lifecycle in runtime.md has it from the moment that the
 /// environment is made (step 2); who asks for the state is told "creating" until they are done.
 void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& host,
-                      InitProcess& init, int cgroup) {
+                      InitProcess& init, int cgroup, StateDir& dir) {
+  Awaited awaited(dir);
   const std::string state = hook_state(record, Status::created, init.pid());
-  run_host_hooks("prestart", spec.hooks.prestart, state, record.bundle);
-  run_host_hooks("createRuntime", spec.hooks.create_runtime, state, record.bundle);
+  run_host_hooks("prestart", spec.hooks.prestart, state, record.bundle, awaited.note());
+  run_host_hooks("createRuntime", spec.hooks.create_runtime, state, record.bundle, awaited.note());
   if (spec.hooks.create_container.empty()) {
     return;
   }
   try {
-    run_container_hooks("createContainer", spec.hooks.create_container,
-                        hook_state(record, Status::created, pid_inside(init.pid())), spec, host,
-                        {init.pid(), init.pidfd()}, cgroup, [](InitProcess&) {});
+    run_container_hooks(
+        "createContainer", spec.hooks.create_container,
+        hook_state(record, Status::created, pid_inside(init.pid())), spec, host,
+        {init.pid(), init.pidfd()}, cgroup, [](InitProcess&) {}, awaited.note());
   } catch (const Error&) {
     // Nobody can join an init that has ended; why it has is to be told, then.
     pollfd ended{init.pidfd(), POLLIN, 0};
@@ -134,28 +136,6 @@ std::string Container::plan_text(const Runtime& runtime, const CreateOptions& op
 }
 
 namespace {
-
-/// The rest of `run`: what start() does after the program was let go. A container whose run fails
-/// does not stay.
-void finish_run(Container& container, const Bundle& bundle, bool holds_gate) {
-  const std::vector<Hook>& poststart = bundle.spec.hooks.poststart;
-  if (!holds_gate && poststart.empty()) {
-    return;
-  }
-  try {
-    if (holds_gate) {
-      container.start();
-    } else {
-      const Doing doing("start", container.id());
-      run_host_hooks("poststart", poststart, state_json(container.state(), false, 0), bundle.path);
-    }
-  } catch (...) {
-    const StartedProcess process = container.take_init();
-    container.remove(true);
-    wait_child(process.pidfd.get());
-    throw;
-  }
-}
 
 /// A cgroup in a threaded subtree takes processes only where it is threaded itself. That is seldom,
 /// so it is the failure that tells.
@@ -300,7 +280,7 @@ Container Container::create(const Runtime& given, const std::string& id,
     // Hooks may ask for the state.
     impl->record.creating = true;
     impl->dir.write(impl->record);
-    run_create_hooks(bundle.spec, impl->record, host, init, cgroup.fd());
+    run_create_hooks(bundle.spec, impl->record, host, init, cgroup.fd(), impl->dir);
     impl->record.creating = impl->record.has_hooks;
     init.answer(wire::WaitTag::hooks);
   }
@@ -344,9 +324,31 @@ Container Container::create(const Runtime& given, const std::string& id,
   if (!options.start_gate) {
     // What fails now is said by start().
     doing.reset();
-    finish_run(container, bundle, planned.start_gate);
+    container.finish_run(bundle.spec.hooks.poststart, planned.start_gate);
   }
   return container;
+}
+
+void Container::finish_run(const std::vector<Hook>& poststart, bool holds_gate) {
+  if (!holds_gate && poststart.empty()) {
+    return;
+  }
+  try {
+    if (holds_gate) {
+      start();
+    } else {
+      const Doing doing("start", id());
+      // It does not have the lock; but who deletes the container ends what it waits for.
+      Awaited awaited(impl_->dir);
+      run_host_hooks("poststart", poststart, state_json(state(), false, 0), impl_->record.bundle,
+                     awaited.note());
+    }
+  } catch (...) {
+    const StartedProcess process = take_init();
+    remove(true);
+    wait_child(process.pidfd.get());
+    throw;
+  }
 }
 
 }  // namespace tare

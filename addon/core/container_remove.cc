@@ -25,11 +25,14 @@ void await_end(const StateRecord& record) {
   }
 }
 
+/// How long `delete --force` lets another command wait for a hook or for criu.
+constexpr std::chrono::seconds patience(1);
+
 }  // namespace
 
 void Container::remove(bool force) {
   const Doing doing("delete", id());
-  if (!impl_->dir.lock()) {
+  if (!(force ? impl_->dir.lock_by_force(patience) : impl_->dir.lock())) {
     if (force) {
       return;  // somebody else was quicker
     }
@@ -72,8 +75,8 @@ void Container::end_init() {
   // It ends when all of its pid namespace are reaped. One whom an exec has just brought there is
   // its exec's to reap, when the maker has told of it: who is not of that namespace, and who may be
   // frozen with the cgroup. But nobody is to be seen killed in a container that is seen alive.
-  constexpr std::chrono::milliseconds patience(10);
-  while (!ends_within(init.get(), pid, patience)) {
+  constexpr std::chrono::milliseconds usual(10);
+  while (!ends_within(init.get(), pid, usual)) {
     if (is_alive(process_stat(pid), impl_->record.start_time)) {
       continue;
     }
@@ -87,6 +90,8 @@ void Container::end_init() {
 }
 
 void Container::destroy(Cgroup cgroup) {
+  // Its command was killed.
+  impl_->dir.kill_awaited();
   if (cgroup) {
     if (!impl_->record.own_pid_namespace) {
       cgroup.kill_all();

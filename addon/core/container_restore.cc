@@ -308,8 +308,10 @@ Container Container::restore(const Runtime& given, const std::string& id,
         impl->record.creating = true;
         impl->dir.write(impl->record);
         const std::string state = hook_state(impl->record, Status::created, init.pid());
-        run_host_hooks("prestart", spec.hooks.prestart, state, bundle.path);
-        run_host_hooks("createRuntime", spec.hooks.create_runtime, state, bundle.path);
+        Awaited awaited(impl->dir);
+        run_host_hooks("prestart", spec.hooks.prestart, state, bundle.path, awaited.note());
+        run_host_hooks("createRuntime", spec.hooks.create_runtime, state, bundle.path,
+                       awaited.note());
         impl->record.creating = false;
       }
     } else if (notice.script == "orphan-pts-master") {
@@ -338,14 +340,15 @@ Container Container::restore(const Runtime& given, const std::string& id,
       }
       reset_affinity(init.pid());
       make_read_only(init, read_only);
-      if (has_lost_no_new_privileges(*spec.process, init.pid())) {
-        impl->warn(
-            "config.json: process.noNewPrivileges: does not hold for the restored processes: "
-            "criu before 3.19 does not save it; save and restore with a newer one");
-      }
       impl->dir.write(impl->record);
     }
   });
+  // criu gives credentials last.
+  if (has_lost_no_new_privileges(*spec.process, init.pid())) {
+    impl->warn(
+        "config.json: process.noNewPrivileges: does not hold for the restored processes: criu "
+        "before 3.19 does not save it; save and restore with a newer one");
+  }
   if (pidfd_socket) {
     send_fd(pidfd_socket.get(), init.pidfd(), "pidfd");
   }

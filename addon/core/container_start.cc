@@ -8,7 +8,7 @@ namespace {
 
 /// Hooks in the container need its config; most containers have none.
 void run_start_hooks(const Spec& spec, const StateRecord& record, const Runtime& runtime, int pidfd,
-                     int cgroup) {
+                     int cgroup, const std::function<void(pid_t)>& started) {
   if (spec.hooks.start_container.empty()) {
     return;
   }
@@ -18,9 +18,11 @@ void run_start_hooks(const Spec& spec, const StateRecord& record, const Runtime&
   const pid_t pid = pid_inside(record.pid);
   run_container_hooks(
       "startContainer", spec.hooks.start_container, hook_state(record, Status::created, pid), spec,
-      host, {record.pid, pidfd}, cgroup, [&](InitProcess& init) {
+      host, {record.pid, pidfd}, cgroup,
+      [&](InitProcess& init) {
         SeccompAgent(spec).serve(init, told_state(record, Status::created, record.pid));
-      });
+      },
+      started);
 }
 
 /// What init reported after the gate. The end of a plan does not depend on how the container was
@@ -73,9 +75,11 @@ void Container::start() {
     impl_->dir.close_start_gate();
   };
   try {
+    Awaited awaited(impl_->dir);
     if (has_hooks) {
       const Cgroup cgroup = impl_->cgroup();
-      run_start_hooks(config, impl_->record, impl_->runtime, init.get(), cgroup.fd());
+      run_start_hooks(config, impl_->record, impl_->runtime, init.get(), cgroup.fd(),
+                      awaited.note());
     }
     const StartAnswer answer = impl_->dir.pass_start_gate();
     if (answer.failed) {
@@ -84,7 +88,7 @@ void Container::start() {
     if (has_hooks) {
       run_host_hooks("poststart", config.hooks.poststart,
                      hook_state(impl_->record, Status::running, impl_->record.pid),
-                     impl_->record.bundle);
+                     impl_->record.bundle, awaited.note());
     }
   } catch (const Error& error) {
     stop();

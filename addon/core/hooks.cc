@@ -60,15 +60,18 @@ std::vector<std::string> hook_args(const Hook& hook) {
 }  // namespace
 
 void run_host_hooks(std::string_view kind, const std::vector<Hook>& hooks, std::string_view state,
-                    const std::string& working_directory) {
+                    const std::string& working_directory,
+                    const std::function<void(pid_t)>& started) {
   for (std::size_t i = 0; i < hooks.size(); ++i) {
-    run_host_hook(kind, i, hooks[i], state, working_directory);
+    run_host_hook(kind, i, hooks[i], state, working_directory, started);
   }
 }
 
 void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook,
-                   std::string_view state, const std::string& working_directory) {
+                   std::string_view state, const std::string& working_directory,
+                   const std::function<void(pid_t)>& started) {
   ProgramOptions options;
+  options.started = started;
   options.path = hook.path;
   options.env = hook.env;
   options.input = state;
@@ -108,7 +111,8 @@ InitProcess spawn_near(const Plan& plan, SpawnOptions& options) {
 void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
                          std::string_view state, const Spec& spec, const Host& host,
                          HookedProcess init_process, int cgroup,
-                         const std::function<void(InitProcess&)>& attend) {
+                         const std::function<void(InitProcess&)>& attend,
+                         const std::function<void(pid_t)>& started) {
   for (std::size_t i = 0; i < hooks.size(); ++i) {
     const Hook& hook = hooks[i];
     const HookName name(kind, i);
@@ -138,11 +142,14 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
     const auto begin = std::chrono::steady_clock::now();
     try {
       InitProcess init = spawn_near(plan, options);
+      started(init.pid());
       if (hook.timeout) {
         init.limit(begin + std::chrono::seconds(*hook.timeout));
       }
       attend(init);
       init.finish();
+      // In the container's pid namespace it is another one.
+      started(init.pid());
       process = init.release();
     } catch (const Error& error) {
       if (hook.timeout && error.errnum() == ETIMEDOUT) {

@@ -246,6 +246,9 @@ ProgramResult run_program(const std::vector<std::string>& args, const ProgramOpt
     }
     throw_errno(failure, "pidfd_open", path);
   }
+  if (options.started) {
+    options.started(pid);
+  }
   return attend_program(pidfd.get(), pipes, options.input, options.timeout);
 }
 

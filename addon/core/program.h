@@ -1,7 +1,10 @@
 // Running a program of the host to its end: hooks and the id map helpers.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +23,7 @@ struct ProgramOptions {
   /// Files that what it writes is appended to; empty: it becomes ProgramResult::output.
   std::string stdout_file;
   std::string stderr_file;
+  std::function<void(pid_t)> started;  ///< told of its process; must not throw
 };
 
 struct ProgramResult {

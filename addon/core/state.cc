@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -11,8 +12,10 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <climits>
 #include <cstring>
+#include <thread>
 
 #include "tare/error.h"
 #include "tare/json.h"
@@ -29,6 +32,7 @@ constexpr const char* barred_fifo = "paused.fifo";
 constexpr const char* origin_link = "cgroup";
 constexpr const char* rdt_link = "resctrl";
 constexpr const char* root_link = "root";
+constexpr const char* awaited_link = "awaited";
 constexpr const char* root_mount_link = "root-mount";
 /// What frames of errors say; the container's directory follows.
 constexpr std::string_view keeping = "keep the state in";
@@ -213,16 +217,29 @@ StateDir StateDir::again() const {
   return state;
 }
 
-bool StateDir::lock() {
-  while (flock(dir_.get(), LOCK_EX) < 0) {
+namespace {
+
+/// flock(2), again where a signal has come; false: somebody else has the lock. Throws `system`.
+bool lock_file(int fd, int operation, const std::string& path) {
+  while (flock(fd, operation) < 0) {
+    if (errno == EWOULDBLOCK) {
+      return false;
+    }
     if (errno != EINTR) {
-      throw_errno("flock", path());
+      throw_errno("flock", path);
     }
   }
+  return true;
+}
+
+}  // namespace
+
+bool StateDir::lock() {
+  lock_file(dir_.get(), LOCK_EX, path());
   return exists();
 }
 
-bool StateDir::try_lock() { return flock(dir_.get(), LOCK_EX | LOCK_NB) == 0 && exists(); }
+bool StateDir::try_lock() { return lock_file(dir_.get(), LOCK_EX | LOCK_NB, path()) && exists(); }
 
 bool StateDir::exists() const {
   struct stat status;
@@ -239,21 +256,51 @@ namespace {
 // A symlink is made by one system call, whole or not at all.
 void note(const StateDir& dir, const std::string& name, const std::string& text) {
   if (symlinkat(text.c_str(), dir.fd(), name.c_str()) < 0) {
-    throw_errno("symlink", dir.path() + "/" + name);
+    throw_errno("symlinkat", dir.path() + "/" + name);
   }
+}
+
+/// 0 where there are no digits.
+std::uint64_t number(std::string_view digits) {
+  std::uint64_t value = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return value;
 }
 
 std::string noted(const StateDir& dir, const std::string& name) {
   std::string text(PATH_MAX, '\0');
   const ssize_t size = readlinkat(dir.fd(), name.c_str(), text.data(), text.size());
   if (size < 0 && errno != ENOENT && errno != EINVAL) {
-    throw_errno("readlink", dir.path() + "/" + name);
+    throw_errno("readlinkat", dir.path() + "/" + name);
   }
   text.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
   return text;
 }
 
 }  // namespace
+
+bool StateDir::lock_by_force(std::chrono::milliseconds patience) {
+  constexpr std::chrono::milliseconds longest(10);
+  std::chrono::milliseconds pause(1);
+  std::string last;
+  auto since = std::chrono::steady_clock::now();
+  while (!try_lock()) {
+    if (!exists()) {
+      return false;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    std::string awaited = noted(*this, awaited_link);
+    if (awaited != last) {
+      last = std::move(awaited);
+      since = now;
+    } else if (now - since >= patience) {
+      kill_awaited();
+    }
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, longest);
+  }
+  return true;
+}
 
 // The path begins with a slash, and the caller has none.
 void StateDir::note_origin(const std::string& caller, const std::string& cgroup) {
@@ -307,6 +354,48 @@ std::vector<std::string> StateDir::noted_rdt() const {
   }
 }
 
+void StateDir::note_awaited(pid_t pid) {
+  forget_awaited();
+  const std::uint64_t start_time = process_stat(pid).value_or(ProcessStat{}).start_time;
+  note(*this, awaited_link, std::to_string(pid) + " " + std::to_string(start_time));
+}
+
+void StateDir::forget_awaited() noexcept { unlinkat(dir_.get(), awaited_link, 0); }
+
+bool StateDir::kill_awaited() const {
+  const std::string text = noted(*this, awaited_link);
+  const std::size_t space = text.find(' ');
+  if (space == std::string::npos) {
+    return false;
+  }
+  const auto pid = static_cast<pid_t>(number(std::string_view(text).substr(0, space)));
+  // Whoever gets the number after the file is open is not who is killed.
+  const Fd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  const auto stat = process_stat(pid);
+  return process && stat.has_value() &&
+         number(std::string_view(text).substr(space + 1)) == stat->start_time &&
+         syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) == 0;
+}
+
+Awaited::~Awaited() {
+  if (noted_) {
+    dir_.forget_awaited();
+  }
+}
+
+void Awaited::started(pid_t pid) noexcept {
+  noted_ = true;
+  try {
+    dir_.note_awaited(pid);
+  } catch (const Error&) {
+    // As the header says.
+  }
+}
+
+std::function<void(pid_t)> Awaited::note() {
+  return [this](pid_t pid) { started(pid); };
+}
+
 void StateDir::note_root(const RootMount& before) {
   note(*this, root_link, std::to_string(before.before) + " " + before.path);
 }
@@ -321,11 +410,6 @@ std::optional<RootMount> StateDir::noted_root() const {
   if (space == std::string::npos) {
     return std::nullopt;
   }
-  const auto number = [](std::string_view digits) {
-    std::uint64_t value = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return value;
-  };
   return RootMount{text.substr(space + 1), number(std::string_view(text).substr(0, space)),
                    number(noted(*this, root_mount_link))};
 }
@@ -422,9 +506,7 @@ void StateDir::make_start_gate() {
 Fd StateDir::open_start_gate() const {
   Fd gate = open_file(dir_.get(), gate_fifo, O_RDWR);
   // Held as long as init has it open.
-  if (flock(gate.get(), LOCK_EX | LOCK_NB) < 0) {
-    throw_errno("flock", path() + "/" + gate_fifo);
-  }
+  lock_file(gate.get(), LOCK_EX, path() + "/" + gate_fifo);
   // As little as a pipe can hold: a page.
   const int size = fcntl(gate.get(), F_SETPIPE_SZ, 1);
   if (size < 0) {
@@ -440,11 +522,8 @@ std::optional<Fd> StateDir::open_held_gate() const {
   const Doing doing("ask for the start gate in", place);
   std::optional<Fd> gate =
       open_if_exists(dir_.get(), gate_fifo, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (gate.has_value() && flock(gate->get(), LOCK_SH | LOCK_NB) == 0) {
+  if (gate.has_value() && lock_file(gate->get(), LOCK_SH | LOCK_NB, gate_fifo)) {
     return std::nullopt;
-  }
-  if (gate.has_value() && errno != EWOULDBLOCK) {
-    throw_errno("flock", gate_fifo);
   }
   return gate;
 }

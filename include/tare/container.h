@@ -221,6 +221,9 @@ class Container {
   /// None, and a warning, where the config cannot be read.
   std::vector<Hook> poststop_hooks() const;
   void dump(const CheckpointOptions& options);
+  /// The rest of `run`: what start() does after the program was let go. A container whose run fails
+  /// does not stay.
+  void finish_run(const std::vector<Hook>& poststart, bool holds_gate);
   StartedProcess exec_now(const ExecOptions& options);
   std::unique_ptr<Impl> impl_;
 };

@@ -18,12 +18,15 @@ namespace tare {
 /// `kind` is the name in config.json ("createRuntime"); `state` is the JSON for their standard
 /// input. Throws `hook_failed` at the first that exits non-zero, dies or outlasts its timeout (it
 /// is killed), with the last of what it wrote to standard error.
+/// `started` is told of each one's process, and must not throw.
 void run_host_hooks(std::string_view kind, const std::vector<Hook>& hooks, std::string_view state,
-                    const std::string& working_directory);
+                    const std::string& working_directory,
+                    const std::function<void(pid_t)>& started = {});
 
 /// Runs one of them, the one at `index`.
 void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook,
-                   std::string_view state, const std::string& working_directory);
+                   std::string_view state, const std::string& working_directory,
+                   const std::function<void(pid_t)>& started = {});
 
 /// A container's init, which the caller holds on to.
 struct HookedProcess {
@@ -36,6 +39,7 @@ struct HookedProcess {
 void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
                          std::string_view state, const Spec& spec, const Host& host,
                          HookedProcess init, int cgroup,
-                         const std::function<void(InitProcess&)>& attend);
+                         const std::function<void(InitProcess&)>& attend,
+                         const std::function<void(pid_t)>& started);
 
 }  // namespace tare

@@ -6,7 +6,9 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -99,6 +101,9 @@ class StateDir {
   bool lock();
   /// The same, at once: false also where somebody else has the lock.
   bool try_lock();
+  /// The same as lock(), but it does not wait for ever: who has been awaited by the lock's holder
+  /// (see Awaited) for `patience` is killed.
+  bool lock_by_force(std::chrono::milliseconds patience);
   /// False: the directory was removed.
   bool exists() const;
   void unlock() noexcept;
@@ -139,6 +144,13 @@ class StateDir {
   void note_root_mount(std::uint64_t mount);
   std::optional<RootMount> noted_root() const;
 
+  /// Notes the process whose end is awaited by this one, which has the lock, in place of the last
+  /// one.
+  void note_awaited(pid_t pid);
+  void forget_awaited() noexcept;
+  /// Kills the one that is noted, if that is still the same process. False: there is none.
+  bool kill_awaited() const;
+
   /// Makes the directory that becomes the container's /run/notify; its path.
   std::string make_notify_directory();
   /// Makes the FIFO of the start gate.
@@ -176,6 +188,27 @@ class StateDir {
   Fd dir_;
   std::string root_;
   std::string id_;
+};
+
+/// Whom a command awaits with a container's lock in its hand, and nobody says for how long: a hook,
+/// or criu that serves lazy pages. `delete --force` kills it then, rather than wait for ever. The
+/// note of it goes when this object does.
+class Awaited {
+ public:
+  explicit Awaited(StateDir& dir) : dir_(dir) {}
+  ~Awaited();
+  Awaited(const Awaited&) = delete;
+  Awaited& operator=(const Awaited&) = delete;
+
+  /// `pid` has been started, a child of this process that is not reaped yet. Without a note of it,
+  /// be the disk full, it is merely not killed.
+  void started(pid_t pid) noexcept;
+  /// The same as a function.
+  std::function<void(pid_t)> note();
+
+ private:
+  StateDir& dir_;
+  bool noted_ = false;
 };
 
 /// What /proc/PID/stat says of a process.

@@ -202,6 +202,24 @@ sandbox.test('--lazy-pages', async (t) => {
   one.remove(other);
 });
 
+sandbox.test('delete --force where nobody fetches lazy pages', async (t) => {
+  const one = await Counter.run(sandbox, 'unfetched');
+  const save = sandbox.spawn(
+    [
+      ...['checkpoint', '--lazy-pages', '--page-server', '127.0.0.1:27302'],
+      ...['--image-path', one.images, one.id],
+    ],
+    { stdio: 'ignore' },
+  );
+  t.ok(await comes(() => existsSync(join(one.images, 'inventory.img'))));
+  sandbox.must(['delete', '--force', one.id]);
+  t.equal(await exitOf(save), 1, 'the checkpoint fails');
+  t.equal(sandbox.tare(['state', one.id]).status, 1);
+  t.notOk(existsSync(`/sys/fs/cgroup/${one.id}`));
+  t.equal(spawnSync('pgrep', ['-x', 'criu']).status, 1, 'no criu stays');
+  one.remove();
+});
+
 sandbox.test('--manage-cgroups-mode', async (t) => {
   const script = `mkdir /sys/fs/cgroup/sub; sh -c 'echo 0 >/sys/fs/cgroup/sub/cgroup.procs; exec sleep 1000' & echo 7 >/sys/fs/cgroup/sub/cgroup.max.depth; ${counting}`;
   const edit = (config: Config): void => {

@@ -1,4 +1,5 @@
 /** What is asked of a container while its create() is at work. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -83,6 +84,48 @@ if (whyNot !== undefined) {
         : `start ${id}: container ${id} does not exist`,
     );
     sandbox.tare(['delete', '--force', id]);
+  });
+
+  sandbox.test('delete --force ends a hook that never ends', async (t) => {
+    const kinds = ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart'];
+    for (const kind of kinds) {
+      const id = sandbox.id(kind);
+      // Its own name is how it is found among all processes.
+      const seconds = `1000.${process.pid}${kinds.indexOf(kind)}`;
+      const hung = (): boolean => spawnSync('pgrep', ['-f', `sleep ${seconds}`]).status === 0;
+      const bundle = sandbox.bundle(['sleep', '1000'], (config) => {
+        config.hooks = { [kind]: [{ path: '/bin/sleep', args: ['sleep', seconds] }] };
+      });
+      const log = join(sandbox.directory, `${kind}.log`);
+      const global = ['--log', log];
+      const run = sandbox.spawn(['run', '--detach', '-b', bundle, id], { stdio: 'ignore', global });
+      const ended = exitOf(run);
+      while (!hung()) await sleep(1);
+      const begin = performance.now();
+      sandbox.must(['delete', '--force', id]);
+      t.ok(performance.now() - begin < 20_000, `${kind}: it does not wait for the hook`);
+      t.not(await ended, 0, 'run fails');
+      t.match(readFileSync(log, 'utf8'), `error running ${kind} hook #0: `);
+      t.notOk(hung(), 'the hook is gone');
+      t.notOk(existsSync(join(sandbox.root, id)), 'nothing stays');
+    }
+  });
+
+  sandbox.test('delete --force ends the hook of a create that was killed', async (t) => {
+    const id = sandbox.id('orphan');
+    const seconds = `1000.${process.pid}9`;
+    const hung = (): boolean => spawnSync('pgrep', ['-f', `sleep ${seconds}`]).status === 0;
+    const bundle = sandbox.bundle(['sleep', '1000'], (config) => {
+      config.hooks = { createRuntime: [{ path: '/bin/sleep', args: ['sleep', seconds] }] };
+    });
+    const create = sandbox.spawn(['create', '-b', bundle, id], { stdio: 'ignore' });
+    while (!hung()) await sleep(1);
+    create.kill('SIGKILL');
+    await exitOf(create);
+    t.ok(hung(), 'the hook lives on');
+    sandbox.must(['delete', '--force', id]);
+    while (hung()) await sleep(1);
+    t.notOk(existsSync(join(sandbox.root, id)), 'nothing stays');
   });
 
   // start holds the lock while its hooks run.

@@ -119,7 +119,7 @@ const neverFail = new Set(
 );
 
 /** Calls that init makes again: nothing that has a handler interrupts it, and so most have no reason to. */
-const repeatedByInit = ['openat2', 'read', 'recvmsg', 'sendto'];
+const repeatedByInit = ['openat2', 'read', 'recvmsg', 'sendto', 'write'];
 
 /** Whether a call says by `errno` that it is to be made again, and that is to be done. */
 export function isPassing({ role, call, number }: Point, errno: string): boolean {

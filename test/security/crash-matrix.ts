@@ -163,7 +163,10 @@ export class Matrix {
       const died =
         fault === 'KILL'
           ? ofInit && point?.call !== 'exit_group' && (await use.died?.(id))
-          : ofInit && point?.call === 'write' && use.failsLater?.(id, fault);
+          : ofInit &&
+            point?.call === 'write' &&
+            !isPassing(point, fault) &&
+            use.failsLater?.(id, fault);
       if (died !== true) await use.works(id);
       return this.end(use, id, point ? 'tolerated' : 'not met');
     }
