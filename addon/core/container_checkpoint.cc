@@ -118,15 +118,16 @@ void Container::checkpoint(const CheckpointOptions& options) {
                                            (status == Status::created ? "; start it first" : ""));
   }
   refuse_unrestorable(spec(), !impl_->record.systemd_unit.empty());
-  check_criu({.mem_track = options.pre_dump, .lazy_pages = options.criu.lazy_pages});
-  dump(options);
+  Criu criu(CriuStart{});
+  criu.check({.mem_track = options.pre_dump, .lazy_pages = options.criu.lazy_pages});
+  dump(options, criu);
   if (!options.leave_running && !options.pre_dump) {
     end_init();
     destroy(impl_->take_cgroup());
   }
 }
 
-void Container::dump(const CheckpointOptions& options) {
+void Container::dump(const CheckpointOptions& options, Criu& criu) {
   CriuRequest request;
   request.verb = options.pre_dump ? CriuVerb::pre_dump : CriuVerb::dump;
   request.options = options.criu;
@@ -153,7 +154,6 @@ void Container::dump(const CheckpointOptions& options) {
     write_file_atomically(request.images, descriptors_file, add_external_files(request, pids));
   }
   int status_fd = options.status_fd;
-  Criu criu(CriuStart{});
   Awaited awaited(impl_->dir);
   awaited.started(criu.pid());
   criu.carry_out(request, directories.log, [&](CriuNotice& notice) {

@@ -27,6 +27,7 @@
 namespace tare {
 
 class Cgroup;
+class Criu;
 class StateDir;
 
 /// Where containers are kept and how the host is to be treated.
@@ -220,7 +221,7 @@ class Container {
   void destroy(Cgroup cgroup);
   /// None, and a warning, where the config cannot be read.
   std::vector<Hook> poststop_hooks() const;
-  void dump(const CheckpointOptions& options);
+  void dump(const CheckpointOptions& options, Criu& criu);
   /// The rest of `run`: what start() does after the program was let go. A container whose run fails
   /// does not stay.
   void finish_run(const std::vector<Hook>& poststart, bool holds_gate);
