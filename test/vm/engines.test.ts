@@ -16,7 +16,7 @@ t.setTimeout(900_000);
 for (const engine of engines.filter(({ name }) => name.includes(filter))) {
   await t.test(engine.name, { timeout: 600_000 }, async (t) => {
     try {
-      const version = await runCases(engine, runtimeOf('tare'), {
+      const version = await runCases(engine, runtimeOf('tare', 'cgroupfs'), {
         release: defaultRelease,
         wanted: (_, basic) => basic,
         told({ name, failure, skip, seconds }) {

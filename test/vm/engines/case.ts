@@ -1,10 +1,15 @@
 /** What there is to an engine: how it is started with a runtime, and what is to go well then. */
 import type { Guest } from './guest.js';
 
+/** Who makes the cgroups of containers: the runtime itself, or systemd when it asks for that. */
+export const cgroupDrivers = ['cgroupfs', 'systemd'] as const;
+export type CgroupDriver = (typeof cgroupDrivers)[number];
+
 export interface Runtime {
   name: string;
   /** The executable in the guest. */
   path: string;
+  driver: CgroupDriver;
 }
 
 export interface Case {
@@ -33,6 +38,7 @@ export interface Outcome {
   engine: string;
   name: string;
   runtime: string;
+  driver: CgroupDriver;
   /** Undefined is success. */
   failure?: string;
   skip?: string;

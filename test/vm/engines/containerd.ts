@@ -27,7 +27,11 @@ class Containerd {
   /** The command line of `ctr run`. */
   runLine(flags: string, id: string, command: string): string {
     const runtime = `--runc-binary ${this.runtime.path} --runc-root ${state}`;
-    return `ctr run ${runtime} ${flags} ${imageName} ${id} ${command}`;
+    const cgroup =
+      this.runtime.driver === 'systemd'
+        ? `--runc-systemd-cgroup --cgroup machine.slice:ctr:${id}`
+        : '';
+    return `ctr run ${runtime} ${cgroup} ${flags} ${imageName} ${id} ${command}`;
   }
 
   run(flags: string, id: string, command: string): Promise<Output> {
@@ -140,11 +144,11 @@ function cases(engine: Containerd): Case[] {
       name: 'pause, resume',
       basic: true,
       async run() {
-        await engine.sleeper('stopped');
+        const pid = await engine.sleeper('stopped');
         const status = async () => /stopped +\d+ +(\w+)/.exec(await guest.ok('ctr task ls'))?.[1];
         await guest.ok('ctr task pause stopped');
         assert.equal(await status(), 'PAUSED');
-        await guest.ok('grep -qx 1 /sys/fs/cgroup/default/stopped/cgroup.freeze');
+        await guest.ok(`grep -qx 1 ${await guest.cgroupOf(pid)}/cgroup.freeze`);
         await guest.ok('ctr task resume stopped');
         assert.equal(await status(), 'RUNNING');
         await guest.ok('ctr task exec --exec-id after stopped true');
@@ -204,10 +208,14 @@ function cases(engine: Containerd): Case[] {
         const flags =
           '--memory-limit 33554432 --cpu-quota 50000 --cpu-period 100000 --cpu-shares 512';
         const files = 'memory.max cpu.max cpu.weight';
+        const place =
+          engine.runtime.driver === 'systemd'
+            ? 'machine.slice/ctr-limited.scope'
+            : 'default/limited';
         const ended = await engine.run(
           `--rm ${flags} --mount type=bind,src=/sys/fs/cgroup,dst=/tmp,options=rbind:ro`,
           'limited',
-          shell(`cd /tmp/default/limited; cat ${files}`),
+          shell(`cd /tmp/${place}; cat ${files}`),
         );
         // crun has converted shares to weights by another formula since 1.23.
         ended.expect({ stdout: /^33554432\n50000 100000\n(20|59)\n$/ });

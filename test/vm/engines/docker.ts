@@ -17,11 +17,11 @@ import { imageArchive, type Guest } from './guest.js';
 import { imageName as image } from './image.js';
 
 /** daemon.json; runc is there already by that name. */
-function configuration({ name, path }: Runtime): string {
+function configuration({ name, path, driver }: Runtime): string {
   return JSON.stringify({
     ...(name === 'runc' ? {} : { runtimes: { [name]: { path } } }),
     'default-runtime': name,
-    'exec-opts': ['native.cgroupdriver=cgroupfs'],
+    'exec-opts': [`native.cgroupdriver=${driver}`],
   });
 }
 
@@ -184,9 +184,9 @@ function resources(engine: Docker): Case[] {
           'limited',
           '--memory 64m --pids-limit 50 --cpus 0.5 --blkio-weight 300',
         );
-        const id = (await engine.inspect('limited', '{{.Id}}')).trim();
-        const limits = () =>
-          guest.ok(`cd /sys/fs/cgroup/docker/${id}; cat memory.max pids.max cpu.max`);
+        const pid = Number(await engine.inspect('limited', '{{.State.Pid}}'));
+        const cgroup = await guest.cgroupOf(pid);
+        const limits = () => guest.ok(`cd ${cgroup}; cat memory.max pids.max cpu.max`);
         assert.equal(await limits(), '67108864\n50\n50000 100000\n');
         await guest.ok(
           'docker update --memory 32m --memory-swap 64m --pids-limit 40 --cpus 0.25 limited',

@@ -52,13 +52,18 @@ export class Guest {
   private constructor(readonly vm: Vm) {}
 
   /** With engines of a release of Debian. */
-  static async boot(release: string, options: { memory: number }): Promise<Guest> {
+  static async boot(
+    release: string,
+    options: { memory: number; systemd: boolean },
+  ): Promise<Guest> {
     const root = await unpackEngines(release);
     mkdirSync(dirname(imageArchive), { recursive: true });
     await writeImage(imageArchive);
     const guest = new Guest(await Vm.boot({ ...options, root }));
     try {
       await guest.ok(setUp);
+      // Its user is known only now.
+      if (options.systemd) await guest.ok('systemctl start dbus');
     } catch (error) {
       guest.stop();
       throw error;
@@ -87,6 +92,12 @@ export class Guest {
     return this.run(
       `rm -f /run/typed; mkfifo /run/typed; exec 3<>/run/typed; printf %s ${quote(input)} >&3; ${words} <&3`,
     );
+  }
+
+  /** The cgroup that a process of the guest's is in, as a directory. */
+  async cgroupOf(pid: number): Promise<string> {
+    const text = await this.ok(`cat /proc/${pid}/cgroup`);
+    return `/sys/fs/cgroup${text.trim().replace(/^0::/, '')}`;
   }
 
   /** Starts a daemon and waits until `ready` succeeds. */

@@ -1,17 +1,18 @@
 /**
  * npm run test:engines [-- OPTION...]: container engines with tare as their runtime, and with the runtimes that Debian
- * packages for them: a line a case. What goes well with one of those and not with tare is a failure; what goes well
+ * packages for them, with either cgroup driver: a line a case. What goes well with one of those and not with tare is a failure; what goes well
  * with none is told, and is none.
  *
  *   --engine NAME      only this one; may be given more than once, as may those below
  *   --case NAME        only cases with that in their name
  *   --runtime NAME     tare, crun or runc
+ *   --cgroup-driver D  cgroupfs or systemd, which is the guest's init then
  *   --release NAME     Debian's from which the engines are, such as sid
  *   --verbose          also tells what went wrong with the others
  */
 import { parseArgs } from 'node:util';
 import { Unavailable } from '../vm.js';
-import type { Outcome } from './case.js';
+import { cgroupDrivers, type Outcome } from './case.js';
 import { engines } from './engines.js';
 import { defaultRelease } from './root.js';
 import { runCases, runtimeOf } from './run.js';
@@ -21,6 +22,7 @@ const { values: options } = parseArgs({
     engine: { type: 'string', multiple: true },
     case: { type: 'string', multiple: true },
     runtime: { type: 'string', multiple: true },
+    'cgroup-driver': { type: 'string', multiple: true },
     release: { type: 'string', default: defaultRelease },
     verbose: { type: 'boolean', default: false },
   },
@@ -30,9 +32,9 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function told({ engine, name, runtime, failure, skip, seconds }: Outcome): void {
+function told({ engine, name, runtime, driver, failure, skip, seconds }: Outcome): void {
   const verdict = skip !== undefined ? `skipped, ${skip}` : failure === undefined ? 'ok' : 'not ok';
-  print(`${engine}: ${name}: ${verdict} (${runtime}, ${seconds.toFixed(1)} s)`);
+  print(`${engine}: ${name}: ${verdict} (${runtime}, ${driver}, ${seconds.toFixed(1)} s)`);
   if (failure !== undefined && (runtime === 'tare' || options.verbose))
     print(failure.replace(/^/gm, '    '));
 }
@@ -40,10 +42,9 @@ function told({ engine, name, runtime, failure, skip, seconds }: Outcome): void 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 function count(outcomes: Outcome[]): void {
-  const peersOf = ({ engine, name }: Outcome) =>
-    outcomes.filter(
-      (other) => other.runtime !== 'tare' && other.engine === engine && other.name === name,
-    );
+  const key = ({ engine, driver, name }: Outcome) => [engine, driver, name].join('/');
+  const peersOf = (outcome: Outcome) =>
+    outcomes.filter((other) => other.runtime !== 'tare' && key(other) === key(outcome));
   for (const outcome of outcomes.filter(({ runtime }) => runtime === 'tare')) {
     const peers = peersOf(outcome);
     if (outcome.skip !== undefined) counts.skipped++;
@@ -58,19 +59,23 @@ function count(outcomes: Outcome[]): void {
 const outcomes: Outcome[] = [];
 const tested = engines.filter(({ name }) => options.engine?.includes(name) ?? true);
 try {
-  for (const engine of tested) {
-    for (const name of ['tare', ...engine.peers]) {
-      if (options.runtime && !options.runtime.includes(name)) continue;
-      const version = await runCases(engine, runtimeOf(name), {
-        release: options.release,
-        wanted: (name) => options.case?.some((part) => name.includes(part)) ?? true,
-        told(outcome) {
-          outcomes.push(outcome);
-          told(outcome);
-        },
-      });
-      print(`${engine.name}: with ${name}: ${version}`);
-    }
+  const runs = tested.flatMap((engine) =>
+    ['tare', ...engine.peers].flatMap((name) =>
+      cgroupDrivers.map((driver) => ({ engine, name, driver })),
+    ),
+  );
+  for (const { engine, name, driver } of runs) {
+    if (options.runtime?.includes(name) === false) continue;
+    if (options['cgroup-driver']?.includes(driver) === false) continue;
+    const version = await runCases(engine, runtimeOf(name, driver), {
+      release: options.release,
+      wanted: (name) => options.case?.some((part) => name.includes(part)) ?? true,
+      told(outcome) {
+        outcomes.push(outcome);
+        told(outcome);
+      },
+    });
+    print(`${engine.name}: with ${name}, ${driver}: ${version}`);
   }
 } catch (error) {
   if (!(error instanceof Unavailable)) throw error;

@@ -16,11 +16,11 @@ import type { Case, Engine, Runtime } from './case.js';
 import { imageArchive, type Guest } from './guest.js';
 import { imageName as image } from './image.js';
 
-/** As an administrator would write it; without systemd as the guest's init, cgroups are podman's own to make. */
-const configuration = ({ name, path }: Runtime) => `[engine]
+/** As an administrator would write it. */
+const configuration = ({ name, path, driver }: Runtime) => `[engine]
 runtime = "${name}"
 runtime_supports_json = ["crun", "runc", "tare"]
-cgroup_manager = "cgroupfs"
+cgroup_manager = "${driver}"
 events_logger = "file"
 [engine.runtimes]
 ${name} = ["${path}"]
@@ -165,7 +165,8 @@ function resources(engine: Podman): Case[] {
       basic: true,
       async run() {
         const id = await engine.sleeper('limited', '--memory 64m --pids-limit 50 --cpus 0.5');
-        const cgroup = `/sys/fs/cgroup/libpod_parent/libpod-${id}`;
+        const parent = engine.runtime.driver === 'systemd' ? 'machine.slice' : 'libpod_parent';
+        const cgroup = `/sys/fs/cgroup/${parent}/libpod-${id}`;
         const limits = async () =>
           (
             await guest.ok(`cd ${cgroup}*; find . -name memory.max -o -name pids.max -o -name cpu.max |

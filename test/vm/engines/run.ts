@@ -1,7 +1,7 @@
 /** Runs an engine's cases, anew in another guest from where one died. */
 import { GuestDied, repository } from '../vm.js';
 import { join } from 'node:path';
-import type { Engine, Outcome, Runtime } from './case.js';
+import type { CgroupDriver, Engine, Outcome, Runtime } from './case.js';
 import { Guest } from './guest.js';
 
 export interface Choice {
@@ -11,8 +11,9 @@ export interface Choice {
   told(outcome: Outcome): void;
 }
 
-export function runtimeOf(name: string): Runtime {
-  return { name, path: name === 'tare' ? join(repository, 'build/tare') : `/usr/bin/${name}` };
+export function runtimeOf(name: string, driver: CgroupDriver): Runtime {
+  const path = name === 'tare' ? join(repository, 'build/tare') : `/usr/bin/${name}`;
+  return { name, path, driver };
 }
 
 /** In how many guests an engine's cases may be tried to run. */
@@ -22,7 +23,8 @@ const attempts = 4;
 export async function runCases(engine: Engine, runtime: Runtime, choice: Choice): Promise<string> {
   const done = new Set<string>();
   for (let attempt = 1; ; attempt++) {
-    const guest = await Guest.boot(choice.release, { memory: engine.memory });
+    const systemd = runtime.driver === 'systemd';
+    const guest = await Guest.boot(choice.release, { memory: engine.memory, systemd });
     try {
       const version = (await guest.ok(engine.version)).trim();
       for (const one of await engine.start(guest, runtime)) {
@@ -38,7 +40,9 @@ export async function runCases(engine: Engine, runtime: Runtime, choice: Choice)
         }
         done.add(name);
         const seconds = (performance.now() - started) / 1000;
-        choice.told({ engine: engine.name, name, runtime: runtime.name, failure, skip, seconds });
+        const { name: called, driver } = runtime;
+        const what = { engine: engine.name, name, runtime: called, driver };
+        choice.told({ ...what, failure, skip, seconds });
       }
       return version;
     } catch (error) {
