@@ -17,6 +17,7 @@ import {
 } from './install-change.js';
 import { containerd } from './install-containerd.js';
 import { docker } from './install-docker.js';
+import { documentation, documentationTrait } from './install-documentation.js';
 import { crio, podman } from './install-drop-in.js';
 import type { Edit, Engine, EngineFiles, Entry } from './install-engine.js';
 
@@ -24,11 +25,12 @@ const help = `Usage: tare install [option ...]
        tare uninstall [option ...]
 
 install copies the static command line to PREFIX/sbin/tare, in one step: containers that run keep the
-one that they have. Then it prints what engines are to be told, or tells those that --configure names.
-uninstall takes back both, from all engines.
+one that they have. Manual pages and completions go to PREFIX/share. Then it prints what engines are
+to be told, or tells those that --configure names. uninstall takes all of it back, from all engines.
 
   --prefix DIR           default: /usr/local
-  --destination FILE     instead of PREFIX/sbin/tare
+  --destination FILE     instead of PREFIX/sbin/tare, and nothing in PREFIX/share
+  --no-manual            neither manual pages nor completions
   --configure ENGINE     containerd, podman, docker or cri-o; may be repeated
   --name NAME            of the runtime, for engines (default: tare)
   --default              make it the default runtime of these engines (not of containerd)
@@ -42,6 +44,7 @@ uninstall takes back both, from all engines.
 const options = {
   prefix: { type: 'string' },
   destination: { type: 'string' },
+  'no-manual': { type: 'boolean' },
   configure: { type: 'string', multiple: true },
   name: { type: 'string' },
   default: { type: 'boolean' },
@@ -88,7 +91,7 @@ class Installation {
     readonly say: (line: string) => void,
   ) {
     this.#root = resolve(given['root-directory'] ?? '/');
-    this.#destination = given.destination ?? join(given.prefix ?? '/usr/local', 'sbin/tare');
+    this.#destination = given.destination ?? join(this.#prefix, 'sbin/tare');
     this.#name = given.name ?? 'tare';
     if (!isAbsolute(this.#destination)) {
       const flag = given.destination === undefined ? '--prefix' : '--destination';
@@ -142,6 +145,22 @@ class Installation {
     return { path, content: readFileSync(this.program), mode: 0o755 };
   }
 
+  get #prefix(): string {
+    return this.given.prefix ?? '/usr/local';
+  }
+
+  /** Manual pages and completions, as they are to be. */
+  #documentation(): Change[] {
+    if (this.given.destination !== undefined || this.given['no-manual']) return [];
+    return documentation(this.program, this.#prefix).map((edit) => this.#change(edit));
+  }
+
+  /** Whether a file is there that is not of this program's documentation. */
+  #isAnothers({ path }: Change): boolean {
+    const there = textOf(path);
+    return there !== undefined && !documentationTrait.test(there);
+  }
+
   install(): void {
     const engines = this.#chosen();
     if (this.given.default && engines.length === 0) {
@@ -149,11 +168,19 @@ class Installation {
     }
     const entry = this.#entry();
     const binary = this.#binary();
+    const pages = this.#documentation();
+    const others = pages.find((page) => this.#isAnothers(page));
+    if (others !== undefined && !this.given.force) {
+      throw new InstallError(
+        `${others.path}: is another program's; replace it by --force, or leave it by --no-manual`,
+      );
+    }
     const edits = engines.map((engine) => ({
       engine,
       changes: engine.configure(this.#files, entry).map((edit) => this.#change(edit)),
     }));
     this.#apply([binary]);
+    this.#applyDocumentation(pages, 'written');
     for (const { engine, changes } of edits) {
       if (this.#apply(changes)) this.say(`${engine.name}: ${engine.afterwards}`);
     }
@@ -179,6 +206,10 @@ class Installation {
       this.say(`${engine.name}: ${engine.afterwards}`);
     }
     if (there !== undefined) changed = this.#apply([{ path, content: undefined, mode: 0 }]);
+    const pages = this.#documentation()
+      .filter((page) => !this.#isAnothers(page))
+      .map((page) => ({ ...page, content: undefined }));
+    if (this.#applyDocumentation(pages, 'removed')) changed = true;
     if (!changed) this.say('there is nothing to be taken back');
   }
 
@@ -206,6 +237,17 @@ class Installation {
       }
     }
     return changed;
+  }
+
+  /** A line for all of them. Whether there was anything to be done. */
+  #applyDocumentation(changes: readonly Change[], done: 'written' | 'removed'): boolean {
+    const due = changes.filter((change) => !isDone(change));
+    if (due.length === 0) return false;
+    if (!this.given['dry-run']) due.forEach(make);
+    const verb = this.given['dry-run'] ? 'would be ' : '';
+    const share = this.#on(join(this.#prefix, 'share'));
+    this.say(`${share}: ${due.length} manual pages and completions ${verb}${done}`);
+    return true;
   }
 
   #printSnippets(entry: Entry): void {

@@ -59,6 +59,34 @@ t.test('other places', async (t) => {
   t.strictSame([...machine.files().keys()], ['/opt/x/sbin/tare']);
 });
 
+t.test('manual pages and completions', async (t) => {
+  const machine = new Machine(t);
+  const share = '/usr/local/share';
+  t.match(machine.tare('install', '--dry-run').stdout, /\d manual pages .* would be written/);
+  t.equal(machine.documentation().size, 0);
+  t.match(machine.tare('install').stdout, `${machine.path(share)}: `);
+  const verbs = call(cli, ['--help']).stdout.match(/^ {3}[a-z]+ {2,}/gm) ?? [];
+  const pages = verbs.map((verb) => `${share}/man/man8/tare-${verb.trim()}.8`);
+  t.strictSame(
+    [...machine.documentation().keys()].sort(),
+    [
+      ...[...pages, `${share}/man/man8/tare.8`, `${share}/bash-completion/completions/tare`],
+      ...[`${share}/zsh/site-functions/_tare`, `${share}/fish/vendor_completions.d/tare.fish`],
+    ].sort(),
+  );
+  t.equal(machine.read(`${share}/man/man8/tare-run.8`), call(cli, ['man', 'run']).stdout);
+  t.equal(statSync(machine.path(pages[0] ?? '')).mode & 0o7777, 0o644);
+  const before = machine.documentation();
+  t.notMatch(machine.tare('install').stdout, 'manual pages');
+  t.strictSame(machine.documentation(), before, 'twice is once');
+  machine.write(pages[0] ?? '', 'Of somebody else.\n');
+  const refused = machine.tare('install');
+  t.match(refused, { status: 1, stderr: `${machine.path(pages[0] ?? '')}: is another program's` });
+  t.equal(machine.tare('install', '--no-manual').status, 0);
+  machine.tare('uninstall');
+  t.strictSame([...machine.documentation().keys()], pages.slice(0, 1), 'what is not ours stays');
+});
+
 t.test('who runs the old program keeps it', async (t) => {
   const machine = new Machine(t);
   const old = machine.path(place);

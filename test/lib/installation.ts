@@ -34,8 +34,17 @@ export class Machine {
     writeFileSync(this.path(path), text);
   }
 
-  /** Every file, with what tells whether it was written again. */
+  /** Every file but the documentation, with what tells whether it was written again. */
   files(): Map<string, string> {
+    return new Map([...this.#all()].filter(([path]) => !path.includes('/share/')));
+  }
+
+  /** The manual pages and completions. */
+  documentation(): Map<string, string> {
+    return new Map([...this.#all()].filter(([path]) => path.includes('/share/')));
+  }
+
+  #all(): Map<string, string> {
     const found = new Map<string, string>();
     for (const entry of readdirSync(this.directory, { recursive: true, withFileTypes: true })) {
       if (entry.isDirectory()) continue;
