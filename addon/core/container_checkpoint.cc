@@ -72,7 +72,7 @@ std::string add_external_files(CriuRequest& request, const std::vector<pid_t>& p
   writer.begin_array();
   for (const std::string& one : all) {
     writer.string(one);
-    if (one.starts_with("file[") &&
+    if (is_external_key(one) &&
         std::ranges::find(request.external, one) == request.external.end()) {
       request.external.push_back(one);
     }

@@ -124,8 +124,10 @@ class MountIds {
   std::vector<std::string> ids_;
 };
 
-/// How criu calls the open file, if it has a path on none of `mounts`; else empty.
-std::string key_of(pid_t pid, const std::string& fd, const MountIds& mounts) {
+/// How criu calls the open file that `link` leads to, if it has a path on none of `mounts`; else
+/// empty.
+std::string key_of(pid_t pid, const std::string& fd, const std::string& link,
+                   const MountIds& mounts) {
   const std::string directory = "/proc/" + std::to_string(pid);
   constexpr std::string_view field = "\nmnt_id:\t";
   std::optional<std::string> info;
@@ -145,8 +147,12 @@ std::string key_of(pid_t pid, const std::string& fd, const MountIds& mounts) {
     return {};
   }
   std::array<char, 64> key{};
-  std::snprintf(key.data(), key.size(), "file[%lx:%lx]", std::strtoul(id.c_str(), nullptr, 10),
-                static_cast<unsigned long>(status.st_ino));
+  if (S_ISCHR(status.st_mode) && link.starts_with("/dev/pts/")) {
+    std::snprintf(key.data(), key.size(), "tty[%lx:%lx]", status.st_rdev, status.st_dev);
+  } else {
+    std::snprintf(key.data(), key.size(), "file[%lx:%lx]", std::strtoul(id.c_str(), nullptr, 10),
+                  status.st_ino);
+  }
   return key.data();
 }
 
@@ -165,6 +171,10 @@ std::vector<std::string> entries(const std::string& directory) {
 
 }  // namespace
 
+bool is_external_key(std::string_view text) {
+  return text.starts_with("file[") || text.starts_with("tty[");
+}
+
 ExternalFiles external_files(pid_t pid, const std::vector<pid_t>& pids) {
   constexpr const char* null_device = "/dev/null";
   const MountIds mounts(pid);
@@ -174,8 +184,8 @@ ExternalFiles external_files(pid_t pid, const std::vector<pid_t>& pids) {
   };
   for (const char* fd : {"0", "1", "2"}) {
     std::string link = link_of(pid, fd);
-    std::string key =
-        link.starts_with('/') && link != null_device ? key_of(pid, fd, mounts) : std::string();
+    const bool own = !link.starts_with('/') || link == null_device;
+    std::string key = own ? std::string() : key_of(pid, fd, link, mounts);
     files.streams.push_back(key.empty() ? std::move(link) : std::move(key));
   }
   for (const pid_t one : pids) {
@@ -183,7 +193,7 @@ ExternalFiles external_files(pid_t pid, const std::vector<pid_t>& pids) {
       if (link_of(one, fd) != null_device) {
         continue;
       }
-      const std::string key = key_of(one, fd, mounts);
+      const std::string key = key_of(one, fd, null_device, mounts);
       if (!key.empty() && std::ranges::find(files.null_devices, key) == files.null_devices.end()) {
         files.null_devices.push_back(key);
       }

@@ -20,7 +20,8 @@ struct ExternalMount {
 /// Those of the container whose init is `pid`, and whose config is `spec` from `bundle`.
 std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const std::string& bundle);
 
-/// The open files of a container that are the host's, as criu calls them: "file[1d:3]".
+/// The open files of a container that are the host's, as criu calls them: "file[1d:3]", and
+/// "tty[8801:1c]" for a terminal.
 struct ExternalFiles {
   /// Of each standard stream of init: a key, if it is one of them; what its link in /proc says
   /// ("pipe:[1234]", which needs no key), if it is not.
@@ -28,6 +29,8 @@ struct ExternalFiles {
   /// Those of the host's /dev/null, whoever has it.
   std::vector<std::string> null_devices;
 };
+/// Whether `text` is such a name.
+bool is_external_key(std::string_view text);
 /// Of the container whose init is `pid`, and whose processes are `pids`, `pid` among them.
 ExternalFiles external_files(pid_t pid, const std::vector<pid_t>& pids);
 

@@ -77,16 +77,21 @@ Fd inherit_descriptors(const std::string& images, CriuRequest& request, CriuStar
         .with_path(path);
   }
   Fd null = open_file(AT_FDCWD, "/dev/null", O_RDWR);
-  const int null_fd = criu_first_inherited + static_cast<int>(start.inherited.size());
-  start.inherited.push_back(null.get());
+  const auto hand_over = [&](int fd) {
+    start.inherited.push_back(fd < 0 ? null.get() : fd);
+    return criu_first_inherited + static_cast<int>(start.inherited.size()) - 1;
+  };
+  const int null_fd = hand_over(-1);
   const json::Document document(*text, path);
-  int fd = 0;
+  std::size_t fd = 0;
   document.root().for_each_element([&](const json::Value& value) {
     const std::string key(value.as_string());
     const bool known =
         std::ranges::any_of(request.inherited, [&](const auto& one) { return one.first == key; });
-    if (!known && (key.starts_with("pipe:") || key.starts_with("file["))) {
-      request.inherited.emplace_back(key, fd < criu_first_inherited - 1 ? fd : null_fd);
+    if (!known && (key.starts_with("pipe:") || is_external_key(key))) {
+      // criu closes what it is given, and has a use of its own for 0 to 2 (--shell-job).
+      request.inherited.emplace_back(
+          key, fd < std::size(start.stdio) ? hand_over(start.stdio[fd]) : null_fd);
     }
     ++fd;
   });
@@ -297,6 +302,8 @@ Container Container::restore(const Runtime& given, const std::string& id,
   impl->dir.write_config(bundle.config);
 
   StartedProcess process;
+  Awaited awaited(impl->dir);
+  awaited.started(criu.pid());
   criu.carry_out(request, directories.log, [&](CriuNotice& notice) {
     if (notice.script == "setup-namespaces") {
       init.note(notice.pid);
@@ -308,10 +315,10 @@ Container Container::restore(const Runtime& given, const std::string& id,
         impl->record.creating = true;
         impl->dir.write(impl->record);
         const std::string state = hook_state(impl->record, Status::created, init.pid());
-        Awaited awaited(impl->dir);
         run_host_hooks("prestart", spec.hooks.prestart, state, bundle.path, awaited.note());
         run_host_hooks("createRuntime", spec.hooks.create_runtime, state, bundle.path,
                        awaited.note());
+        awaited.started(criu.pid());
         impl->record.creating = false;
       }
     } else if (notice.script == "orphan-pts-master") {

@@ -1,6 +1,8 @@
 /** The flags of checkpoint and restore, by Debian's criu. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import {
+  chmodSync,
+  chownSync,
   closeSync,
   copyFileSync,
   existsSync,
@@ -16,7 +18,7 @@ import {
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Counter, comes, counting, loadModules } from './counter.js';
-import { Output, Sandbox, exitOf, state, staticProgram, type Config } from './tare.js';
+import { Output, Sandbox, cli, exitOf, state, staticProgram, type Config } from './tare.js';
 
 t.setTimeout(290_000);
 const sandbox = new Sandbox();
@@ -244,6 +246,89 @@ sandbox.test('--manage-cgroups-mode', async (t) => {
     t.equal(readFileSync(`/sys/fs/cgroup/${one.id}/pids.max`, 'utf8'), '99\n');
     one.remove();
   }
+});
+
+sandbox.test('--link-remap', async (t) => {
+  // The shell has a file open that has no name any more.
+  const script = `exec 9<>/tmp/nameless; rm /tmp/nameless; echo kept >&9; ${counting}`;
+  const one = await Counter.run(sandbox, 'remap', {
+    script,
+    edit: (config) => (config.root.readonly = false),
+  });
+  const from = one.checkpoint(t, '--link-remap');
+  await one.restore(t);
+  await one.goesOn(t, from);
+  t.equal(readFileSync(`/proc/${one.pid()}/fd/9`, 'utf8'), 'kept\n');
+  one.remove();
+});
+
+sandbox.test('--ext-unix-sk', async (t) => {
+  // A log daemon of the host's, whose socket the container is connected to.
+  const log = join(sandbox.directory, 'log');
+  const daemon = spawn('busybox', ['syslogd', '-n', '-O', log], { stdio: 'ignore' });
+  t.teardown(() => daemon.kill());
+  t.ok(await comes(() => existsSync('/dev/log')));
+  const last = (): number =>
+    existsSync(log) ? Number(/line (\d+)\n$/.exec(readFileSync(log, 'utf8'))?.[1]) : 0;
+  const one = await Counter.run(sandbox, 'socket', {
+    script: `${counting.replace('sleep', 'echo line $i; sleep')} | logger`,
+    edit(config) {
+      config.mounts.push({
+        destination: '/dev/log',
+        type: 'bind',
+        source: '/dev/log',
+        options: ['bind'],
+      });
+      // criu knows of the sockets of one network namespace only.
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
+    },
+  });
+  t.ok(await comes(() => last() > 5));
+  t.match(failure(t, one), /Error \(criu\/.*unix/);
+  const from = one.checkpoint(t, '--ext-unix-sk');
+  await one.restore(t, '--ext-unix-sk');
+  await one.goesOn(t, from);
+  t.ok(await comes(() => last() > from + 2), 'it is connected again');
+  one.remove();
+});
+
+sandbox.test('the terminal of a caller, and then that of another one', async (t) => {
+  for (const flags of [[], ['--shell-job']]) {
+    const one = Counter.prepare(sandbox, `job${flags.length}`);
+    const inTerminal = (verb: string, ...words: string[]): ChildProcess => {
+      const line = [cli, '--root', sandbox.root, verb, '-b', one.bundle, ...words, one.id];
+      return spawn('script', ['-qefc', line.join(' '), '/dev/null'], { stdio: 'pipe' });
+    };
+    const first = inTerminal('run');
+    t.ok(await comes(() => one.count() > 0));
+    const from = one.checkpoint(t, ...flags);
+    await exitOf(first);
+    const next = inTerminal('restore', ...flags, '--image-path', one.images);
+    await one.goesOn(t, from);
+    t.match(readlinkSync(`/proc/${one.pid()}/fd/0`), /^\/dev\/pts\/\d+$/);
+    one.remove();
+    t.equal(await exitOf(next), 137);
+  }
+});
+
+sandbox.test('a user namespace', async (t) => {
+  // Its root has no right to pass what is the caller's alone.
+  chmodSync(sandbox.directory, 0o711);
+  const one = await Counter.run(sandbox, 'mapped', {
+    edit(config, directory) {
+      config.linux.namespaces.push({ type: 'user' });
+      config.linux['uidMappings'] = [{ containerID: 0, hostID: 100000, size: 1000 }];
+      config.linux['gidMappings'] = [{ containerID: 0, hostID: 200000, size: 1000 }];
+      chownSync(join(directory, 'data'), 100000, 200000);
+    },
+  });
+  const from = one.checkpoint(t);
+  await one.restore(t);
+  await one.goesOn(t, from);
+  t.match(readFileSync(`/proc/${one.pid()}/uid_map`, 'utf8'), /^ +0 +100000 +1000\n$/);
+  t.match(readFileSync(`/proc/${one.pid()}/gid_map`, 'utf8'), /^ +0 +200000 +1000\n$/);
+  t.equal(sandbox.must(['exec', one.id, 'id', '-u']).stdout, '0\n');
+  one.remove();
 });
 
 sandbox.test('a paused container is saved as it is', async (t) => {

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Container } from '../../lib/index.js';
+import { Counter, loadModules } from './counter.js';
 import { Sandbox, exitOf, state, type Config, type Result } from './tare.js';
 import { cgroupRoot, property, systemctl, unitExists } from './systemd-units.js';
 
@@ -420,6 +421,21 @@ sandbox.test('update changes the unit and the cgroup', async (t) => {
   t.match(idle.stderr, 'unable to apply both');
   t.equal(fileOf(id, 'cpu.idle'), '1');
   sandbox.must(['delete', '--force', id]);
+});
+
+sandbox.test('checkpoint and restore', async (t) => {
+  loadModules();
+  const one = await Counter.run(sandbox, 'saved', { edit: limited, global });
+  const other = sandbox.id('restored');
+  const unit = (id: string): string => `tare-${id}.scope`;
+  const from = one.checkpoint(t);
+  t.notOk(unitExists(unit(one.id)), 'the scope ends with the container');
+  await one.restoreAs(t, other);
+  await one.goesOn(t, from);
+  t.equal(cgroupOf(other), `/system.slice/${unit(other)}`);
+  checkLimits(t, other, unit(other));
+  one.remove(other);
+  t.notOk(unitExists(unit(other)));
 });
 
 sandbox.test('pause, resume, and delete of a paused container', async (t) => {

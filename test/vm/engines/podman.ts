@@ -28,7 +28,7 @@ ${name} = ["${path}"]
 log_driver = "k8s-file"
 `;
 
-const user = `setpriv --reuid 1000 --regid 1000 --init-groups env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000 sh -c`;
+const user = `setpriv --reuid 1000 --regid 1000 --init-groups env USER=user HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000 sh -c`;
 
 class Podman implements Alike {
   readonly command = 'podman';
