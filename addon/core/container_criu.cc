@@ -74,6 +74,15 @@ void refuse_unrestorable(const Spec& spec, bool has_unit) {
                     "path out")
         .with_path(place);
   }
+  if (const Namespace* user = spec.find_namespace(NamespaceType::user)) {
+    const std::string place =
+        "linux.namespaces[" + std::to_string(user - spec.linux_.namespaces.data()) + "]";
+    throw Error(ErrorKind::unsupported,
+                "config.json: " + place +
+                    ": a container with a user namespace cannot be restored: criu(8) opens its "
+                    "images, which only the host's root may read, as the container's root")
+        .with_path(place);
+  }
   if (!cgroup_below(spec, has_unit).empty()) {
     const char* place = spec.linux_.delegate_cgroup.empty()
                             ? "annotations[\"run.oci.systemd.subgroup\"]"

@@ -243,6 +243,15 @@ Container Container::restore(const Runtime& given, const std::string& id,
   }
   const std::string cgroup_path = unit ? unit->cgroup_path() : cgroup_path_for(spec, id, cgroups);
   const Fd null = inherit_descriptors(image_path(from.criu), request, start);
+  if (from.criu.manage_cgroups == CgroupsMode::strict) {
+    if (!unit && Cgroup::open(cgroups, cgroup_path)) {
+      throw Error(ErrorKind::already_exists,
+                  "--manage-cgroups-mode strict: the cgroup " + cgroup_path + " is there already")
+          .with_path(cgroup_path);
+    }
+    // Below one that is new there are none, and criu itself would object to that one.
+    request.options.manage_cgroups = CgroupsMode::soft;
+  }
   check_criu({.lazy_pages = from.criu.lazy_pages});
   const CriuDirectories directories =
       open_criu_directories(from.criu, request.log_file.c_str(), false);

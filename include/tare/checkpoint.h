@@ -17,7 +17,7 @@ namespace tare {
 enum class CgroupsMode : std::uint8_t {
   soft,    ///< they are made where they are not there, and given their limits then
   full,    ///< they are given their limits in any case
-  strict,  ///< it is an error where they are there
+  strict,  ///< it is an error where they, or the container's, are there
   ignore,  ///< all processes are in the container's cgroup afterwards
 };
 

@@ -1,8 +1,6 @@
 /** The flags of checkpoint and restore, by Debian's criu. */
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import {
-  chmodSync,
-  chownSync,
   closeSync,
   copyFileSync,
   existsSync,
@@ -12,6 +10,7 @@ import {
   readSync,
   readdirSync,
   readlinkSync,
+  rmdirSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -229,7 +228,7 @@ sandbox.test('--manage-cgroups-mode', async (t) => {
     cgroup.options = cgroup.options!.filter((option) => option !== 'ro');
     config.linux['resources'] = { pids: { limit: 99 } };
   };
-  for (const mode of ['ignore', 'soft', 'full']) {
+  for (const mode of ['ignore', 'soft', 'full', 'strict']) {
     const one = await Counter.run(sandbox, mode, { script, edit });
     const procs = (path: string): string[] => {
       const file = `/sys/fs/cgroup/${path}/cgroup.procs`;
@@ -239,6 +238,15 @@ sandbox.test('--manage-cgroups-mode', async (t) => {
       await comes(() => procs(`${one.id}/sub`).length === 1 && procs(`${one.id}/sub`)[0] !== ''),
     );
     const from = one.checkpoint(t, '--manage-cgroups-mode', mode);
+    if (mode === 'strict') {
+      mkdirSync(`/sys/fs/cgroup/${one.id}`);
+      const words = ['restore', '-d', '-b', one.bundle, '--image-path', one.images];
+      const refused = sandbox.tare([...words, '--manage-cgroups-mode', mode, one.id]);
+      const path = `/${one.id}`;
+      const message = `--manage-cgroups-mode strict: the cgroup ${path} is there already`;
+      t.equal(refused.error, `restore ${one.id}: ${message}`);
+      rmdirSync(`/sys/fs/cgroup/${one.id}`);
+    }
     await one.restore(t, '--manage-cgroups-mode', mode);
     await one.goesOn(t, from);
     const sub = procs(`${one.id}/sub`);
@@ -309,26 +317,6 @@ sandbox.test('the terminal of a caller, and then that of another one', async (t)
     one.remove();
     t.equal(await exitOf(next), 137);
   }
-});
-
-sandbox.test('a user namespace', async (t) => {
-  // Its root has no right to pass what is the caller's alone.
-  chmodSync(sandbox.directory, 0o711);
-  const one = await Counter.run(sandbox, 'mapped', {
-    edit(config, directory) {
-      config.linux.namespaces.push({ type: 'user' });
-      config.linux['uidMappings'] = [{ containerID: 0, hostID: 100000, size: 1000 }];
-      config.linux['gidMappings'] = [{ containerID: 0, hostID: 200000, size: 1000 }];
-      chownSync(join(directory, 'data'), 100000, 200000);
-    },
-  });
-  const from = one.checkpoint(t);
-  await one.restore(t);
-  await one.goesOn(t, from);
-  t.match(readFileSync(`/proc/${one.pid()}/uid_map`, 'utf8'), /^ +0 +100000 +1000\n$/);
-  t.match(readFileSync(`/proc/${one.pid()}/gid_map`, 'utf8'), /^ +0 +200000 +1000\n$/);
-  t.equal(sandbox.must(['exec', one.id, 'id', '-u']).stdout, '0\n');
-  one.remove();
 });
 
 sandbox.test('a paused container is saved as it is', async (t) => {

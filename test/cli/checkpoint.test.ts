@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { inNewUserNamespace } from '../init/inside.js';
 import { Output, Sandbox, cli, exitOf, errorIn, whyNot, type Config } from './tare.js';
 
 if (whyNot !== undefined) {
@@ -181,6 +182,10 @@ setTimeout(() => {}, 1000);
       [
         ['-b', edited(namespaces({ cgroup: '/proc/1/ns/cgroup' })), ...from],
         'config.json: linux.namespaces[5].path: criu(8) restores nothing into a cgroup namespace that is there; leave the path out',
+      ],
+      [
+        ['-b', edited(inNewUserNamespace), ...from],
+        "config.json: linux.namespaces[6]: a container with a user namespace cannot be restored: criu(8) opens its images, which only the host's root may read, as the container's root",
       ],
       [
         ['-b', edited(annotated('run.oci.delegate-cgroup', 'below')), ...from],
