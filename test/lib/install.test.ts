@@ -14,8 +14,8 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import t from 'tap';
-import { call, cli } from '../cli/tare.js';
-import { Machine, place, program } from './installation.js';
+import { call } from '../cli/tare.js';
+import { Machine, cli, place, program } from './installation.js';
 
 t.test('installed, once more, and taken back', async (t) => {
   const machine = new Machine(t);

@@ -6,6 +6,8 @@ import { call, type Result } from '../cli/tare.js';
 import { repository, temporary } from './installed.js';
 
 export const program = join(repository, 'dist/command-line.js');
+/** What it installs, in a checkout. */
+export const cli = join(repository, 'build/tare');
 /** Where the program is to be. */
 export const place = '/usr/local/sbin/tare';
 
