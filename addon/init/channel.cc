@@ -71,7 +71,7 @@ void report(Context& context, std::uint32_t op, Outcome outcome) {
     message.from_end = context.plan->op_count - op;
     message.value = static_cast<std::uint32_t>(outcome.errnum);
     message.step = static_cast<std::uint32_t>(outcome.step);
-    sys::run(__NR_write, context.answer, &message, sizeof message);
+    sys::write(context.answer, &message, sizeof message);
   }
 }
 

@@ -28,9 +28,10 @@ inline Outcome failure(long result, Step step) { return {static_cast<int>(-resul
 /// Fine where `result` is not negative.
 inline Outcome check(long result, Step step) { return result < 0 ? failure(result, step) : ok; }
 
-/// A file descriptor for the time of a scope. The op close_fds closes what is left open: one by one
 /// openat2(2), made again where a signal, or a rename elsewhere beside a "..", disturbed it.
 long openat2(int at, const char* path, std::uint64_t flags, std::uint64_t resolve);
+
+/// A file descriptor for the time of a scope. The op close_fds closes what is left open: one by one
 /// they are closed only where there are so many that the table would grow.
 class Handle {
  public:

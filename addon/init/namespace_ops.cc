@@ -20,7 +20,7 @@ Outcome do_time_offsets(const Context& context, const Op& op) {
   if (!file.valid()) {
     return failure(file.get(), Step::open);
   }
-  return check(sys::run(__NR_write, file.get(), context.text(op, 0), op.n), Step::write);
+  return check(sys::write(file.get(), context.text(op, 0), op.n), Step::write);
 }
 
 Outcome do_enter_time() {

@@ -40,7 +40,7 @@ Outcome write_proc_file(Context& context, const char* path, const char* value, s
     }
     return failure(file.get(), Step::open);
   }
-  return check(sys::run(__NR_write, file.get(), value, size), Step::write);
+  return check(sys::write(file.get(), value, size), Step::write);
 }
 
 }  // namespace
@@ -359,14 +359,7 @@ Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
   }
   // Also of a failure here somebody hears who reads the FIFO.
   context.answer = context.base;
-  long result = 0;
-  do {
-    result = sys::run(__NR_write, context.base, &gate_passed, sizeof gate_passed);
-  } while (result == -EINTR);
-  if (result < 0) {
-    return failure(result, Step::write);
-  }
-  return ok;
+  return check(sys::write(context.base, &gate_passed, sizeof gate_passed), Step::write);
 }
 
 // What comes after this can be traced by others, so that it has no right, no descriptor and no

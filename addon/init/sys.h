@@ -1,6 +1,7 @@
 // Raw system calls and the few memory functions that the compiler expects: init has no libc.
 #pragma once
 
+#include <asm/errno.h>
 #include <asm/unistd.h>
 
 #include <cstddef>
@@ -68,6 +69,15 @@ long word(T value) {
 template <typename... Args>
 long run(long number, Args... args) {
   return call(number, word(args)...);
+}
+
+/// write(2), again where a signal has come.
+inline long write(long fd, const void* data, std::size_t size) {
+  long result = 0;
+  do {
+    result = run(__NR_write, fd, data, size);
+  } while (result == -EINTR);
+  return result;
 }
 
 [[noreturn]] inline void exit(int status) {
