@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { InstallError } from './install-change.js';
-import type { Edit } from './install-engine.js';
 
 /** Where shells look for completions, below a prefix's share. */
 const completions = {
@@ -30,18 +29,23 @@ function verbs(program: string): string[] {
   return [...list.matchAll(/^ {3}(\w+) {2,}/gm)].map(([, verb = '']) => verb);
 }
 
+/** A manual page or a completion. */
+export interface Page {
+  readonly path: string;
+  /** What it is to say, by the program itself. */
+  readonly text: () => string;
+}
+
 /** Manual pages and completions below `prefix`. */
-export function documentation(program: string, prefix: string): Edit[] {
+export function documentation(program: string, prefix: string): Page[] {
   const share = join(prefix, 'share');
-  const pages = [[], ...verbs(program).map((verb) => [verb])];
+  const page = (path: string, words: string[]): Page => ({
+    path: join(share, path),
+    text: () => output(program, words),
+  });
   return [
-    ...pages.map((words) => ({
-      path: join(share, 'man/man8', `${['tare', ...words].join('-')}.8`),
-      content: output(program, ['man', ...words]),
-    })),
-    ...Object.entries(completions).map(([shell, path]) => ({
-      path: join(share, path),
-      content: output(program, ['completion', shell]),
-    })),
+    page('man/man8/tare.8', ['man']),
+    ...verbs(program).map((verb) => page(`man/man8/tare-${verb}.8`, ['man', verb])),
+    ...Object.entries(completions).map(([shell, path]) => page(path, ['completion', shell])),
   ];
 }

@@ -17,7 +17,7 @@ import {
 } from './install-change.js';
 import { containerd } from './install-containerd.js';
 import { docker } from './install-docker.js';
-import { documentation, documentationTrait } from './install-documentation.js';
+import { documentation, documentationTrait, type Page } from './install-documentation.js';
 import { crio, podman } from './install-drop-in.js';
 import type { Edit, Engine, EngineFiles, Entry } from './install-engine.js';
 
@@ -149,14 +149,17 @@ class Installation {
     return this.given.prefix ?? '/usr/local';
   }
 
-  /** Manual pages and completions, as they are to be. */
-  #documentation(): Change[] {
+  /** Manual pages and completions, by their paths on this machine. */
+  #documentation(): Page[] {
     if (this.given.destination !== undefined || this.given['no-manual']) return [];
-    return documentation(this.program, this.#prefix).map((edit) => this.#change(edit));
+    return documentation(this.program, this.#prefix).map(({ path, text }) => ({
+      path: this.#on(path),
+      text,
+    }));
   }
 
   /** Whether a file is there that is not of this program's documentation. */
-  #isAnothers({ path }: Change): boolean {
+  #isAnothers({ path }: Page): boolean {
     const there = textOf(path);
     return there !== undefined && !documentationTrait.test(there);
   }
@@ -179,8 +182,9 @@ class Installation {
       engine,
       changes: engine.configure(this.#files, entry).map((edit) => this.#change(edit)),
     }));
+    const written = pages.map(({ path, text }) => ({ path, content: text(), mode: 0o644 }));
     this.#apply([binary]);
-    this.#applyDocumentation(pages, 'written');
+    this.#applyDocumentation(written, 'written');
     for (const { engine, changes } of edits) {
       if (this.#apply(changes)) this.say(`${engine.name}: ${engine.afterwards}`);
     }
@@ -199,6 +203,9 @@ class Installation {
       engine,
       changes: engine.remove(this.#files, this.#name).map((edit) => this.#change(edit)),
     }));
+    const pages = this.#documentation()
+      .filter((page) => !this.#isAnothers(page))
+      .map(({ path }) => ({ path, content: undefined, mode: 0 }));
     let changed = false;
     for (const { engine, changes } of edits) {
       if (!this.#apply(changes)) continue;
@@ -206,9 +213,6 @@ class Installation {
       this.say(`${engine.name}: ${engine.afterwards}`);
     }
     if (there !== undefined) changed = this.#apply([{ path, content: undefined, mode: 0 }]);
-    const pages = this.#documentation()
-      .filter((page) => !this.#isAnothers(page))
-      .map((page) => ({ ...page, content: undefined }));
     if (this.#applyDocumentation(pages, 'removed')) changed = true;
     if (!changed) this.say('there is nothing to be taken back');
   }

@@ -141,27 +141,6 @@ std::string hook_state(const StateRecord& record, Status status, pid_t pid) {
   return state_json(told_state(record, status, pid), false, 0);
 }
 
-bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time) {
-  return stat.has_value() && stat->start_time == start_time && !stat->ending;
-}
-
-Fd open_process(pid_t pid, std::uint64_t start_time) {
-  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd) {
-    // It may have come to be the number of a thread, of which there are no pidfds (EINVAL, ENOENT).
-    if (errno != ESRCH && errno != EINVAL && errno != ENOENT) {
-      throw_errno("pidfd_open", "process " + std::to_string(pid));
-    }
-    return pidfd;
-  }
-  // Looked at after the pidfd was opened: from then on the number cannot come to mean another
-  // process unnoticed.
-  if (!is_alive(process_stat(pid), start_time)) {
-    pidfd.reset();
-  }
-  return pidfd;
-}
-
 bool ends_within(int pidfd, pid_t pid, std::chrono::milliseconds most) {
   pollfd polled{pidfd, POLLIN, 0};
   for (;;) {

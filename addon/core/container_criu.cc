@@ -58,39 +58,28 @@ void refuse_without_privilege() {
 }
 
 void refuse_unrestorable(const Spec& spec, bool has_unit) {
+  const auto refuse = [](const std::string& place, const std::string& why) {
+    throw Error(ErrorKind::unsupported, "config.json: " + place + ": " + why).with_path(place);
+  };
   if (!spec.makes_namespace(NamespaceType::mount)) {
-    throw Error(ErrorKind::unsupported,
-                "config.json: linux.namespaces: a container without a mount namespace of its own "
-                "cannot be restored; add {\"type\": \"mount\"}")
-        .with_path("linux.namespaces");
+    refuse("linux.namespaces",
+           "a container without a mount namespace of its own cannot be restored; add {\"type\": "
+           "\"mount\"}");
   }
   const Namespace* cgroup = spec.find_namespace(NamespaceType::cgroup);
   if (cgroup != nullptr && !cgroup->path.empty()) {
-    const std::string place =
-        "linux.namespaces[" + std::to_string(cgroup - spec.linux_.namespaces.data()) + "].path";
-    throw Error(ErrorKind::unsupported,
-                "config.json: " + place +
-                    ": criu(8) restores nothing into a cgroup namespace that is there; leave the "
-                    "path out")
-        .with_path(place);
+    refuse(spec.namespace_place(*cgroup) + ".path",
+           "criu(8) restores nothing into a cgroup namespace that is there; leave the path out");
   }
   if (const Namespace* user = spec.find_namespace(NamespaceType::user)) {
-    const std::string place =
-        "linux.namespaces[" + std::to_string(user - spec.linux_.namespaces.data()) + "]";
-    throw Error(ErrorKind::unsupported,
-                "config.json: " + place +
-                    ": a container with a user namespace cannot be restored: criu(8) opens its "
-                    "images, which only the host's root may read, as the container's root")
-        .with_path(place);
+    refuse(spec.namespace_place(*user),
+           "a container with a user namespace cannot be restored: criu(8) opens its images, which "
+           "only the host's root may read, as the container's root");
   }
   if (!cgroup_below(spec, has_unit).empty()) {
-    const char* place = spec.linux_.delegate_cgroup.empty()
-                            ? "annotations[\"run.oci.systemd.subgroup\"]"
-                            : "annotations[\"run.oci.delegate-cgroup\"]";
-    throw Error(ErrorKind::unsupported,
-                std::string("config.json: ") + place +
-                    ": nothing is restored into a cgroup below the container's; leave it out")
-        .with_path(place);
+    refuse(spec.linux_.delegate_cgroup.empty() ? "annotations[\"run.oci.systemd.subgroup\"]"
+                                               : "annotations[\"run.oci.delegate-cgroup\"]",
+           "nothing is restored into a cgroup below the container's; leave it out");
   }
 }
 

@@ -178,10 +178,6 @@ bool prepare_console(InitProcess& init, const Process& process,
 /// Hands the pty master and the pidfd to who asked for them; what is left is for the caller.
 StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket);
 void write_pid_file(const std::string& path, pid_t pid);
-/// False for a process that is ending, or has the number only since.
-bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time);
-/// A pidfd of `pid` if that is still the process that started at `start_time`; else none.
-Fd open_process(pid_t pid, std::uint64_t start_time);
 /// The cgroup that a process is in now, which may lie below its container's; empty where it has
 /// ended.
 std::string cgroup_of(pid_t pid);

@@ -101,8 +101,7 @@ Fd inherit_descriptors(const std::string& images, CriuRequest& request, CriuStar
 /// A namespace to be joined is handed over open, or by its name, as criu wants it for that type.
 std::vector<Fd> hand_over_namespaces(CriuRequest& request, CriuStart& start, const Spec& spec) {
   std::vector<Fd> opened;
-  for (std::size_t i = 0; i < spec.linux_.namespaces.size(); ++i) {
-    const Namespace& one = spec.linux_.namespaces[i];
+  for (const Namespace& one : spec.linux_.namespaces) {
     if (one.path.empty()) {
       continue;
     }
@@ -112,7 +111,7 @@ std::vector<Fd> hand_over_namespaces(CriuRequest& request, CriuStart& start, con
     }
     Fd file(::open(one.path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) {
-      const std::string place = "linux.namespaces[" + std::to_string(i) + "].path";
+      const std::string place = spec.namespace_place(one) + ".path";
       const int error = errno;
       throw Error(ErrorKind::invalid_config,
                   "config.json: " + place + ": " + one.path + ": open: " + errno_text(error) +

@@ -10,18 +10,14 @@ using wire::OpCode;
 
 namespace {
 
-std::string namespace_origin(const Spec& spec, const Namespace& entry) {
-  return "linux.namespaces[" + std::to_string(&entry - spec.linux_.namespaces.data()) + "]";
-}
-
 int pass_namespace(PlanBuilder& builder, const Namespace& entry) {
-  return builder.pass({PassedKind::namespace_file, entry.path, 0,
-                       namespace_origin(builder.spec(), entry) + ".path"});
+  return builder.pass(
+      {PassedKind::namespace_file, entry.path, 0, builder.spec().namespace_place(entry) + ".path"});
 }
 
 void add_setns(PlanBuilder& builder, const Namespace& entry) {
   const int passed = pass_namespace(builder, entry);
-  wire::Op& op = builder.add(OpCode::setns, namespace_origin(builder.spec(), entry));
+  wire::Op& op = builder.add(OpCode::setns, builder.spec().namespace_place(entry));
   op.fd = passed;
   op.a = namespace_clone_flag(entry.type);
 }

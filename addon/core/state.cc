@@ -362,19 +362,17 @@ void StateDir::note_awaited(pid_t pid) {
 
 void StateDir::forget_awaited() noexcept { unlinkat(dir_.get(), awaited_link, 0); }
 
-bool StateDir::kill_awaited() const {
+void StateDir::kill_awaited() const {
   const std::string text = noted(*this, awaited_link);
   const std::size_t space = text.find(' ');
   if (space == std::string::npos) {
-    return false;
+    return;
   }
-  const auto pid = static_cast<pid_t>(number(std::string_view(text).substr(0, space)));
-  // Whoever gets the number after the file is open is not who is killed.
-  const Fd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  const auto stat = process_stat(pid);
-  return process && stat.has_value() &&
-         number(std::string_view(text).substr(space + 1)) == stat->start_time &&
-         syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) == 0;
+  const std::string_view view = text;
+  const auto pid = static_cast<pid_t>(number(view.substr(0, space)));
+  if (const Fd process = open_process(pid, number(view.substr(space + 1)))) {
+    syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+  }
 }
 
 Awaited::~Awaited() {
@@ -582,6 +580,27 @@ void StateDir::remove() {
   if (rmdir(path().c_str()) < 0) {
     remove_tree(AT_FDCWD, path(), path());
   }
+}
+
+bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time) {
+  return stat.has_value() && stat->start_time == start_time && !stat->ending;
+}
+
+Fd open_process(pid_t pid, std::uint64_t start_time) {
+  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) {
+    // It may have come to be the number of a thread, of which there are no pidfds (EINVAL, ENOENT).
+    if (errno != ESRCH && errno != EINVAL && errno != ENOENT) {
+      throw_errno("pidfd_open", "process " + std::to_string(pid));
+    }
+    return pidfd;
+  }
+  // Looked at after the pidfd was opened: from then on the number cannot come to mean another
+  // process unnoticed.
+  if (!is_alive(process_stat(pid), start_time)) {
+    pidfd.reset();
+  }
+  return pidfd;
 }
 
 }  // namespace tare

@@ -381,6 +381,10 @@ struct Spec {
 
   /// The namespace of that type in linux.namespaces, or null.
   const Namespace* find_namespace(NamespaceType type) const noexcept;
+  /// Where one of linux.namespaces stands in config.json: "linux.namespaces[2]".
+  std::string namespace_place(const Namespace& one) const {
+    return "linux.namespaces[" + std::to_string(&one - linux_.namespaces.data()) + "]";
+  }
   /// True where the container gets a namespace of that type (new or joined).
   bool has_namespace(NamespaceType type) const noexcept { return find_namespace(type) != nullptr; }
   /// True where that namespace is made anew.

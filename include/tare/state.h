@@ -148,8 +148,8 @@ class StateDir {
   /// one.
   void note_awaited(pid_t pid);
   void forget_awaited() noexcept;
-  /// Kills the one that is noted, if that is still the same process. False: there is none.
-  bool kill_awaited() const;
+  /// Kills the one that is noted, if that is still the same process.
+  void kill_awaited() const;
 
   /// Makes the directory that becomes the container's /run/notify; its path.
   std::string make_notify_directory();
@@ -222,5 +222,10 @@ struct ProcessStat {
 std::optional<ProcessStat> process_stat(pid_t pid);
 /// The same of the text of that file; none where it is no such text.
 std::optional<ProcessStat> parse_process_stat(std::string_view text);
+/// False for a process that is ending, or has the number only since.
+bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time);
+/// A pidfd of `pid` if that is still the process that started at `start_time`; else none. Throws
+/// `system`.
+Fd open_process(pid_t pid, std::uint64_t start_time);
 
 }  // namespace tare

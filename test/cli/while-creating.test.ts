@@ -24,6 +24,10 @@ if (whyNot !== undefined) {
     while (!existsSync(path)) await sleep(1);
   };
 
+  /** Whether there is a hook that sleeps so long, which no other one does. */
+  const hangs = (seconds: string): boolean =>
+    spawnSync('pgrep', ['-f', `sleep ${seconds}`]).status === 0;
+
   // Until pivot_root(2) the container's mount namespace shows the host's root.
   sandbox.test('exec joins nothing that is half made', async (t) => {
     const bundle = sandbox.bundle(['sleep', '1000'], (config) => {
@@ -90,9 +94,7 @@ if (whyNot !== undefined) {
     const kinds = ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart'];
     for (const kind of kinds) {
       const id = sandbox.id(kind);
-      // Its own name is how it is found among all processes.
       const seconds = `1000.${process.pid}${kinds.indexOf(kind)}`;
-      const hung = (): boolean => spawnSync('pgrep', ['-f', `sleep ${seconds}`]).status === 0;
       const bundle = sandbox.bundle(['sleep', '1000'], (config) => {
         config.hooks = { [kind]: [{ path: '/bin/sleep', args: ['sleep', seconds] }] };
       });
@@ -100,13 +102,13 @@ if (whyNot !== undefined) {
       const global = ['--log', log];
       const run = sandbox.spawn(['run', '--detach', '-b', bundle, id], { stdio: 'ignore', global });
       const ended = exitOf(run);
-      while (!hung()) await sleep(1);
+      while (!hangs(seconds)) await sleep(1);
       const begin = performance.now();
       sandbox.must(['delete', '--force', id]);
       t.ok(performance.now() - begin < 20_000, `${kind}: it does not wait for the hook`);
       t.not(await ended, 0, 'run fails');
       t.match(readFileSync(log, 'utf8'), `error running ${kind} hook #0: `);
-      t.notOk(hung(), 'the hook is gone');
+      t.notOk(hangs(seconds), 'the hook is gone');
       t.notOk(existsSync(join(sandbox.root, id)), 'nothing stays');
     }
   });
@@ -114,17 +116,16 @@ if (whyNot !== undefined) {
   sandbox.test('delete --force ends the hook of a create that was killed', async (t) => {
     const id = sandbox.id('orphan');
     const seconds = `1000.${process.pid}9`;
-    const hung = (): boolean => spawnSync('pgrep', ['-f', `sleep ${seconds}`]).status === 0;
     const bundle = sandbox.bundle(['sleep', '1000'], (config) => {
       config.hooks = { createRuntime: [{ path: '/bin/sleep', args: ['sleep', seconds] }] };
     });
     const create = sandbox.spawn(['create', '-b', bundle, id], { stdio: 'ignore' });
-    while (!hung()) await sleep(1);
+    while (!hangs(seconds)) await sleep(1);
     create.kill('SIGKILL');
     await exitOf(create);
-    t.ok(hung(), 'the hook lives on');
+    t.ok(hangs(seconds), 'the hook lives on');
     sandbox.must(['delete', '--force', id]);
-    while (hung()) await sleep(1);
+    while (hangs(seconds)) await sleep(1);
     t.notOk(existsSync(join(sandbox.root, id)), 'nothing stays');
   });
 

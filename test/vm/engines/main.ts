@@ -82,6 +82,10 @@ try {
   process.stderr.write(`engines: ${error.message}\n`);
   counts.failed++;
 }
+if (outcomes.length === 0 && counts.failed === 0) {
+  process.stderr.write('engines: the options leave nothing to be tried\n');
+  counts.failed++;
+}
 count(outcomes);
 print(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exitCode = counts.failed > 0 ? 1 : 0;
