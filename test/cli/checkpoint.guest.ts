@@ -141,7 +141,8 @@ sandbox.test('a terminal', async (t) => {
 });
 
 sandbox.test('pipes and files that are its standard streams', async (t) => {
-  const out = join(sandbox.directory, 'out');
+  // Each life has its own: what reads the first one's pipe may still be writing.
+  let out = '';
   const said = (): string[] =>
     existsSync(out) ? readFileSync(out, 'utf8').trim().split('\n') : [];
   const script =
@@ -156,15 +157,15 @@ sandbox.test('pipes and files that are its standard streams', async (t) => {
     t.equal(await exitOf(sandbox.spawn(words, { stdio: ['ignore', log, log] })), 0);
   };
   for (const [name, start] of Object.entries({ piped, filed })) {
-    writeFileSync(out, '');
+    out = join(sandbox.directory, `${name}-1`);
     const { bundle, id, images } = Counter.prepare(sandbox, name, { script });
     await start(['run', '-d', '-b', bundle, id]);
     t.ok(await comes(() => said().length > 2), `${name} speaks`);
     sandbox.must(['checkpoint', '--image-path', images, id]);
     const before = said().length;
-    if (name === 'piped') writeFileSync(out, '');
+    out = join(sandbox.directory, `${name}-2`);
     await start(['restore', '-d', '-b', bundle, '--image-path', images, id]);
-    t.ok(await comes(() => said().length > (name === 'piped' ? 2 : before + 2)), 'it goes on');
+    t.ok(await comes(() => said().length > 2), 'it goes on');
     const last = Number(/\d+$/.exec(said().at(-2) ?? '')?.[0]);
     t.ok(last > before, `with ${last}, where it had come to ${before}`);
     sandbox.must(['delete', '--force', id]);
