@@ -18,6 +18,8 @@ import t, { type Test } from 'tap';
 
 import { Sandbox, program, whyNot } from '../cli/tare.js';
 
+const hierarchy = `name=tare-test-${String(process.pid)}`;
+
 interface Rdt {
   closID?: string;
   l3CacheSchema?: string;
@@ -196,7 +198,7 @@ t.test('tasks and groups', { skip: whyNot ?? withoutHierarchy() }, async (t) => 
   } finally {
     child.kill('SIGKILL');
     for (const path of ['gold/mon_groups', 'gold', 'mon_groups']) rmdirSync(join(root, path));
-    spawnSync('umount', [root]);
+    unmountHierarchy(root);
     rmdirSync(root);
   }
 });
@@ -222,15 +224,28 @@ function withResctrl(): string | false {
 }
 
 function mountHierarchy(at: string): boolean {
-  const options = `none,name=tare-test-${String(process.pid)}`;
-  return spawnSync('mount', ['-t', 'cgroup', '-o', options, 'none', at]).status === 0;
+  return spawnSync('mount', ['-t', 'cgroup', '-o', `none,${hierarchy}`, 'none', at]).status === 0;
+}
+
+/**
+ * The kernel ends a hierarchy with its last mount, but not while groups of it that were removed are
+ * still being freed: it would stay, and each process of the host be in it.
+ */
+function unmountHierarchy(at: string): void {
+  const stays = () => readFileSync('/proc/self/cgroup', 'utf8').includes(`:${hierarchy}:`);
+  const deadline = Date.now() + 10_000;
+  do {
+    spawnSync('umount', [at]);
+    // It is ended a moment after its mount.
+    spawnSync('sleep', ['0.05']);
+  } while (stays() && Date.now() < deadline && mountHierarchy(at));
 }
 
 /** Why there is no hierarchy to try on, or false. */
 function withoutHierarchy(): string | false {
   const at = mkdtempSync(join(tmpdir(), 'tare-test-resctrl-'));
   const works = mountHierarchy(at);
-  if (works) spawnSync('umount', [at]);
+  if (works) unmountHierarchy(at);
   rmdirSync(at);
   return works ? false : 'this kernel mounts no hierarchy of cgroup v1';
 }
