@@ -178,6 +178,23 @@ std::map<std::size_t, std::string> copied_symlinks(const Spec& spec, const std::
   return links;
 }
 
+namespace {
+
+/// Whether the modes of all directories on the way to `path`, and its own, let everybody pass. What
+/// else may forbid it is known only to who tries.
+bool is_in_reach(const std::string& path) {
+  for (std::size_t end = 0; end != std::string::npos;) {
+    end = path.find('/', end + 1);
+    struct stat status{};
+    if (stat(path.substr(0, end).c_str(), &status) < 0 || (status.st_mode & S_IXOTH) == 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 void complete_host(Host& host, const Spec& spec, const Process& process) {
   check_labels(host, process, {}, spec.linux_.mount_label);
   if (host.rootless) {
@@ -192,6 +209,8 @@ void complete_host(Host& host, const Spec& spec, const Process& process) {
   host.in_user_namespace = host.rootless || in_user_namespace();
   host.inner_namespaces = find_inner_namespaces(spec);
   host.symlinks = copied_symlinks(spec, host.bundle);
+  host.rootfs_in_reach = spec.has_namespace(NamespaceType::user) && !host.rootless &&
+                         is_in_reach(absolute_path_in(host.bundle, spec.root.path));
 }
 
 bool tolerates_permission_errors(const Runtime& runtime, const Host& host) {

@@ -212,7 +212,9 @@ class Printer {
       case OpCode::mount_data:
         return describe_mount_data(op);
       case OpCode::fetch:
-        return "wait for the host: the next " + std::to_string(op.n) + " mounts";
+        return "wait for the host" +
+               std::string((op.flags & wire::op_may_reach) != 0 ? ", if need be" : "") +
+               ": the next " + std::to_string(op.n) + " mounts";
       case OpCode::bind:
         return describe_bind(op);
       case OpCode::bind_device:

@@ -15,7 +15,17 @@ int PlanBuilder::source(Passed passed, bool late) {
   // there already, and only few descriptors may be open at a time.
   if (fetch_ == 0 || late || plan_.ops_[fetch_].n == wire::most_fetched) {
     fetch_ = plan_.ops_.size();
-    add(OpCode::fetch).a = plan_.fetched_.size();
+    wire::Op& op = add(OpCode::fetch);
+    op.a = plan_.fetched_.size();
+    // Among others who could speak in its place, init asks for nothing that it might not need.
+    op.flags =
+        host_.rootfs_in_reach && spec_.makes_namespace(NamespaceType::mount) && !plan_.appears_
+            ? wire::op_may_reach
+            : 0;
+  }
+  if (passed.id_mapping >= 0) {
+    // To map ids takes rights over the file system.
+    plan_.ops_[fetch_].flags = 0;
   }
   plan_.fetched_.push_back(std::move(passed));
   return -2 - static_cast<int>(plan_.ops_[fetch_].n++);

@@ -146,6 +146,9 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
     }
     switch (report.kind) {
       case wire::ReportKind::waiting:
+        if (static_cast<wire::WaitTag>(report.value) == wire::WaitTag::mounts && serves(*heard)) {
+          break;
+        }
         return static_cast<wire::WaitTag>(report.value);
       case wire::ReportKind::console:
         console_ = std::move(heard->fd);
@@ -185,10 +188,11 @@ int InitProcess::await_listener() {
 }
 
 void InitProcess::finish() {
-  // The reports stay unread until the channel is closed: waking this process for each would take
-  // time from init. But those who see who appears could fill it before its maker has told of that.
+  // Where init asks for nothing, the reports stay unread until the channel is closed: waking this
+  // process for each would take time from init. But those who see who appears could fill it before
+  // its maker has told of that.
   constexpr std::chrono::seconds patience(1);
-  while (!await_message(0, plan_->appears() && !appeared_ ? patience : no_limit)) {
+  while (!may_ask() && !await_message(0, plan_->appears() && !appeared_ ? patience : no_limit)) {
     while (!appeared_ && hear(MSG_DONTWAIT)) {
     }
   }

@@ -48,7 +48,7 @@ bool is_early(const Plan& plan, std::uint64_t& propagation) {
   for (const wire::Op& op : plan.ops()) {
     switch (op.code) {
       case wire::OpCode::fetch:
-        return true;
+        return (op.flags & wire::op_may_reach) == 0;
       case wire::OpCode::propagation:
         propagation = op.a;
         break;
@@ -121,6 +121,20 @@ std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vect
 
 }  // namespace
 
+namespace {
+
+void serve(InitProcess& init, const Plan& plan, const std::vector<int>& passed, const wire::Op& op,
+           std::uint64_t propagation) {
+  const std::vector<Fd> opened = open_inside(init, plan, passed, op.a, op.n, propagation);
+  std::vector<int> fds;
+  for (const Fd& fd : opened) {
+    fds.push_back(fd.get());
+  }
+  init.send_mounts(fds);
+}
+
+}  // namespace
+
 void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& passed) {
   std::uint64_t propagation = 0;
   // What can be sent before it is asked for, nobody has to wait for. That it was asked for is then
@@ -128,21 +142,34 @@ void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& 
   bool early = is_early(plan, propagation);
   unsigned unread = 0;
   for (const wire::Op& op : plan.ops()) {
-    if (op.code != wire::OpCode::fetch) {
+    if (op.code != wire::OpCode::fetch || (op.flags & wire::op_may_reach) != 0) {
       continue;
     }
     for (++unread; !early && unread > 0; --unread) {
       init.await(wire::WaitTag::mounts);
     }
-    const std::vector<Fd> opened =
-        open_inside(init, plan, passed, op.a, op.n, early ? propagation : 0);
+    serve(init, plan, passed, op, early ? propagation : 0);
     early = false;
-    std::vector<int> fds;
-    for (const Fd& fd : opened) {
-      fds.push_back(fd.get());
-    }
-    init.send_mounts(fds);
   }
+}
+
+bool InitProcess::may_ask() const {
+  return std::ranges::any_of(plan_->ops(), [](const wire::Op& op) {
+    return op.code == wire::OpCode::fetch && (op.flags & wire::op_may_reach) != 0;
+  });
+}
+
+bool InitProcess::serves(const Heard& heard) {
+  if (!heard.alone || heard.report.op >= plan_->ops().size()) {
+    return false;
+  }
+  const wire::Op& op = plan_->ops()[heard.report.op];
+  if (op.code != wire::OpCode::fetch || (op.flags & wire::op_may_reach) == 0) {
+    return false;
+  }
+  // None of these has its ids mapped.
+  serve(*this, *plan_, {}, op, 0);
+  return true;
 }
 
 Fd open_netlink_socket_in(int network_namespace) {

@@ -114,6 +114,10 @@ Outcome read_answer(int answers, std::uint64_t tag) {
 Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op) {
   const int answers = context.answers(op);
   const std::uint64_t tag = op.a;
+  if (const std::uint32_t bit = 1U << (tag & 31); (context.early & bit) != 0) {
+    context.early &= ~bit;
+    return ok;
+  }
   tare::wire::Answer answer;
   // Often the answer is there already, and nobody need be woken.
   long result = sys::run(__NR_recvfrom, answers, &answer, sizeof answer, msg_dontwait, 0L, 0L);
@@ -129,33 +133,57 @@ Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op) {
   return ok;
 }
 
-Outcome fetch(Context& context, std::uint32_t op, std::uint32_t count) {
-  constexpr auto tag = tare::wire::WaitTag::mounts;
-  if (count > tare::wire::most_fetched) {
-    return {0, Step::bad_plan};
-  }
-  long result = send(
-      context, make_report(tare::wire::ReportKind::waiting, op, static_cast<std::uint32_t>(tag)));
-  if (result < 0) {
-    return failure(result, Step::sendmsg);
-  }
-  tare::wire::Answer answer;
+namespace {
+
+// The next answer, and the descriptors that come with it.
+long receive_fds(const Context& context, tare::wire::Answer& answer, FdsControl& control,
+                 std::size_t& control_size) {
   iovec vector{&answer, sizeof answer};
-  FdsControl control;
   MessageHeader header;
   header.vectors = &vector;
   header.vector_count = 1;
+  long result = 0;
   do {
     header.control = &control;
     header.control_size = sizeof control;
     result = sys::run(__NR_recvmsg, context.channel, &header, msg_cmsg_cloexec);
   } while (result == -EINTR);
-  if (result < 0) {
-    return failure(result, Step::recv);
+  control_size = header.control_size;
+  return result;
+}
+
+}  // namespace
+
+Outcome fetch(Context& context, std::uint32_t index) {
+  constexpr auto tag = static_cast<std::uint32_t>(tare::wire::WaitTag::mounts);
+  const std::uint32_t count = context.ops[index].n;
+  context.to_fetch = 0;
+  if (count > tare::wire::most_fetched) {
+    return {0, Step::bad_plan};
   }
-  check_answer(result, answer, static_cast<std::uint64_t>(tag));
+  long result = send(context, make_report(tare::wire::ReportKind::waiting, index, tag));
+  if (result < 0) {
+    return failure(result, Step::sendmsg);
+  }
+  FdsControl control;
+  std::size_t control_size = 0;
+  for (;;) {
+    tare::wire::Answer answer;
+    result = receive_fds(context, answer, control, control_size);
+    if (result < 0) {
+      return failure(result, Step::recv);
+    }
+    const bool early = (context.ops[index].flags & tare::wire::op_may_reach) != 0 &&
+                       answer.go != tag && answer.go < 32;
+    check_answer(result, answer, early ? answer.go : tag);
+    if (!early) {
+      break;
+    }
+    // A host that was not asked yet has given an answer to a later wait.
+    context.early |= 1U << answer.go;
+  }
   const std::size_t wanted = sizeof(std::size_t) + 2 * sizeof(int) + count * sizeof(int);
-  if (header.control_size < wanted || control.size != wanted) {
+  if (control_size < wanted || control.size != wanted) {
     return {EMFILE, Step::recv};  // the kernel leaves out those for which there is no room
   }
   memcpy(context.fetched, control.fds, count * sizeof(int));

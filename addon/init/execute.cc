@@ -78,7 +78,8 @@ Outcome execute_mount_op(Context& context, std::uint32_t index, const Op& op) {
     case OpCode::reconfigure:
       return do_reconfigure(context, op);
     case OpCode::fetch:
-      return fetch(context, index, op.n);
+      context.to_fetch = (op.flags & tare::wire::op_may_reach) != 0 ? index : 0;
+      return context.to_fetch != 0 ? ok : fetch(context, index);
     case OpCode::bind:
     case OpCode::bind_device:
       return do_bind(context, op);

@@ -84,6 +84,8 @@ struct Context {
   int null = 0;                                // the container's /dev/null, checked to be one
   int empty_dir = 0;                           // an attached, empty, read-only tmpfs to clone
   int fetched[tare::wire::most_fetched] = {};  // mounts that the host sent last; -1 once taken
+  std::uint32_t to_fetch = 0;                  // index of a fetch that was not needed yet; 0: none
+  std::uint32_t early = 0;                     // bits of answers that came before one to a fetch
   int kept[tare::wire::most_kept] = {};        // mounts that later ops are about; 0: none
   int mounted = 0;                             // the last mount, for keep
   int parent = 0;                              // what open_parent has opened last
@@ -150,8 +152,8 @@ Outcome tell_of_child(const Context& context, std::uint32_t op, long pid);
 void end_without_host(const Context& context);
 /// Sends the listener and waits for the answer.
 Outcome send_listener(Context& context, std::uint32_t index, const Op& op, int listener);
-/// Waits for `count` descriptors from the host, which become context.fetched.
-Outcome fetch(Context& context, std::uint32_t op, std::uint32_t count);
+/// Waits for what the fetch at `index` asks the host for, which becomes context.fetched.
+Outcome fetch(Context& context, std::uint32_t index);
 
 // One function an op; see wire.h.
 Outcome do_setns(const Context& context, const Op& op);

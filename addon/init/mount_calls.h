@@ -21,6 +21,11 @@ inline long set_attributes(int fd, bool recursive, std::uint64_t set, std::uint6
                   &attributes, sizeof attributes);
 }
 
+// Before a mount is taken that the host has not been asked for yet.
+inline Outcome fetch_if_not_yet(Context& context) {
+  return context.to_fetch != 0 ? fetch(context, context.to_fetch) : ok;
+}
+
 // The mount that the host sent for an op.
 inline long take_source(Context& context, const Op& op) {
   int& fetched = context.fetched[-2 - op.fd];

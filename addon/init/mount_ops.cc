@@ -331,22 +331,35 @@ Outcome do_reconfigure(Context& context, const Op& op) {
   return configure(context, fs.get(), op, FSCONFIG_CMD_RECONFIGURE);
 }
 
-Outcome do_bind(Context& context, const Op& op) {
-  if ((op.flags & op_on_fall_back) != 0 && !context.gave_up) {
-    return ok;
-  }
-  Handle tree;
-  if ((op.flags & op_source_is_fd) != 0) {
-    tree.reset(take_source(context, op));
-  } else {
+namespace {
+
+Outcome open_source(Context& context, const Op& op, Handle& tree) {
+  const bool sent = (op.flags & op_source_is_fd) != 0;
+  if (!sent || context.to_fetch != 0) {
     tree.reset(sys::run(
         __NR_open_tree, AT_FDCWD, context.text(op, 0),
         OPEN_TREE_CLONE | static_cast<unsigned>(OPEN_TREE_CLOEXEC) |
             ((op.flags & op_recursive) != 0 ? static_cast<unsigned>(AT_RECURSIVE) : 0U) |
             ((op.flags & op_no_follow) != 0 ? static_cast<unsigned>(AT_SYMLINK_NOFOLLOW) : 0U)));
   }
-  if (!tree.valid()) {
-    return failure(tree.get(), Step::open_tree);
+  if (sent && !tree.valid()) {
+    if (const Outcome outcome = fetch_if_not_yet(context); outcome.failed()) {
+      return outcome;
+    }
+    tree.reset(take_source(context, op));
+  }
+  return tree.valid() ? ok : failure(tree.get(), Step::open_tree);
+}
+
+}  // namespace
+
+Outcome do_bind(Context& context, const Op& op) {
+  if ((op.flags & op_on_fall_back) != 0 && !context.gave_up) {
+    return ok;
+  }
+  Handle tree;
+  if (const Outcome outcome = open_source(context, op, tree); outcome.failed()) {
+    return outcome;
   }
   FileStatus status;
   if (const long result = stat_fd(tree.get(), status); result < 0) {

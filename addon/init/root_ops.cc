@@ -53,9 +53,22 @@ Outcome do_root(Context& context, const Op& op) {
   }
   // Where the host sends them, they lie beyond what the user namespace's root may walk to.
   const bool sent = op.n > 0;
-  Handle target(sent ? context.fetched[op.n - 1]
-                     : sys::run(__NR_openat, AT_FDCWD, context.text(op, 0),
-                                O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Handle target;
+  Handle tree;
+  if (!sent || context.to_fetch != 0) {
+    target.reset(
+        sys::run(__NR_openat, AT_FDCWD, context.text(op, 0), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (target.valid() && (op.flags & op_open_only) == 0) {
+      tree.reset(clone_tree(target.get(), true));
+    }
+  }
+  if (sent && !tree.valid()) {
+    if (const Outcome outcome = fetch_if_not_yet(context); outcome.failed()) {
+      return outcome;
+    }
+    target.reset(context.fetched[op.n - 1]);
+    tree.reset(take_source(context, op));
+  }
   if (!target.valid()) {
     return failure(target.get(), Step::open);
   }
@@ -63,7 +76,6 @@ Outcome do_root(Context& context, const Op& op) {
     context.root = target.release();
     return ok;
   }
-  Handle tree(sent ? take_source(context, op) : clone_tree(target.get(), true));
   if (!tree.valid()) {
     return failure(tree.get(), Step::open_tree);
   }

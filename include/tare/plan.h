@@ -31,6 +31,8 @@ struct Host {
   /// init is cloned outside of that cgroup and moved there while it waits: a new cgroup namespace,
   /// which is rooted where its maker is, comes after that.
   bool enters_cgroup = false;
+  /// The root file system may be walked to by everybody, so also by a user namespace's root.
+  bool rootfs_in_reach = false;
   bool has_apparmor = false;  ///< /sys/kernel/security/apparmor, or its procfs attr, exists
   bool has_selinux = false;
   /// CLONE_NEW* of the namespaces to be joined that belong to the joined user namespace, and so can

@@ -82,6 +82,10 @@ class InitProcess {
   bool hear(int flags = 0);
   bool await_message(short events, std::chrono::milliseconds most) const;
   bool is_told(const Heard& heard) const;
+  /// Whether init has fetches that it may need.
+  bool may_ask() const;
+  /// Serves one of these; false: it asks for something else.
+  bool serves(const Heard& heard);
   void follow(pid_t pid);
   bool adopt();
   void end_both();
@@ -114,7 +118,8 @@ void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
 /// A user namespace with these mappings and nobody in it (mount_setattr(2), "ID-mapped mounts").
 /// Throws `system`.
 Fd make_id_mapping(const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids);
-/// Answers all fetches of a plan; `passed` are the fds that init was spawned with.
+/// Answers the fetches of a plan, but for those that init may not need (wire::op_may_reach), which
+/// are answered by whoever waits for init; `passed` are the fds that init was spawned with.
 void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& passed);
 
 /// An rtnetlink(7) socket of the network namespace that is open as `network_namespace`. Throws

@@ -47,7 +47,7 @@ enum class OpCode : std::uint16_t {
   reconfigure,  ///< change options of the file system that is mounted at str[1], with n pairs
                 ///< behind; fd as in attributes
   fetch,  ///< the host opens n mounts, as they are in this mount namespace now, and sends them; an
-          ///< op's fd names the Kth of them by -2 - K, until the next fetch
+          ///< op's fd names the Kth of them by -2 - K, until the next fetch; flags op_may_reach
   bind,   ///< str[0] host source (or fd), str[1] path, a, b = MOUNT_ATTR_* to set and clear on it,
           ///< d, e = the same for the whole tree, c = propagation (MS_*, with MS_REC); flags
           ///< op_recursive, …; n = the passed user namespace of MOUNT_ATTR_IDMAP in a or d
@@ -125,6 +125,9 @@ enum : std::uint16_t {
   // mount_fs, bind: the destination must be a real directory (proc, sysfs); what is bound there,
   // a procfs.
   op_no_symlink = 1 << 3,
+  // fetch: the ops that name the mounts try to open them themselves, and the host is asked only if
+  // one cannot.
+  op_may_reach = 1 << 0,
   // root: make the mount that it is attached to private, as pivot_root(2) wants it.
   op_private_parent = 1 << 4,
   // pivot_root: make the old root a slave first, so that its end stays here.

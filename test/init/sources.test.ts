@@ -1,7 +1,16 @@
 /** Sources of bind mounts: many of them, such as only the host's root reaches, and mounts of the container itself. */
 import { call, cli, whyNot, type Config } from '../cli/tare.js';
 import { Inside, inNewUserNamespace, mapped } from './inside.js';
-import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
@@ -91,6 +100,67 @@ if (whyNot !== undefined) {
         /mounts\[7\]\.source: \/.*\/?nowhere.*: open_tree: ENOENT .*; the source of the mount does not exist: make it, or correct the path/,
       );
     }
+  });
+
+  inside.test('the host opens what the root of a user namespace may not walk to', async (t) => {
+    const reached = 'wait for the host, if need be: the next';
+    chmodSync(inside.directory, 0o755);
+    t.teardown(() => chmodSync(inside.directory, 0o700));
+    const closed = join(inside.directory, 'closed');
+    mkdirSync(join(closed, 'open'), { recursive: true });
+    writeFileSync(join(closed, 'open/file'), 'x');
+    chmodSync(closed, 0o700);
+    symlinkSync(join(closed, 'open'), join(inside.directory, 'to-open'));
+    const log = join(inside.directory, 'log');
+    const debug = (bundle: string, verb: string, id: string) => {
+      const done = inside.tare(['--debug', '--log', log, verb, '--bundle', bundle, id]);
+      const told = readFileSync(log, 'utf8');
+      rmSync(log);
+      return { ...done, told };
+    };
+    const bundleOf = (edit?: (config: Config, rootfs: string) => void) =>
+      inside.script('cat /m/file', (config, rootfs) => {
+        userNamespace(config, rootfs);
+        config.mounts.push({ destination: '/m', source: `${closed}/open`, options: ['bind'] });
+        edit?.(config, rootfs);
+      });
+
+    const bundle = bundleOf();
+    const one = debug(bundle, 'run', inside.fresh());
+    t.strictSame([one.status, one.stdout], [0, 'x'], 'a bind mount');
+    t.match(one.told, reached, 'which it has tried itself');
+
+    chmodSync(bundle, 0o700);
+    const early = debug(bundle, 'run', inside.fresh());
+    t.strictSame([early.status, early.stdout], [0, 'x'], 'all');
+    t.notMatch(early.told, reached, 'and of a root that is out of reach by its modes, nothing');
+
+    renameSync(join(bundle, 'rootfs'), join(closed, 'open/rootfs'));
+    const behind = bundleOf((config) => {
+      config.root.path = join(inside.directory, 'to-open/rootfs');
+    });
+    const led = debug(behind, 'run', inside.fresh());
+    t.strictSame([led.status, led.stdout], [0, 'x'], 'the root itself, behind a symlink');
+    t.match(led.told, reached);
+
+    const hooked = bundleOf((config) => {
+      const args = ['sh', '-c', `cat >> ${log}.hook`];
+      config['hooks'] = { createRuntime: [{ path: '/bin/sh', args: args }] };
+    });
+    const id = inside.fresh();
+    t.equal(debug(hooked, 'create', id).status, 0, 'before hooks, and the start gate');
+    t.match(readFileSync(`${log}.hook`, 'utf8'), `"id":"${id}"`);
+    t.equal(inside.tare(['start', id]).status, 0);
+    inside.must(['delete', '--force', id]);
+
+    const missing = bundleOf((config) => {
+      config.mounts.push({ destination: '/n', source: '/nowhere', options: ['bind'] });
+    });
+    t.match(
+      debug(missing, 'run', inside.fresh()).told,
+      'mounts[8].source: /nowhere: open_tree: ENOENT',
+    );
+    t.strictSame(inside.leftovers(), []);
   });
 
   inside.test('a shared root with sources of its own', async (t) => {
