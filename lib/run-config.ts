@@ -2,15 +2,15 @@
 import { lstat, mkdir, realpath, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { env, geteuid } from 'node:process';
+import { cwd, env, geteuid } from 'node:process';
 import { invalidArgument } from './errors.js';
 import { hostRoot, type MountPoint } from './host-root.js';
 import { stringify } from './json.js';
 import { Recently } from './recently.js';
 import type { RunOptions } from './run.js';
-import { sandboxSpecOf, type BindMount } from './sandbox.js';
+import { processOf, surroundingsOf, type BindMount, type SandboxOptions } from './sandbox.js';
 import { defaultSeccompText } from './seccomp-profile.js';
-import type { Mount, Spec } from './spec.js';
+import type { Mount } from './spec.js';
 
 /** The container's config.json. */
 export async function configOf(
@@ -18,39 +18,76 @@ export async function configOf(
   options: RunOptions,
   root: string,
 ): Promise<string> {
-  const { spec: edit, seccomp = 'default' } = options;
-  if (edit !== undefined) return stringify(edit(await specOf(command, options, root)));
-  if (seccomp !== 'default') return stringify(await specOf(command, options, root));
+  const { sandbox, hasRun, ownMounts, programs } = await sandboxOf(options, root);
+  const made = processOf(command, sandbox);
+  if (programs.length > 0 && options.env?.['PATH'] === undefined) {
+    const { env: variables = [] } = made;
+    made.env = variables.map((variable) =>
+      variable.startsWith('PATH=') ? [variable, ...programs].join(':') : variable,
+    );
+  }
+  const { spec: edit } = options;
+  if (edit !== undefined) {
+    return stringify(edit({ ...surroundingsOf(sandbox, hasRun), process: made }));
+  }
+  return `{"process":${stringify(made)},${surroundingsText(sandbox, hasRun, ownMounts).slice(1)}`;
+}
+
+/** What of the options is in the configuration's surroundings. */
+const inSurroundings = [
+  ...(['rootfs', 'readonly', 'mounts', 'hostname', 'memory', 'cpus', 'pids'] as const),
+  ...(['network', 'seccomp', 'tmpSize', 'annotations'] as const),
+];
+let last: { of: unknown[]; text: string } | undefined;
+
+/** Whoever runs many commands mostly has the same around each of them: that is made once. */
+function surroundingsText(sandbox: SandboxOptions, hasRun: boolean, ownMounts: boolean): string {
+  const of = [hasRun, geteuid!(), cwd(), ...inSurroundings.map((name) => sandbox[name])];
+  if (last?.of.every((value, index) => Object.is(value, of[index])) === true) return last.text;
+  const text = textOf(sandbox, hasRun);
+  // An object of somebody else's may have another content the next time.
+  const known = ownMounts ? sandbox.mounts : undefined;
+  if (of.every((value) => typeof value !== 'object' || value === known)) last = { of, text };
+  return text;
+}
+
+function textOf(sandbox: SandboxOptions, hasRun: boolean): string {
+  const { seccomp = 'default' } = sandbox;
+  if (seccomp !== 'default') return stringify(surroundingsOf(sandbox, hasRun));
   // The filter is most of the text, and the same each time.
-  const { linux, ...rest } = await specOf(command, { ...options, seccomp: 'unconfined' }, root);
+  const unconfined: SandboxOptions = { ...sandbox, seccomp: 'unconfined' };
+  const { linux, ...rest } = surroundingsOf(unconfined, hasRun);
   const [most, inLinux] = [stringify(rest).slice(0, -1), stringify(linux).slice(0, -1)];
   return `${most},"linux":${inLinux},"seccomp":${defaultSeccompText()}}}`;
 }
 
-async function specOf(
-  command: readonly string[],
-  options: RunOptions,
-  root: string,
-): Promise<Spec> {
-  const { rootfs } = options;
+interface Sandbox {
+  sandbox: SandboxOptions;
+  /** Whether its root has a directory /run. */
+  hasRun: boolean;
+  /** Whether its mounts are the host root's alone, which nobody changes. */
+  ownMounts: boolean;
+  /** To be searched for programs, behind the usual directories. */
+  programs: readonly string[];
+}
+
+/** The sandbox that is asked for, with a root. */
+async function sandboxOf(options: RunOptions, root: string): Promise<Sandbox> {
+  const { rootfs, mounts = [] } = options;
   if (rootfs !== undefined) {
     const has = directories.ask(runOf(rootfs));
-    return sandboxSpecOf(
-      command,
-      { ...options, rootfs },
-      typeof has === 'boolean' ? has : await has,
-    );
+    const hasRun = typeof has === 'boolean' ? has : await has;
+    return { sandbox: { ...options, rootfs }, hasRun, ownMounts: false, programs: [] };
   }
-  const host = await hostRoot(root, await Promise.all((options.mounts ?? []).map(mountPoint)));
-  const mounts = [...host.mounts, ...(await resolver(options)), ...(options.mounts ?? [])];
-  const made = sandboxSpecOf(command, { ...options, rootfs: host.path, mounts }, true);
-  if (host.programs.length > 0 && options.env?.['PATH'] === undefined) {
-    const { env: variables = [] } = made.process!;
-    made.process!.env = variables.map((variable) =>
-      variable.startsWith('PATH=') ? [variable, ...host.programs].join(':') : variable,
-    );
-  }
-  return made;
+  const host = await hostRoot(root, await Promise.all(mounts.map(mountPoint)));
+  const more = [...(await resolver(options)), ...mounts];
+  const ownMounts = more.length === 0;
+  const sandbox = {
+    ...options,
+    rootfs: host.path,
+    mounts: ownMounts ? host.mounts : [...host.mounts, ...more],
+  };
+  return { sandbox, hasRun: true, ownMounts, programs: host.programs };
 }
 
 const runOf = (rootfs: string): string => join(rootfs, 'run');

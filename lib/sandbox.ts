@@ -3,7 +3,16 @@ import { geteuid, getegid } from 'node:process';
 import { invalidArgument } from './errors.js';
 import { bytesOf, integerOf, numberOf, type ByteSize } from './quantity.js';
 import { defaultSeccomp } from './seccomp-profile.js';
-import type { IdMapping, Mount, NamespaceType, Resources, Seccomp, Spec, User } from './spec.js';
+import type {
+  IdMapping,
+  Mount,
+  NamespaceType,
+  Process,
+  Resources,
+  Seccomp,
+  Spec,
+  User,
+} from './spec.js';
 import type { TerminalSize } from './terminal.js';
 
 /** A file or directory of the host in the container. */
@@ -111,28 +120,39 @@ export function sandboxSpecOf(
   options: SandboxOptions,
   hasRun: boolean,
 ): Spec {
-  const { network = 'none', tty = false, hostname = 'tare' } = options;
-  checkNetwork(network);
+  const { ociVersion, ...rest } = surroundingsOf(options, hasRun);
+  return { ociVersion, process: processOf(command, options), ...rest };
+}
+
+/** Of the configuration what is about its process. */
+export function processOf(command: readonly string[], options: SandboxOptions): Process {
+  const { tty = false } = options;
   const size = typeof tty === 'object' ? tty : undefined;
-  const maps = idMaps();
   const capabilities = [...(options.capabilities ?? [])];
+  return {
+    args: commandOf(command),
+    cwd: options.cwd ?? '/tmp',
+    env: environment(options.env, tty !== false),
+    user: userOf(options.user ?? 0),
+    terminal: tty !== false,
+    ...(size && { consoleSize: { height: size.rows, width: size.columns } }),
+    capabilities: {
+      bounding: capabilities,
+      effective: capabilities,
+      permitted: capabilities,
+    },
+    noNewPrivileges: true,
+  };
+}
+
+/** Of the configuration all else. */
+export function surroundingsOf(options: SandboxOptions, hasRun: boolean): Spec {
+  const { network = 'none', hostname = 'tare' } = options;
+  checkNetwork(network);
+  const maps = idMaps();
   const seccomp = options.seccomp ?? 'default';
   return {
     ociVersion: '1.3.0',
-    process: {
-      args: commandOf(command),
-      cwd: options.cwd ?? '/tmp',
-      env: environment(options.env, tty !== false),
-      user: userOf(options.user ?? 0),
-      terminal: tty !== false,
-      ...(size && { consoleSize: { height: size.rows, width: size.columns } }),
-      capabilities: {
-        bounding: capabilities,
-        effective: capabilities,
-        permitted: capabilities,
-      },
-      noNewPrivileges: true,
-    },
     root: { path: resolve(options.rootfs), readonly: options.readonly ?? true },
     hostname,
     mounts: [
@@ -153,8 +173,8 @@ export function sandboxSpecOf(
       ...(seccomp !== 'unconfined' && {
         seccomp: seccomp === 'default' ? defaultSeccomp() : seccomp,
       }),
-      maskedPaths: network === 'none' ? [...masked, '/sys/firmware'] : masked,
-      readonlyPaths: readOnlyPaths,
+      maskedPaths: network === 'none' ? [...masked, '/sys/firmware'] : [...masked],
+      readonlyPaths: [...readOnlyPaths],
     },
   };
 }
@@ -226,7 +246,11 @@ function resourcesOf(options: SandboxOptions): Resources {
 }
 
 function mountOf(mount: BindMount | Mount, index: number): Mount {
-  if ('type' in mount || 'options' in mount) return mount;
+  // Whoever gets the specification may change it.
+  if ('type' in mount || 'options' in mount) {
+    const { options } = mount;
+    return Array.isArray(options) ? { ...mount, options: [...options] } : { ...mount };
+  }
   const { source, destination, writable = false } = mount as BindMount;
   const place = `mounts[${index}]`;
   if (typeof source !== 'string') throw invalidArgument(`${place}.source: must be a path`);

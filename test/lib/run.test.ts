@@ -364,6 +364,44 @@ t.test('the specification may be changed, the container is one', skip, async (t)
   t.match(await running, { signal: 'SIGKILL' });
 });
 
+t.test('each command has what was asked for it, whatever the one before had', skip, async (t) => {
+  const inside = sandbox(t);
+  const shows = async (options: RunOptions): Promise<string> =>
+    (await inside(sh('hostname; cat /m/file; grep -c . /proc/mounts'), options)).stdout.trimEnd();
+  const [one, two] = [t.testdir({ file: 'one' }), join(t.testdirName, '..', 'two')];
+  mkdirSync(two, { recursive: true });
+  writeFileSync(join(two, 'file'), 'two');
+  for (const path of [one, two]) chmodSync(path, 0o755);
+  const mount = { source: one, destination: '/m' };
+  const mounts = [mount];
+  const first = await shows({ mounts });
+  t.match(first, /^tare\none\d+$/);
+  mount.source = two;
+  t.equal(
+    await shows({ mounts }),
+    first.replace('one', 'two'),
+    'the same array with another content',
+  );
+  t.match(await shows({ mounts, hostname: 'other' }), /^other\ntwo/);
+
+  const count = sh('grep -c . /proc/mounts; grep " /usr " /proc/mounts | cut -d" " -f4');
+  const plain = await inside(count);
+  t.match(plain.stdout, /\nro,/);
+  const changed = inside(count, {
+    spec: (spec) => {
+      for (const { destination, options = [] } of spec.mounts ?? []) {
+        if (destination === '/usr') options.splice(0, options.length, 'bind', 'nodev', 'noexec');
+      }
+      spec.linux!.maskedPaths!.length = 0;
+      spec.linux!.readonlyPaths!.length = 0;
+      return spec;
+    },
+  });
+  await t.rejects(changed, { code: 'ERR_TARE_COMMAND_NOT_EXECUTABLE' });
+  t.equal((await inside(count)).stdout, plain.stdout, 'and not for the next one');
+  t.equal((await inside(count, { hostname: 'other' })).stdout, plain.stdout);
+});
+
 t.test('many at a time', skip, async (t) => {
   const inside = sandbox(t);
   const results = await Promise.all(
