@@ -1,6 +1,7 @@
 #include "tare/spawn.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <mutex>
 #include <optional>
@@ -108,6 +110,7 @@ class Undumpable {
 /// init's image and its plan: see wire.h.
 struct Program {
   Fd memfd;
+  int image = -1;  ///< what has the image: memfd, or one that is kept
   std::size_t plan_offset = 0;
   std::size_t plan_size = 0;
 };
@@ -118,6 +121,31 @@ bool joins(const Plan& plan, std::uint64_t type) {
 }
 
 bool makes_user_namespace(const Plan& plan) { return (plan.clone_flags() & CLONE_NEWUSER) != 0; }
+
+/// Those of a user namespace's root that no op of init's asks for.
+constexpr int idle_capabilities[] = {
+    CAP_KILL,       CAP_LINUX_IMMUTABLE, CAP_NET_BIND_SERVICE, CAP_NET_BROADCAST, CAP_NET_RAW,
+    CAP_IPC_LOCK,   CAP_SYS_MODULE,      CAP_SYS_RAWIO,        CAP_SYS_PACCT,     CAP_SYS_BOOT,
+    CAP_LEASE,      CAP_AUDIT_WRITE,     CAP_AUDIT_CONTROL,    CAP_MAC_OVERRIDE,  CAP_SYSLOG,
+    CAP_WAKE_ALARM, CAP_BLOCK_SUSPEND,   CAP_AUDIT_READ,       CAP_PERFMON,       CAP_BPF,
+};
+
+/// What init is to keep. To raise one costs the kernel a copy of the process's credentials.
+std::uint64_t capabilities_of(const Plan& plan) {
+  std::uint64_t idle = 0;
+  for (const int capability : idle_capabilities) {
+    idle |= std::uint64_t{1} << capability;
+  }
+  bool sets_them = false;
+  std::uint64_t wanted = 0;
+  for (const wire::Op& op : plan.ops()) {
+    if (op.code == wire::OpCode::capabilities) {
+      sets_them = true;
+      wanted |= op.a | op.b | op.c | op.d;
+    }
+  }
+  return sets_them ? wanted | ~idle : ~std::uint64_t{0};
+}
 
 /// Whether there may be others who see init and have all capabilities in its user namespace: those
 /// of a namespace that is joined, and of a new one every root of the host's, also one in a
@@ -136,15 +164,33 @@ void make_unreadable(const Fd& program) {
   }
 }
 
+std::atomic<bool> keeps_image = false;
+
+std::string_view image_bytes() {
+  return {tare_init_image_start,
+          static_cast<std::size_t>(tare_init_image_end - tare_init_image_start)};
+}
+
+/// Sealed, so that nobody who might come to execute it can change what others will.
+int kept_image() {
+  static const Fd image = sealed_memfd("tare-init", {{0, image_bytes()}}, true);
+  return image.get();
+}
+
 Program make_program(const Plan& plan) {
-  const std::string_view image(
-      tare_init_image_start, static_cast<std::size_t>(tare_init_image_end - tare_init_image_start));
-  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   const std::string bytes = plan.bytes();
   Program program;
-  program.plan_offset = (image.size() + page - 1) / page * page;
   program.plan_size = bytes.size();
+  if (keeps_image && !may_be_traced(plan)) {
+    program.image = kept_image();
+    program.memfd = sealed_memfd("tare-plan", {{0, bytes}}, false);
+    return program;
+  }
+  const std::string_view image = image_bytes();
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  program.plan_offset = (image.size() + page - 1) / page * page;
   program.memfd = sealed_memfd("tare-init", {{0, image}, {program.plan_offset, bytes}}, true);
+  program.image = program.memfd.get();
   if (may_be_traced(plan)) {
     make_unreadable(program.memfd);
   }
@@ -245,6 +291,8 @@ Error clone_error(const Plan& plan, const StubTask& task) {
 
 }  // namespace
 
+void keep_init_image() noexcept { keeps_image = true; }
+
 InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   const Doing doing("start init");
   if (options.preserved.size() != plan.preserved_fds() ||
@@ -284,11 +332,13 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   StubTask task;
   task.clone_flags = plan.clone_flags();
   task.cgroup = options.cgroup;
-  task.image = program.memfd.get();
+  task.image = program.image;
   task.sources = sources.data();
   task.source_count = sources.size();
   task.argv = argv.data();
-  task.raise_ambient = makes_user_namespace(plan) || joins(plan, CLONE_NEWUSER);
+  if (makes_user_namespace(plan) || joins(plan, CLONE_NEWUSER)) {
+    task.ambient = capabilities_of(plan);
+  }
   if (plan.joins().empty()) {
     run_blocked(task, stack.data());
   } else {

@@ -149,7 +149,8 @@ bool raise_ambient(StubTask* task) noexcept {
         call(__NR_capset, reinterpret_cast<long>(&header), reinterpret_cast<long>(data), 0, 0, 0);
   }
   for (int capability = 0; result >= 0 && capability < 64; ++capability) {
-    if ((data[capability / 32].permitted >> (capability % 32) & 1) != 0) {
+    if ((data[capability / 32].permitted >> (capability % 32) & 1) != 0 &&
+        (task->ambient >> capability & 1) != 0) {
       result = call(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
     }
   }
@@ -162,7 +163,7 @@ bool raise_ambient(StubTask* task) noexcept {
 
 void become_init(void* subject) {
   auto* task = static_cast<StubTask*>(subject);
-  if (arrange_fds(task) && (!task->raise_ambient || raise_ambient(task))) {
+  if (arrange_fds(task) && (task->ambient == 0 || raise_ambient(task))) {
     static const char empty[1] = {};
     static char* const no_environment[1] = {};
     fail(task,

@@ -24,7 +24,7 @@ struct StubTask {
   int image = -1;          ///< memfd of init
   int* sources = nullptr;  ///< sources[i] becomes fd i
   std::size_t source_count = 0;
-  bool raise_ambient = false;  ///< keep capabilities through an execve(2) as an unmapped user
+  std::uint64_t ambient = 0;  ///< capabilities to keep through an execve(2) as an unmapped user
   char* const* argv = nullptr;
   // Out.
   int pid = -1;

@@ -5,6 +5,7 @@
 #include "news.h"
 #include "output.h"
 #include "process.h"
+#include "tare/spawn.h"
 
 namespace tare::node {
 
@@ -38,6 +39,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     loop->close();
     mortals->end();
   });
+  keep_init_image();
   ContainerObject::export_functions(env, exports);
   export_descriptors(env, exports);
   exports.Set("endMortals", Napi::Function::New<end_mortals>(env, "endMortals"));

@@ -59,7 +59,7 @@ Pool::Pool()
     : epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       submitted_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
       patience_(checked(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create")),
-      slots_(std::max(2U, std::thread::hardware_concurrency())) {
+      slots_(2 * std::max(1U, std::thread::hardware_concurrency())) {
   for (const int fd : {submitted_.get(), patience_.get()}) {
     // Edge-triggered: each write wakes one thread, and nobody needs to read.
     epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.ptr = nullptr}};
