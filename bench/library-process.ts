@@ -2,7 +2,8 @@
  * library-process.ts KIND JSON: commands in containers from within Node, for library.ts.
  *
  * For each byte on stdin one command is run, and a line {"ns":...} printed. With `inFlight` in JSON
- * that many are kept running until `count` have ended, and a line says how that went.
+ * that many are kept running until `count` have ended: at once, after which a line says how long the
+ * loop was held up, and again for each byte, after which one says how long that took.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,8 +33,12 @@ export interface Work {
 /** What keeping many in flight came to. */
 export interface Flight {
   seconds: number;
-  loopDelayMaxMs: number;
   rssMb: number;
+}
+
+/** Of the first one. */
+export interface FirstFlight {
+  loopDelayMaxMs: number;
 }
 
 const [kind = '', json = '{}'] = process.argv.slice(2);
@@ -119,25 +124,39 @@ const kinds: Record<string, () => Promise<void>> = {
 const cycle = kinds[kind];
 if (cycle === undefined) throw new Error(`no kind ${kind}`);
 
-async function fly(inFlight: number, total: number): Promise<Flight> {
-  for (let i = 0; i < 10; i++) await cycle!();
-  const delay = monitorEventLoopDelay({ resolution: 1 });
+async function fly(inFlight: number, total: number): Promise<number> {
   let left = total;
   const one = async (): Promise<void> => {
     while (left-- > 0) await cycle!();
   };
-  delay.enable();
   const began = performance.now();
   await Promise.all(Array.from({ length: inFlight }, one));
-  const seconds = (performance.now() - began) / 1000;
+  return (performance.now() - began) / 1000;
+}
+
+/** Which takes a turn of the loop each millisecond, so that the other flights are without. */
+async function loopDelayMax(flight: () => Promise<unknown>): Promise<number> {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  await flight();
   // A delay that lasts until now is counted when it is over.
   await setTimeout(5);
   delay.disable();
-  return { seconds, loopDelayMaxMs: delay.max / 1e6, rssMb: process.memoryUsage().rss / 2 ** 20 };
+  return delay.max / 1e6;
 }
 
 if (work.inFlight !== undefined) {
-  console.log(JSON.stringify(await fly(work.inFlight, work.count!)));
+  const { inFlight, count: total = 0 } = work;
+  for (let i = 0; i < 10; i++) await cycle();
+  const loopDelayMaxMs = await loopDelayMax(() => fly(inFlight, total));
+  const print = (told: object): void => console.log(JSON.stringify(told));
+  print({ loopDelayMaxMs });
+  for await (const bytes of process.stdin) {
+    for (let i = 0; i < (bytes as Buffer).length; i++) {
+      const seconds = await fly(inFlight, total);
+      print({ seconds, rssMb: process.memoryUsage().rss / 2 ** 20 });
+    }
+  }
 } else {
   for await (const bytes of process.stdin) {
     if ((bytes as Buffer).length !== 1) {

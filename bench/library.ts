@@ -2,14 +2,12 @@
  * What does it cost to run a command in a container from Node, by the library, by spawning another
  * program, and by the kernel alone? See bench/README.md.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { makeBundle } from './bundle.js';
 import { findContenders, type Contender } from './library-contenders.js';
-import type { Flight } from './library-process.js';
+import type { FirstFlight, Flight } from './library-process.js';
 import { positive } from './options.js';
 import { Paced } from './paced.js';
 import { machine, prepareWork, spawnProgram, work, writeRaw, type Machine } from './place.js';
@@ -19,12 +17,16 @@ import { formatTable, median, quantile } from './statistics.js';
 const usage = `usage: npm run bench -- library [OPTION...]
   --rounds N         rounds of one command at a time (200)
   --warmup N         rounds before them that are not counted (10)
-  --count N          commands of each measurement with many at a time (600)
+  --count N          commands of each of five measurements with many at a time (600)
   --peers-root DIR   take crun and bwrap from the file system in DIR instead of this one
   --out FILE         write the raw results there; without it to bench/runs`;
 
 /** How many are kept running at a time. */
 const flights = [1, 8, 64];
+/** How often each contender does so, all in turn. */
+const flightRounds = 5;
+/** Milliseconds in which the kernel clears away what is left of one's, before the next one's. */
+const settling = 300;
 
 export interface Results extends Machine {
   rounds: number;
@@ -33,8 +35,18 @@ export interface Results extends Machine {
   /** Nanoseconds, a number a round. */
   latency: Record<string, number[]>;
   /** By contender and number in flight. */
-  throughput: Record<string, Record<number, Partial<Flight> & { perSecond: number }>>;
+  throughput: Record<string, Record<number, Throughput>>;
 }
+
+/** Medians of several flights. */
+interface Throughput extends Partial<Omit<Flight, 'seconds'> & FirstFlight> {
+  perSecond: number;
+  /** Of each flight. */
+  rates: number[];
+}
+
+/** The program that is the floor, by the name of its cgroup and the number of containers. */
+type Floor = (name: string, loops: number, ...more: string[]) => [string, string[]];
 
 async function timeOneAtATime(
   all: Contender[],
@@ -58,42 +70,93 @@ async function timeOneAtATime(
   return ns;
 }
 
-async function output([command, args]: [string, string[]]): Promise<string> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [out, [status]] = await Promise.all([
-    text(child.stdout),
-    once(child, 'exit') as Promise<[number | null]>,
-  ]);
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: exited with ${status}`);
-  return out;
+/** Something that keeps many in flight, again and again. */
+interface Flyer {
+  name: string;
+  /** How many end in each flight. */
+  count: number;
+  first?: FirstFlight;
+  fly(): Promise<Partial<Flight> & { seconds: number }>;
+  close(): Promise<void>;
 }
 
-/** The kernel alone: as many floor programs beside each other. */
-async function floorRate(
-  floor: (name: string, count: number) => [string, string[]],
-  inFlight: number,
-  count: number,
-): Promise<number> {
+/** The kernel alone: as many floor programs beside each other, each of which has had one container. */
+async function floorFlyer(floor: Floor, inFlight: number, count: number): Promise<Flyer> {
   const each = Math.ceil(count / inFlight);
-  const began = performance.now();
-  await Promise.all(Array.from({ length: inFlight }, (_, i) => output(floor(`flight${i}`, each))));
-  return (each * inFlight) / ((performance.now() - began) / 1000);
+  const all = Array.from(
+    { length: inFlight },
+    (_, i) => new Paced(...floor(`flight${i}`, 1 + each * flightRounds, '--paced')),
+  );
+  await Promise.all(all.map((one) => one.cycle()));
+  return {
+    name: 'floor',
+    count: each * inFlight,
+    async fly() {
+      const began = performance.now();
+      const ended = all.map(async (one) => {
+        one.ask(each);
+        for (let i = 0; i < each; i++) await one.next();
+      });
+      await Promise.all(ended);
+      return { seconds: (performance.now() - began) / 1000 };
+    },
+    close: async () => void (await Promise.all(all.map((one) => one.close()))),
+  };
 }
+
+/** A contender in a process that has flown once before. */
+async function contenderFlyer(
+  { name, command, slow }: Contender,
+  inFlight: number,
+  total: number,
+): Promise<Flyer> {
+  const count = slow ? Math.ceil(total / 10) : total;
+  const process = new Paced(...command({ inFlight, count }));
+  const first = await process.next<FirstFlight>();
+  return {
+    name,
+    count,
+    first,
+    async fly() {
+      process.ask();
+      return process.next<Flight>();
+    },
+    close: () => process.close(),
+  };
+}
+
+const medianOf = (values: (number | undefined)[]): number | undefined =>
+  values[0] === undefined ? undefined : median(values as number[]);
 
 async function timeFlights(
   all: Contender[],
-  floor: (name: string, count: number) => [string, string[]],
+  floor: Floor,
   count: number,
 ): Promise<Results['throughput']> {
-  const results: Results['throughput'] = { floor: {} };
+  const results: Results['throughput'] = {};
   for (const inFlight of flights) {
-    results['floor']![inFlight] = { perSecond: await floorRate(floor, inFlight, count) };
-    for (const { name, command, slow } of all) {
-      process.stderr.write(`${name}, ${inFlight} in flight ...\n`);
-      const some = slow ? Math.ceil(count / 10) : count;
-      const flight = JSON.parse(await output(command({ inFlight, count: some }))) as Flight;
+    process.stderr.write(`${inFlight} in flight ...\n`);
+    const flyers = [await floorFlyer(floor, inFlight, count)];
+    for (const one of all) flyers.push(await contenderFlyer(one, inFlight, count));
+    const flown = flyers.map((): Awaited<ReturnType<Flyer['fly']>>[] => []);
+    for (let round = 0; round < flightRounds; round++) {
+      for (let i = 0; i < flyers.length; i++) {
+        const at = (round + i) % flyers.length;
+        flown[at]!.push(await flyers[at]!.fly());
+        await sleep(settling);
+      }
+    }
+    for (const [i, flyer] of flyers.entries()) {
+      const { name, count } = flyer;
+      const rates = flown[i]!.map(({ seconds }) => count / seconds);
       results[name] ??= {};
-      results[name][inFlight] = { ...flight, perSecond: some / flight.seconds };
+      results[name][inFlight] = {
+        perSecond: median(rates),
+        rates,
+        ...flyer.first,
+        rssMb: medianOf(flown[i]!.map(({ rssMb }) => rssMb)),
+      };
+      await flyer.close();
     }
   }
   return results;
@@ -178,7 +241,7 @@ export async function main(args: string[]): Promise<number> {
   const contenders = await findContenders(bundle, values['peers-root']);
   for (const [name, why] of Object.entries(contenders.absent))
     console.log(`without ${name}: ${why}`);
-  const floor = (name: string, loops: number, ...more: string[]): [string, string[]] => [
+  const floor: Floor = (name, loops, ...more) => [
     floorProgram,
     [
       ...['--loop', String(loops), ...more, '--cgroup', `/sys/fs/cgroup/${cgroupPrefix()}${name}`],

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 
-/** A process that times one cycle and prints {"ns":...} for each byte it gets on its stdin. */
+/** A process that prints a line of JSON, most often {"ns":...}, for each byte that it gets on its stdin. */
 export class Paced {
   readonly #child: ChildProcess;
   readonly #stdin: Writable;
@@ -19,10 +19,20 @@ export class Paced {
 
   /** Nanoseconds of one cycle. */
   async cycle(): Promise<number> {
-    this.#stdin.write('.');
+    this.ask();
+    return (await this.next<{ ns: number }>()).ns;
+  }
+
+  /** Has it do what it does for a byte, so often. */
+  ask(times = 1): void {
+    this.#stdin.write('.'.repeat(times));
+  }
+
+  /** What it tells next. */
+  async next<Told>(): Promise<Told> {
     const line = await this.#lines.next();
     if (line.done === true) throw new Error(`${this.#child.spawnargs.join(' ')}: ended early`);
-    return (JSON.parse(line.value) as { ns: number }).ns;
+    return JSON.parse(line.value) as Told;
   }
 
   /** Ends the process, and waits until it has. */

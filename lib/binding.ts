@@ -43,6 +43,8 @@ export interface NativeCreateOptions extends NativeStdio {
   bundle: string;
   /** config.json's text; absent: the bundle's. */
   config?: string;
+  /** JSON of its process object, if `config` is without that. */
+  process?: string;
   pidFile?: string;
   /** Whether the program is started at once. */
   start?: boolean;

@@ -387,11 +387,12 @@ export class Container implements ProcessStreams {
 
 /**
  * Container.create() with file descriptors that are made already; with `end` the container is
- * removed as soon as its process has ended; `config` is `spec` as text.
+ * removed as soon as its process has ended; `config` is `spec` as text, or that without its process,
+ * which is `process`.
  */
 export async function createContainer(
   id: string,
-  options: CreateOptions & { end?: boolean; config?: string },
+  options: CreateOptions & { end?: boolean; config?: string; process?: string },
   stdio: OpenedStdio,
 ): Promise<Container> {
   const {
@@ -404,11 +405,13 @@ export async function createContainer(
     noNewKeyring,
     consoleSocket,
     end,
+    process,
   } = options;
   const native = await started(stdio, () =>
     binding.create(runtimeOf(options), requireString('id', id), {
       bundle: resolve(requireString('bundle', bundle ?? '.')),
       config: options.config ?? (spec && stringify(spec)),
+      process,
       pidFile: pidFile && resolve(pidFile),
       start,
       endsWithProgram,

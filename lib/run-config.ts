@@ -12,12 +12,12 @@ import { processOf, surroundingsOf, type BindMount, type SandboxOptions } from '
 import { defaultSeccompText } from './seccomp-profile.js';
 import type { Mount } from './spec.js';
 
-/** The container's config.json. */
+/** The container's config.json, in one or without its process. */
 export async function configOf(
   command: readonly string[],
   options: RunOptions,
   root: string,
-): Promise<string> {
+): Promise<{ config: string; process?: string }> {
   const { sandbox, hasRun, ownMounts, programs } = await sandboxOf(options, root);
   const made = processOf(command, sandbox);
   if (programs.length > 0 && options.env?.['PATH'] === undefined) {
@@ -28,9 +28,9 @@ export async function configOf(
   }
   const { spec: edit } = options;
   if (edit !== undefined) {
-    return stringify(edit({ ...surroundingsOf(sandbox, hasRun), process: made }));
+    return { config: stringify(edit({ ...surroundingsOf(sandbox, hasRun), process: made })) };
   }
-  return `{"process":${stringify(made)},${surroundingsText(sandbox, hasRun, ownMounts).slice(1)}`;
+  return { config: surroundingsText(sandbox, hasRun, ownMounts), process: stringify(made) };
 }
 
 /** What of the options is in the configuration's surroundings. */

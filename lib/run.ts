@@ -155,6 +155,60 @@ function refused(error: Error): Running<string | Buffer> {
   });
 }
 
+/** A class, as an accessor that is put on one promise alone costs V8 a shape of its own. */
+class RunningCommand
+  extends Promise<RunResult<string | Buffer>>
+  implements Running<string | Buffer>
+{
+  /** What `then` gives is an ordinary promise. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  readonly id: string;
+  readonly container: Promise<Container>;
+  readonly kill: Running['kill'];
+  readonly #streams: ProcessStreams;
+  #terminal: Promise<Terminal | null> | undefined;
+
+  constructor(
+    executor: ConstructorParameters<typeof Promise<RunResult<string | Buffer>>>[0],
+    of: Pick<Running, 'id' | 'container' | 'kill'> & { streams: ProcessStreams },
+  ) {
+    super(executor);
+    this.id = of.id;
+    this.container = of.container;
+    this.kill = of.kill;
+    this.#streams = of.streams;
+    // Who awaits the command alone hears of a failure there.
+    this.container.catch(() => undefined);
+  }
+
+  get terminal(): Promise<Terminal | null> {
+    if (this.#terminal === undefined) {
+      this.#terminal = this.container.then((container) => container.terminal);
+      this.#terminal.catch(() => undefined);
+    }
+    return this.#terminal;
+  }
+
+  get stdin(): ProcessStreams['stdin'] {
+    return this.#streams.stdin;
+  }
+
+  get stdout(): ProcessStreams['stdout'] {
+    return this.#streams.stdout;
+  }
+
+  get stderr(): ProcessStreams['stderr'] {
+    return this.#streams.stderr;
+  }
+
+  get stdio(): ProcessStreams['stdio'] {
+    return this.#streams.stdio;
+  }
+}
+
 type End = 'timeout' | 'abort' | 'output' | 'kill';
 
 class Run {
@@ -188,26 +242,12 @@ class Run {
     this.#arm();
     const created = this.#create(stdio);
     const result = created.then((container) => this.#finish(container, stdio.streams));
-    // Who awaits the command alone hears of a failure there.
-    created.catch(() => undefined);
-    const terminal = created.then((container) => container.terminal);
-    terminal.catch(() => undefined);
-    const { streams } = stdio;
-    this.running = Object.defineProperties(
-      Object.assign(result, {
-        id: this.#id,
-        container: created,
-        terminal,
-        kill: (signal: NodeJS.Signals | number = this.#killSignal) =>
-          this.#endBy('kill', signalNumber(signal)),
-      }),
-      {
-        stdin: { get: () => streams.stdin },
-        stdout: { get: () => streams.stdout },
-        stderr: { get: () => streams.stderr },
-        stdio: { get: () => streams.stdio },
-      },
-    ) as Running<string | Buffer>;
+    this.running = new RunningCommand((resolve, reject) => void result.then(resolve, reject), {
+      id: this.#id,
+      container: created,
+      streams: stdio.streams,
+      kill: (signal = this.#killSignal) => this.#endBy('kill', signalNumber(signal)),
+    });
   }
 
   readonly #tooLong = (): void => this.#endBy('output');
@@ -249,7 +289,7 @@ class Run {
           root,
           systemdCgroup,
           bundle: root,
-          config,
+          ...config,
           start: true,
           endsWithProgram: true,
           end: true,

@@ -60,13 +60,38 @@ void warn_of_bind_options(Spec& spec) {
   }
 }
 
+/// `config`, a JSON object, with one more member.
+std::string with_process(const std::string& config, const std::string& process) {
+  std::string text = R"({"process":)" + process;
+  const bool has_others = config.find_first_not_of(" \t\r\n", 1) != config.rfind('}');
+  return text.append(has_others ? "," : "").append(config, 1, std::string::npos);
+}
+
+/// The same as parse_spec() of the whole, which is longer: what is to be complained of, that knows
+/// the place of.
+Spec parse_parts(const CreateOptions& options, const std::string& whole) {
+  // What annotations ask for may be about the process, too.
+  if (options.spec && options.spec->annotations.empty()) {
+    try {
+      Spec spec = *options.spec;
+      spec.process = parse_process(*options.process, config_name);
+      if (spec.warnings.empty() && spec.process->warnings.empty()) {
+        return spec;
+      }
+    } catch (const Error&) {
+    }
+  }
+  return parse_spec(whole, config_name);
+}
+
 }  // namespace
 
 Bundle read_bundle(const CreateOptions& options) {
   Bundle bundle;
   bundle.path = options.bundle.empty() ? absolute_path(".") : absolute_path(options.bundle);
   if (options.config.has_value()) {
-    bundle.config = *options.config;
+    bundle.config =
+        options.process ? with_process(*options.config, *options.process) : *options.config;
   } else {
     auto text = read_file_if_exists(AT_FDCWD, bundle.path + "/" + config_name);
     if (!text.has_value()) {
@@ -77,7 +102,8 @@ Bundle read_bundle(const CreateOptions& options) {
     }
     bundle.config = std::move(*text);
   }
-  bundle.spec = parse_spec(bundle.config, config_name);
+  bundle.spec = options.process ? parse_parts(options, bundle.config)
+                                : parse_spec(bundle.config, config_name);
   take_destinations_below_root(bundle);
   validate(bundle.spec, config_name);
   warn_of_bind_options(bundle.spec);

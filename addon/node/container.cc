@@ -8,6 +8,7 @@
 
 #include "convert.h"
 #include "handle.h"
+#include "known_config.h"
 #include "news.h"
 #include "process.h"
 #include "tare/spec.h"
@@ -119,7 +120,8 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
   return promise_in_order(
       info.Env(), handle,
       [handle, options = std::move(options), held = held_from(info[2]),
-       outputs = std::move(outputs), end] {
+       outputs = std::move(outputs), end]() mutable {
+        if (options.process) options.spec = known_config(*options.config);
         handle->create(options);
         if (end) handle->end_with_init(outputs);
         return handle;

@@ -79,6 +79,8 @@ CreateOptions create_options_from(const Napi::Value& value) {
   options.bundle = string_of(object, "bundle");
   const Napi::Value config = object.Get("config");
   if (!config.IsUndefined()) options.config = config.As<Napi::String>().Utf8Value();
+  const Napi::Value process = object.Get("process");
+  if (!process.IsUndefined()) options.process = process.As<Napi::String>().Utf8Value();
   options.pid_file = string_of(object, "pidFile");
   options.no_pivot = flag_of(object, "noPivot");
   options.no_new_keyring = flag_of(object, "noNewKeyring");

@@ -60,6 +60,10 @@ struct CreateOptions {
   std::string bundle;  ///< directory with config.json; empty: the working directory
   /// config.json's text; none: it is read from the bundle.
   std::optional<std::string> config;
+  /// JSON of its process object, where `config` is an object without that.
+  std::optional<std::string> process;
+  /// What parse_spec() makes of `config`, where that is known.
+  std::shared_ptr<const Spec> spec;
   std::string pid_file;  ///< gets the host pid, written atomically; may be empty
   bool no_pivot = false;
   bool no_new_keyring = false;

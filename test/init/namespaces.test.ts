@@ -96,6 +96,25 @@ if (whyNot !== undefined) {
     t.equal(field(seen, 'CapInh'), '0'.repeat(16));
   });
 
+  inside.test("a new user namespace: any capability may be the program's", async (t) => {
+    const names = ['CAP_KILL', 'CAP_NET_RAW', 'CAP_SYS_BOOT', 'CAP_AUDIT_READ', 'CAP_BPF'];
+    for (const [uid, sets] of [
+      [0, ['bounding', 'permitted', 'effective']],
+      [1000, ['bounding', 'permitted', 'effective', 'inheritable', 'ambient']],
+    ] as const) {
+      const seen = inside.says('cat /proc/self/status', (config, rootfs) => {
+        inUser(config, rootfs);
+        config.process.user['uid'] = uid;
+        config.process.capabilities = Object.fromEntries(sets.map((set) => [set, names]));
+      });
+      t.equal(
+        BigInt(`0x${field(seen, 'CapEff')}`),
+        (1n << 5n) | (1n << 13n) | (1n << 22n) | (1n << 37n) | (1n << 39n),
+      );
+      t.equal(field(seen, 'CapBnd'), field(seen, 'CapEff'));
+    }
+  });
+
   inside.test('limits that are too low for what init does itself', async (t) => {
     const seen = inside.says('ulimit -n; ulimit -Hn', (config, rootfs) => {
       inUser(config, rootfs);

@@ -1,0 +1,17 @@
+/// \file
+/// Configurations are mostly the same but for their processes: the last one is kept as it was
+/// parsed.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tare/spec.h"
+
+namespace tare::node {
+
+/// What parse_spec() makes of `config`; null where that has something to complain of. From any
+/// thread.
+std::shared_ptr<const Spec> known_config(const std::string& config);
+
+}  // namespace tare::node
