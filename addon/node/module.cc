@@ -5,7 +5,7 @@
 #include "news.h"
 #include "output.h"
 #include "process.h"
-#include "tare/spawn.h"
+#include "tare/container.h"
 
 namespace tare::node {
 
@@ -39,7 +39,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     loop->close();
     mortals->end();
   });
-  keep_init_image();
+  expect_many_containers();
   ContainerObject::export_functions(env, exports);
   export_descriptors(env, exports);
   exports.Set("endMortals", Napi::Function::New<end_mortals>(env, "endMortals"));

@@ -105,6 +105,10 @@ std::string state_json(const ContainerState& state, bool full, int indent = 2);
 /// `intel_rdt` is the object of that name, as JSON.
 std::string stats_json(const CgroupStats& stats, std::string_view intel_rdt = "{}");
 
+/// Makes the start of the second container of this process, and of all that follow, quicker, for a
+/// descriptor that stays open from the first one on. May be called at any time.
+void expect_many_containers() noexcept;
+
 /// Every problem of the text of a config.json; the first one alone where it cannot be read.
 std::vector<Problem> config_problems(const std::string& text);
 
