@@ -81,8 +81,13 @@ bool has_apparmor() {
 bool has_selinux() { return access("/sys/fs/selinux/enforce", F_OK) == 0; }
 
 bool in_user_namespace() {
-  struct stat status{};
-  return stat("/proc/self/ns/user", &status) == 0 && status.st_ino != initial_user_namespace_inode;
+  // A process that has threads can enter no other one.
+  static const bool inside = [] {
+    struct stat status{};
+    return stat("/proc/self/ns/user", &status) == 0 &&
+           status.st_ino != initial_user_namespace_inode;
+  }();
+  return inside;
 }
 
 Host find_host(const std::string& bundle, const CgroupHost& cgroups) {

@@ -60,10 +60,11 @@ Pool::Pool()
       submitted_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
       patience_(checked(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create")),
       slots_(2 * std::max(1U, std::thread::hardware_concurrency())) {
-  for (const int fd : {submitted_.get(), patience_.get()}) {
+  for (const Fd* fd : {&submitted_, &patience_}) {
     // Edge-triggered: each write wakes one thread, and nobody needs to read.
-    epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.ptr = nullptr}};
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw_errno("epoll_ctl");
+    epoll_event event = {.events = EPOLLIN | EPOLLET,
+                         .data = {.ptr = fd == &patience_ ? &patience_ : nullptr}};
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd->get(), &event) != 0) throw_errno("epoll_ctl");
   }
 }
 
@@ -144,7 +145,9 @@ void Pool::work() {
     if (epoll_wait(epoll_.get(), &event, 1, -1) != 1) continue;
     std::unique_lock lock(mutex_);
     ++busy_;
-    if (event.data.ptr == nullptr) {
+    const bool waited = event.data.ptr == &patience_;
+    if (waited) is_waiting_ = false;
+    if (waited || event.data.ptr == nullptr) {
       run_tasks(lock);
     } else {
       leave_idle_thread(lock);
@@ -198,13 +201,15 @@ void Pool::call_for_more() {
     eventfd_write(submitted_.get(), 1);
     return;
   }
+  // Where it has been set for one that has ended since, its thread comes early and sets it anew.
+  if (is_waiting_) return;
   const auto oldest =
       std::ranges::find_if(running_, [](const Running& running) { return running.counts; });
   const auto due = std::chrono::nanoseconds((oldest->since + patience).time_since_epoch()).count();
   const itimerspec timer = {
       .it_interval = {},
       .it_value = {.tv_sec = due / 1'000'000'000, .tv_nsec = due % 1'000'000'000}};
-  timerfd_settime(patience_.get(), TFD_TIMER_ABSTIME, &timer, nullptr);
+  is_waiting_ = timerfd_settime(patience_.get(), TFD_TIMER_ABSTIME, &timer, nullptr) == 0;
 }
 
 }  // namespace tare::node

@@ -85,7 +85,8 @@ class Pool {
   std::deque<std::function<void()>> queue_;
   std::list<Running> running_;  // oldest first
   unsigned slots_;
-  unsigned counted_ = 0;  // of running_
+  unsigned counted_ = 0;     // of running_
+  bool is_waiting_ = false;  // patience_ is set
   unsigned threads_ = 0;
   unsigned busy_ = 0;  // of threads_
 };
