@@ -153,6 +153,8 @@ if (work.inFlight !== undefined) {
   print({ loopDelayMaxMs });
   for await (const bytes of process.stdin) {
     for (let i = 0; i < (bytes as Buffer).length; i++) {
+      // It has stood still while others were flying.
+      await fly(inFlight, Math.ceil(total / 10));
       const seconds = await fly(inFlight, total);
       print({ seconds, rssMb: process.memoryUsage().rss / 2 ** 20 });
     }

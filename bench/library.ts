@@ -85,13 +85,14 @@ async function floorFlyer(floor: Floor, inFlight: number, count: number): Promis
   const each = Math.ceil(count / inFlight);
   const all = Array.from(
     { length: inFlight },
-    (_, i) => new Paced(...floor(`flight${i}`, 1 + each * flightRounds, '--paced')),
+    (_, i) => new Paced(...floor(`flight${i}`, 1 + (1 + each) * flightRounds, '--paced')),
   );
   await Promise.all(all.map((one) => one.cycle()));
   return {
     name: 'floor',
     count: each * inFlight,
     async fly() {
+      await Promise.all(all.map((one) => one.cycle()));
       const began = performance.now();
       const ended = all.map(async (one) => {
         one.ask(each);

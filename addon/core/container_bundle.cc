@@ -67,21 +67,20 @@ std::string with_process(const std::string& config, const std::string& process) 
   return text.append(has_others ? "," : "").append(config, 1, std::string::npos);
 }
 
-/// The same as parse_spec() of the whole, which is longer: what is to be complained of, that knows
-/// the place of.
-Spec parse_parts(const CreateOptions& options, const std::string& whole) {
+/// Parses the process alone, where all else is known. False where there is something to complain
+/// of: of the whole the place of that is known.
+bool complete_known(const CreateOptions& options, Spec& spec) {
   // What annotations ask for may be about the process, too.
-  if (options.spec && options.spec->annotations.empty()) {
-    try {
-      Spec spec = *options.spec;
-      spec.process = parse_process(*options.process, config_name);
-      if (spec.warnings.empty() && spec.process->warnings.empty()) {
-        return spec;
-      }
-    } catch (const Error&) {
-    }
+  if (!options.spec || !options.process || !options.spec->annotations.empty()) {
+    return false;
   }
-  return parse_spec(whole, config_name);
+  try {
+    spec = *options.spec;
+    spec.process = parse_process(*options.process, config_name);
+    return spec.warnings.empty() && spec.process->warnings.empty();
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 }  // namespace
@@ -102,10 +101,16 @@ Bundle read_bundle(const CreateOptions& options) {
     }
     bundle.config = std::move(*text);
   }
-  bundle.spec = options.process ? parse_parts(options, bundle.config)
-                                : parse_spec(bundle.config, config_name);
+  const bool known = complete_known(options, bundle.spec);
+  if (!known) {
+    bundle.spec = parse_spec(bundle.config, config_name);
+  }
   take_destinations_below_root(bundle);
-  validate(bundle.spec, config_name);
+  if (known && bundle.spec.warnings.empty()) {
+    validate_process(*bundle.spec.process, bundle.spec, {});
+  } else {
+    validate(bundle.spec, config_name);
+  }
   warn_of_bind_options(bundle.spec);
   bundle.has_process = bundle.spec.process.has_value();
   if (!bundle.has_process) {

@@ -2,6 +2,7 @@
 
 #include <mutex>
 
+#include "tare/container.h"
 #include "tare/error.h"
 
 namespace tare::node {
@@ -14,6 +15,7 @@ std::shared_ptr<const Spec> known_config(const std::string& config) {
     const std::lock_guard lock(mutex);
     if (last && text == config) return last;
   }
+  if (!config_problems(config).empty()) return nullptr;
   try {
     const auto spec = std::make_shared<const Spec>(parse_spec(config, "config.json"));
     const std::lock_guard lock(mutex);

@@ -10,7 +10,7 @@
 
 namespace tare::node {
 
-/// What parse_spec() makes of `config`; null where that has something to complain of. From any
+/// What parse_spec() makes of `config`; null where there is something to complain of. From any
 /// thread.
 std::shared_ptr<const Spec> known_config(const std::string& config);
 

@@ -59,7 +59,8 @@ Pool::Pool()
     : epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       submitted_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
       patience_(checked(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create")),
-      slots_(2 * std::max(1U, std::thread::hardware_concurrency())) {
+      // One in three waits in the kernel, for locks and for what is to be freed.
+      slots_(std::max(2U, std::thread::hardware_concurrency() * 3 / 2)) {
   for (const Fd* fd : {&submitted_, &patience_}) {
     // Edge-triggered: each write wakes one thread, and nobody needs to read.
     epoll_event event = {.events = EPOLLIN | EPOLLET,

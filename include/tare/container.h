@@ -62,7 +62,7 @@ struct CreateOptions {
   std::optional<std::string> config;
   /// JSON of its process object, where `config` is an object without that.
   std::optional<std::string> process;
-  /// What parse_spec() makes of `config`, where that is known.
+  /// What parse_spec() makes of `config`, where that is known, and config_problems() finds nothing.
   std::shared_ptr<const Spec> spec;
   std::string pid_file;  ///< gets the host pid, written atomically; may be empty
   bool no_pivot = false;
