@@ -17,7 +17,7 @@ std::shared_ptr<const Spec> known_config(const std::string& config) {
   }
   if (!config_problems(config).empty()) return nullptr;
   try {
-    const auto spec = std::make_shared<const Spec>(parse_spec(config, "config.json"));
+    auto spec = std::make_shared<const Spec>(parse_spec(config, "config.json"));
     const std::lock_guard lock(mutex);
     text = config;
     last = spec;
