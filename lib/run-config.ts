@@ -2,7 +2,7 @@
 import { lstat, mkdir, realpath, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { cwd, env, geteuid } from 'node:process';
+import { cwd, env, getegid, geteuid } from 'node:process';
 import { invalidArgument } from './errors.js';
 import { hostRoot, type MountPoint } from './host-root.js';
 import { stringify } from './json.js';
@@ -42,7 +42,9 @@ let last: { of: unknown[]; text: string } | undefined;
 
 /** Whoever runs many commands mostly has the same around each of them: that is made once. */
 function surroundingsText(sandbox: SandboxOptions, hasRun: boolean, ownMounts: boolean): string {
-  const of = [hasRun, geteuid!(), cwd(), ...inSurroundings.map((name) => sandbox[name])];
+  const euid = geteuid!();
+  const gid = euid === 0 ? 0 : getegid!();
+  const of = [hasRun, euid, gid, cwd(), ...inSurroundings.map((name) => sandbox[name])];
   if (last?.of.every((value, index) => Object.is(value, of[index])) === true) return last.text;
   const text = textOf(sandbox, hasRun);
   // An object of somebody else's may have another content the next time.

@@ -108,19 +108,7 @@ const readOnlyPaths = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) =>
  * look at the host: what that lacks is told by {@link Container.create}.
  */
 export function sandboxSpec(command: readonly string[], options: SandboxOptions): Spec {
-  return sandboxSpecOf(command, options, true);
-}
-
-/**
- * The same for a root with or without a directory /run: one that somebody else owns may lack it, and
- * the container's root could not make it.
- */
-export function sandboxSpecOf(
-  command: readonly string[],
-  options: SandboxOptions,
-  hasRun: boolean,
-): Spec {
-  const { ociVersion, ...rest } = surroundingsOf(options, hasRun);
+  const { ociVersion, ...rest } = surroundingsOf(options, true);
   return { ociVersion, process: processOf(command, options), ...rest };
 }
 
@@ -145,7 +133,10 @@ export function processOf(command: readonly string[], options: SandboxOptions): 
   };
 }
 
-/** Of the configuration all else. */
+/**
+ * Of the configuration all else, for a root with or without a directory /run: one that somebody else
+ * owns may lack it, and the container's root could not make it.
+ */
 export function surroundingsOf(options: SandboxOptions, hasRun: boolean): Spec {
   const { network = 'none', hostname = 'tare' } = options;
   checkNetwork(network);
