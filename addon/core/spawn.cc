@@ -173,8 +173,9 @@ std::string_view image_bytes() {
 
 /// Sealed, so that nobody who might come to execute it can change what others will.
 int kept_image() {
-  static const Fd image = sealed_memfd("tare-init", {{0, image_bytes()}}, true);
-  return image.get();
+  // Never destroyed: threads may need it while the process ends.
+  static const Fd* const image = new Fd(sealed_memfd("tare-init", {{0, image_bytes()}}, true));
+  return image->get();
 }
 
 Program make_program(const Plan& plan) {

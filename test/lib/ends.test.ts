@@ -74,7 +74,7 @@ t.test('somebody outside has the other end of a pipe', options, async (t) => {
   t.ok(performance.now() - began < 10_000, 'none waits for its timeout');
   const after = (): string[] => openFiles().filter((file) => !file.includes('socket'));
   for (let i = 0; i < 100 && after().length > before.length; i++) await sleep(20);
-  t.equal(after().length, before.length, 'no descriptor stays');
+  t.ok(after().length <= before.length, `no descriptor stays: ${after().join()}`);
 });
 
 t.test('what comes after the end has not ended it', options, async (t) => {
