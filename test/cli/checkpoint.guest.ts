@@ -165,9 +165,16 @@ sandbox.test('pipes and files that are its standard streams', async (t) => {
     const before = said().length;
     out = join(sandbox.directory, `${name}-2`);
     await start(['restore', '-d', '-b', bundle, '--image-path', images, id]);
-    t.ok(await comes(() => said().length > 2), 'it goes on');
-    const last = Number(/\d+$/.exec(said().at(-2) ?? '')?.[0]);
-    t.ok(last > before, `with ${last}, where it had come to ${before}`);
+    // What restore warns of is written there, too.
+    const numbers = (): number[] =>
+      said()
+        .slice(0, -1)
+        .map((line) => Number(/^said (\d+)$/.exec(line)?.[1] ?? 0));
+    const last = (): number => Math.max(0, ...numbers());
+    t.ok(
+      await comes(() => last() > before),
+      `it goes on with ${last()}, where it had come to ${before}`,
+    );
     sandbox.must(['delete', '--force', id]);
   }
 });
