@@ -38,7 +38,7 @@ export interface Results extends Machine {
   throughput: Record<string, Record<number, Throughput>>;
 }
 
-/** Medians of several flights. */
+/** Medians of several flights, and the loop's longest delay of one before them. */
 interface Throughput extends Partial<Omit<Flight, 'seconds'> & FirstFlight> {
   perSecond: number;
   /** Of each flight. */

@@ -33,11 +33,28 @@ export async function configOf(
   return { config: surroundingsText(sandbox, hasRun, ownMounts), process: stringify(made) };
 }
 
-/** What of the options is in the configuration's surroundings. */
-const inSurroundings = [
-  ...(['rootfs', 'readonly', 'mounts', 'hostname', 'memory', 'cpus', 'pids'] as const),
-  ...(['network', 'seccomp', 'tmpSize', 'annotations'] as const),
-];
+/** What of the options is in the configuration's surroundings; the others are in its process. */
+const surrounds: Record<keyof SandboxOptions, boolean> = {
+  rootfs: true,
+  readonly: true,
+  mounts: true,
+  env: false,
+  cwd: false,
+  user: false,
+  hostname: true,
+  memory: true,
+  cpus: true,
+  pids: true,
+  network: true,
+  capabilities: false,
+  seccomp: true,
+  tmpSize: true,
+  tty: false,
+  annotations: true,
+};
+const inSurroundings = (Object.keys(surrounds) as (keyof SandboxOptions)[]).filter(
+  (name) => surrounds[name],
+);
 let last: { of: unknown[]; text: string } | undefined;
 
 /** Whoever runs many commands mostly has the same around each of them: that is made once. */

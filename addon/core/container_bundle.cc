@@ -136,6 +136,17 @@ void check_rootfs(const std::string& path) {
   }
 }
 
+std::optional<Spec> sound_config(const std::string& text) {
+  try {
+    Spec spec = parse_spec(text, config_name);
+    if (find_problems(spec).empty()) {
+      return spec;
+    }
+  } catch (const Error&) {
+  }
+  return std::nullopt;
+}
+
 std::vector<Problem> config_problems(const std::string& text) {
   try {
     return find_problems(parse_spec(text, config_name));

@@ -182,7 +182,8 @@ Program make_program(const Plan& plan) {
   const std::string bytes = plan.bytes();
   Program program;
   program.plan_size = bytes.size();
-  if (keeps_image && !may_be_traced(plan)) {
+  const bool traced = may_be_traced(plan);
+  if (keeps_image && !traced) {
     program.image = kept_image();
     program.memfd = sealed_memfd("tare-plan", {{0, bytes}}, false);
     return program;
@@ -192,7 +193,7 @@ Program make_program(const Plan& plan) {
   program.plan_offset = (image.size() + page - 1) / page * page;
   program.memfd = sealed_memfd("tare-init", {{0, image}, {program.plan_offset, bytes}}, true);
   program.image = program.memfd.get();
-  if (may_be_traced(plan)) {
+  if (traced) {
     make_unreadable(program.memfd);
   }
   return program;

@@ -41,6 +41,11 @@ unsigned tree_flags(const Passed& passed) {
       .with_path(in_config ? passed.origin : passed.path);
 }
 
+/// Whether init asks for that only if it cannot open something itself.
+bool may_be_needless(const wire::Op& op) {
+  return op.code == wire::OpCode::fetch && (op.flags & wire::op_may_reach) != 0;
+}
+
 /// Whether what init fetches first is the same before init asks for it: it is in its mount
 /// namespace from the beginning, and has mounted nothing until then. Tells the propagation that
 /// init would have given all mounts by then.
@@ -48,7 +53,7 @@ bool is_early(const Plan& plan, std::uint64_t& propagation) {
   for (const wire::Op& op : plan.ops()) {
     switch (op.code) {
       case wire::OpCode::fetch:
-        return (op.flags & wire::op_may_reach) == 0;
+        return !may_be_needless(op);
       case wire::OpCode::propagation:
         propagation = op.a;
         break;
@@ -142,7 +147,7 @@ void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& 
   bool early = is_early(plan, propagation);
   unsigned unread = 0;
   for (const wire::Op& op : plan.ops()) {
-    if (op.code != wire::OpCode::fetch || (op.flags & wire::op_may_reach) != 0) {
+    if (op.code != wire::OpCode::fetch || may_be_needless(op)) {
       continue;
     }
     for (++unread; !early && unread > 0; --unread) {
@@ -153,18 +158,14 @@ void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& 
   }
 }
 
-bool InitProcess::may_ask() const {
-  return std::ranges::any_of(plan_->ops(), [](const wire::Op& op) {
-    return op.code == wire::OpCode::fetch && (op.flags & wire::op_may_reach) != 0;
-  });
-}
+bool InitProcess::may_ask() const { return std::ranges::any_of(plan_->ops(), may_be_needless); }
 
 bool InitProcess::serves(const Heard& heard) {
   if (!heard.alone || heard.report.op >= plan_->ops().size()) {
     return false;
   }
   const wire::Op& op = plan_->ops()[heard.report.op];
-  if (op.code != wire::OpCode::fetch || (op.flags & wire::op_may_reach) == 0) {
+  if (!may_be_needless(op)) {
     return false;
   }
   // None of these has its ids mapped.

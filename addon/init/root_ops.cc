@@ -51,7 +51,7 @@ Outcome do_root(Context& context, const Op& op) {
     context.root = context.passed(op.fd);  // op_open_only
     return ok;
   }
-  // Where the host sends them, they lie beyond what the user namespace's root may walk to.
+  // What the host sends may lie beyond what the user namespace's root may walk to.
   const bool sent = op.n > 0;
   Handle target;
   Handle tree;

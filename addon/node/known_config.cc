@@ -1,9 +1,10 @@
 #include "known_config.h"
 
 #include <mutex>
+#include <optional>
+#include <utility>
 
 #include "tare/container.h"
-#include "tare/error.h"
 
 namespace tare::node {
 
@@ -24,16 +25,13 @@ std::shared_ptr<const Spec> known_config(const std::string& config) {
     const std::lock_guard lock(known.mutex);
     if (known.spec && known.text == config) return known.spec;
   }
-  if (!config_problems(config).empty()) return nullptr;
-  try {
-    auto spec = std::make_shared<const Spec>(parse_spec(config, "config.json"));
-    const std::lock_guard lock(known.mutex);
-    known.text = config;
-    known.spec = spec;
-    return spec;
-  } catch (const Error&) {
-    return nullptr;
-  }
+  std::optional<Spec> sound = sound_config(config);
+  if (!sound) return nullptr;
+  auto spec = std::make_shared<const Spec>(std::move(*sound));
+  const std::lock_guard lock(known.mutex);
+  known.text = config;
+  known.spec = spec;
+  return spec;
 }
 
 }  // namespace tare::node

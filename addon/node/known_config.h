@@ -10,8 +10,7 @@
 
 namespace tare::node {
 
-/// What parse_spec() makes of `config`; null where there is something to complain of. From any
-/// thread.
+/// What sound_config() makes of `config`; null for none. From any thread.
 std::shared_ptr<const Spec> known_config(const std::string& config);
 
 }  // namespace tare::node

@@ -62,7 +62,7 @@ struct CreateOptions {
   std::optional<std::string> config;
   /// JSON of its process object, where `config` is an object without that.
   std::optional<std::string> process;
-  /// What parse_spec() makes of `config`, where that is known, and config_problems() finds nothing.
+  /// What sound_config() makes of `config`, where that is known.
   std::shared_ptr<const Spec> spec;
   std::string pid_file;  ///< gets the host pid, written atomically; may be empty
   bool no_pivot = false;
@@ -109,6 +109,8 @@ std::string stats_json(const CgroupStats& stats, std::string_view intel_rdt = "{
 /// descriptor that stays open from the first one on. May be called at any time.
 void expect_many_containers() noexcept;
 
+/// What the text of a config.json says; none where config_problems() finds something.
+std::optional<Spec> sound_config(const std::string& text);
 /// Every problem of the text of a config.json; the first one alone where it cannot be read.
 std::vector<Problem> config_problems(const std::string& text);
 

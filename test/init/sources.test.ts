@@ -145,7 +145,7 @@ if (whyNot !== undefined) {
 
     const hooked = bundleOf((config) => {
       const args = ['sh', '-c', `cat >> ${log}.hook`];
-      config['hooks'] = { createRuntime: [{ path: '/bin/sh', args: args }] };
+      config['hooks'] = { createRuntime: [{ path: '/bin/sh', args }] };
     });
     const id = inside.fresh();
     t.equal(debug(hooked, 'create', id).status, 0, 'before hooks, and the start gate');

@@ -368,10 +368,9 @@ t.test('each command has what was asked for it, whatever the one before had', sk
   const inside = sandbox(t);
   const shows = async (options: RunOptions): Promise<string> =>
     (await inside(sh('hostname; cat /m/file; grep -c . /proc/mounts'), options)).stdout.trimEnd();
-  const [one, two] = [t.testdir({ file: 'one' }), join(t.testdirName, '..', 'two')];
-  mkdirSync(two, { recursive: true });
-  writeFileSync(join(two, 'file'), 'two');
-  for (const path of [one, two]) chmodSync(path, 0o755);
+  const place = t.testdir({ one: { file: 'one' }, two: { file: 'two' } });
+  const [one, two] = [join(place, 'one'), join(place, 'two')];
+  for (const path of [place, one, two]) chmodSync(path, 0o755);
   const mount = { source: one, destination: '/m' };
   const mounts = [mount];
   const first = await shows({ mounts });
