@@ -28,15 +28,14 @@ export interface NativeStdio {
   consoleSocket?: string;
 }
 
-/** Collects what a process writes to a pipe. */
+/** What a process writes to a pipe, to be collected by the addon. */
 export interface NativeOutput {
-  /**
-   * Leaves that to the caller: `fd`, which becomes the caller's, is what more comes from, -1 where
-   * nothing more comes; `data` is what was read before.
-   */
-  take(): { fd: number; data: Buffer | undefined };
-  /** Where no process got it. */
-  close(): void;
+  /** Of the process's file descriptor: 1 or 2. */
+  readonly number: number;
+  /** What the addon knows it by, from its first call with that until closeOutput(). */
+  readonly key: number;
+  /** Keeps the first so many bytes; has `full` of onFull() called if there are more. */
+  readonly most: number;
 }
 
 export interface NativeCreateOptions extends NativeStdio {
@@ -49,8 +48,8 @@ export interface NativeCreateOptions extends NativeStdio {
   /** Whether the program is started at once. */
   start?: boolean;
   endsWithProgram?: boolean;
-  /** Instead of what is in `stdio`, by number. Only with `end`. */
-  outputs?: (NativeOutput | undefined)[];
+  /** Instead of what is in `stdio`. Only with `end`. */
+  outputs?: readonly NativeOutput[];
   /** Whether it is removed as soon as its process has ended: see `ended`. */
   end?: boolean;
   noPivot?: boolean;
@@ -137,8 +136,13 @@ export interface NativeNews {
 }
 
 export interface Binding {
-  /** Keeps the first `most` bytes; has `full` of onFull() called with `key` if there are more. */
-  Output: new (most: number, key: number) => NativeOutput;
+  /**
+   * Leaves the collecting to the caller: `fd`, which becomes the caller's, is what more comes from,
+   * -1 where nothing more comes; `data` is what was read before.
+   */
+  takeOutput(output: NativeOutput): { fd: number; data: Buffer | undefined };
+  /** To be called in the end. The pipe is closed where no process got it. */
+  closeOutput(key: number): void;
   onFull(full: (key: number) => void): void;
   create(
     runtime: NativeRuntime,

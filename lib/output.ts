@@ -85,32 +85,28 @@ binding.onFull((key) => tooLongByKey.get(key)?.());
  * What a process writes to a pipe, collected by the addon, which costs a fraction of a stream, until
  * somebody wants the stream.
  */
-export class PipeOutput {
-  /** The addon's collector. */
-  readonly native: NativeOutput;
-  readonly #key = ++lastKey;
-  readonly #most: number;
+export class PipeOutput implements NativeOutput {
+  readonly number: number;
+  readonly key = ++lastKey;
+  readonly most: number;
   readonly #tooLong: () => void;
+  #closed = false;
   #stream: Readable | undefined;
   #rest: StreamOutput | undefined;
 
-  /** As of a {@link StreamOutput}. To be closed. */
-  constructor(most: number, tooLong: () => void) {
-    this.#most = most;
+  /** As of a {@link StreamOutput}, for file descriptor `number` of a process. To be closed. */
+  constructor(number: number, most: number, tooLong: () => void) {
+    this.number = number;
+    this.most = Math.min(most, Number.MAX_SAFE_INTEGER);
     this.#tooLong = tooLong;
-    try {
-      this.native = new binding.Output(Math.min(most, Number.MAX_SAFE_INTEGER), this.#key);
-    } catch (failure) {
-      throw errorFrom(failure);
-    }
-    tooLongByKey.set(this.#key, tooLong);
+    tooLongByKey.set(this.key, tooLong);
   }
 
   /** A stream with all of it. It is collected on the way. */
   get stream(): Readable {
     if (this.#stream === undefined) {
       this.#stream = this.#take();
-      this.#rest = new StreamOutput(this.#most, this.#tooLong);
+      this.#rest = new StreamOutput(this.most, this.#tooLong);
       this.#rest.collect(this.#stream);
     }
     return this.#stream;
@@ -119,7 +115,7 @@ export class PipeOutput {
   #take(): Readable {
     let taken;
     try {
-      taken = this.native.take();
+      taken = this.#closed ? { fd: -1, data: undefined } : binding.takeOutput(this);
     } catch (failure) {
       throw errorFrom(failure);
     }
@@ -137,8 +133,9 @@ export class PipeOutput {
 
   /** To be called when the process has ended, or got no pipe. */
   close(): void {
-    tooLongByKey.delete(this.#key);
-    this.native.close();
+    this.#closed = true;
+    tooLongByKey.delete(this.key);
+    binding.closeOutput(this.key);
   }
 
   /** To be called if the process was not started. */

@@ -224,8 +224,8 @@ class Run {
   #finished = false;
   #timer: NodeJS.Timeout | undefined;
   #forceTimer: NodeJS.Timeout | undefined;
-  /** Of standard output and error those that are collected from pipes, by number. */
-  readonly #outputs = new Map<number, PipeOutput>();
+  /** Of standard output and error those that are collected from pipes. */
+  readonly #outputs: PipeOutput[] = [];
 
   constructor(command: readonly string[], options: RunOptions) {
     this.#command = command;
@@ -234,8 +234,8 @@ class Run {
     this.#killSignal = signalNumber(options.killSignal ?? 'SIGKILL');
     checkOptions(options);
     const collected = (number: number): PipeOutput => {
-      const output = new PipeOutput(this.#maxBuffer, this.#tooLong);
-      this.#outputs.set(number, output);
+      const output = new PipeOutput(number, this.#maxBuffer, this.#tooLong);
+      this.#outputs.push(output);
       return output;
     };
     const stdio = openStdio(stdioOf(options), options.buffer === false ? undefined : collected);
@@ -330,7 +330,7 @@ class Run {
     } finally {
       this.#disarm();
       streams.stdin?.destroy();
-      for (const output of this.#outputs.values()) output.close();
+      for (const output of this.#outputs) output.close();
     }
     const durationMs = performance.now() - this.#began - ending.ageMs;
     const [stdout, stderr] = shown ? [await shown.all()] : await this.#collected(ending);
@@ -358,8 +358,8 @@ class Run {
   /** Of standard output and error, what was collected. */
   async #collected({ outputs }: NativeEnding): Promise<(Buffer | undefined)[]> {
     const all: (Buffer | undefined)[] = [];
-    for (const [index, [number, output]] of [...this.#outputs].entries()) {
-      all[number - 1] = await output.all(outputs[index]);
+    for (const [index, output] of this.#outputs.entries()) {
+      all[output.number - 1] = await output.all(outputs[index]);
     }
     return all;
   }

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { binding, type NativeDescriptor, type NativeOutput } from './binding.js';
+import { binding, type NativeDescriptor } from './binding.js';
 import { errorFrom, invalidArgument } from './errors.js';
 import { PipeOutput } from './output.js';
 
@@ -46,8 +46,8 @@ export interface OpenedStdio {
   readonly fds: number[];
   /** Those of them that are to be kept open for the process. */
   readonly held: NativeDescriptor[];
-  /** What the addon collects, by number. */
-  readonly outputs?: (NativeOutput | undefined)[];
+  /** What the addon collects. */
+  readonly outputs?: readonly PipeOutput[];
   readonly streams: ProcessStreams;
   /** To be called when the process has its own: closes this program's ends of those. */
   started(): void;
@@ -87,8 +87,8 @@ class Streams implements ProcessStreams {
 }
 
 /**
- * Makes what `pipe` asks for. Nothing is made if an item is wrong. Of standard output and error those
- * are collected for which `output`, by number, gives a collector.
+ * Makes what `pipe` asks for. Nothing is made if an item is wrong. Standard output and error are
+ * collected where `output`, by number, gives a collector.
  */
 export function openStdio(
   stdio: Stdio = 'ignore',
@@ -131,8 +131,7 @@ export function openStdio(
     failed();
     throw errorFrom(failure);
   }
-  const outputs =
-    output && opened.map((item) => (item instanceof PipeOutput ? item.native : undefined));
+  const outputs = output && opened.filter((item) => item instanceof PipeOutput);
   return { fds, held, ...(outputs && { outputs }), streams: new Streams(opened), started, failed };
 }
 

@@ -197,6 +197,13 @@ bool write_unnamed(int dirfd, const std::string& path, std::string_view data, mo
     return false;
   }
   write_all(fd.get(), data, path);
+  // Root may name it by its descriptor; for others that is so since Linux 6.10.
+  if (linkat(fd.get(), "", dirfd, path.c_str(), AT_EMPTY_PATH) == 0) {
+    return true;
+  }
+  if (errno == EEXIST) {
+    return false;
+  }
   const std::string link = "/proc/self/fd/" + std::to_string(fd.get());
   return linkat(AT_FDCWD, link.c_str(), dirfd, path.c_str(), AT_SYMLINK_FOLLOW) == 0;
 }

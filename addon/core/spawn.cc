@@ -109,8 +109,8 @@ class Undumpable {
 
 /// init's image and its plan: see wire.h.
 struct Program {
-  Fd memfd;
-  int image = -1;  ///< what has the image: memfd, or one that is kept
+  Fd memfd;        ///< none where the image is a kept one
+  int image = -1;  ///< what has the image
   std::size_t plan_offset = 0;
   std::size_t plan_size = 0;
 };
@@ -124,10 +124,29 @@ bool makes_user_namespace(const Plan& plan) { return (plan.clone_flags() & CLONE
 
 /// Those of a user namespace's root that no op of init's asks for.
 constexpr int idle_capabilities[] = {
-    CAP_KILL,       CAP_LINUX_IMMUTABLE, CAP_NET_BIND_SERVICE, CAP_NET_BROADCAST, CAP_NET_RAW,
-    CAP_IPC_LOCK,   CAP_SYS_MODULE,      CAP_SYS_RAWIO,        CAP_SYS_PACCT,     CAP_SYS_BOOT,
-    CAP_LEASE,      CAP_AUDIT_WRITE,     CAP_AUDIT_CONTROL,    CAP_MAC_OVERRIDE,  CAP_SYSLOG,
-    CAP_WAKE_ALARM, CAP_BLOCK_SUSPEND,   CAP_AUDIT_READ,       CAP_PERFMON,       CAP_BPF,
+    CAP_KILL,
+    CAP_LINUX_IMMUTABLE,
+    CAP_NET_BIND_SERVICE,
+    CAP_NET_BROADCAST,
+    CAP_NET_RAW,
+    CAP_IPC_LOCK,
+    CAP_IPC_OWNER,
+    CAP_SYS_MODULE,
+    CAP_SYS_RAWIO,
+    CAP_SYS_PACCT,
+    CAP_SYS_BOOT,
+    CAP_SYS_TTY_CONFIG,
+    CAP_LEASE,
+    CAP_AUDIT_WRITE,
+    CAP_AUDIT_CONTROL,
+    CAP_MAC_OVERRIDE,
+    CAP_SYSLOG,
+    CAP_WAKE_ALARM,
+    CAP_BLOCK_SUSPEND,
+    CAP_AUDIT_READ,
+    CAP_PERFMON,
+    CAP_BPF,
+    CAP_CHECKPOINT_RESTORE,
 };
 
 /// What init is to keep. To raise one costs the kernel a copy of the process's credentials.
@@ -178,14 +197,22 @@ int kept_image() {
   return image->get();
 }
 
-Program make_program(const Plan& plan) {
+/// False where it is more than a socket takes at once.
+bool send_ahead(const Fd& channel, std::string_view plan) {
+  ssize_t sent = 0;
+  do {
+    sent = send(channel.get(), plan.data(), plan.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  } while (sent < 0 && errno == EINTR);
+  return sent >= 0;
+}
+
+Program make_program(const Plan& plan, const Fd& channel) {
   const std::string bytes = plan.bytes();
   Program program;
   program.plan_size = bytes.size();
   const bool traced = may_be_traced(plan);
-  if (keeps_image && !traced) {
+  if (keeps_image && !traced && send_ahead(channel, bytes)) {
     program.image = kept_image();
-    program.memfd = sealed_memfd("tare-plan", {{0, bytes}}, false);
     return program;
   }
   const std::string_view image = image_bytes();
@@ -226,14 +253,14 @@ std::optional<std::size_t> answers_of(const Plan& plan) {
   return static_cast<std::size_t>(found - plan.passed().begin());
 }
 
-/// Where each fd of the child comes from: stdio, preserved, the plan, the channel, what is passed.
-std::vector<int> fd_sources(const SpawnOptions& options, int null, int plan, int channel) {
+/// Where each fd of the child comes from: stdio, preserved, the image, the channel, what is passed.
+std::vector<int> fd_sources(const SpawnOptions& options, int null, int image, int channel) {
   std::vector<int> sources;
   for (const int fd : options.stdio) {
     sources.push_back(fd >= 0 ? fd : null);
   }
   sources.insert(sources.end(), options.preserved.begin(), options.preserved.end());
-  sources.push_back(plan);
+  sources.push_back(image);
   sources.push_back(channel);
   sources.insert(sources.end(), options.passed.begin(), options.passed.end());
   return sources;
@@ -308,14 +335,14 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   if (plan.appears()) {
     ask_for_credentials(init.channel_);
   }
-  const Program program = make_program(plan);
+  const Program program = make_program(plan, init.channel_);
   Fd null;
   for (const int fd : options.stdio) {
     if (fd < 0 && !null) {
       null = dev_null();
     }
   }
-  std::vector<int> sources = fd_sources(options, null.get(), program.memfd.get(), theirs.get());
+  std::vector<int> sources = fd_sources(options, null.get(), program.image, theirs.get());
   Fd their_answers;
   if (const auto index = answers_of(plan)) {
     std::tie(init.answers_, their_answers) = make_channel();

@@ -59,6 +59,15 @@ long send(const Context& context, const tare::wire::Report& message) {
 
 }  // namespace
 
+bool receive_plan(const Context& context, char* plan, unsigned long size) {
+  constexpr long msg_trunc = 0x20;  // tells the message's size, not what was taken of it
+  long result = 0;
+  do {
+    result = sys::run(__NR_recvfrom, context.channel, plan, size, msg_trunc, 0L, 0L);
+  } while (result == -EINTR);
+  return result == static_cast<long>(size);
+}
+
 void report(Context& context, std::uint32_t op, Outcome outcome) {
   if (context.channel >= 0) {
     tare::wire::Report message =

@@ -1,4 +1,4 @@
-// Maps the plan and executes it, op by op. It knows no policy and formats nothing.
+// Takes the plan and executes it, op by op. It knows no policy and formats nothing.
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/signal.h>
@@ -12,6 +12,7 @@ namespace {
 using tare::wire::OpCode;
 
 constexpr int map_private = 2;
+constexpr int map_anonymous = 0x20;
 constexpr int prot_read_write = 3;
 
 unsigned long parse_number(const char* text) {
@@ -22,13 +23,18 @@ unsigned long parse_number(const char* text) {
   return number;
 }
 
-Outcome map_plan(Context& context, unsigned long offset, unsigned long size) {
-  const int fd = context.base + tare::wire::plan_fd_offset;
-  const long at = sys::run(__NR_mmap, 0L, size, prot_read_write, map_private, fd, offset);
+Outcome take_plan(Context& context, unsigned long offset, unsigned long size) {
+  const bool comes = offset == 0;
+  const int fd = comes ? -1 : context.base + tare::wire::image_fd_offset;
+  const int flags = map_private | (comes ? map_anonymous : 0);
+  const long at = sys::run(__NR_mmap, 0L, size, prot_read_write, flags, fd, offset);
   if (at < 0 && at > -4096) {
     return failure(at, Step::mmap);
   }
-  const char* begin = reinterpret_cast<const char*>(at);
+  char* const begin = reinterpret_cast<char*>(at);
+  if (comes && !receive_plan(context, begin, size)) {
+    return {0, Step::bad_plan};
+  }
   if (!is_sound(begin, size)) {
     return {0, Step::bad_plan};
   }
@@ -210,7 +216,7 @@ void run(Context& context, const long* stack) {
   sys::run(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0L, sizeof none);
   sys::run(__NR_prctl, PR_SET_NAME, "tare:init", 0, 0, 0);
   sys::run(__NR_umask, 0);
-  Outcome outcome = map_plan(context, parse_number(argv[2]), parse_number(argv[3]));
+  Outcome outcome = take_plan(context, parse_number(argv[2]), parse_number(argv[3]));
   if (outcome.failed()) {
     report(context, ~std::uint32_t{0}, outcome);  // no op of the plan
     sys::exit(1);

@@ -142,6 +142,8 @@ Outcome copy_up(Context& context, int from, int to);
 [[noreturn]] void run(Context& context, const long* stack);
 
 // channel.cc
+/// Takes the channel's first message; false where it is not of that size.
+bool receive_plan(const Context& context, char* plan, unsigned long size);
 void report(Context& context, std::uint32_t op, Outcome outcome);
 Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op);
 Outcome send_console(Context& context, std::uint32_t op, int master);

@@ -1,10 +1,11 @@
 // Whether a plan can be read without leaving it.
 //
-// The plan comes in a memfd that the host has made and sealed: nobody can change it any more, and
-// who runs init with one of his own gains nothing, as init has no rights but his. What is left is a
-// mistake of the host's (an offset that does not fit, another build's plan). It must not make init
-// read or write where it should not, so that every offset, count and index is held against the
-// plan's size once, before anything is done. What the ops mean is not judged: that is the host's.
+// The plan comes from the host, in a memfd that it has sealed or by a channel that nobody else has:
+// nobody can change it any more, and who runs init with one of his own gains nothing, as init has
+// no rights but his. What is left is a mistake of the host's (an offset that does not fit, another
+// build's plan). It must not make init read or write where it should not, so that every offset,
+// count and index is held against the plan's size once, before anything is done. What the ops mean
+// is not judged: that is the host's.
 #include "verify.h"
 
 #include <linux/filter.h>

@@ -115,15 +115,19 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
       std::make_shared<Handle>(runtime_from(info[0]), info[1].As<Napi::String>().Utf8Value());
   CreateOptions options = create_options_from(info[2]);
   if (options.ends_with_caller) AddonData::of(info.Env()).mortals->add(handle);
-  std::vector<std::shared_ptr<Output>> outputs = outputs_from(info[2], options);
   const bool end = info[2].As<Napi::Object>().Get("end").ToBoolean();
   return promise_in_order(
       info.Env(), handle,
       [handle, options = std::move(options), held = held_from(info[2]),
-       outputs = std::move(outputs), end]() mutable {
+       given = outputs_from(info[2]), end]() mutable {
         if (options.process) options.spec = known_config(*options.config);
+        std::vector<std::shared_ptr<Output>> outputs;
+        for (GivenOutput& one : given) {
+          options.stdio.fds[one.number] = one.output->writer();
+          outputs.push_back(std::move(one.output));
+        }
         handle->create(options);
-        if (end) handle->end_with_init(outputs);
+        if (end) handle->end_with_init(std::move(outputs));
         return handle;
       },
       make);

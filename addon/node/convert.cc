@@ -91,17 +91,15 @@ CreateOptions create_options_from(const Napi::Value& value) {
   return options;
 }
 
-std::vector<std::shared_ptr<Output>> outputs_from(const Napi::Value& value,
-                                                  CreateOptions& options) {
-  std::vector<std::shared_ptr<Output>> outputs;
+std::vector<GivenOutput> outputs_from(const Napi::Value& value) {
+  std::vector<GivenOutput> outputs;
   const Napi::Value given = value.As<Napi::Object>().Get("outputs");
   if (given.IsUndefined()) return outputs;
   const auto array = given.As<Napi::Array>();
   for (std::uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::Value output = array.Get(i);
-    if (!output.IsObject()) continue;
-    outputs.push_back(OutputObject::of(output));
-    options.stdio.fds[i] = outputs.back()->writer();
+    const auto output = array.Get(i).As<Napi::Object>();
+    outputs.push_back({.number = output.Get("number").As<Napi::Number>().Uint32Value(),
+                       .output = output_from(output)});
   }
   return outputs;
 }

@@ -21,8 +21,12 @@ CreateOptions create_options_from(const Napi::Value& value);
 /// Of the options of create() or exec(): those of `stdio` that must stay open for it.
 std::vector<Held> held_from(const Napi::Value& value);
 
-/// The outputs that pool threads are to collect, of which the options get the process's ends.
-std::vector<std::shared_ptr<Output>> outputs_from(const Napi::Value& value, CreateOptions& options);
+/// An output that pool threads are to collect.
+struct GivenOutput {
+  std::size_t number;  ///< of the process's file descriptor
+  std::shared_ptr<Output> output;
+};
+std::vector<GivenOutput> outputs_from(const Napi::Value& value);
 
 /// What exec() is asked for.
 struct ExecRequest {

@@ -17,10 +17,6 @@ void on_warning(const Napi::CallbackInfo& info) {
 
 void end_mortals(const Napi::CallbackInfo& info) { AddonData::of(info.Env()).mortals->end(); }
 
-void on_full(const Napi::CallbackInfo& info) {
-  AddonData::of(info.Env()).full = Napi::Persistent(info[0].As<Napi::Function>());
-}
-
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* const data = new AddonData{
       .loop = std::make_shared<EventLoop>(env),
@@ -28,9 +24,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       .container_class = Napi::Persistent(ContainerObject::define(env)),
       .process_class = Napi::Persistent(ProcessObject::define(env)),
       .news_class = Napi::Persistent(NewsObject::define(env)),
-      .output_class = Napi::Persistent(OutputObject::define(env)),
       .warn = {},
       .full = {},
+      .outputs = {},
   };
   env.SetInstanceData(data);
   // Hooks are called in reverse order, so this one comes before that of the thread-safe function.
@@ -43,8 +39,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   ContainerObject::export_functions(env, exports);
   export_descriptors(env, exports);
   exports.Set("endMortals", Napi::Function::New<end_mortals>(env, "endMortals"));
-  exports.Set("Output", data->output_class.Value());
-  exports.Set("onFull", Napi::Function::New<on_full>(env, "onFull"));
+  export_outputs(env, exports);
   exports.Set("onWarning", Napi::Function::New<on_warning>(env, "onWarning"));
   return exports;
 }

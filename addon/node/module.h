@@ -8,6 +8,7 @@
 
 #include "event_loop.h"
 #include "mortals.h"
+#include "output.h"
 
 namespace tare::node {
 
@@ -17,9 +18,9 @@ struct AddonData {
   Napi::FunctionReference container_class;
   Napi::FunctionReference process_class;
   Napi::FunctionReference news_class;
-  Napi::FunctionReference output_class;
   Napi::FunctionReference warn;  // takes a sentence
   Napi::FunctionReference full;  // takes the key of an output that has more than it keeps
+  Outputs outputs;
 
   static AddonData& of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
 };

@@ -23,15 +23,25 @@ constexpr std::size_t chunk_size = std::size_t{64} << 10;
 
 }  // namespace
 
-std::shared_ptr<Output> Output::make(std::size_t most, std::function<void()> full) {
-  std::shared_ptr<Output> output(new Output(most, std::move(full)));
+int Output::writer() {
+  const std::lock_guard lock(mutex_);
+  make_pipe();
+  return writer_.get();
+}
+
+/// As late as can be: a command that waits for its turn has none, and a child that is to execute
+/// init copies and closes what this process has open.
+void Output::make_pipe() {
+  if (made_) return;
   std::array<int, 2> fds{};
   if (pipe2(fds.data(), O_CLOEXEC) < 0) throw_errno("pipe2");
-  output->reader_ = Fd(fds[0]);
-  output->writer_ = Fd(fds[1]);
+  Fd reader(fds[0]);
+  Fd writer(fds[1]);
   // The reader's end alone: the flag is the open file description's, and the program has the other.
   if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0) throw_errno("fcntl(F_SETFL)");
-  return output;
+  reader_ = std::move(reader);
+  writer_ = std::move(writer);
+  made_ = true;
 }
 
 void Output::begin(std::function<void()> ended) {
@@ -53,6 +63,7 @@ void Output::begin(std::function<void()> ended) {
 
 void Output::close() noexcept {
   const std::lock_guard lock(mutex_);
+  made_ = true;
   writer_.reset();
   if (!self_) reader_.reset();
 }
@@ -140,6 +151,7 @@ void Output::end(std::unique_lock<std::mutex>& lock) noexcept {
 
 Output::Taken Output::take() {
   std::unique_lock lock(mutex_);
+  make_pipe();
   Taken taken{{}, std::move(data_)};
   data_.clear();
   if (taken_ || !reader_) {
@@ -175,37 +187,30 @@ Napi::Value bytes_value(Napi::Env env, std::string&& data) {
                                        [kept = owned.release()](Napi::Env, char*) { delete kept; });
 }
 
-Napi::Function OutputObject::define(Napi::Env env) {
-  return DefineClass(
-      env, "Output",
-      {InstanceMethod<&OutputObject::take>("take"), InstanceMethod<&OutputObject::close>("close")});
-}
-
-/// (most, key): `key` is what onFull() is called with.
-OutputObject::OutputObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  const Napi::Env env = info.Env();
-  const double most = info[0].As<Napi::Number>().DoubleValue();
-  const double key = info[1].As<Napi::Number>().DoubleValue();
-  try {
-    output_ = Output::make(static_cast<std::size_t>(most), [key, loop = AddonData::of(env).loop] {
-      loop->post([key](Napi::Env there) {
-        AddonData::of(there).full.Call({Napi::Number::New(there, key)});
-      });
-    });
-  } catch (const Error&) {
-    throw Napi::Error(env, error_value(env, std::current_exception()));
+std::shared_ptr<Output> output_from(const Napi::Value& value) {
+  const Napi::Env env = value.Env();
+  const auto object = value.As<Napi::Object>();
+  const std::int64_t key = object.Get("key").As<Napi::Number>().Int64Value();
+  std::shared_ptr<Output>& output = AddonData::of(env).outputs[key];
+  if (!output) {
+    const double most = object.Get("most").As<Napi::Number>().DoubleValue();
+    output = std::make_shared<Output>(
+        static_cast<std::size_t>(most), [key, loop = AddonData::of(env).loop] {
+          loop->post([key](Napi::Env there) {
+            AddonData::of(there).full.Call({Napi::Number::New(there, static_cast<double>(key))});
+          });
+        });
   }
+  return output;
 }
 
-std::shared_ptr<Output> OutputObject::of(const Napi::Value& value) {
-  return Unwrap(value.As<Napi::Object>())->output_;
-}
+namespace {
 
-Napi::Value OutputObject::take(const Napi::CallbackInfo& info) {
+Napi::Value take_output(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Object object = Napi::Object::New(env);
   try {
-    Output::Taken taken = output_->take();
+    Output::Taken taken = output_from(info[0])->take();
     object.Set("fd", taken.reader ? taken.reader.release() : -1);
     object.Set("data", bytes_value(env, std::move(taken.data)));
   } catch (const Error&) {
@@ -214,9 +219,24 @@ Napi::Value OutputObject::take(const Napi::CallbackInfo& info) {
   return object;
 }
 
-Napi::Value OutputObject::close(const Napi::CallbackInfo& info) {
-  output_->close();
-  return info.Env().Undefined();
+void close_output(const Napi::CallbackInfo& info) {
+  Outputs& outputs = AddonData::of(info.Env()).outputs;
+  const auto found = outputs.find(info[0].As<Napi::Number>().Int64Value());
+  if (found == outputs.end()) return;
+  found->second->close();
+  outputs.erase(found);
+}
+
+void on_full(const Napi::CallbackInfo& info) {
+  AddonData::of(info.Env()).full = Napi::Persistent(info[0].As<Napi::Function>());
+}
+
+}  // namespace
+
+void export_outputs(Napi::Env env, Napi::Object exports) {
+  exports.Set("takeOutput", Napi::Function::New<take_output>(env, "takeOutput"));
+  exports.Set("closeOutput", Napi::Function::New<close_output>(env, "closeOutput"));
+  exports.Set("onFull", Napi::Function::New<on_full>(env, "onFull"));
 }
 
 }  // namespace tare::node

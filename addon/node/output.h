@@ -10,6 +10,8 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
+#include <utility>
 
 #include "pool.h"
 
@@ -18,12 +20,13 @@ namespace tare::node {
 /// From any thread.
 class Output final : public Source, public std::enable_shared_from_this<Output> {
  public:
-  /// Makes the pipe. Keeps the first `most` bytes, reads on, and calls `full` when there are more,
-  /// once, on a pool thread. Throws `system`.
-  static std::shared_ptr<Output> make(std::size_t most, std::function<void()> full);
+  /// Keeps the first `most` bytes, reads on, and calls `full` when there are more, once, on a pool
+  /// thread.
+  Output(std::size_t most, std::function<void()> full) : most_(most), full_(std::move(full)) {}
 
-  /// The end that the process is to have; this object's until begin().
-  int writer() const noexcept { return writer_.get(); }
+  /// Makes the pipe, unless it is made. The end that the process is to have; this object's until
+  /// begin(). Throws `system`.
+  int writer();
   /// Closes that end and collects until all others are closed, then calls `ended`, once, on a pool
   /// thread or at once. Throws `system`.
   void begin(std::function<void()> ended);
@@ -32,7 +35,7 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
   void finish() noexcept;
   /// Nobody is to be told of the end.
   void abandon() noexcept;
-  /// Instead: closes both.
+  /// Instead: closes both, or has none made.
   void close() noexcept;
 
   struct Taken {
@@ -45,8 +48,8 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
   bool collected(std::string& data);
 
  private:
-  Output(std::size_t most, std::function<void()> full) : most_(most), full_(std::move(full)) {}
   void ready() noexcept override;
+  void make_pipe();
   enum class Came : std::uint8_t { something, nothing, end };
   Came read_on() noexcept;
   void keep(const char* bytes, std::size_t count) noexcept;
@@ -56,7 +59,8 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
 
   std::size_t most_;
   std::mutex mutex_;
-  Fd reader_;  // none when all is read
+  bool made_ = false;  // the pipe, or none is to be made
+  Fd reader_;          // none when all is read
   Fd writer_;
   std::string data_;
   bool taken_ = false;
@@ -66,20 +70,14 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
   std::shared_ptr<Output> self_;  // while watched
 };
 
-/// An output as JavaScript sees it.
-class OutputObject : public Napi::ObjectWrap<OutputObject> {
- public:
-  static Napi::Function define(Napi::Env env);
-  static std::shared_ptr<Output> of(const Napi::Value& value);
+/// Those of an environment, by the number that JavaScript has for each: an object of its own for
+/// each would cost more than the pipe.
+using Outputs = std::unordered_map<std::int64_t, std::shared_ptr<Output>>;
 
-  explicit OutputObject(const Napi::CallbackInfo& info);
+/// That of `{key, most}`. It stays until it is closed.
+std::shared_ptr<Output> output_from(const Napi::Value& value);
 
- private:
-  Napi::Value take(const Napi::CallbackInfo& info);
-  Napi::Value close(const Napi::CallbackInfo& info);
-
-  std::shared_ptr<Output> output_;
-};
+void export_outputs(Napi::Env env, Napi::Object exports);
 
 /// A Buffer with `data`, or undefined where there is none.
 Napi::Value bytes_value(Napi::Env env, std::string&& data);

@@ -200,11 +200,11 @@ inline constexpr std::uint32_t most_kept = 32;
 /// The most that one fetch may ask for.
 inline constexpr std::uint32_t most_fetched = 48;
 
-/// init's image and its plan lie in one sealed memfd, the plan at a page's beginning, or in one
-/// each. init finds its fds at BASE = 3 + preserved: BASE that of the plan, BASE+1 the channel,
-/// BASE+2… the passed fds in order. Its arguments are BASE, the plan's offset and the plan's size,
-/// in decimal.
-inline constexpr int plan_fd_offset = 0;
+/// init's image and its plan lie in one sealed memfd, the plan at a page's beginning; or the plan
+/// is the channel's first message. init finds its fds at BASE = 3 + preserved: BASE the memfd,
+/// BASE+1 the channel, BASE+2… the passed fds in order. Its arguments are BASE, the plan's offset
+/// (0: it is in the channel) and the plan's size, in decimal.
+inline constexpr int image_fd_offset = 0;
 inline constexpr int channel_fd_offset = 1;
 inline constexpr int passed_fds_offset = 2;
 

@@ -88,6 +88,17 @@ t.test('Node runs in it', skip, async (t) => {
   t.equal(stdout, '2 tare hello\n');
 });
 
+t.test('an environment of any size', skip, async (t) => {
+  const inside = sandbox(t);
+  // To the last more than init is sent at once.
+  for (const count of [1, 3, 10]) {
+    const names = Array.from({ length: count }, (_, i) => `LARGE${i}`);
+    const env = Object.fromEntries(names.map((name) => [name, name[5]!.repeat(100_000)]));
+    const { stdout } = await inside(sh('env | grep ^LARGE | wc -c'), { env });
+    t.equal(Number(stdout), count * ('LARGE0='.length + 100_001), `${count} of 100 KB`);
+  }
+});
+
 t.test('what fails', skip, async (t) => {
   const inside = sandbox(t);
   const failed = await failure(inside(sh('echo why >&2; exit 3')));
