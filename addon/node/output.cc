@@ -44,43 +44,45 @@ void Output::make_pipe() {
   made_ = true;
 }
 
+/// As long as this has the process's end, too, the pool is not bothered with the closing of others:
+/// that all is there, finish() knows.
 void Output::begin(std::function<void()> ended) {
   std::unique_lock lock(mutex_);
   ended_ = std::move(ended);
-  writer_.reset();
   if (taken_) {
+    writer_.reset();  // whoever reads on is to see the end
     end(lock);
     return;
   }
-  self_ = shared_from_this();
-  try {
-    Pool::instance().watch(reader_.get(), *this);
-  } catch (...) {
-    self_.reset();
-    throw;
-  }
+  watch_ = Pool::instance().watch(reader_.get(), shared_from_this());
 }
 
 void Output::close() noexcept {
   const std::lock_guard lock(mutex_);
   made_ = true;
+  stop_watching();
   writer_.reset();
-  if (!self_) reader_.reset();
+  reader_.reset();
+}
+
+void Output::stop_watching() noexcept {
+  if (watch_ != 0) Pool::instance().forget(reader_.get(), std::exchange(watch_, 0));
 }
 
 void Output::ready() noexcept {
   std::unique_lock lock(mutex_);
-  if (!taken_ && !finished_ && read_on() != Came::end) {
-    try {
-      Pool::instance().watch_again(reader_.get(), *this);
+  if (watch_ == 0) return;
+  try {
+    if (read_on() != Came::end) {
+      Pool::instance().watch_again(reader_.get(), watch_);
       return;
-    } catch (const Error&) {
-      // Then this is all that is told of it.
     }
+  } catch (const Error&) {
+    // Then this is all that is told of it.
   }
-  const std::shared_ptr<Output> self = std::move(self_);  // destroyed after the lock
-  Pool::instance().forget(reader_.get());
+  stop_watching();
   reader_.reset();
+  writer_.reset();
   end(lock);
 }
 
@@ -117,30 +119,23 @@ void Output::keep(const char* bytes, std::size_t count) noexcept {
 
 void Output::finish() noexcept {
   std::unique_lock lock(mutex_);
-  if (!ended_ || !self_) return;
+  if (!ended_) return;
   // What others write now is none of it, and may be endless.
   int left = 0;
   if (ioctl(reader_.get(), FIONREAD, &left) != 0) left = 0;
-  Came came = Came::something;
   for (auto most = static_cast<std::size_t>(left) / chunk_size + 2; most > 0; --most) {
-    came = read_on();
-    if (came != Came::something) break;
+    if (read_on() != Came::something) break;
   }
-  finished_ = true;
-  if (came != Came::end) wake();
+  stop_watching();
+  reader_.reset();
+  writer_.reset();
   end(lock);
-}
-
-void Output::wake() const noexcept {
-  const std::string path = "/proc/self/fd/" + std::to_string(reader_.get());
-  const Fd writer(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
-  // Where it is full, there is enough to read already.
-  if (writer && ::write(writer.get(), "", 1) < 0) return;
 }
 
 void Output::abandon() noexcept {
   const std::lock_guard lock(mutex_);
   ended_ = nullptr;
+  stop_watching();
 }
 
 void Output::end(std::unique_lock<std::mutex>& lock) noexcept {
@@ -152,20 +147,12 @@ void Output::end(std::unique_lock<std::mutex>& lock) noexcept {
 Output::Taken Output::take() {
   std::unique_lock lock(mutex_);
   make_pipe();
-  Taken taken{{}, std::move(data_)};
-  data_.clear();
-  if (taken_ || !reader_) {
-    taken_ = true;
-    return taken;
-  }
-  // This object's own goes when the pool is done with it.
-  taken.reader = Fd(fcntl(reader_.get(), F_DUPFD_CLOEXEC, 0));
-  if (!taken.reader) {
-    data_ = std::move(taken.data);
-    throw_errno("fcntl(F_DUPFD_CLOEXEC)");
-  }
+  stop_watching();
   taken_ = true;
-  if (!self_) reader_.reset();
+  Taken taken{std::move(reader_), std::move(data_)};
+  data_.clear();
+  // Before begin(), the process is still to get it.
+  if (ended_) writer_.reset();
   end(lock);
   return taken;
 }

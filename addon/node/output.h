@@ -24,16 +24,16 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
   /// thread.
   Output(std::size_t most, std::function<void()> full) : most_(most), full_(std::move(full)) {}
 
-  /// Makes the pipe, unless it is made. The end that the process is to have; this object's until
-  /// begin(). Throws `system`.
+  /// Makes the pipe, unless it is made. The end that the process is to have, which stays this
+  /// object's. Throws `system`.
   int writer();
-  /// Closes that end and collects until all others are closed, then calls `ended`, once, on a pool
-  /// thread or at once. Throws `system`.
+  /// Begins to collect, and calls `ended` when that has ended, once, on a pool thread or at once.
+  /// Throws `system`.
   void begin(std::function<void()> ended);
   /// To be called when all processes have ended that were to have the other end. Collects what is
-  /// there and counts as ended, whoever holds that end, too.
+  /// there and has ended, whoever holds that end, too.
   void finish() noexcept;
-  /// Nobody is to be told of the end.
+  /// Nobody is to be told of the end, and nothing is collected any more.
   void abandon() noexcept;
   /// Instead: closes both, or has none made.
   void close() noexcept;
@@ -42,7 +42,7 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
     Fd reader;         ///< none where all is read already
     std::string data;  ///< what was read so far
   };
-  /// Leaves the collecting to the caller. Counts as ended.
+  /// Leaves the collecting to the caller. Has ended, then.
   Taken take();
   /// After the end: what was collected. False where it was taken.
   bool collected(std::string& data);
@@ -53,8 +53,8 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
   enum class Came : std::uint8_t { something, nothing, end };
   Came read_on() noexcept;
   void keep(const char* bytes, std::size_t count) noexcept;
-  /// Has the pool call ready(), which alone lets go of what is watched.
-  void wake() const noexcept;
+  void stop_watching() noexcept;
+  /// Unlocks.
   void end(std::unique_lock<std::mutex>& lock) noexcept;
 
   std::size_t most_;
@@ -64,10 +64,9 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
   Fd writer_;
   std::string data_;
   bool taken_ = false;
-  bool finished_ = false;
-  std::function<void()> full_;    // none when called
-  std::function<void()> ended_;   // none when called
-  std::shared_ptr<Output> self_;  // while watched
+  Pool::Watch watch_ = 0;
+  std::function<void()> full_;   // none when called
+  std::function<void()> ended_;  // none when called
 };
 
 /// Those of an environment, by the number that JavaScript has for each: an object of its own for

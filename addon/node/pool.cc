@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <system_error>
 #include <thread>
@@ -103,12 +104,35 @@ void Pool::watch(int fd, Source& source) {
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw_errno("epoll_ctl");
 }
 
-void Pool::watch_again(int fd, Source& source) {
-  epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data = {.ptr = &source}};
+Pool::Watch Pool::watch(int fd, std::shared_ptr<Source> source) {
+  Watch watch = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (threads_ == 0) add_thread();
+    // Odd, as no address is.
+    watch = last_watch_ += 2;
+    kept_.emplace(++watch, std::move(source));
+  }
+  epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = watch}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return watch;
+  const int error = errno;
+  forget(fd, watch);
+  throw_errno(error, "epoll_ctl");
+}
+
+void Pool::watch_again(int fd, Watch watch) {
+  epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = watch}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) throw_errno("epoll_ctl");
 }
 
 void Pool::forget(int fd) noexcept { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
+void Pool::forget(int fd, Watch watch) noexcept {
+  forget(fd);
+  std::unordered_map<Watch, std::shared_ptr<Source>>::node_type kept;  // destroyed after the lock
+  const std::lock_guard lock(mutex_);
+  kept = kept_.extract(watch);
+}
 
 Pool::Stay Pool::stay() { return stays(); }
 
@@ -151,9 +175,7 @@ void Pool::work() {
     if (waited || event.data.ptr == nullptr) {
       run_tasks(lock);
     } else {
-      leave_idle_thread(lock);
-      static_cast<Source*>(event.data.ptr)->ready();
-      lock.lock();
+      serve(event.data.u64, lock);
     }
     --busy_;
     // From here on one may run a task and another is left for sources.
@@ -163,6 +185,20 @@ void Pool::work() {
     --threads_;
     return;
   }
+}
+
+void Pool::serve(std::uint64_t event, std::unique_lock<std::mutex>& lock) {
+  if ((event & 1) == 0) {
+    leave_idle_thread(lock);
+    reinterpret_cast<Source*>(event)->ready();
+  } else if (const auto found = kept_.find(event); found != kept_.end()) {
+    const std::shared_ptr<Source> source = found->second;
+    leave_idle_thread(lock);
+    source->ready();
+  } else {
+    return;
+  }
+  lock.lock();
 }
 
 /// Runs tasks as long as there are some and a slot for them.

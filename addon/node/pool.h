@@ -4,11 +4,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 
 #include "tare/container.h"
 
@@ -47,12 +49,17 @@ class Pool {
   bool is_full() noexcept;
   /// Has a thread call `source.ready()` when `fd` is readable. Throws `system`.
   void watch(int fd, Source& source);
+  /// The same for a source that need not become ready: it is kept until it is forgotten. Never 0.
+  using Watch = std::uint64_t;
+  Watch watch(int fd, std::shared_ptr<Source> source);
+  /// By the source in its ready(): once more.
+  void watch_again(int fd, Watch watch);
+  /// No call of ready() begins after that; one that has begun may go on.
+  void forget(int fd, Watch watch) noexcept;
   /// As long as somebody has this, the pool's thread that asked for it does not end: the kernel
   /// takes the end of the thread that made a child for the end of its parent (PR_SET_PDEATHSIG).
   using Stay = std::shared_ptr<const void>;
   static Stay stay();
-  /// The same, by a source in its ready().
-  void watch_again(int fd, Source& source);
   /// To be called before a watched fd is closed. Closing alone would not do while a child between
   /// clone(2) and execve(2) has a copy of it.
   void forget(int fd) noexcept;
@@ -71,6 +78,8 @@ class Pool {
   /// Unlocks, and sees to it that an idle thread is there.
   void leave_idle_thread(std::unique_lock<std::mutex>& lock) noexcept;
   void work();
+  /// Unlocks, has the source that is meant become ready if it is still watched, and locks.
+  void serve(std::uint64_t event, std::unique_lock<std::mutex>& lock);
   void run_tasks(std::unique_lock<std::mutex>& lock);
   /// Whether one more task can run: the last thread that there can be is for sources.
   bool has_room() const noexcept { return counted_ < slots_ && busy_ < max_threads; }
@@ -84,6 +93,8 @@ class Pool {
   std::mutex mutex_;
   std::deque<std::function<void()>> queue_;
   std::list<Running> running_;  // oldest first
+  std::unordered_map<Watch, std::shared_ptr<Source>> kept_;
+  Watch last_watch_ = 0;
   unsigned slots_;
   unsigned counted_ = 0;     // of running_
   bool is_waiting_ = false;  // patience_ is set
