@@ -122,8 +122,6 @@ long make_below(Context& context, const char* path, bool directory, bool& follow
 /// An O_PATH fd of the directory that holds `path`'s last component (made if absent), which is put
 /// into `name`. It is the context's, good until the next call or mount.
 long open_parent(Context& context, const char* path, char* name, std::size_t size);
-/// Makes a new file there, and returns an O_PATH fd of it; EEXIST where there is something.
-long make_file(Context& context, const char* path);
 
 /// To be called after each mount on a directory: a path may lead elsewhere now.
 void forget_parent(Context& context);

@@ -138,13 +138,6 @@ Outcome make_mount(Context& context, const Op& op, int covered, Handle& mount) {
 // then written "below /proc" would be written somewhere else.
 Outcome open_target(Context& context, const Op& op, bool directory, Handle& target) {
   const char* path = context.text(op, 1);
-  // In a new /dev it is missing.
-  if (op.code == OpCode::bind_device) {
-    target.reset(make_file(context, path));
-    if (target.valid()) {
-      return ok;
-    }
-  }
   if ((op.flags & op_no_symlink) != 0) {
     static char name[256];
     const long parent = open_parent(context, path, name, sizeof name);
@@ -205,6 +198,19 @@ Outcome attach_and_remember(Context& context, const Op& op, Handle& mount, int t
   }
   remember(context, mount);
   return ok;
+}
+
+// In a new /dev the place of a device is missing. Who has made it knows it by its name, of which
+// move_mount(2) follows no symlink. False where it is there already, or cannot be made.
+bool attach_in_new_place(Context& context, const Op& op, int device, Outcome& outcome) {
+  static char name[256];
+  const long parent = open_parent(context, context.text(op, 1), name, sizeof name);
+  if (parent < 0 || sys::run(__NR_mknodat, parent, name, S_IFREG | 0644, 0) < 0) {
+    return false;
+  }
+  outcome = check(sys::run(__NR_move_mount, device, "", parent, name, MOVE_MOUNT_F_EMPTY_PATH),
+                  Step::move_mount);
+  return true;
 }
 
 // A mount that was kept, or what has its path now.
@@ -372,16 +378,21 @@ Outcome do_bind(Context& context, const Op& op) {
   if ((op.flags & op_no_symlink) != 0 && file_system_magic(tree.get()) != PROC_SUPER_MAGIC) {
     return {ENODEV, Step::not_procfs};
   }
-  Handle target;
-  const Outcome opened = open_target(context, op, (status.mode & S_IFMT) == S_IFDIR, target);
-  if (opened.failed()) {
-    return opened;
-  }
   if (const Outcome outcome = map_ids(context, tree.get(), op); outcome.failed()) {
     return outcome;
   }
   if (const Outcome outcome = set_all_attributes(tree.get(), op); outcome.failed()) {
     return outcome;
+  }
+  Outcome attached;
+  if (op.code == OpCode::bind_device && attach_in_new_place(context, op, tree.get(), attached)) {
+    remember(context, tree);
+    return attached;
+  }
+  Handle target;
+  const Outcome opened = open_target(context, op, (status.mode & S_IFMT) == S_IFDIR, target);
+  if (opened.failed()) {
+    return opened;
   }
   return attach_and_remember(context, op, tree, target.get());
 }

@@ -244,12 +244,6 @@ long open_parent(Context& context, const char* path, char* name, std::size_t siz
   return context.parent;
 }
 
-long make_file(Context& context, const char* path) {
-  static char name[256];
-  const long parent = open_parent(context, path, name, sizeof name);
-  return parent < 0 ? parent : make_component(static_cast<int>(parent), name, false);
-}
-
 void forget_parent(Context& context) {
   if (context.parent >= 0) {
     sys::run(__NR_close, context.parent);
