@@ -17,7 +17,7 @@ import { formatTable, median, quantile } from './statistics.js';
 const usage = `usage: npm run bench -- library [OPTION...]
   --rounds N         rounds of one command at a time (200)
   --warmup N         rounds before them that are not counted (10)
-  --count N          commands of each of five measurements with many at a time (600)
+  --count N          commands of each of five measurements with many at a time (1000)
   --peers-root DIR   take crun and bwrap from the file system in DIR instead of this one
   --out FILE         write the raw results there; without it to bench/runs`;
 
@@ -220,7 +220,7 @@ export async function main(args: string[]): Promise<number> {
     options: {
       rounds: { type: 'string', default: '200' },
       warmup: { type: 'string', default: '10' },
-      count: { type: 'string', default: '600' },
+      count: { type: 'string', default: '1000' },
       'peers-root': { type: 'string', default: '/' },
       out: { type: 'string' },
       help: { type: 'boolean', default: false },

@@ -1,7 +1,8 @@
 /**
  * npm test [-- FILE|DIRECTORY ...]: runs the test files with tap, prints a line for each file, everything
  * about what fails and why something is skipped, and as its last line
- * `N passed, N failed, N skipped` (assertions).
+ * `N passed, N failed, N skipped` (assertions). What runs in virtual and emulated machines comes last, two
+ * files beside each other.
  *
  * npm run test:soak [-- FILE ...]: the same with TARE_TEST_LONG=1, by which tests that are bounded for
  * everyday use take the time that they would need; without a FILE those that know of it. The figures
@@ -10,7 +11,7 @@
  * Exits non-zero if anything failed, and under CI=true also if anything was skipped: there a
  * machine that cannot run a test is a fault of the machine.
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,43 +36,13 @@ function printFailure(result: Result): void {
   if (result.diag) print(stringify(result.diag).replace(/^/gm, '    ').trimEnd());
 }
 
-const parser = new Parser();
-let inFile = { ...counts };
-parser.on('pass', () => counts.pass++);
-parser.on('skip', (result: Result) => {
-  counts.skip++;
-  const reason = typeof result.skip === 'string' ? result.skip : 'no reason given';
-  skipped.push(`${nameOf(result)}: ${reason}`);
-});
-// A todo is work that is not done.
-for (const event of ['fail', 'todo']) {
-  parser.on(event, (result: Result) => {
-    counts.fail++;
-    failed.push(nameOf(result));
-    printFailure(result);
-  });
-}
-// A test file is an assertion of the outermost level. It arrives before the leaf events that it
-// causes itself (a file that crashed, or was skipped as a whole), hence the microtask.
-parser.on('assert', (result: Result) => {
-  queueMicrotask(() => {
-    const [pass, fail, skip] = (['pass', 'fail', 'skip'] as const).map(
-      (k) => counts[k] - inFile[k],
-    );
-    inFile = { ...counts };
-    const seconds = ((result.time ?? 0) / 1000).toFixed(1);
-    const rest = (fail ? `, ${fail} failed` : '') + (skip ? `, ${skip} skipped` : '');
-    print(`${result.ok ? 'ok' : 'NOT OK'}  ${result.name}: ${pass} passed${rest} (${seconds} s)`);
-  });
-});
-parser.on('bailout', (reason: string) => print(`Bail out! ${reason}`));
-
 /** The test files that an argument names; tap itself would run every file of a directory. */
 function testFiles(argument: string): string[] {
   if (!statSync(argument, { throwIfNoEntry: false })?.isDirectory()) return [argument];
   return readdirSync(argument, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts'))
-    .map((name) => join(argument, name));
+    .map((name) => join(argument, name))
+    .sort();
 }
 
 /** Its files have their own, or none: what hangs is the reader's to end. */
@@ -92,25 +63,91 @@ function printComments(parser: Parser): void {
   });
   parser.on('child', printComments);
 }
-if (long) printComments(parser);
-
-const files = long && given.length === 0 ? longFiles() : given.flatMap(testFiles);
-const tap = spawn(
-  'node_modules/.bin/tap',
-  ['--reporter=tap', ...(long ? longOptions : []), ...files],
-  {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...(long ? { TARE_TEST_LONG: '1' } : {}) },
-  },
-);
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => tap.kill(signal));
+/** What a tap says, counted and printed. */
+function newParser(): Parser {
+  const parser = new Parser();
+  const own = { pass: 0, fail: 0, skip: 0 };
+  let inFile = { ...own };
+  const count = (what: keyof typeof counts): void => {
+    counts[what]++;
+    own[what]++;
+  };
+  parser.on('pass', () => count('pass'));
+  parser.on('skip', (result: Result) => {
+    count('skip');
+    const reason = typeof result.skip === 'string' ? result.skip : 'no reason given';
+    skipped.push(`${nameOf(result)}: ${reason}`);
+  });
+  // A todo is work that is not done.
+  for (const event of ['fail', 'todo']) {
+    parser.on(event, (result: Result) => {
+      count('fail');
+      failed.push(nameOf(result));
+      printFailure(result);
+    });
+  }
+  // A test file is an assertion of the outermost level. It arrives before the leaf events that it
+  // causes itself (a file that crashed, or was skipped as a whole), hence the microtask.
+  parser.on('assert', (result: Result) => {
+    queueMicrotask(() => {
+      const [pass, fail, skip] = (['pass', 'fail', 'skip'] as const).map((k) => own[k] - inFile[k]);
+      inFile = { ...own };
+      const seconds = ((result.time ?? 0) / 1000).toFixed(1);
+      const rest = (fail ? `, ${fail} failed` : '') + (skip ? `, ${skip} skipped` : '');
+      print(`${result.ok ? 'ok' : 'NOT OK'}  ${result.name}: ${pass} passed${rest} (${seconds} s)`);
+    });
+  });
+  parser.on('bailout', (reason: string) => print(`Bail out! ${reason}`));
+  if (long) printComments(parser);
+  return parser;
 }
-tap.stdout.pipe(parser);
-const [[status]] = (await Promise.all([once(tap, 'close'), once(parser, 'complete')])) as [
-  [number | null],
-  unknown,
-];
+
+const running = new Set<ChildProcess>();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => running.forEach((tap) => tap.kill(signal)));
+}
+
+/** Runs these one after the other; tap's exit status. */
+async function runFiles(files: string[]): Promise<number | null> {
+  const tap = spawn(
+    'node_modules/.bin/tap',
+    ['--reporter=tap', ...(long ? longOptions : []), ...files],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...(long ? { TARE_TEST_LONG: '1' } : {}) },
+    },
+  );
+  running.add(tap);
+  const parser = newParser();
+  tap.stdout.pipe(parser);
+  const [[status]] = (await Promise.all([once(tap, 'close'), once(parser, 'complete')])) as [
+    [number | null],
+    unknown,
+  ];
+  running.delete(tap);
+  return status;
+}
+
+// tap's own options come with the files.
+const isOption = (word: string): boolean => word.startsWith('-');
+const options = given.filter(isOption);
+const asked = given.filter((word) => !isOption(word));
+const files =
+  long && asked.length === 0
+    ? longFiles()
+    : (asked.length > 0 ? asked : ['test']).flatMap(testFiles);
+const inMachine = (file: string): boolean => /^(?:\.\/)?test\/(?:vm|arm64)\//.test(file);
+const withEngines = (file: string): boolean => file.endsWith('test/vm/engines.test.ts');
+const groups = [
+  (file: string) => !inMachine(file),
+  (file: string) => inMachine(file) && !withEngines(file),
+  withEngines,
+].map((isIn) => files.filter(isIn));
+const [here = [], ...machines] = groups;
+const run = async (group: string[]): Promise<number | null> =>
+  group.length > 0 ? runFiles([...options, ...group]) : 0;
+const statuses = [await run(here), ...(await Promise.all(machines.map(run)))];
+const status = statuses.find((one) => one !== 0) ?? 0;
 
 if (failed.length > 0) print(`\nFailed:\n${failed.map((name) => `  ${name}`).join('\n')}`);
 if (skipped.length > 0) {
