@@ -63,6 +63,7 @@ function printComments(parser: Parser): void {
   });
   parser.on('child', printComments);
 }
+
 /** What a tap says, counted and printed. */
 function newParser(): Parser {
   const parser = new Parser();
@@ -138,15 +139,13 @@ const files =
     : (asked.length > 0 ? asked : ['test']).flatMap(testFiles);
 const inMachine = (file: string): boolean => /^(?:\.\/)?test\/(?:vm|arm64)\//.test(file);
 const withEngines = (file: string): boolean => file.endsWith('test/vm/engines.test.ts');
-const groups = [
-  (file: string) => !inMachine(file),
-  (file: string) => inMachine(file) && !withEngines(file),
-  withEngines,
-].map((isIn) => files.filter(isIn));
-const [here = [], ...machines] = groups;
-const run = async (group: string[]): Promise<number | null> =>
-  group.length > 0 ? runFiles([...options, ...group]) : 0;
-const statuses = [await run(here), ...(await Promise.all(machines.map(run)))];
+const run = async (isIn: (file: string) => boolean): Promise<number | null> => {
+  const group = files.filter(isIn);
+  return group.length > 0 ? runFiles([...options, ...group]) : 0;
+};
+const here = await run((file) => !inMachine(file));
+const machines = [(file: string) => inMachine(file) && !withEngines(file), withEngines];
+const statuses = [here, ...(await Promise.all(machines.map(run)))];
 const status = statuses.find((one) => one !== 0) ?? 0;
 
 if (failed.length > 0) print(`\nFailed:\n${failed.map((name) => `  ${name}`).join('\n')}`);

@@ -150,7 +150,7 @@ void try_memfd(ProbeSteps& steps, const ExaminedCaller&) {
   constexpr std::string_view script = "#!/dev/null/no-such-interpreter\n";
   Fd file;
   try {
-    file = sealed_memfd("tare-doctor", {{0, script}}, true);
+    file = sealed_memfd("tare-doctor", {{0, script}});
   } catch (const Error& error) {
     steps.fail("memfd_create", error.errnum());
   }

@@ -15,10 +15,7 @@
 
 #include "tare/error.h"
 
-// Flags of memfd_create(2) since Linux 6.3; glibc's headers may be older than the kernel.
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
+// A flag of memfd_create(2) since Linux 6.3; glibc's headers may be older than the kernel.
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
 #endif
@@ -225,14 +222,14 @@ void write_file_atomically(int dirfd, const std::string& path, std::string_view 
   cleanup.keep();
 }
 
-Fd sealed_memfd(const char* name, std::initializer_list<MemfdPart> parts, bool executable) {
+Fd sealed_memfd(const char* name, std::initializer_list<MemfdPart> parts) {
   const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  Fd fd(memfd_create(name, flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL)));
+  Fd fd(memfd_create(name, flags | MFD_EXEC));
   if (!fd && errno == EINVAL) {
     fd = Fd(memfd_create(name, flags));
   }
   if (!fd) {
-    if (errno == EACCES && executable) {
+    if (errno == EACCES) {
       Error error(ErrorKind::system,
                   "memfd_create: EACCES: the sysctl vm.memfd_noexec is 2, which forbids executable "
                   "memfds; set it to 0 or 1");

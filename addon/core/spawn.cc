@@ -193,7 +193,7 @@ std::string_view image_bytes() {
 /// Sealed, so that nobody who might come to execute it can change what others will.
 int kept_image() {
   // Never destroyed: threads may need it while the process ends.
-  static const Fd* const image = new Fd(sealed_memfd("tare-init", {{0, image_bytes()}}, true));
+  static const Fd* const image = new Fd(sealed_memfd("tare-init", {{0, image_bytes()}}));
   return image->get();
 }
 
@@ -218,7 +218,7 @@ Program make_program(const Plan& plan, const Fd& channel) {
   const std::string_view image = image_bytes();
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   program.plan_offset = (image.size() + page - 1) / page * page;
-  program.memfd = sealed_memfd("tare-init", {{0, image}, {program.plan_offset, bytes}}, true);
+  program.memfd = sealed_memfd("tare-init", {{0, image}, {program.plan_offset, bytes}});
   program.image = program.memfd.get();
   if (traced) {
     make_unreadable(program.memfd);

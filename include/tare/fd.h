@@ -72,9 +72,9 @@ struct MemfdPart {
   std::string_view data;
 };
 
-/// A sealed memfd (no more writes, growth, shrinking or seals) that holds `parts`; see
-/// memfd_create(2). `executable` asks for MFD_EXEC where the kernel knows it.
-Fd sealed_memfd(const char* name, std::initializer_list<MemfdPart> parts, bool executable);
+/// A sealed memfd (no more writes, growth, shrinking or seals) that holds `parts` and can be
+/// executed; see memfd_create(2).
+Fd sealed_memfd(const char* name, std::initializer_list<MemfdPart> parts);
 
 /// `path` made absolute against the working directory and freed of `.`, `..` and doubled slashes,
 /// without looking at symlinks.
