@@ -14,6 +14,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -104,14 +105,65 @@ bool is_threaded(int directory) {
   return read_if_alive(directory, "cgroup.type").starts_with("threaded");
 }
 
-void list_processes(int directory, std::vector<pid_t>& pids) {
-  each_pid(read_if_alive(directory, "cgroup.procs"), [&pids](pid_t pid) { pids.push_back(pid); });
-  for (const std::string& name : children(directory)) {
-    const Fd child = open_child(directory, name);
-    if (child) {
-      list_processes(child.get(), pids);
+/// A position in the tree below a cgroup. A container may nest cgroups as deeply as it likes, so
+/// that this holds one descriptor whatever the depth, and goes by single names: a path may be
+/// longer than the kernel takes. cgroup v2 renames nothing, so ".." leads back to where it was.
+class TreePosition {
+ public:
+  explicit TreePosition(int top) : top_(top) {}
+
+  /// The cgroup that it is at.
+  int fd() const noexcept { return here_ ? here_.get() : top_; }
+  /// False where that child is gone.
+  bool go_down(const std::string& name) {
+    Fd child = open_child(fd(), name);
+    if (!child) {
+      return false;
+    }
+    here_ = std::move(child);
+    ++depth_;
+    return true;
+  }
+  /// Not from the top.
+  void go_up() {
+    --depth_;
+    here_ = depth_ == 0 ? Fd() : open_file(here_.get(), "..", O_PATH | O_DIRECTORY);
+  }
+
+ private:
+  int top_;
+  Fd here_;  ///< none at the top
+  std::size_t depth_ = 0;
+};
+
+/// Calls `visit` with the descriptor of each cgroup, from `top` downwards.
+template <typename Visit>
+void each_cgroup(int top, Visit visit) {
+  TreePosition at(top);
+  visit(at.fd());
+  std::vector<std::vector<std::string>> to_visit{children(at.fd())};  // by depth
+  for (;;) {
+    if (to_visit.back().empty()) {
+      to_visit.pop_back();
+      if (to_visit.empty()) {
+        return;
+      }
+      at.go_up();
+      continue;
+    }
+    const std::string name = std::move(to_visit.back().back());
+    to_visit.back().pop_back();
+    if (at.go_down(name)) {
+      visit(at.fd());
+      to_visit.push_back(children(at.fd()));
     }
   }
+}
+
+void list_processes(int top, std::vector<pid_t>& pids) {
+  each_cgroup(top, [&pids](int directory) {
+    each_pid(read_if_alive(directory, "cgroup.procs"), [&pids](pid_t pid) { pids.push_back(pid); });
+  });
 }
 
 /// cgroup.events: poll(2) reports POLLPRI when it has changed since it was read.
@@ -212,32 +264,61 @@ bool wait_empty(int directory, Clock::time_point deadline) {
   throw error;
 }
 
-/// Removes the cgroup `name` in `parent`, open as `directory`, and all below it. The kernel's two
-/// reasons for EBUSY are children and processes; both are gone when it is tried again.
-void remove_tree(int parent, const std::string& name, int directory, const std::string& place,
-                 Clock::time_point deadline) {
-  while (unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-    if (errno != EBUSY) {
-      throw_errno("rmdir", place);
-    }
-    for (const std::string& each : children(directory)) {
-      const Fd child = open_child(directory, each);
-      if (child) {
-        remove_tree(directory, each, child.get(), place + "/" + each, deadline);
+/// Removes a cgroup by its name; false while there are processes or other cgroups in it.
+bool try_remove(int parent, const std::string& name, const std::string& place) {
+  if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
+    return true;
+  }
+  if (errno != EBUSY) {
+    throw_errno("rmdir", place);
+  }
+  return false;
+}
+
+/// Removes all cgroups below `top`, which errors call `place`, the deepest first, and waits until
+/// there is no process in it. Each that is removed puts off the deadline: there may be very many.
+void remove_below(int top, const std::string& place, Clock::time_point& deadline) {
+  struct Level {
+    std::string name;
+    std::vector<std::string> to_remove;
+  };
+  TreePosition at(top);
+  std::vector<Level> levels;
+  levels.push_back({{}, children(at.fd())});
+  for (;;) {
+    if (!levels.back().to_remove.empty()) {
+      std::string name = std::move(levels.back().to_remove.back());
+      levels.back().to_remove.pop_back();
+      if (try_remove(at.fd(), name, place)) {
+        deadline = Clock::now() + patience;
+      } else if (at.go_down(name)) {
+        levels.push_back({std::move(name), children(at.fd())});
       }
+      continue;
     }
-    if (!wait_empty(directory, deadline) || Clock::now() > deadline) {
-      fail_busy(directory, place);
+    if (!wait_empty(at.fd(), deadline) || Clock::now() > deadline) {
+      fail_busy(at.fd(), place);
     }
+    if (levels.size() == 1) {
+      return;
+    }
+    // It is tried once more: a cgroup may have come into it meanwhile.
+    std::string name = std::move(levels.back().name);
+    levels.pop_back();
+    at.go_up();
+    levels.back().to_remove.push_back(std::move(name));
   }
 }
 
+using Candidates = std::vector<std::pair<pid_t, Fd>>;
+
 /// Signals a process only if it is still in `pids` once it cannot be mistaken for another: its
 /// number may have been given to a stranger since the list was read.
-void signal_those(const std::vector<std::pair<pid_t, Fd>>& candidates,
-                  const std::vector<pid_t>& pids, int signal, const std::string& place) {
+void signal_those(const Candidates& candidates, const std::vector<pid_t>& pids, int signal,
+                  const std::string& place) {
+  const std::unordered_set<pid_t> still(pids.begin(), pids.end());
   for (const auto& [pid, pidfd] : candidates) {
-    if (std::find(pids.begin(), pids.end(), pid) == pids.end()) {
+    if (!still.contains(pid)) {
       continue;
     }
     if (syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) != 0 && errno != ESRCH) {
@@ -315,7 +396,13 @@ void Cgroup::kill_all() {
 
 void Cgroup::signal_all(int signal) {
   required_fd();
-  std::vector<std::pair<pid_t, Fd>> candidates;
+  // There may be more processes than this one may have descriptors.
+  constexpr std::size_t max_at_once = 256;
+  Candidates candidates;
+  const auto signal_candidates = [&] {
+    signal_those(candidates, processes(), signal, place());
+    candidates.clear();
+  };
   for (const pid_t pid : processes()) {
     Fd pidfd = open_pidfd(pid);
     if (pidfd) {
@@ -323,8 +410,11 @@ void Cgroup::signal_all(int signal) {
     } else if (errno != ESRCH && errno != EINVAL) {
       throw_errno("pidfd_open", std::to_string(pid));
     }
+    if (candidates.size() == max_at_once) {
+      signal_candidates();
+    }
   }
-  signal_those(candidates, processes(), signal, place());
+  signal_candidates();
 }
 
 int Cgroup::add(pid_t pid) {
@@ -380,8 +470,9 @@ void Cgroup::remove(bool kills) {
     if (kills && !gone && errno == EBUSY) {
       kill_all();
     }
-    if (!gone) {
-      remove_tree(parent.get(), name, dir_.get(), place(), Clock::now() + patience);
+    Clock::time_point deadline = Clock::now() + patience;
+    while (!gone && !try_remove(parent.get(), name, place())) {
+      remove_below(dir_.get(), place(), deadline);
     }
   } else if (errno != ENOENT) {
     throw_errno("open", place(".."));

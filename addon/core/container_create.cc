@@ -269,6 +269,7 @@ Container Container::create(const Runtime& given, const std::string& id,
     }
     cgroup.attach_device_filter(resources.devices, tolerate);
     delegate_cgroup(cgroup, bundle.spec, host);
+    limit_nesting(cgroup, bundle.spec);
   }
   reset_affinity(init.pid());
   impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;

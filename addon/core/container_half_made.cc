@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <utility>
 
 #include "fd_socket.h"
 #include "host_mounts.h"
@@ -75,6 +76,21 @@ void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host) {
   const auto gid = root_of(spec.linux_.gid_mappings);
   if (uid.has_value() && gid.has_value()) {
     cgroup.delegate(*uid, *gid);
+  }
+}
+
+void limit_nesting(Cgroup& cgroup, const Spec& spec) {
+  if (!cgroup || !may_write_cgroups(spec)) {
+    return;
+  }
+  // A systemd in a container nests some ten, an engine or a Kubernetes node some ten more.
+  for (const auto& [file, value] :
+       {std::pair("cgroup.max.depth", "64"), std::pair("cgroup.max.descendants", "8192")}) {
+    // Set by linux.resources.unified, or by others: an existing cgroup is used as it is. Where this
+    // user may not write it, the container is as it would be without.
+    if (read_file_if_exists(cgroup.fd(), file) == "max\n") {
+      write_kernel_file(cgroup.fd(), file, value);
+    }
   }
 }
 

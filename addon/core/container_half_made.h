@@ -16,6 +16,9 @@ StateRecord make_record(const Bundle& bundle, const std::string& id, uid_t owner
 /// Gives the container's cgroup to the root of its user namespace, where that sees it, alone and
 /// writable, at a cgroup mount.
 void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host);
+/// Bounds the cgroups that its processes may make below its own, unless that is done already.
+/// The kernel bounds neither their depth nor their number.
+void limit_nesting(Cgroup& cgroup, const Spec& spec);
 
 /// The socket that gets init's pidfd: `given` by the caller, else by an annotation; or none.
 Fd connect_pidfd_socket(const std::string& given, const Spec& spec);

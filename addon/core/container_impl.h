@@ -167,6 +167,9 @@ class ThreadAffinity {
  private:
   std::string before_;  ///< the mask that the thread had
 };
+/// Whether its processes may make cgroups below its own, and freeze them: they have a writable
+/// mount of the cgroup tree, or the right to make one.
+bool may_write_cgroups(const Spec& spec);
 /// The cgroup below the container's in which its processes are, by its relative path; empty: none.
 std::string cgroup_below(const Spec& spec, bool has_unit);
 /// Refuses terminal and console socket that do not fit together.

@@ -1,5 +1,6 @@
 // What create and exec do alike for a process of the container.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/resource.h>
 
@@ -71,6 +72,17 @@ void check_console(const Process& process, const Stdio& stdio, bool caller_takes
                 "cannot use console socket if tare will not detach or allocate tty; set "
                 "process.terminal to true, or leave --console-socket out");
   }
+}
+
+bool may_write_cgroups(const Spec& spec) {
+  const auto is_writable = [](const Mount& mount) {
+    const bool has_cgroups = mount.type.starts_with("cgroup") || mount.type == "sysfs" ||
+                             (mount.type == "bind" && mount.source.starts_with("/sys"));
+    return has_cgroups && std::ranges::find(mount.options, "ro") == mount.options.end();
+  };
+  const bool is_admin = spec.process && spec.process->capabilities &&
+                        (spec.process->capabilities->bounding >> CAP_SYS_ADMIN & 1) != 0;
+  return is_admin || std::ranges::any_of(spec.mounts, is_writable);
 }
 
 std::string cgroup_below(const Spec& spec, bool has_unit) {

@@ -352,6 +352,7 @@ Container Container::restore(const Runtime& given, const std::string& id,
       if (cgroup) {
         cgroup.attach_device_filter(spec.linux_.resources.devices, false);
         delegate_cgroup(cgroup, spec, host);
+        limit_nesting(cgroup, spec);
       }
       reset_affinity(init.pid());
       make_read_only(init, read_only);

@@ -1,6 +1,16 @@
 /** What a container sees of cgroups, and what of them is its own. */
-import { Sandbox, exitOf, state, whyNot, type Config } from './tare.js';
-import { existsSync, readFileSync, rmdirSync } from 'node:fs';
+import {
+  Sandbox,
+  call,
+  cli,
+  exitOf,
+  state,
+  staticProgram,
+  whyNot,
+  type Config,
+  type Result,
+} from './tare.js';
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
@@ -97,4 +107,66 @@ if (whyNot !== undefined) {
       rmdirSync(top);
     },
   );
+
+  sandbox.test('as many cgroups below the container’s as others like to make', async (t) => {
+    const id = sandbox.id('nested');
+    const bundle = sandbox.bundle(['sleep', '1000']);
+    const child = sandbox.spawn(['run', '-d', '-b', bundle, id], { stdio: 'ignore' });
+    t.equal(await exitOf(child), 0);
+    const { pid } = state(sandbox.must(['state', id]).stdout);
+    const [path] = /(?<=^0::).*$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))!;
+    const own = join('/sys/fs/cgroup', path);
+    const nested = call(staticProgram('nest'), [own, '1500', 'longer-than-a-path', String(pid)]);
+    t.equal(nested.status, 0, nested.stderr);
+    for (let i = 0; i < 3000; i++) mkdirSync(join(own, `beside${i}`));
+    const few = (...args: string[]): Result => {
+      const command = ['--nofile=64:64', cli, '--root', sandbox.root, ...args];
+      const result = call('prlimit', command);
+      t.equal(result.status, 0, `${args[0]}: ${result.stderr}`);
+      return result;
+    };
+    t.same(JSON.parse(few('ps', '-f', 'json', id).stdout), [pid]);
+    few('pause', id);
+    few('resume', id);
+    few('kill', '--all', id, 'SIGCONT');
+    few('delete', '--force', id);
+    t.equal(few('list', '-q').stdout, '');
+    t.notOk(existsSync(own));
+  });
+
+  sandbox.test('more processes than there may be descriptors', async (t) => {
+    const id = sandbox.id('many');
+    const script = 'i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i + 1)); done; wait';
+    const bundle = sandbox.bundle(['sh', '-c', script], (config) => without(config, 'pid'));
+    const child = sandbox.spawn(['run', '-d', '-b', bundle, id], { stdio: 'ignore' });
+    t.equal(await exitOf(child), 0);
+    const ps = (): number[] =>
+      JSON.parse(sandbox.must(['ps', '-f', 'json', id]).stdout) as number[];
+    while (ps().length < 301);
+    const command = ['--nofile=300:300', cli, '--root', sandbox.root, 'kill', '--all', id, 'TERM'];
+    const killed = call('prlimit', command);
+    t.equal(killed.status, 0, killed.stderr);
+    sandbox.must(['delete', '--force', id]);
+  });
+
+  sandbox.test('those that a container makes are bounded', async (t) => {
+    const script = (directory: string): string =>
+      `d=${directory}; i=0; while mkdir $d/a 2>/dev/null; do d=$d/a; i=$((i + 1)); done; echo $i; ` +
+      'cat /sys/fs/cgroup/cgroup.max.descendants';
+    const made = (name: string, edit: (config: Config) => void): string => {
+      const bundle = sandbox.bundle(['sh', '-c', script('/sys/fs/cgroup')], edit);
+      return sandbox.must(['run', '-b', bundle, sandbox.id(name)]).stdout;
+    };
+    t.equal(made('bounded', writable), '64\n8192\n');
+    const ownBounds = (config: Config): void => {
+      writable(config);
+      const unified = { 'cgroup.max.depth': '70', 'cgroup.max.descendants': '100' };
+      config.linux.resources = { ...(config.linux.resources as object), unified };
+    };
+    t.equal(made('own-bounds', ownBounds), '70\n100\n');
+    t.equal(
+      made('read-only', () => undefined),
+      '0\nmax\n',
+    );
+  });
 }
