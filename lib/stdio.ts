@@ -141,6 +141,9 @@ function streamOf(fd: number, number: number): Socket {
   return new Socket({ fd, readable: number > 0, writable: number === 0 });
 }
 
+/** The kernel's file descriptors are C's int. */
+const maxFd = 2 ** 31 - 1;
+
 function normalized(stdio: Stdio): (number | 'pipe')[] {
   const items: StdioItem[] = typeof stdio === 'string' ? [stdio, stdio, stdio] : [...stdio];
   while (items.length < 3) items.push('ignore');
@@ -153,7 +156,7 @@ function normalized(stdio: Stdio): (number | 'pipe')[] {
       throw invalidArgument(`${name}: only standard input, output and error can be "ignore"`);
     }
     const fd: unknown = typeof item === 'object' && item !== null ? item.fd : item;
-    if (typeof fd === 'number' && Number.isInteger(fd) && fd >= 0) return fd;
+    if (typeof fd === 'number' && Number.isInteger(fd) && fd >= 0 && fd <= maxFd) return fd;
     throw invalidItem(name, item);
   });
 }

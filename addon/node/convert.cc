@@ -1,8 +1,11 @@
 #include "convert.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
+#include "handle.h"
 #include "module.h"
 #include "tare/error.h"
 
@@ -29,11 +32,17 @@ std::vector<std::string> strings_of(const Napi::Object& object, const char* name
   return strings;
 }
 
+/// Int32Value() would take 2^32 + 1 for 1. A number that no descriptor has stays one.
+int fd_from(const Napi::Value& value) {
+  const std::int64_t number = value.As<Napi::Number>().Int64Value();
+  return static_cast<int>(std::clamp<std::int64_t>(number, -1, std::numeric_limits<int>::max()));
+}
+
 Stdio stdio_from(const Napi::Object& options) {
   Stdio stdio;
   const auto fds = options.Get("stdio").As<Napi::Array>();
   for (std::uint32_t i = 0; i < fds.Length(); ++i) {
-    const int fd = fds.Get(i).As<Napi::Number>().Int32Value();
+    const int fd = fd_from(fds.Get(i));
     if (i < 3) {
       stdio.fds[i] = fd;
     } else {

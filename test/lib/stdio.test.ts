@@ -24,6 +24,10 @@ t.test('the forms of stdio', (t) => {
   t.throws(() => fds([JSON.parse('"no"') as 'pipe']), {
     message: /^stdio\[0\]: "no" is none of "pipe", "ign/,
   });
+  for (const number of [2 ** 32 + 1, 2 ** 31, 2 ** 53, -(2 ** 32) + 1]) {
+    t.throws(() => fds([number]), { code: 'ERR_TARE_INVALID_ARGUMENT' }, `not taken for 1`);
+    t.throws(() => fds([{ fd: number }]), { code: 'ERR_TARE_INVALID_ARGUMENT' });
+  }
   t.throws(() => fds([{ fd: undefined as unknown as number }]), { message: /an object without/ });
   t.same(openFiles(), before, 'nothing is opened for what is refused');
   t.end();
