@@ -54,6 +54,8 @@ export interface NativeCreateOptions extends NativeStdio {
   end?: boolean;
   noPivot?: boolean;
   noNewKeyring?: boolean;
+  /** What {@link Binding.cancelCreate} knows the call by; unique in this thread. */
+  cancelKey?: number;
 }
 
 export interface NativeExecOptions extends NativeStdio {
@@ -149,6 +151,12 @@ export interface Binding {
     id: string,
     options: NativeCreateOptions,
   ): Promise<NativeContainer>;
+  /**
+   * Cancels a create() that is under way, without waiting for that: its init, or the hook that it
+   * waits for, is killed, what it has made is undone, and it rejects with `ERR_TARE_ABORTED`. False:
+   * it has made the container before, or failed; where it resolves, the container is to be ended.
+   */
+  cancelCreate(key: number): boolean;
   open(runtime: NativeRuntime, id: string): Promise<NativeContainer>;
   /** States as JSON. */
   list(runtime: NativeRuntime): Promise<string[]>;

@@ -388,11 +388,16 @@ export class Container implements ProcessStreams {
 /**
  * Container.create() with file descriptors that are made already; with `end` the container is
  * removed as soon as its process has ended; `config` is `spec` as text, or that without its process,
- * which is `process`.
+ * which is `process`; `cancelKey` is for `binding.cancelCreate()`.
  */
 export async function createContainer(
   id: string,
-  options: CreateOptions & { end?: boolean; config?: string; process?: string },
+  options: CreateOptions & {
+    end?: boolean;
+    config?: string;
+    process?: string;
+    cancelKey?: number;
+  },
   stdio: OpenedStdio,
 ): Promise<Container> {
   const {
@@ -406,6 +411,7 @@ export async function createContainer(
     consoleSocket,
     end,
     process,
+    cancelKey,
   } = options;
   const native = await started(stdio, () =>
     binding.create(runtimeOf(options), requireString('id', id), {
@@ -422,6 +428,7 @@ export async function createContainer(
       outputs: stdio.outputs,
       end,
       consoleSocket,
+      cancelKey,
     }),
   );
   return newContainer(id, native, stdio.streams);

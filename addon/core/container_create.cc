@@ -36,8 +36,8 @@ void add_notify_mount(Bundle& bundle, const std::string& directory) {
 /// hooks are told "created", as the lifecycle in runtime.md has it from the moment that the
 /// environment is made (step 2); who asks for the state is told "creating" until they are done.
 void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& host,
-                      InitProcess& init, int cgroup, StateDir& dir) {
-  Awaited awaited(dir);
+                      InitProcess& init, int cgroup, StateDir& dir, Cancellation* cancellation) {
+  Awaited awaited(dir, cancellation);
   const std::string state = hook_state(record, Status::created, init.pid());
   run_host_hooks("prestart", spec.hooks.prestart, state, record.bundle, awaited.note());
   run_host_hooks("createRuntime", spec.hooks.create_runtime, state, record.bundle, awaited.note());
@@ -162,6 +162,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   // Every refusal comes before the first side effect.
   auto impl = std::make_unique<Impl>();
   impl->runtime = resolve_runtime(given);
+  impl->cancellation = options.cancellation;
   const Runtime& runtime = impl->runtime;
   Bundle bundle = read_bundle(options);
   if (!bundle.has_process && !options.start_gate) {
@@ -239,6 +240,9 @@ Container Container::create(const Runtime& given, const std::string& id,
     note_root(impl->dir, rootfs_path(bundle));
   }
   InitProcess& init = half_made.process(spawn_in(cgroup, plan, spawn_options));
+  if (impl->cancellation) {
+    impl->cancellation->await_init(init.pidfd());
+  }
 
   tell_child(runtime, init);
   // From here on init works off its plan; what the host still has to do runs beside it.
@@ -283,7 +287,8 @@ Container Container::create(const Runtime& given, const std::string& id,
     // Hooks may ask for the state.
     impl->record.creating = true;
     impl->dir.write(impl->record);
-    run_create_hooks(bundle.spec, impl->record, host, init, cgroup.fd(), impl->dir);
+    run_create_hooks(bundle.spec, impl->record, host, init, cgroup.fd(), impl->dir,
+                     impl->cancellation.get());
     impl->record.creating = impl->record.has_hooks;
     init.answer(wire::WaitTag::hooks);
   }
@@ -329,6 +334,7 @@ Container Container::create(const Runtime& given, const std::string& id,
     doing.reset();
     container.finish_run(bundle.spec.hooks.poststart, planned.start_gate);
   }
+  container.impl_->cancellation.reset();
   return container;
 }
 
@@ -342,7 +348,7 @@ void Container::finish_run(const std::vector<Hook>& poststart, bool holds_gate) 
     } else {
       const Doing doing("start", id());
       // It does not have the lock; but who deletes the container ends what it waits for.
-      Awaited awaited(impl_->dir);
+      Awaited awaited(impl_->dir, impl_->cancellation.get());
       run_host_hooks("poststart", poststart, state_json(state(), false, 0), impl_->record.bundle,
                      awaited.note());
     }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 
 #include "container_impl.h"
 #include "container_unit.h"
@@ -138,11 +139,11 @@ bool may_be_in_chroot() {
          own.st_ino != first.st_ino;
 }
 
-/// In a paused container a process would be stopped before its first instruction, and with it
-/// everybody who waits for that. It is set up outside, and enters the cgroup when all that is left
-/// is to be executed.
-void enter_paused_cgroup(InitProcess& init, const StateRecord& record, bool may_fall_back,
-                         Target& target) {
+/// In a paused container a process would be stopped before its first instruction, and with it the
+/// thread that clones it; so too in a cgroup that the container freezes meanwhile. It is set up
+/// outside, and enters the cgroup when that is all that is left to be done.
+void enter_cgroup(InitProcess& init, const StateRecord& record, bool may_fall_back,
+                  Target& target) {
   int error = target.cgroup.add(init.pid());
   if (error == EBUSY && may_fall_back) {
     target.cgroup = Cgroup::open(target.cgroups, cgroup_of(record.pid));
@@ -225,47 +226,160 @@ void Container::Impl::await_creation() {
   }
 }
 
-StartedProcess Container::exec(const ExecOptions& options) {
-  const Doing doing("exec in", id());
-  impl_->await_creation();
-  try {
-    return exec_now(options);
-  } catch (const Error& error) {
-    // The kernel has many words for it: ESRCH, ENOMEM, a signal.
-    if (error.kind() != ErrorKind::system ||
-        open_process(impl_->record.pid, impl_->record.start_time)) {
-      throw;
-    }
+namespace {
+
+/// Throws `failure`, which is being handled, again, or that the container has stopped: the kernel
+/// has many words for it (ESRCH, ENOMEM, a signal).
+[[noreturn]] void rethrow(const Error& failure, const StateRecord& record) {
+  if (failure.kind() != ErrorKind::system || open_process(record.pid, record.start_time)) {
+    throw;
   }
   throw stopped_error();
 }
 
-StartedProcess Container::exec_now(const ExecOptions& given) {
-  Target target = open_target(impl_->record, given.ignore_paused);
+}  // namespace
+
+/// What is left to be done when the process has been cloned. Each step begins with what it waits
+/// for, so that one whose time is over can be taken again from its beginning.
+struct PendingExec::Impl {
+  Runtime runtime;
+  StateRecord record;
+  Process process;
+  ProcessSource source;
+  bool has_cpuset = false;
+  bool may_fall_back = false;  ///< to the cgroup of the container's init
+  bool enters_cgroup = false;  ///< is not born in it
+  Target target;
+  Fd console_socket;
+  Fd pidfd_socket;
+  std::string pid_file;
+  std::function<void(int master)> prepare_console;
+  std::optional<SeccompAgent> agent;
+  std::optional<Plan> plan;  ///< before init, which refers to it
+  std::optional<InitProcess> init;
+  std::deque<std::function<void()>> steps;
+
+  void add_steps();
+};
+
+void PendingExec::Impl::add_steps() {
+  const auto schedule = [this] { set_scheduling(*init, *plan, process, source, has_cpuset); };
+  const bool scheduled_last = waits_before(*plan, wire::WaitTag::go, wire::WaitTag::scheduling);
+  if (!scheduled_last) {
+    steps.emplace_back(schedule);
+  }
+  steps.emplace_back([this] {
+    tare::prepare_console(*init, process, prepare_console);
+    if (has_wait(*plan, wire::WaitTag::go)) {
+      init->answer(wire::WaitTag::go);
+    }
+  });
+  const auto enter = [this] {
+    init->await(wire::WaitTag::cgroup);
+    enter_cgroup(*init, record, may_fall_back, target);
+    init->answer(wire::WaitTag::cgroup);
+  };
+  if (enters_cgroup && !target.paused) {
+    steps.emplace_back(enter);
+  }
+  if (scheduled_last) {
+    steps.emplace_back(schedule);
+  }
+  if (target.paused) {
+    steps.emplace_back(enter);
+    return;
+  }
+  steps.emplace_back(
+      [this] { agent->serve(*init, told_state(record, Status::running, record.pid)); });
+  steps.emplace_back(
+      [this] { finish(runtime, *init, "setns_init: about to exec ", process.args.front()); });
+}
+
+PendingExec::PendingExec(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+PendingExec::PendingExec(PendingExec&&) noexcept = default;
+PendingExec::~PendingExec() = default;
+
+int PendingExec::fd() const noexcept { return impl_->init->channel(); }
+
+bool PendingExec::advance(std::chrono::steady_clock::time_point deadline) {
+  const Doing doing("exec in", impl_->record.id);
+  impl_->init->limit(deadline);
+  try {
+    for (; !impl_->steps.empty(); impl_->steps.pop_front()) {
+      impl_->steps.front()();
+    }
+    return true;
+  } catch (const InitTimeout&) {
+    return false;
+  } catch (const Error& error) {
+    rethrow(error, impl_->record);
+  }
+}
+
+StartedProcess PendingExec::take() {
+  const Doing doing("exec in", impl_->record.id);
+  StartedProcess started =
+      deliver(*impl_->init, impl_->console_socket.get(), impl_->pidfd_socket.get());
+  write_pid_file(impl_->pid_file, started.pid);
+  started.pidfd = impl_->init->release();
+  return started;
+}
+
+StartedProcess Container::exec(const ExecOptions& options) {
+  PendingExec pending = begin_exec(options, true);
+  pending.advance(std::chrono::steady_clock::time_point::max());
+  return pending.take();
+}
+
+PendingExec Container::begin_exec(const ExecOptions& options) { return begin_exec(options, false); }
+
+PendingExec Container::begin_exec(const ExecOptions& options, bool may_block) {
+  const Doing doing("exec in", id());
+  impl_->await_creation();
+  try {
+    return begin_exec_now(options, may_block);
+  } catch (const Error& error) {
+    rethrow(error, impl_->record);
+  }
+}
+
+PendingExec Container::begin_exec_now(const ExecOptions& given, bool may_block) {
+  auto pending = std::make_unique<PendingExec::Impl>();
+  pending->runtime = impl_->runtime;
+  pending->record = impl_->record;
+  pending->process = given.process;
+  pending->source = given.source;
+  pending->pid_file = given.pid_file;
+  pending->prepare_console = given.prepare_console;
+  Process& process = pending->process;
+  ProcessSource& source = pending->source;
+  Target& target = pending->target;
+  target = open_target(impl_->record, given.ignore_paused);
   const Spec& config = spec();
-  Process process = given.process;
-  ProcessSource source = given.source;
   inherit_defaults(process, config.process.value_or(Process()), source);
   validate_process(process, config, source);
   check_console(process, given.stdio, given.allow_terminal_without_socket);
-  const Fd console_socket = given.stdio.console_socket.empty()
-                                ? Fd()
-                                : connect_fd_socket(given.stdio.console_socket, "--console-socket");
-  const Fd pidfd_socket = given.stdio.pidfd_socket.empty()
-                              ? Fd()
-                              : connect_fd_socket(given.stdio.pidfd_socket, "--pidfd-socket");
+  if (!given.stdio.console_socket.empty()) {
+    pending->console_socket = connect_fd_socket(given.stdio.console_socket, "--console-socket");
+  }
+  if (!given.stdio.pidfd_socket.empty()) {
+    pending->pidfd_socket = connect_fd_socket(given.stdio.pidfd_socket, "--pidfd-socket");
+  }
 
   Host host = find_host(impl_->record.bundle, target.cgroups);
   check_labels(host, process, source, "");
-  const Namespace* cgroup = config.find_namespace(NamespaceType::cgroup);
+  const auto is_joined = [&config](NamespaceType type) {
+    return config.has_namespace(type) && !config.makes_namespace(type);
+  };
   if (config.has_namespace(NamespaceType::user) &&
-      (config.has_namespace(NamespaceType::time) || (cgroup != nullptr && !cgroup->path.empty()))) {
-    host.inner_namespaces =
-        inner_namespaces_of(impl_->record.pid, {NamespaceType::time, NamespaceType::cgroup});
+      (config.has_namespace(NamespaceType::time) || is_joined(NamespaceType::cgroup) ||
+       is_joined(NamespaceType::pid))) {
+    host.inner_namespaces = inner_namespaces_of(
+        impl_->record.pid, {NamespaceType::time, NamespaceType::cgroup, NamespaceType::pid});
   }
   host.seccomp = container_filter(config, impl_->runtime);
-  SeccompAgent agent(config);
-  if (target.paused && agent.asked()) {
+  pending->agent.emplace(config);
+  if (target.paused && pending->agent->asked()) {
     throw Error(ErrorKind::unsupported,
                 "a paused container's process cannot be announced to the seccomp agent; resume the "
                 "container first");
@@ -273,6 +387,10 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
   const RdtGroup rdt = container_rdt_group(config, id());
   ExecPlanOptions options;
   options.paused = target.paused;
+  // A user's systemd alone may move a process there, and does when it is born elsewhere.
+  options.enters_cgroup =
+      target.paused ||
+      (!may_block && target.cgroup && !impl_->record.systemd_user && may_write_cgroups(config));
   options.id = id();
   options.no_new_keyring = given.no_new_keyring || impl_->record.no_new_keyring;
   options.preserve_fds = static_cast<std::uint32_t>(given.stdio.preserved.size());
@@ -283,7 +401,8 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
   options.pass_root =
       target.root && (!config.makes_namespace(NamespaceType::mount) || may_be_in_chroot());
   options.host_acts = impl_->record.systemd_user;
-  const Plan plan = make_exec_plan(process, config, host, options);
+  pending->plan = make_exec_plan(process, config, host, options);
+  const Plan& plan = *pending->plan;
 
   const auto requested = requested_cgroup(given.sub_cgroup);
   choose_cgroup(target, impl_->record, requested,
@@ -293,44 +412,23 @@ StartedProcess Container::exec_now(const ExecOptions& given) {
   SpawnOptions spawn_options;
   std::copy(std::begin(given.stdio.fds), std::end(given.stdio.fds), spawn_options.stdio);
   spawn_options.preserved = given.stdio.preserved;
-  spawn_options.cgroup = target.paused ? -1 : target.cgroup.fd();
+  spawn_options.cgroup = options.enters_cgroup ? -1 : target.cgroup.fd();
   spawn_options.passed =
       open_passed(plan, nullptr, {impl_->record.pid, target.pidfd.get(), target.root.get()}, owned);
-  InitProcess init =
+  pending->has_cpuset = !config.linux_.resources.cpu.cpus.empty();
+  pending->may_fall_back = !requested.has_value();
+  pending->enters_cgroup = options.enters_cgroup;
+  InitProcess& init = pending->init.emplace(
       spawn_on_processors(process.exec_cpu_affinity, plan.appears(), source, impl_->runtime, [&] {
-        return spawn_in_cgroup(plan, spawn_options, impl_->record, !requested.has_value(), target);
-      });
+        return spawn_in_cgroup(plan, spawn_options, impl_->record, pending->may_fall_back, target);
+      }));
   tell_child(impl_->runtime, init);
   if (rdt) {
     rdt.add(init.pid());
   }
   grant_host_rights(init, plan, config, process, source, host);
-  const auto schedule = [&] {
-    set_scheduling(init, plan, process, source, !config.linux_.resources.cpu.cpus.empty());
-  };
-  const bool scheduled_last = waits_before(plan, wire::WaitTag::go, wire::WaitTag::scheduling);
-  if (!scheduled_last) {
-    schedule();
-  }
-  prepare_console(init, process, given.prepare_console);
-  if (has_wait(plan, wire::WaitTag::go)) {
-    init.answer(wire::WaitTag::go);
-  }
-  if (scheduled_last) {
-    schedule();
-  }
-  if (target.paused) {
-    init.await(wire::WaitTag::cgroup);
-    enter_paused_cgroup(init, impl_->record, !requested.has_value(), target);
-    init.answer(wire::WaitTag::cgroup);
-  } else {
-    agent.serve(init, told_state(impl_->record, Status::running, impl_->record.pid));
-    finish(impl_->runtime, init, "setns_init: about to exec ", process.args.front());
-  }
-  StartedProcess started = deliver(init, console_socket.get(), pidfd_socket.get());
-  write_pid_file(given.pid_file, started.pid);
-  started.pidfd = init.release();
-  return started;
+  pending->add_steps();
+  return PendingExec(std::move(pending));
 }
 
 }  // namespace tare

@@ -23,7 +23,8 @@ struct Container::Impl {
   Runtime runtime;  ///< root resolved
   StateDir dir;
   StateRecord record;
-  std::optional<StartedProcess> init;  ///< until take_init()
+  std::optional<StartedProcess> init;          ///< until take_init()
+  std::shared_ptr<Cancellation> cancellation;  ///< of create(), until that returns; may be null
   Cgroup created_cgroup;  ///< open since create(); none where this object did not create it
   std::once_flag config_read;
   Spec config;  ///< after config_read

@@ -75,7 +75,7 @@ void Container::start() {
     impl_->dir.close_start_gate();
   };
   try {
-    Awaited awaited(impl_->dir);
+    Awaited awaited(impl_->dir, impl_->cancellation.get());
     if (has_hooks) {
       const Cgroup cgroup = impl_->cgroup();
       run_start_hooks(config, impl_->record, impl_->runtime, init.get(), cgroup.fd(),

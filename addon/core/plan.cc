@@ -174,6 +174,7 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   builder.preserved_fds(options.preserve_fds);
 
   const bool in_user_namespace = spec.has_namespace(NamespaceType::user);
+  choose_appearance(builder, namespace_flags(spec), proc_handle_needed(Spec{}, process));
   add_user_namespace_entry(
       builder, in_user_namespace && (!process.rlimits.empty() || process.oom_score_adj.has_value()),
       true, false);
@@ -195,7 +196,8 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   // To wake each other costs host and init more than all of this.
   const bool host_acts = options.host_acts || process.terminal ||
                          process.oom_score_adj.has_value() || spec.linux_.intel_rdt.has_value();
-  add_program(builder, process, options.extra_env, {.host = host_acts, .paused = options.paused});
+  add_program(builder, process, options.extra_env,
+              {.host = host_acts, .cgroup = options.enters_cgroup, .paused = options.paused});
   return builder.take();
 }
 
@@ -215,6 +217,8 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
   process.no_new_privileges = process.no_new_privileges && !before_pivot;
   process.scheduler.reset();
 
+  choose_appearance(builder, namespace_flags(spec),
+                    !before_pivot && proc_handle_needed(Spec{}, process));
   add_user_namespace_entry(builder, false, true, false);
   add_joined_namespaces(builder, namespace_flags(spec));
   add_session(builder, false, {});

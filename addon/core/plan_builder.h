@@ -80,6 +80,9 @@ void add_namespaces(PlanBuilder& builder);
 /// `joined`: the user namespace, if there is one, is not made by this plan. `starts`: the plan is a
 /// container's, and makes its time namespace too.
 void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined, bool starts);
+/// Whether the process, once it is all set up, goes on as a child in the container's pid namespace.
+/// Comes before all waits for the host. `has_labels`: the process is to get a security label.
+void choose_appearance(PlanBuilder& builder, std::uint64_t namespaces, bool has_labels);
 void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces);
 void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
 
@@ -144,6 +147,7 @@ void add_working_directory_itself(PlanBuilder& builder, const Process& process);
 struct Before {
   bool host = false;        ///< the host finishes its part
   bool start_gate = false;  ///< then `start` is called
+  bool cgroup = false;      ///< the host moves it to its cgroup
   bool paused = false;      ///< the host moves it to where it is stopped, and hears no more of it
   bool ends_with_host = false;  ///< from then on it is killed when the host ends
 };

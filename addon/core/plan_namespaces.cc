@@ -126,6 +126,24 @@ void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined, 
   }
 }
 
+void choose_appearance(PlanBuilder& builder, std::uint64_t namespaces, bool has_labels) {
+  if ((namespaces & CLONE_NEWPID) == 0) {
+    return;
+  }
+  if ((namespaces & CLONE_NEWUSER) == 0) {
+    builder.appears();
+    return;
+  }
+  // Of another user namespace's pid namespace, one who has joined the container's has no right to.
+  // A label is written by way of a procfs of the process's own pid namespace, and to mount that of
+  // the host's is not a right of the container's user namespace.
+  const bool own_pids = builder.spec().makes_namespace(NamespaceType::pid) ||
+                        (builder.host().inner_namespaces & CLONE_NEWPID) != 0;
+  if (own_pids && !has_labels) {
+    builder.appears();
+  }
+}
+
 void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
   const int container = builder.pass({PassedKind::container_pidfd, {}, 0, {}});
   const Namespace* time = builder.spec().find_namespace(NamespaceType::time);
@@ -135,22 +153,21 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
     builder.join(container, CLONE_NEWTIME);
     namespaces &= ~std::uint64_t{CLONE_NEWTIME};
   }
-  // Who is in a pid namespace can be traced from there by CAP_SYS_PTRACE of its user namespace. So
-  // init joins it for its child alone, and has that when it has no rights left but the program's.
-  // With a user namespace that cannot be done, nor need it: all are joined at once, as some may
-  // belong to it and some to the host, and setns(2) looks at the caller's rights from before; and
-  // the host's memory is not that user namespace's. Only a time namespace does not take in who
-  // shares its memory.
+  // A process in a pid namespace can be traced from there by CAP_SYS_PTRACE of its user namespace,
+  // and stopped by CAP_KILL: then it holds up its caller, and until it has executed init it has
+  // copies of the caller's descriptors, other containers' pipes among them. So init joins the pid
+  // namespace for its child alone, and has that when it has no rights left but the program's.
+  // Where there is a user namespace, all others are joined together with it, as some may belong to
+  // it and some to the host, and setns(2) looks at the caller's rights from before. Only a time
+  // namespace does not take in a process that shares its memory.
   // Whoever is in the container's cgroup namespace may not be moved to it from outside of that
   // (ENOENT, with nsdelegate). A namespace that belongs to the container's user namespace can be
   // joined from there.
   const bool own_cgroups = builder.spec().makes_namespace(NamespaceType::cgroup) ||
                            (builder.host().inner_namespaces & CLONE_NEWCGROUP) != 0;
-  const std::uint64_t later = CLONE_NEWTIME | (own_cgroups ? CLONE_NEWCGROUP : 0);
+  const std::uint64_t later = CLONE_NEWTIME | (own_cgroups ? CLONE_NEWCGROUP : 0) |
+                              (builder.must_appear() ? CLONE_NEWPID : 0);
   const std::uint64_t before = (namespaces & CLONE_NEWUSER) != 0 ? namespaces & ~later : 0;
-  if (before == 0 && (namespaces & CLONE_NEWPID) != 0) {
-    builder.appears();
-  }
   if (before != 0) {
     builder.join(container, before);
   }
@@ -166,7 +183,8 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
   }
   // A pidfd would need more than a right to the namespace: to look into the container's init, whose
   // memory is the host's until it executes its program, where the user namespace was joined.
-  for (const NamespaceType type : {NamespaceType::time, NamespaceType::cgroup}) {
+  for (const NamespaceType type :
+       {NamespaceType::time, NamespaceType::cgroup, NamespaceType::pid}) {
     const std::uint64_t flag = namespace_clone_flag(type);
     if ((inside & flag) != 0) {
       const int passed = builder.pass(

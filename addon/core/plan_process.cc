@@ -301,6 +301,9 @@ void add_program(PlanBuilder& builder, const Process& process,
   if (before.host) {
     builder.wait(wire::WaitTag::go);
   }
+  if (before.cgroup && !before.paused) {
+    builder.wait(wire::WaitTag::cgroup);
+  }
   const bool is_filtered = builder.must_appear() && add_appearance(builder, process, before.paused);
   if (before.paused) {
     builder.wait(wire::WaitTag::cgroup);

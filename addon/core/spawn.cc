@@ -377,6 +377,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   theirs.reset();
   their_answers.reset();
   init.pid_ = task.pid;
+  init.parent_ = static_cast<pid_t>(syscall(SYS_gettid));
   init.pidfd_ = Fd(task.pidfd);
   if (task.errnum != 0) {
     throw clone_error(plan, task);

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "spawn_end.h"
 #include "tare/spawn.h"
 
 namespace tare {
@@ -35,35 +36,35 @@ constexpr std::size_t most_heard = 16;
 /// More than fit into a socket's buffer.
 constexpr int most_unread = 4096;
 
-void reap(idtype_t kind, int id) {
-  siginfo_t info;
-  while (waitid(kind, static_cast<id_t>(id), &info, WEXITED | __WALL) < 0 && errno == EINTR) {
-  }
-}
-
 /// False where it is not this process's to kill, but ends by itself, as nobody answers it any more.
 bool send_kill(int pidfd) {
   return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0) == 0 || errno == ESRCH;
 }
 
-void kill_and_reap(int pidfd) {
-  if (send_kill(pidfd)) {
-    reap(P_PIDFD, pidfd);
+void kill_and_reap(Fd pidfd) {
+  if (send_kill(pidfd.get())) {
+    reap_ending(std::move(pidfd), std::chrono::seconds(10));
   }
 }
 
-/// Its number is its own until it is reaped.
-void await_exit(int pidfd) {
+/// A child of this process that is not reaped yet, so that the number is still its own.
+void kill_and_reap(pid_t child) {
+  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
+  if (pidfd) {
+    kill_and_reap(std::move(pidfd));
+    return;
+  }
+  kill(child, SIGKILL);
   siginfo_t info;
-  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOWAIT | __WALL) < 0 &&
-         errno == EINTR) {
-  }
+  waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | __WALL);
 }
 
-/// The children that this thread was given after its child `first`: see proc_tid_children(5).
-std::vector<pid_t> children_after(pid_t first) {
+/// The children that a thread of this process was given after its child `first`: see
+/// proc_tid_children(5).
+std::vector<pid_t> children_after(pid_t parent, pid_t first) {
   std::vector<pid_t> after;
-  const std::string text = read_file_if_exists(AT_FDCWD, "/proc/thread-self/children").value_or("");
+  const std::string path = "/proc/self/task/" + std::to_string(parent) + "/children";
+  const std::string text = read_file_if_exists(AT_FDCWD, path).value_or("");
   const char* const end = text.data() + text.size();
   bool found = false;
   pid_t pid = 0;
@@ -115,6 +116,11 @@ struct Beside {
 
 }  // namespace
 
+InitTimeout::InitTimeout()
+    : Error(ErrorKind::system, "init's channel: poll: " + errno_text(ETIMEDOUT)) {
+  with_errno(ETIMEDOUT, "poll");
+}
+
 InitProcess::~InitProcess() {
   if (!pidfd_) {
     return;
@@ -122,7 +128,7 @@ InitProcess::~InitProcess() {
   if (plan_->appears() && !appeared_) {
     end_both();
   } else {
-    kill_and_reap(pidfd_.get());
+    kill_and_reap(std::move(pidfd_));
   }
 }
 
@@ -132,21 +138,20 @@ void InitProcess::end_both() {
   if (!send_kill(pidfd_.get())) {
     return;
   }
-  await_exit(pidfd_.get());
+  await_end(pidfd_.get(), WNOWAIT);
   try {
     for (int i = 0; i < most_unread && !appeared_ && hear(MSG_DONTWAIT); ++i) {
     }
     if (!appeared_) {
       // Killed before it could tell: by cgroup.kill, or as memory ran out.
-      for (const pid_t child : children_after(pid_)) {
-        kill(child, SIGKILL);
-        reap(P_PID, child);
+      for (const pid_t child : children_after(parent_, pid_)) {
+        kill_and_reap(child);
       }
     }
   } catch (const Error&) {
     // follow() has ended the child.
   }
-  kill_and_reap(pidfd_.get());
+  kill_and_reap(std::move(pidfd_));
 }
 
 /// Goes on with the process that has appeared, a child of this one's.
@@ -154,23 +159,20 @@ void InitProcess::follow(pid_t pid) {
   Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
     const int error = errno;
-    // Nobody else reaps it, so that the number is still its.
-    kill(pid, SIGKILL);
-    reap(P_PID, pid);
+    kill_and_reap(pid);
     throw_errno(error, "pidfd_open", "the process that has appeared");
   }
   appeared_ = true;
-  // It ends at once when it has made the other.
-  reap(P_PIDFD, pidfd_.get());
-  pidfd_ = std::move(pidfd);
+  // It ends at once when it has made the other, unless it is frozen with its cgroup.
+  reap_ending(std::exchange(pidfd_, std::move(pidfd)), std::chrono::milliseconds(100));
   pid_ = pid;
 }
 
 /// Who was to tell of the process that has appeared was killed before: by cgroup.kill, or as memory
 /// ran out. Goes on with that process, where there is one.
 bool InitProcess::adopt() {
-  await_exit(pidfd_.get());
-  const std::vector<pid_t> children = children_after(pid_);
+  await_end(pidfd_.get(), WNOWAIT);
+  const std::vector<pid_t> children = children_after(parent_, pid_);
   if (children.size() != 1) {
     return false;
   }
@@ -187,7 +189,8 @@ bool InitProcess::await_message(short events, std::chrono::milliseconds most) co
     }
     const auto now = std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now());
     if (now.count() <= 0) {
-      throw_errno(ETIMEDOUT, "poll", "init's channel");
+      is_late_ = true;
+      throw InitTimeout();
     }
     return most.count() < 0 ? now : std::min(now, most);
   };

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "spawn_end.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 #include "tare/spawn.h"
@@ -30,6 +30,14 @@ Fd InitProcess::release() {
   channel_.reset();
   answers_.reset();
   return std::move(pidfd_);
+}
+
+void InitProcess::limit(std::chrono::steady_clock::time_point deadline) {
+  if (deadline == deadline.max()) {
+    deadline_.reset();
+  } else {
+    deadline_ = deadline;
+  }
 }
 
 void InitProcess::answer(wire::WaitTag tag) {
@@ -83,12 +91,7 @@ std::string early_end(int pidfd, bool appears, bool appeared) {
     // In the container it can be kept from ending. Where it is ending, this changes nothing.
     syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
   }
-  siginfo_t info{};
-  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOWAIT | __WALL) < 0) {
-    if (errno != EINTR) {
-      throw_errno("waitid", "init");
-    }
-  }
+  const siginfo_t info = await_end(pidfd, WNOWAIT);
   if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
     std::string text = "init was killed by signal " + std::to_string(info.si_status);
     if (appeared) {
@@ -99,7 +102,7 @@ std::string early_end(int pidfd, bool appears, bool appeared) {
     }
     return text;
   }
-  if (appears) {
+  if (appears || info.si_pid == 0) {
     return "init was cut off as it came into the container's pid namespace";
   }
   return "init ended early with status " + std::to_string(info.si_status);
@@ -190,9 +193,11 @@ int InitProcess::await_listener() {
 void InitProcess::finish() {
   // Where init asks for nothing, the reports stay unread until the channel is closed: waking this
   // process for each would take time from init. But those who see who appears could fill it before
-  // its maker has told of that.
+  // its maker has told of that. And one whose limit has passed is called again when there is
+  // something to read, which then must not stay.
   constexpr std::chrono::seconds patience(1);
-  while (!may_ask() && !await_message(0, plan_->appears() && !appeared_ ? patience : no_limit)) {
+  while (!is_late_ && !may_ask() &&
+         !await_message(0, plan_->appears() && !appeared_ ? patience : no_limit)) {
     while (!appeared_ && hear(MSG_DONTWAIT)) {
     }
   }

@@ -382,6 +382,9 @@ Awaited::~Awaited() {
 }
 
 void Awaited::started(pid_t pid) noexcept {
+  if (cancellation_ != nullptr) {
+    cancellation_->await_hook(pid);
+  }
   noted_ = true;
   try {
     dir_.note_awaited(pid);

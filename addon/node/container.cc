@@ -1,17 +1,15 @@
 #include "container.h"
 
-#include <algorithm>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "convert.h"
+#include "exec_start.h"
 #include "handle.h"
 #include "known_config.h"
 #include "news.h"
 #include "process.h"
-#include "tare/spec.h"
 #include "worker.h"
 
 namespace tare::node {
@@ -49,30 +47,6 @@ Napi::Value string_value(Napi::Env env, const std::string& text) {
   return Napi::String::New(env, text);
 }
 
-/// The process that is asked for: what is not given is as in the container's own.
-Process complete(const ExecRequest& request, const Spec& spec) {
-  Process process = parse_process(request.process, "process");
-  const auto is_given = [&](std::string_view name) {
-    return std::ranges::find(request.given, name) != request.given.end();
-  };
-  if (!spec.process) {
-    if (process.cwd.empty()) process.cwd = "/";
-    return process;
-  }
-  if (!is_given("cwd")) process.cwd = spec.process->cwd;
-  if (!is_given("env")) process.env = spec.process->env;
-  if (!is_given("user")) process.user = spec.process->user;
-  if (!is_given("noNewPrivileges")) process.no_new_privileges = spec.process->no_new_privileges;
-  return process;
-}
-
-StartedProcess exec_in(Handle& handle, ExecRequest& request) {
-  const std::shared_ptr<Container> container = handle.beside();
-  request.options.process = complete(request, container->spec());
-  request.options.source = {.document = "process", .prefix = ""};
-  return container->exec(request.options);
-}
-
 }  // namespace
 
 Napi::Function ContainerObject::define(Napi::Env env) {
@@ -96,6 +70,8 @@ Napi::Function ContainerObject::define(Napi::Env env) {
 
 void ContainerObject::export_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("create", Napi::Function::New<&ContainerObject::create>(env, "create"));
+  exports.Set("cancelCreate",
+              Napi::Function::New<&ContainerObject::cancel_create>(env, "cancelCreate"));
   exports.Set("open", Napi::Function::New<&ContainerObject::open>(env, "open"));
   exports.Set("list", Napi::Function::New<&ContainerObject::list>(env, "list"));
   exports.Set("removeOrphans",
@@ -115,6 +91,11 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
       std::make_shared<Handle>(runtime_from(info[0]), info[1].As<Napi::String>().Utf8Value());
   CreateOptions options = create_options_from(info[2]);
   if (options.ends_with_caller) AddonData::of(info.Env()).mortals->add(handle);
+  const Napi::Value key = info[2].As<Napi::Object>().Get("cancelKey");
+  if (!key.IsUndefined() || options.ends_with_caller) handle->make_cancellable();
+  if (!key.IsUndefined()) {
+    AddonData::of(info.Env()).creates.add(key.As<Napi::Number>().Int64Value(), handle);
+  }
   const bool end = info[2].As<Napi::Object>().Get("end").ToBoolean();
   return promise_in_order(
       info.Env(), handle,
@@ -131,6 +112,12 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
         return handle;
       },
       make);
+}
+
+Napi::Value ContainerObject::cancel_create(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Napi::Boolean::New(
+      env, AddonData::of(env).creates.cancel(info[0].As<Napi::Number>().Int64Value()));
 }
 
 Napi::Value ContainerObject::open(const Napi::CallbackInfo& info) {
@@ -232,11 +219,14 @@ Napi::Value ContainerObject::exec(const Napi::CallbackInfo& info) {
     std::shared_ptr<Watched> watched;
     Fd console;
   };
+  const auto start = std::make_shared<ExecStart>(handle_, exec_request_from(info[0]));
   return promise_for(
       info.Env(),
-      [handle = handle_](std::function<void()> task) { handle->submit_beside(std::move(task)); },
-      [handle = handle_, request = exec_request_from(info[0])]() mutable {
-        StartedProcess started = exec_in(*handle, request);
+      [handle = handle_, start](std::function<void()> task) {
+        handle->submit_beside([start, task = std::move(task)] { start->begin(task); });
+      },
+      [start] {
+        StartedProcess started = start->take();
         return Started{started.pid, Watched::watch(std::move(started.pidfd), true),
                        std::move(started.console)};
       },

@@ -138,6 +138,9 @@ Napi::Value error_value(Napi::Env env, const std::exception_ptr& failure) {
     set_if_known(object, "syscall", error.syscall());
     set_if_known(object, "path", error.path());
     set_if_known(object, "stage", error.stage());
+  } catch (const Cancelled& cancelled) {
+    object.Set("code", "ERR_TARE_ABORTED");
+    object.Set("message", cancelled.what());
   } catch (const std::exception& error) {
     object.Set("code", error_code(ErrorKind::system));
     object.Set("message", error.what());

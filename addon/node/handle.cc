@@ -51,9 +51,30 @@ void Handle::forget() {
   beside_.reset();
 }
 
+bool Handle::cancel_create() noexcept { return cancellation_ && cancellation_->cancel(); }
+
+std::shared_ptr<Container> Handle::make(CreateOptions options) {
+  if (!cancellation_) {
+    return std::make_shared<Container>(Container::create(runtime_, id_, options));
+  }
+  options.cancellation = cancellation_;
+  std::shared_ptr<Container> made;
+  try {
+    if (!cancellation_->is_cancelled()) {
+      made = std::make_shared<Container>(Container::create(runtime_, id_, options));
+    }
+    if (cancellation_->complete()) return made;
+    if (made) made->remove(true);
+  } catch (const Error&) {
+    // What was killed fails in many ways.
+    if (!cancellation_->is_cancelled()) throw;
+  }
+  throw Cancelled("create " + id_ + ": was cancelled");
+}
+
 void Handle::create(const CreateOptions& options) {
   const Pool::Stay stay = options.ends_with_caller ? Pool::stay() : nullptr;
-  const auto made = std::make_shared<Container>(Container::create(runtime_, id_, options));
+  const std::shared_ptr<Container> made = make(options);
   StartedProcess init = made->take_init();
   std::shared_ptr<Watched> watched;
   try {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,9 +19,18 @@
 
 namespace tare::node {
 
+/// What cancel_create() makes of create().
+class Cancelled : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 class Handle : public std::enable_shared_from_this<Handle> {
  public:
   Handle(Runtime runtime, std::string id) : runtime_(std::move(runtime)), id_(std::move(id)) {}
+
+  /// To be called before create() is submitted.
+  void make_cancellable() { cancellation_ = std::make_shared<Cancellation>(); }
 
   // From any thread, without waiting:
 
@@ -40,6 +50,9 @@ class Handle : public std::enable_shared_from_this<Handle> {
   /// where earlier tasks are to come before it, or where there is nobody to get it. Throws
   /// `system`.
   bool signal_in_order(int number);
+  /// Has create() kill what it waits for, undo what it has made, and throw Cancelled; one that
+  /// has not begun makes nothing. False: it has succeeded before, or cannot be cancelled.
+  bool cancel_create() noexcept;
   /// SIGKILL, whatever comes before. False as above.
   bool kill_init() noexcept;
 
@@ -91,6 +104,8 @@ class Handle : public std::enable_shared_from_this<Handle> {
   CgroupTotals totals_of_init();
   /// end() of one whose process has ended, and which others may have removed.
   CgroupTotals conclude();
+  /// Container::create(), which cancel_create() may stop.
+  std::shared_ptr<Container> make(CreateOptions options);
   /// False where another one comes first.
   bool submit_task(Task task);
   /// As submit(), within a pool thread.
@@ -107,6 +122,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
 
   const Runtime runtime_;
   const std::string id_;
+  std::shared_ptr<Cancellation> cancellation_;  // of create(); may be null
 
   std::mutex mutex_;
   std::shared_ptr<Container> created_;

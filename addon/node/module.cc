@@ -21,6 +21,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* const data = new AddonData{
       .loop = std::make_shared<EventLoop>(env),
       .mortals = std::make_shared<Mortals>(),
+      .creates = {},
       .container_class = Napi::Persistent(ContainerObject::define(env)),
       .process_class = Napi::Persistent(ProcessObject::define(env)),
       .news_class = Napi::Persistent(NewsObject::define(env)),

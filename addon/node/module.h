@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "creates.h"
 #include "event_loop.h"
 #include "mortals.h"
 #include "output.h"
@@ -15,6 +16,7 @@ namespace tare::node {
 struct AddonData {
   std::shared_ptr<EventLoop> loop;
   std::shared_ptr<Mortals> mortals;
+  Creates creates;
   Napi::FunctionReference container_class;
   Napi::FunctionReference process_class;
   Napi::FunctionReference news_class;

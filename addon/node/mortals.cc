@@ -42,7 +42,9 @@ void Mortals::end() noexcept {
         const std::lock_guard lock(ending->mutex);
         ++ending->left;
       }
-      handle->kill_init();  // what comes before may wait for that
+      // What comes before may wait for these.
+      handle->cancel_create();
+      handle->kill_init();
       handle->submit([handle, ending] {
         handle->end_created();
         const std::lock_guard lock(ending->mutex);

@@ -33,7 +33,8 @@ class Source {
 /// Only so many tasks run at once as leave the event loop its turn on the processors. A task that
 /// has run for `patience` waits for something else than a processor, and no longer counts.
 ///
-/// Tasks may hang for as long as a container likes. However many do, sources are served.
+/// Tasks may hang for as long as a hook likes, not a container: what that can hold up is waited for
+/// as a source. However many tasks hang, sources are served.
 ///
 /// Idle threads all wait at one epoll instance, which wakes the one that came last: its memory is
 /// most likely still in the caches. One is always there.

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "tare/cancellation.h"
 #include "tare/cgroup_stats.h"
 #include "tare/cgroup_watch.h"
 #include "tare/checkpoint.h"
@@ -77,6 +79,8 @@ struct CreateOptions {
   /// may be empty.
   std::function<void(int master)> prepare_console;
   std::vector<std::string> extra_env;
+  /// Stops create() from another thread; none: nothing does.
+  std::shared_ptr<Cancellation> cancellation;
   /// sd_notify(3): give the container a socket directory at /run/notify (and NOTIFY_SOCKET) that is
   /// notify_directory() on the host.
   bool notify = false;
@@ -134,6 +138,30 @@ struct ExecOptions {
   std::function<void(int master)> prepare_console;  ///< as in CreateOptions
   std::vector<std::string> extra_env;
   Stdio stdio;
+};
+
+/// A process that is being started by Container::begin_exec(). Kills it when destroyed, unless
+/// take() was called.
+class PendingExec {
+ public:
+  PendingExec(PendingExec&&) noexcept;
+  PendingExec& operator=(PendingExec&&) = delete;
+  ~PendingExec();
+
+  /// Goes on with the start as far as it goes. False: `deadline` has come before the process is
+  /// executed; there is more to do when fd() is readable. Throws as Container::exec() does, and
+  /// then it is over.
+  bool advance(std::chrono::steady_clock::time_point deadline);
+  /// Owned by this object.
+  int fd() const noexcept;
+  /// The process, when advance() has returned true. Once.
+  StartedProcess take();
+
+ private:
+  friend class Container;
+  struct Impl;
+  explicit PendingExec(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 class Container {
@@ -207,6 +235,11 @@ class Container {
   std::optional<CgroupTotals> end();
   /// Starts a further process in the container, as a child of the caller.
   StartedProcess exec(const ExecOptions& options);
+  /// The same for a caller that has no thread to spare: the container's processes may stop the new
+  /// one before it is executed, for as long as they like. The fds of `options` may be closed when
+  /// this returns; the container must outlive the result, and so must the calling thread, whose
+  /// child the process is.
+  PendingExec begin_exec(const ExecOptions& options);
   /// Host pids of all processes in the container.
   std::vector<pid_t> processes() const;
   /// The config that the container was created from.
@@ -235,7 +268,8 @@ class Container {
   /// The rest of `run`: what start() does after the program was let go. A container whose run fails
   /// does not stay.
   void finish_run(const std::vector<Hook>& poststart, bool holds_gate);
-  StartedProcess exec_now(const ExecOptions& options);
+  PendingExec begin_exec(const ExecOptions& options, bool may_block);
+  PendingExec begin_exec_now(const ExecOptions& options, bool may_block);
   std::unique_ptr<Impl> impl_;
 };
 

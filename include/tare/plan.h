@@ -60,9 +60,10 @@ struct ExecPlanOptions {
   std::string id;
   std::uint32_t preserve_fds = 0;
   bool no_new_keyring = false;
-  bool host_acts = false;  ///< the host may have to do something before the program runs
-  ProcessSource source;    ///< of the process
-  bool paused = false;     ///< the process is stopped when the host has answered its last wait
+  bool host_acts = false;      ///< the host may have to do something before the program runs
+  ProcessSource source;        ///< of the process
+  bool paused = false;         ///< the process is stopped when the host has answered its last wait
+  bool enters_cgroup = false;  ///< the host moves it to its cgroup when it is all set up
   bool pass_root = false;  ///< the host can open the root of the container's init, and passes it
   std::vector<std::string> extra_env;
 };

@@ -28,6 +28,12 @@ struct SpawnOptions {
   std::vector<int> passed;  ///< one for each Plan::passed()
 };
 
+/// Init has not come so far by the time of InitProcess::limit().
+class InitTimeout : public Error {
+ public:
+  InitTimeout();
+};
+
 /// A spawned init that works off its plan. Kills and reaps it when destroyed, unless released.
 class InitProcess {
  public:
@@ -42,8 +48,13 @@ class InitProcess {
   /// Owned by this object.
   int pidfd() const noexcept { return pidfd_.get(); }
 
-  /// From now on whoever waits for init throws `system` with ETIMEDOUT when this time has come.
-  void limit(std::chrono::steady_clock::time_point deadline) { deadline_ = deadline; }
+  /// What init says comes by this. Owned by this object.
+  int channel() const noexcept { return channel_.get(); }
+
+  /// From now on what waits for init throws InitTimeout when this time has come. It may be called
+  /// again with a later limit then, from another thread too: nothing that init has said is lost.
+  /// time_point::max() is no limit.
+  void limit(std::chrono::steady_clock::time_point deadline);
   /// Reads messages until init waits. None: there is no further wait, init executes the user's
   /// program or holds at the start gate. Throws the error that init reports, as a sentence made
   /// from the plan, or that init ended early.
@@ -91,6 +102,7 @@ class InitProcess {
   void end_both();
   const Plan* plan_ = nullptr;
   pid_t pid_ = -1;
+  pid_t parent_ = -1;  ///< the thread that it is a child of
   Fd pidfd_;
   Fd channel_;
   Fd answers_;  ///< none: the channel
@@ -98,7 +110,8 @@ class InitProcess {
   Fd listener_;
   std::vector<Heard> heard_;  ///< and not yet used
   std::optional<std::chrono::steady_clock::time_point> deadline_;
-  bool has_listener_ = false;  ///< or had it
+  mutable bool is_late_ = false;  ///< a limit has passed
+  bool has_listener_ = false;     ///< or had it
   bool executing_ = false;
   bool appeared_ = false;
 };

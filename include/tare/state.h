@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "tare/cancellation.h"
 #include "tare/fd.h"
 #include "tare/wire.h"
 
@@ -195,7 +196,9 @@ class StateDir {
 /// note of it goes when this object does.
 class Awaited {
  public:
-  explicit Awaited(StateDir& dir) : dir_(dir) {}
+  /// `cancellation` kills it too; may be null.
+  explicit Awaited(StateDir& dir, Cancellation* cancellation = nullptr)
+      : dir_(dir), cancellation_(cancellation) {}
   ~Awaited();
   Awaited(const Awaited&) = delete;
   Awaited& operator=(const Awaited&) = delete;
@@ -208,6 +211,7 @@ class Awaited {
 
  private:
   StateDir& dir_;
+  Cancellation* cancellation_;
   bool noted_ = false;
 };
 

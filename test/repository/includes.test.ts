@@ -27,6 +27,7 @@ const coreRules: Record<string, readonly string[]> = {
   wire: [],
   fd: ['error'],
   json: ['error'],
+  cancellation: ['fd'],
   mount_options: ['spec'],
   // What is wanted.
   spec: ['json', 'error'],
@@ -47,7 +48,7 @@ const coreRules: Record<string, readonly string[]> = {
   // Some hooks run in the container's namespaces: by a plan of their own.
   hooks: ['spawn', 'program', 'spec', 'plan', 'json', 'fd', 'error'],
   resctrl: ['spec', 'mountinfo', 'json', 'fd', 'error'],
-  state: ['spec', 'validate', 'wire', 'json', 'fd', 'error'],
+  state: ['spec', 'validate', 'wire', 'json', 'cancellation', 'fd', 'error'],
   features: ['spec', 'mount_options', 'plan', 'seccomp', 'json', 'error'],
   // Another program that is asked to do the work.
   checkpoint: [],
@@ -56,7 +57,7 @@ const coreRules: Record<string, readonly string[]> = {
   container: [
     ...['validate', 'plan', 'spawn', 'cgroup', 'systemd', 'hooks', 'state', 'features', 'netlink'],
     ...['resctrl', 'mountinfo', 'mount_options', 'checkpoint', 'criu'],
-    ...['spec', 'seccomp', 'json', 'fd', 'error'],
+    ...['spec', 'seccomp', 'json', 'cancellation', 'fd', 'error'],
   ],
   // Looks at all of it.
   doctor: [

@@ -2,7 +2,7 @@
 import { Containers, failure, whyNot } from './containers.js';
 import { staticProgram } from '../cli/tare.js';
 import { once } from 'node:events';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -89,6 +89,40 @@ t.test('as many calls as there may be threads', options, async (t) => {
     t.not(await soon(Promise.resolve(ended)), 'nothing');
     await Promise.all(calls);
   }
+});
+
+t.test('another container is not held up', options, async (t) => {
+  const running = begin(t);
+  const container = await running.container;
+  const calls: Promise<'made' | 'failed'>[] = [];
+  let stalled = 0;
+  // More than the pool has threads.
+  while (stalled < 160 && calls.length < 2000) {
+    for (let i = 0; i < 40; i++) {
+      stalled++;
+      const call = container.exec({ args: ['/bin/true'] }).finally(() => stalled--);
+      calls.push(
+        call.then(
+          () => 'made',
+          () => 'failed',
+        ),
+      );
+    }
+    await sleep(100);
+  }
+  t.ok(stalled >= 160, `${stalled} of ${calls.length} calls hang`);
+  const { root } = new Containers(t).options;
+  const other = await soon(run(['echo', 'here'], { root, timeout: 5000, reject: false }));
+  t.match(other, { exitCode: 0, stdout: 'here\n' });
+  const { length } = readdirSync('/proc/self/task');
+  t.ok(length < 64, `${length} threads`);
+  const begun = performance.now();
+  await container.kill('SIGKILL');
+  t.match(await soon(running), { signal: 'SIGKILL' });
+  const outcomes = await soon(Promise.all(calls));
+  t.not(outcomes, 'nothing', 'the calls that hung have ended');
+  t.ok((outcomes as string[]).filter((outcome) => outcome === 'failed').length >= 160);
+  t.ok(performance.now() - begun < 4000);
 });
 
 t.test('a worker thread takes it along', options, async (t) => {

@@ -1,0 +1,65 @@
+#include "tare/cancellation.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace tare {
+namespace {
+
+/// A pidfd never comes to mean another process, so that the process may have been reaped since.
+void send_kill(const Fd& pidfd) noexcept {
+  if (pidfd) {
+    syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+  }
+}
+
+}  // namespace
+
+bool Cancellation::cancel() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (complete_) {
+    return false;
+  }
+  cancelled_ = true;
+  send_kill(hook_);
+  send_kill(init_);
+  return true;
+}
+
+bool Cancellation::is_cancelled() noexcept {
+  const std::lock_guard lock(mutex_);
+  return cancelled_;
+}
+
+void Cancellation::await_init(int pidfd) noexcept {
+  // Where there is no descriptor left for it, it is merely not killed.
+  Fd own(fcntl(pidfd, F_DUPFD_CLOEXEC, 0));
+  const std::lock_guard lock(mutex_);
+  init_ = std::move(own);
+  if (cancelled_) {
+    send_kill(init_);
+  }
+}
+
+void Cancellation::await_hook(pid_t pid) noexcept {
+  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  const std::lock_guard lock(mutex_);
+  hook_ = std::move(pidfd);
+  if (cancelled_) {
+    send_kill(hook_);
+  }
+}
+
+bool Cancellation::complete() noexcept {
+  const std::lock_guard lock(mutex_);
+  complete_ = !cancelled_;
+  init_.reset();
+  hook_.reset();
+  return complete_;
+}
+
+}  // namespace tare

@@ -1,0 +1,22 @@
+/// \file
+/// The end of children that processes of a container may trace.
+#pragma once
+
+#include <signal.h>
+
+#include <chrono>
+
+#include "tare/fd.h"
+
+namespace tare {
+
+/// Waits for the end of a child: how it ended, or si_pid 0 where this process cannot tell yet. A
+/// process that traces it is the first that may wait for it (ptrace(2)), and need not do so.
+/// `flags`: WNOWAIT, or 0 to reap it.
+siginfo_t await_end(int pidfd, int flags) noexcept;
+
+/// Reaps a child that is ending: now, or with a later call where it has not ended by `timeout`, or
+/// is traced.
+void reap_ending(Fd pidfd, std::chrono::milliseconds timeout) noexcept;
+
+}  // namespace tare
