@@ -8,7 +8,13 @@ import { hostRoot, type MountPoint } from './host-root.js';
 import { stringify } from './json.js';
 import { Recently } from './recently.js';
 import type { RunOptions } from './run.js';
-import { processOf, surroundingsOf, type BindMount, type SandboxOptions } from './sandbox.js';
+import {
+  processOf,
+  seccompOf,
+  surroundingsOf,
+  type BindMount,
+  type SandboxOptions,
+} from './sandbox.js';
 import { defaultSeccompText } from './seccomp-profile.js';
 import type { Mount } from './spec.js';
 
@@ -71,11 +77,10 @@ function surroundingsText(sandbox: SandboxOptions, hasRun: boolean, ownMounts: b
 }
 
 function textOf(sandbox: SandboxOptions, hasRun: boolean): string {
-  const { seccomp = 'default' } = sandbox;
-  if (seccomp !== 'default') return stringify(surroundingsOf(sandbox, hasRun));
+  if (seccompOf(sandbox) !== 'default') return stringify(surroundingsOf(sandbox, hasRun));
   // The filter is most of the text, and the same each time.
-  const unconfined: SandboxOptions = { ...sandbox, seccomp: 'unconfined' };
-  const { linux, ...rest } = surroundingsOf(unconfined, hasRun);
+  const { linux, ...rest } = surroundingsOf({ ...sandbox, seccomp: 'unconfined' }, hasRun);
+  delete linux!.seccomp;
   const [most, inLinux] = [stringify(rest).slice(0, -1), stringify(linux).slice(0, -1)];
   return `${most},"linux":${inLinux},"seccomp":${defaultSeccompText()}}}`;
 }

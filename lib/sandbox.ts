@@ -2,7 +2,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { geteuid, getegid } from 'node:process';
 import { invalidArgument } from './errors.js';
 import { bytesOf, integerOf, numberOf, type ByteSize } from './quantity.js';
-import { defaultSeccomp } from './seccomp-profile.js';
+import { defaultSeccomp, noSetIdSeccomp } from './seccomp-profile.js';
 import type {
   IdMapping,
   Mount,
@@ -87,6 +87,14 @@ const namespaces: readonly NamespaceType[] = [
 const firstId = 1_878_982_656;
 const idCount = 65_536;
 
+/**
+ * What an ordinary user may have of these (128 instances, as a rule) is for all programs of that user.
+ */
+const rootlessLimits = {
+  'user.max_inotify_instances': '32',
+  'user.max_inotify_watches': '8192',
+};
+
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const periodUs = 100_000;
 
@@ -141,7 +149,7 @@ export function surroundingsOf(options: SandboxOptions, hasRun: boolean): Spec {
   const { network = 'none', hostname = 'tare' } = options;
   checkNetwork(network);
   const maps = idMaps();
-  const seccomp = options.seccomp ?? 'default';
+  const seccomp = seccompOf(options);
   return {
     ociVersion: '1.3.0',
     root: { path: resolve(options.rootfs), readonly: options.readonly ?? true },
@@ -160,10 +168,9 @@ export function surroundingsOf(options: SandboxOptions, hasRun: boolean): Spec {
             : { type },
         ),
       ...maps,
+      ...(geteuid!() !== 0 && { sysctl: { ...rootlessLimits } }),
       resources: resourcesOf(options),
-      ...(seccomp !== 'unconfined' && {
-        seccomp: seccomp === 'default' ? defaultSeccomp() : seccomp,
-      }),
+      ...(seccomp && { seccomp: seccomp === 'default' ? defaultSeccomp() : seccomp }),
       maskedPaths: network === 'none' ? [...masked, '/sys/firmware'] : [...masked],
       readonlyPaths: [...readOnlyPaths],
     },
@@ -174,6 +181,22 @@ function checkNetwork(network: unknown): void {
   if (network === 'none' || network === 'host') return;
   if (typeof network === 'object' && network !== null && 'path' in network) return;
   throw invalidArgument(`network: ${JSON.stringify(network)} is none of "none", "host", {path}`);
+}
+
+/** The filter: the default one by its name. */
+export function seccompOf(options: SandboxOptions): 'default' | Seccomp | undefined {
+  const { seccomp = 'default' } = options;
+  if (seccomp !== 'unconfined') return seccomp;
+  return writesToHost(options) ? noSetIdSeccomp() : undefined;
+}
+
+/** Whether the container's processes can make files that are files of the host. */
+function writesToHost({ readonly = true, mounts = [] }: SandboxOptions): boolean {
+  const isReadOnly = (mount: BindMount | Mount): boolean => {
+    if (!('type' in mount || 'options' in mount)) return (mount as BindMount).writable !== true;
+    return ['ro', 'rro'].some((option) => mount.options?.includes(option));
+  };
+  return !readonly || !mounts.every(isReadOnly);
 }
 
 function idMaps(): { uidMappings: IdMapping[]; gidMappings: IdMapping[] } {

@@ -9,27 +9,25 @@ import type { Seccomp, SeccompSyscall } from './spec.js';
  */
 const allowed: readonly string[] = `
   accept accept4 access adjtimex alarm arch_prctl arm_fadvise64_64 arm_sync_file_range bind brk
-  cachestat capget capset chdir chmod chown chown32 clock_adjtime clock_adjtime64 clock_getres
+  cachestat capget capset chdir chown chown32 clock_adjtime clock_adjtime64 clock_getres
   clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep clock_nanosleep_time64 close
-  close_range connect copy_file_range creat dup dup2 dup3 epoll_create epoll_create1 epoll_ctl
+  close_range connect copy_file_range dup dup2 dup3 epoll_create epoll_create1 epoll_ctl
   epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 execve execveat
-  exit exit_group faccessat faccessat2 fadvise64 fadvise64_64 fallocate fchdir fchmod
-  fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr flock
-  fork fremovexattr fsetxattr fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64
-  futex futex_requeue futex_time64 futex_wait futex_waitv futex_wake futimesat getcpu getcwd
-  getdents getdents64 getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32
-  getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresgid32
-  getresuid getresuid32 getrlimit get_robust_list getrusage getsid getsockname getsockopt
-  get_thread_area gettid gettimeofday getuid getuid32 getxattr inotify_add_watch inotify_init
-  inotify_init1 inotify_rm_watch io_cancel ioctl io_destroy io_getevents io_pgetevents
-  io_pgetevents_time64 ioprio_get ioprio_set io_setup io_submit ipc kill landlock_add_rule
-  landlock_create_ruleset landlock_restrict_self lchown lchown32 lgetxattr link linkat listen
-  listxattr llistxattr _llseek lremovexattr lseek lsetxattr lstat lstat64 madvise map_shadow_stack
-  membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall
-  mmap mmap2 modify_ldt mprotect mq_getsetattr mq_notify mq_open mq_timedreceive
-  mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal msgctl msgget
-  msgrcv msgsnd msync munlock munlockall munmap nanosleep newfstatat _newselect open openat openat2
-  pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll
+  exit exit_group faccessat faccessat2 fadvise64 fadvise64_64 fallocate fchdir fchown fchown32
+  fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat
+  fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futex futex_requeue futex_time64
+  futex_wait futex_waitv futex_wake futimesat getcpu getcwd getdents getdents64 getegid getegid32
+  geteuid geteuid32 getgid getgid32 getgroups getgroups32 getitimer getpeername getpgid getpgrp
+  getpid getppid getpriority getrandom getresgid getresgid32 getresuid getresuid32 getrlimit
+  get_robust_list getrusage getsid getsockname getsockopt get_thread_area gettid gettimeofday
+  getuid getuid32 getxattr inotify_add_watch inotify_init inotify_init1 inotify_rm_watch ioctl
+  ioprio_get ioprio_set ipc kill landlock_add_rule landlock_create_ruleset landlock_restrict_self
+  lchown lchown32 lgetxattr link linkat listen listxattr llistxattr _llseek lremovexattr lseek
+  lsetxattr lstat lstat64 madvise map_shadow_stack membarrier memfd_create memfd_secret mincore
+  mlock mlock2 mlockall mmap mmap2 modify_ldt mprotect mq_getsetattr mq_notify mq_open
+  mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal
+  msgctl msgget msgrcv msgsnd msync munlock munlockall munmap nanosleep newfstatat _newselect pause
+  pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll
   ppoll_time64 prctl pread64 preadv preadv2 prlimit64 process_mrelease pselect6 pselect6_time64
   pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv recv recvfrom recvmmsg
   recvmmsg_time64 recvmsg remap_file_pages removexattr rename renameat renameat2 restart_syscall
@@ -42,25 +40,119 @@ const allowed: readonly string[] = `
   setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setitimer setpgid setpriority setregid
   setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit
   set_robust_list setsid setsockopt set_thread_area set_tid_address setuid setuid32 setxattr shmat
-  shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 sigprocmask sigreturn socketcall
-  socketpair splice stat stat64 statfs statfs64 statx symlink symlinkat sync sync_file_range
-  sync_file_range2 syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun
-  timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime
-  timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit
-  umask uname unlink unlinkat utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid
-  waitpid write writev
+  shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 sigprocmask sigreturn splice stat
+  stat64 statfs statfs64 statx symlink symlinkat sync sync_file_range sync_file_range2 syncfs
+  sysinfo tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64
+  timer_settime timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime
+  timerfd_settime64 times tkill truncate truncate64 ugetrlimit umask uname unlink unlinkat utime
+  utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev
 `
   .trim()
   .split(/\s+/);
 
 /** CLONE_NEW* of clone(2). */
 const newNamespaces = 0x7e020000;
-const afInet = 2;
 const afUnix = 1;
+const afInet = 2;
 const afInet6 = 10;
 const afNetlink = 16;
+/** Of a socket's type, what is not SOCK_CLOEXEC or SOCK_NONBLOCK. */
+const socketTypes = 0xf;
+const sockStream = 1;
+const sockDgram = 2;
+const ipprotoTcp = 6;
+const ipprotoUdp = 17;
+const netlinkRoute = 0;
 const eperm = 1;
 const enosys = 38;
+
+const setUid = 0o4000;
+const setGid = 0o2000;
+const setIds = setUid | setGid;
+/** The flags of open(2) with which it reads its mode: O_CREAT, and what O_TMPFILE is without O_DIRECTORY. */
+const creatingFlags = [0o100, 0o20000000];
+
+/** Calls that take a file's mode, and which argument that is. */
+const modeArguments: Readonly<Record<string, number>> = {
+  chmod: 1,
+  fchmod: 1,
+  fchmodat: 2,
+  fchmodat2: 2,
+  mkdir: 1,
+  mkdirat: 2,
+  mknod: 1,
+  mknodat: 2,
+  creat: 1,
+};
+/** The same of calls whose mode means something with {@link creatingFlags}, which come before it. */
+const openModeArguments: Readonly<Record<string, number>> = { open: 2, openat: 3 };
+/** They can make files with a mode that no filter sees: in a structure, or on a ring. */
+const withHiddenModes = ['openat2', 'io_uring_setup'];
+/**
+ * Asynchronous I/O: its contexts are taken from a number that all of the machine shares (fs.aio-max-nr).
+ * Programs go without where the kernel has none.
+ */
+const asynchronousIo = [
+  ...['io_setup', 'io_destroy', 'io_submit', 'io_cancel'],
+  ...['io_getevents', 'io_pgetevents', 'io_pgetevents_time64'],
+];
+
+type Condition = NonNullable<SeccompSyscall['args']>[number];
+
+const equal = (index: number, value: number): Condition => ({ index, value, op: 'SCMP_CMP_EQ' });
+
+const masked = (index: number, mask: number, value: number): Condition => ({
+  index,
+  value: mask,
+  valueTwo: value,
+  op: 'SCMP_CMP_MASKED_EQ',
+});
+
+const rule = (action: string, names: readonly string[], errno?: number) => {
+  return (...args: Condition[]): SeccompSyscall => ({
+    names: [...names],
+    action,
+    ...(errno !== undefined && { errnoRet: errno }),
+    ...(args.length > 0 && { args }),
+  });
+};
+const allow = (...names: string[]) => rule('SCMP_ACT_ALLOW', names);
+const refuse = (errno: number, ...names: string[]) => rule('SCMP_ACT_ERRNO', names, errno);
+
+/** Calls that make files or change modes, but for set-id modes. */
+function withoutSetIds(): SeccompSyscall[] {
+  const creating = creatingFlags.reduce((all, flag) => all | flag);
+  return [
+    ...Object.entries(modeArguments).map(([name, mode]) => allow(name)(masked(mode, setIds, 0))),
+    // Without these flags the mode is whatever the register holds.
+    ...Object.entries(openModeArguments).flatMap(([name, mode]) => [
+      allow(name)(masked(mode - 1, creating, 0)),
+      allow(name)(masked(mode, setIds, 0)),
+    ]),
+    refuse(enosys, 'openat2')(),
+  ];
+}
+
+/** Sockets of the families that programs are written for. The others are where kernel bugs are reached first. */
+function sockets(): SeccompSyscall[] {
+  const protocols = [
+    [sockStream, 0],
+    [sockStream, ipprotoTcp],
+    [sockDgram, 0],
+    [sockDgram, ipprotoUdp],
+  ] as const;
+  return [
+    allow('socket')(equal(0, afUnix)),
+    ...[afInet, afInet6].flatMap((family) =>
+      protocols.map(([type, protocol]) =>
+        allow('socket')(equal(0, family), masked(1, socketTypes, type), equal(2, protocol)),
+      ),
+    ),
+    // Addresses and routes, for getifaddrs(3) and getaddrinfo(3).
+    allow('socket')(equal(0, afNetlink), equal(2, netlinkRoute)),
+    allow('socketpair')(equal(0, afUnix)),
+  ];
+}
 
 let text: string | undefined;
 
@@ -69,13 +161,12 @@ export function defaultSeccompText(): string {
   return (text ??= stringify(defaultSeccomp()));
 }
 
-const equal = (index: number, value: number): SeccompSyscall['args'] => [
-  { index, value, op: 'SCMP_CMP_EQ' },
-];
-
 /**
  * The filter of {@link run}: a list of what is allowed, all else is refused with EPERM. What the
  * kernel has learnt since the list was made is refused with ENOSYS, as on a kernel without it.
+ *
+ * Modes with a set-id bit are refused: on a file system of the host that can be written to, such a file
+ * would run with its owner's rights outside of the container.
  */
 export function defaultSeccomp(): Seccomp {
   return {
@@ -83,27 +174,44 @@ export function defaultSeccomp(): Seccomp {
     defaultErrnoRet: eperm,
     // The native one alone: programs of another are ended.
     syscalls: [
-      { names: [...allowed], action: 'SCMP_ACT_ALLOW' },
+      allow(...allowed)(),
       // No new namespaces. What clone3(2) is asked for a filter cannot see: C libraries go back to
       // clone(2) where it is absent.
-      {
-        names: ['clone'],
-        action: 'SCMP_ACT_ALLOW',
-        args: [{ index: 0, value: newNamespaces, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }],
-      },
-      { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: enosys },
+      allow('clone')(masked(0, newNamespaces, 0)),
+      refuse(enosys, 'clone3')(),
       // Linux, and what 32-bit programs ask for.
-      ...[0x0, 0x0008, 0x20000, 0x20008, 0xffffffff].map((domain) => ({
-        names: ['personality'],
-        action: 'SCMP_ACT_ALLOW',
-        args: equal(0, domain),
-      })),
-      // Other families are where kernel bugs are reached first.
-      ...[afUnix, afInet, afInet6, afNetlink].map((family) => ({
-        names: ['socket'],
-        action: 'SCMP_ACT_ALLOW',
-        args: equal(0, family),
-      })),
+      ...[0x0, 0x0008, 0x20000, 0x20008, 0xffffffff].map((domain) =>
+        allow('personality')(equal(0, domain)),
+      ),
+      ...withoutSetIds(),
+      ...sockets(),
+      refuse(enosys, ...asynchronousIo)(),
+    ],
+  };
+}
+
+/**
+ * A filter that refuses set-id modes alone, for containers that are otherwise unconfined and can write to
+ * files of the host.
+ */
+export function noSetIdSeccomp(): Seccomp {
+  const values = [setUid, setGid, setIds];
+  return {
+    defaultAction: 'SCMP_ACT_ALLOW',
+    // All that the kernel may execute, as it ends programs of those that are not listed.
+    architectures: ['X86_64', 'X86', 'X32', 'AARCH64', 'ARM'].map((name) => `SCMP_ARCH_${name}`),
+    syscalls: [
+      ...Object.entries(modeArguments).flatMap(([name, mode]) =>
+        values.map((value) => refuse(eperm, name)(masked(mode, setIds, value))),
+      ),
+      ...Object.entries(openModeArguments).flatMap(([name, mode]) =>
+        creatingFlags.flatMap((flag) =>
+          values.map((value) =>
+            refuse(eperm, name)(masked(mode - 1, flag, flag), masked(mode, setIds, value)),
+          ),
+        ),
+      ),
+      refuse(enosys, ...withHiddenModes)(),
     ],
   };
 }

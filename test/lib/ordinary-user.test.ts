@@ -2,7 +2,9 @@
 import { whyNot } from './containers.js';
 import { ProjectOfUser } from './user-programs.js';
 import { uid } from '../cli/ordinary-user.js';
-import { Sandbox } from '../cli/tare.js';
+import { Sandbox, staticProgram } from '../cli/tare.js';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
 const skip = { skip: whyNot ?? false };
@@ -73,5 +75,26 @@ t.test('limits that cannot be set are told, with what to do', skip, (t) => {
     );
   }
   t.strictSame(user.user.containers(), []);
+  t.end();
+});
+
+t.test('a container does not use up what the user may watch', skip, (t) => {
+  const user = project(t);
+  const exhaust = join(user.user.directory, 'exhaust');
+  copyFileSync(staticProgram('exhaust'), exhaust);
+  const { status, stdout, stderr } = user.run(`
+    import { run } from 'tare';
+    import { watch } from 'node:fs';
+    const mounts = [{ source: ${JSON.stringify(exhaust)}, destination: '/exhaust' }];
+    const command = run(['/exhaust', 'inotify'], { mounts, stdin: 'pipe', buffer: false });
+    command.catch(() => undefined);
+    for await (const chunk of command.stdout) {
+      console.log(String(chunk).trim());
+      break;
+    }
+    watch('/').close();
+    command.kill();
+  `);
+  t.strictSame([status, stderr, stdout], [0, '', '32 EMFILE\n']);
   t.end();
 });
