@@ -32,13 +32,12 @@ void add_notify_mount(Bundle& bundle, const std::string& directory) {
   bundle.spec.process->env.emplace_back("NOTIFY_SOCKET=/run/notify/notify.sock");
 }
 
-/// prestart, createRuntime and createContainer: the mounts are there, the old root is too. These
-/// hooks are told "created", as the lifecycle in runtime.md has it from the moment that the
-/// environment is made (step 2); who asks for the state is told "creating" until they are done.
+/// prestart, createRuntime and createContainer: the mounts are there, the old root is too. The
+/// create operation ends after these hooks, so by runtime.md "State" the status is "creating".
 void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& host,
                       InitProcess& init, int cgroup, StateDir& dir, Cancellation* cancellation) {
   Awaited awaited(dir, cancellation);
-  const std::string state = hook_state(record, Status::created, init.pid());
+  const std::string state = hook_state(record, Status::creating, init.pid());
   run_host_hooks("prestart", spec.hooks.prestart, state, record.bundle, awaited.note());
   run_host_hooks("createRuntime", spec.hooks.create_runtime, state, record.bundle, awaited.note());
   if (spec.hooks.create_container.empty()) {
@@ -47,7 +46,7 @@ void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& h
   try {
     run_container_hooks(
         "createContainer", spec.hooks.create_container,
-        hook_state(record, Status::created, pid_inside(init.pid())), spec, host,
+        hook_state(record, Status::creating, pid_inside(init.pid())), spec, host,
         {init.pid(), init.pidfd()}, cgroup, [](InitProcess&) {}, awaited.note());
   } catch (const Error&) {
     // Nobody can join an init that has ended; why it has is to be told, then.
@@ -128,6 +127,7 @@ std::string Container::plan_text(const Runtime& runtime, const CreateOptions& op
   host.has_apparmor = true;
   host.has_selinux = !bundle.spec.linux_.mount_label.empty();
   host.symlinks = copied_symlinks(bundle.spec, bundle.path);
+  host.device_nodes = device_nodes(bundle.spec, host);
   if (bundle.spec.linux_.seccomp.has_value()) {
     host.seccomp = compile_seccomp(*bundle.spec.linux_.seccomp, {});
   }
@@ -349,8 +349,10 @@ void Container::finish_run(const std::vector<Hook>& poststart, bool holds_gate) 
       const Doing doing("start", id());
       // It does not have the lock; but who deletes the container ends what it waits for.
       Awaited awaited(impl_->dir, impl_->cancellation.get());
-      run_host_hooks("poststart", poststart, state_json(state(), false, 0), impl_->record.bundle,
-                     awaited.note());
+      // A short program may have ended: the state of a hook has its pid all the same.
+      run_host_hooks("poststart", poststart,
+                     hook_state(impl_->record, Status::running, impl_->record.pid),
+                     impl_->record.bundle, awaited.note());
     }
   } catch (...) {
     const StartedProcess process = take_init();

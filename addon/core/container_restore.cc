@@ -322,7 +322,7 @@ Container Container::restore(const Runtime& given, const std::string& id,
         half_made.hooks_run();
         impl->record.creating = true;
         impl->dir.write(impl->record);
-        const std::string state = hook_state(impl->record, Status::created, init.pid());
+        const std::string state = hook_state(impl->record, Status::creating, init.pid());
         run_host_hooks("prestart", spec.hooks.prestart, state, bundle.path, awaited.note());
         run_host_hooks("createRuntime", spec.hooks.create_runtime, state, bundle.path,
                        awaited.note());

@@ -185,6 +185,45 @@ std::map<std::size_t, std::string> copied_symlinks(const Spec& spec, const std::
 
 namespace {
 
+bool is_node_of(const std::string& path, const Device& device) {
+  struct stat status{};
+  return stat(path.c_str(), &status) == 0 && (status.st_mode & S_IFMT) == type_bits(device.type) &&
+         status.st_rdev == device_number(device);
+}
+
+/// The node of a device below /dev, by the name that its driver gave it; empty where there is none.
+std::string find_device_node(const Device& device) {
+  const std::string uevent = std::string("/sys/dev/") + (device.type == 'b' ? "block/" : "char/") +
+                             std::to_string(device.major) + ":" + std::to_string(device.minor) +
+                             "/uevent";
+  const std::string text = "\n" + read_file_if_exists(AT_FDCWD, uevent).value_or("");
+  constexpr std::string_view key = "\nDEVNAME=";
+  const std::size_t at = text.find(key);
+  if (at == std::string::npos) {
+    return {};
+  }
+  const std::size_t begin = at + key.size();
+  std::string path = "/dev/" + text.substr(begin, text.find('\n', begin) - begin);
+  return is_node_of(path, device) ? path : std::string();
+}
+
+}  // namespace
+
+std::map<std::string, std::string> device_nodes(const Spec& spec, const Host& host) {
+  std::map<std::string, std::string> nodes;
+  for (const Device& device : spec.linux_.devices) {
+    if (!needs_host_node(device, spec, host) || is_node_of(device.path, device)) {
+      continue;
+    }
+    if (std::string path = find_device_node(device); !path.empty()) {
+      nodes.emplace(device.path, std::move(path));
+    }
+  }
+  return nodes;
+}
+
+namespace {
+
 /// Whether the modes of all directories on the way to `path`, and its own, let everybody pass. What
 /// else may forbid it is known only to who tries.
 bool is_in_reach(const std::string& path) {
@@ -214,6 +253,7 @@ void complete_host(Host& host, const Spec& spec, const Process& process) {
   host.in_user_namespace = host.rootless || in_user_namespace();
   host.inner_namespaces = find_inner_namespaces(spec);
   host.symlinks = copied_symlinks(spec, host.bundle);
+  host.device_nodes = device_nodes(spec, host);
   host.rootfs_in_reach = spec.has_namespace(NamespaceType::user) && !host.rootless &&
                          is_in_reach(absolute_path_in(host.bundle, spec.root.path));
 }

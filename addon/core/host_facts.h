@@ -27,6 +27,8 @@ void check_labels(Host& host, const Process& process, const ProcessSource& sourc
 std::uint64_t inner_namespaces_of(pid_t pid, std::initializer_list<NamespaceType> types);
 /// Host::symlinks. What cannot be read is none: who mounts it says why.
 std::map<std::size_t, std::string> copied_symlinks(const Spec& spec, const std::string& bundle);
+/// Host::device_nodes. One that is not found is left out: opening the device's own path says why.
+std::map<std::string, std::string> device_nodes(const Spec& spec, const Host& host);
 /// check_labels, and what making a container depends on: user namespace, joined namespaces.
 void complete_host(Host& host, const Spec& spec, const Process& process);
 /// Whether permission errors of cgroups are to be borne.

@@ -2,7 +2,9 @@
 // here.
 #include <linux/mount.h>
 #include <sched.h>
+#include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "tare/spawn.h"
@@ -92,10 +94,61 @@ std::string reason(int errnum, Step step) {
   }
 }
 
+bool is_in_user_namespace(const Plan& plan) {
+  return (plan.clone_flags() & CLONE_NEWUSER) != 0 ||
+         std::ranges::any_of(plan.joins(),
+                             [](const Join& join) { return (join.type & CLONE_NEWUSER) != 0; });
+}
+
+/// Which flags of a bind mount's source the options would take away, and which options those are.
+/// What the source's mount does not have is not named, unless nothing would be left to name.
+std::string locked_flags(const Plan& plan, const wire::Op& op) {
+  struct Lockable {
+    std::uint64_t attribute;
+    unsigned long flag;  // of statvfs(3)
+    const char* name;
+    const char* option;
+  };
+  constexpr Lockable table[] = {{MOUNT_ATTR_RDONLY, ST_RDONLY, "ro", "rw"},
+                                {MOUNT_ATTR_NOSUID, ST_NOSUID, "nosuid", "suid"},
+                                {MOUNT_ATTR_NODEV, ST_NODEV, "nodev", "dev"},
+                                {MOUNT_ATTR_NOEXEC, ST_NOEXEC, "noexec", "exec"},
+                                {MOUNT_ATTR_NODIRATIME, ST_NODIRATIME, "nodiratime", "diratime"}};
+  struct statvfs source{};
+  const bool known = statvfs(plan.text(op.str[0]), &source) == 0;
+  const std::uint64_t cleared = op.b | op.e;
+  std::string all;
+  std::string set;
+  std::string all_options;
+  std::string set_options;
+  const auto append = [](std::string& list, const std::string& word) {
+    list += (list.empty() ? "" : ", ") + word;
+  };
+  for (const Lockable& row : table) {
+    if ((cleared & row.attribute) == 0) {
+      continue;
+    }
+    append(all, row.name);
+    append(all_options, row.option);
+    if (known && (source.f_flag & row.flag) != 0) {
+      append(set, row.name);
+      append(set_options, row.option);
+    }
+  }
+  if (set.empty() && (cleared & MOUNT_ATTR__ATIME) != 0) {
+    append(all, "atime");
+    append(all_options, "the option about access times");
+  }
+  const std::string& names = set.empty() ? all : set;
+  return names + " of the source's mount " + (names.find(',') == std::string::npos ? "is" : "are") +
+         " locked there; leave out " + (set.empty() ? all_options : set_options);
+}
+
 /// What a person can do about it, where that is known.
 std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) {
-  if (op.code == OpCode::bind_device && step == Step::not_a_device) {
-    return "; the host has another one by that name, and a user namespace can make none";
+  if (op.code == OpCode::bind_device &&
+      (step == Step::not_a_device || (step == Step::open_tree && errnum == ENOENT))) {
+    return device_remedy();
   }
   if (op.code == OpCode::root && errnum == ENOENT) {
     return "; root.path in config.json must name a directory";
@@ -109,9 +162,13 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   }
   if (op.code == OpCode::bind && step == Step::mount_setattr && errnum == EPERM &&
       (plan.clone_flags() & CLONE_NEWUSER) != 0) {
-    return "; " + errno_words(errnum) +
-           " in a user namespace: the flags of the source's mount (ro, nosuid, nodev, noexec, "
-           "atime) are locked there; leave out the options that take them away";
+    return "; " + errno_words(errnum) + " in a user namespace: " + locked_flags(plan, op);
+  }
+  if (op.code == OpCode::mount_fs && errnum == EPERM &&
+      std::string_view(plan.text(op.str[0])) == "sysfs" && is_in_user_namespace(plan) &&
+      (plan.clone_flags() & CLONE_NEWNET) == 0) {
+    return "; a user namespace's root may mount sysfs only in a network namespace of its own: add "
+           "{\"type\": \"network\"} to linux.namespaces, or bind /sys of the host instead";
   }
   if ((op.flags & wire::op_make_target) != 0 && errnum == EACCES &&
       (step == Step::openat2 || step == Step::mkdir) && (plan.clone_flags() & CLONE_NEWUSER) != 0) {

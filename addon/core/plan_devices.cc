@@ -52,6 +52,40 @@ bool dev_is_ours(const Spec& spec) {
   });
 }
 
+void add_bound_device(PlanBuilder& builder, const Device& device, const std::string& origin) {
+  const auto node = builder.host().device_nodes.find(device.path);
+  const std::string& path = node == builder.host().device_nodes.end() ? device.path : node->second;
+  const std::uint32_t source = builder.text(path);
+  const std::uint32_t destination = builder.text(device.path);
+  const bool opened = host_opens_sources(builder);
+  const int fd = opened ? builder.source({PassedKind::detached_mount, path, 0, origin}, false) : -1;
+  wire::Op& op = builder.add(OpCode::bind_device, origin);
+  op.flags = wire::op_make_target;
+  op.str[0] = source;
+  op.str[1] = destination;
+  op.a = type_bits(device.type);
+  op.b = device_number(device);
+  if (opened) {
+    op.fd = fd;
+    op.flags |= wire::op_source_is_fd;
+  }
+}
+
+void add_device(PlanBuilder& builder, const Device& device, const std::string& origin) {
+  if (needs_host_node(device, builder.spec(), builder.host())) {
+    add_bound_device(builder, device, origin);
+    return;
+  }
+  const std::uint32_t path = builder.text(device.path);
+  wire::Op& op = builder.add(OpCode::make_device, origin);
+  op.str[1] = path;
+  op.a = type_bits(device.type) | device.file_mode.value_or(0666);
+  op.b = device_number(device);
+  op.c = (std::uint64_t{device.uid.value_or(0)} << 32) | device.gid.value_or(0);
+}
+
+}  // namespace
+
 mode_t type_bits(char type) {
   switch (type) {
     case 'b':
@@ -69,40 +103,11 @@ dev_t device_number(const Device& device) {
              : makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
 }
 
-// mknod(2) is the initial user namespace's alone: elsewhere the host's node is bound.
-void add_bound_device(PlanBuilder& builder, const Device& device, const std::string& origin) {
-  const std::string& path = device.path;
-  const std::uint32_t text = builder.text(path);
-  const bool opened = host_opens_sources(builder);
-  const int fd = opened ? builder.source({PassedKind::detached_mount, path, 0, origin}, false) : -1;
-  wire::Op& op = builder.add(OpCode::bind_device, origin);
-  op.flags = wire::op_make_target;
-  op.str[0] = text;
-  op.str[1] = text;
-  op.a = type_bits(device.type);
-  op.b = device_number(device);
-  if (opened) {
-    op.fd = fd;
-    op.flags |= wire::op_source_is_fd;
-  }
+bool needs_host_node(const Device& device, const Spec& spec, const Host& host) {
+  const bool is_whiteout = type_bits(device.type) == S_IFCHR && device_number(device) == 0;
+  return device.type != 'p' && !is_whiteout &&
+         (spec.has_namespace(NamespaceType::user) || host.in_user_namespace);
 }
-
-void add_device(PlanBuilder& builder, const Device& device, const std::string& origin) {
-  // A FIFO is nobody's device.
-  if (device.type != 'p' &&
-      (builder.spec().has_namespace(NamespaceType::user) || builder.host().in_user_namespace)) {
-    add_bound_device(builder, device, origin);
-    return;
-  }
-  const std::uint32_t path = builder.text(device.path);
-  wire::Op& op = builder.add(OpCode::make_device, origin);
-  op.str[1] = path;
-  op.a = type_bits(device.type) | device.file_mode.value_or(0666);
-  op.b = device_number(device);
-  op.c = (std::uint64_t{device.uid.value_or(0)} << 32) | device.gid.value_or(0);
-}
-
-}  // namespace
 
 void add_devices(PlanBuilder& builder) {
   const Spec& spec = builder.spec();

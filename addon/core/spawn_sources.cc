@@ -27,12 +27,20 @@ unsigned tree_flags(const Passed& passed) {
   return flags;
 }
 
+std::string source_remedy(int errnum, const std::string& step, const Passed& passed) {
+  if (step == "mount_setattr") {
+    return id_mapping_remedy(errnum);
+  }
+  if (step != "open_tree" || errnum != ENOENT) {
+    return {};
+  }
+  const bool is_device = passed.origin.find("device") != std::string::npos;
+  return is_device ? device_remedy()
+                   : "; the source of the mount does not exist: make it, or correct the path";
+}
+
 [[noreturn]] void fail(int errnum, const std::string& step, const Passed& passed) {
-  const std::string remedy = step == "mount_setattr" ? id_mapping_remedy(errnum)
-                             : step == "open_tree" && errnum == ENOENT
-                                 ? "; the source of the mount does not exist: make it, or correct "
-                                   "the path"
-                                 : "";
+  const std::string remedy = source_remedy(errnum, step, passed);
   const bool in_config = passed.origin.find(' ') == std::string::npos;
   const std::string place = in_config ? "config.json: " + passed.origin + ": " : "";
   throw Error(ErrorKind::system,

@@ -106,4 +106,9 @@ std::string id_mapping_remedy(int errnum) {
   return {};
 }
 
+std::string device_remedy() {
+  return "; the host has no node of this device in /dev to bind, and a user namespace cannot make "
+         "one (mknod(2)): load the device's driver, or remove the device";
+}
+
 }  // namespace tare

@@ -20,4 +20,7 @@ std::string own_status(std::string_view name);
 /// What can be done where mount_setattr(2) refused an id-mapped mount; begins with ";".
 std::string id_mapping_remedy(int errnum);
 
+/// What can be done where the host has no node of a device to bind; begins with ";".
+std::string device_remedy();
+
 }  // namespace tare

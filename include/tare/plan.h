@@ -41,6 +41,9 @@ struct Host {
   /// Where symlinks lead that mounts with the option copy-symlink have as their source, by the
   /// mounts' indices.
   std::map<std::size_t, std::string> symlinks;
+  /// Where the host has the nodes of listed devices that a user namespace cannot make, by the
+  /// devices' paths; none for those that are at the same path on the host.
+  std::map<std::string, std::string> device_nodes;
   SeccompFilter seccomp;  ///< compiled from linux.seccomp; empty program: none
 };
 
@@ -143,6 +146,13 @@ class Plan {
   bool has_console_ = false;
   bool appears_ = false;
 };
+
+/// Type and number of a device as stat(2) has them; the number of a FIFO is 0.
+mode_t type_bits(char type);
+dev_t device_number(const Device& device);
+/// Whether the device is a bind mount of the host's node: in a user namespace mknod(2) makes FIFOs
+/// and overlayfs's whiteouts (0:0) only.
+bool needs_host_node(const Device& device, const Spec& spec, const Host& host);
 
 /// The plan for creating a container. Pure. `spec` must have passed validate(). Throws
 /// `invalid_config` for mount options that contradict each other.

@@ -79,7 +79,7 @@ if (whyNot !== undefined) {
     mkdirSync(source);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'nodev', 'tmpfs', source]);
     const bundle = sandbox.bundle(['true'], (config) => {
-      config.mounts.push({ destination: '/tmp', source, options: ['bind', 'dev'] });
+      config.mounts.push({ destination: '/tmp', source, options: ['bind', 'dev', 'exec', 'suid'] });
       config.linux.namespaces.push({ type: 'user' });
       const mapping = [{ containerID: 0, hostID: 100000, size: 65536 }];
       Object.assign(config.linux, { uidMappings: mapping, gidMappings: mapping });
@@ -90,7 +90,23 @@ if (whyNot !== undefined) {
     t.equal(status, 1);
     t.match(
       error,
-      'config.json: mounts[7]: mount_setattr: EPERM (Operation not permitted); operation not permitted in a user namespace: the flags of the source',
+      "config.json: mounts[7]: mount_setattr: EPERM (Operation not permitted); operation not permitted in a user namespace: nodev of the source's mount is locked there; leave out dev",
+    );
+  });
+
+  sandbox.test('sysfs without a network namespace in a user namespace: what to do', async (t) => {
+    const bundle = sandbox.bundle(['true'], (config) => {
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
+      config.linux.namespaces.push({ type: 'user' });
+      const mapping = [{ containerID: 0, hostID: 100000, size: 65536 }];
+      Object.assign(config.linux, { uidMappings: mapping, gidMappings: mapping });
+    });
+    chownSync(join(bundle, 'rootfs'), 100000, 100000);
+    const { error, status } = sandbox.tare(['run', '-b', bundle, sandbox.id('sysfs')]);
+    t.equal(status, 1);
+    t.match(
+      error,
+      /mounts\[\d\]: .*EPERM .*; a user namespace's root may mount sysfs only in a network namespace of its own: add \{"type": "network"\}/,
     );
   });
 

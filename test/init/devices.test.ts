@@ -130,17 +130,45 @@ crw-rw-rw-`,
     t.equal(seen, 'mine');
   });
 
-  inside.test('a node of the host that is another device is not bound', async (t) => {
-    const result = inside.run('true', (config, rootfs) => {
-      inNewUserNamespace(config);
-      chownSync(rootfs, mapped.first, mapped.first);
-      config.linux['devices'] = [{ path: '/dev/zero', type: 'c', major: 1, minor: 7 }];
-    });
-    t.equal(result.status, 1);
-    t.match(
-      result.error,
-      /mount --bind \/dev\/zero .*linux\.devices\[0\]: what is there is not the device that it must be; the host has another one/,
+  inside.test('in a user namespace: a device at another path than on the host', async (t) => {
+    const seen = inside.says(
+      `${stat('/dev/myzero')}; ${stat('/dev/zero')}; ${stat('/data/full')}; head -c 3 /dev/myzero | wc -c; ` +
+        stat('/whiteout'),
+      (config, rootfs) => {
+        inNewUserNamespace(config);
+        chownSync(rootfs, mapped.first, mapped.first);
+        config.linux['devices'] = [
+          { path: '/dev/myzero', type: 'c', major: 1, minor: 5 },
+          { path: '/dev/zero', type: 'c', major: 1, minor: 7 },
+          { path: '/data/full', type: 'c', major: 1, minor: 7 },
+          { path: '/whiteout', type: 'c', major: 0, minor: 0 },
+        ];
+      },
     );
+    t.strictSame(seen.replaceAll(/ \d+ [\d:]+ /g, ' ').split('\n'), [
+      'character special file 1:5',
+      'character special file 1:7',
+      'character special file 1:7',
+      '3',
+      'character special file 0:0',
+    ]);
+  });
+
+  inside.test('… and one that the host does not have', async (t) => {
+    const missing = [
+      ['/dev/other', /linux\.devices\[0\]: \/dev\/other: open_tree: ENOENT/],
+      ['/dev/zero', /linux\.devices\[0\]: what is there is not the device that it must be/],
+    ] as const;
+    for (const [path, message] of missing) {
+      const result = inside.run('true', (config, rootfs) => {
+        inNewUserNamespace(config);
+        chownSync(rootfs, mapped.first, mapped.first);
+        config.linux['devices'] = [{ path, type: 'c', major: 4000, minor: 1 }];
+      });
+      t.equal(result.status, 1);
+      t.match(result.error, message);
+      t.match(result.error, '; the host has no node of this device in /dev to bind');
+    }
     const fifo = inside.says(
       'test -p /dev/pipe && stat -c %a:%u:%g /dev/pipe',
       (config, rootfs) => {

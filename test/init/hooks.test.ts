@@ -40,14 +40,26 @@ if (whyNot !== undefined) {
     inside.must(['delete', '--force', id]);
     const seen = lines(log);
     t.strictSame(seen.slice(0, 5), [
-      `prestart ${pid} created`,
-      `createRuntime ${pid} created`,
-      `second ${pid} created`,
-      'createContainer 1 created',
+      `prestart ${pid} creating`,
+      `createRuntime ${pid} creating`,
+      `second ${pid} creating`,
+      'createContainer 1 creating',
       `poststart ${pid} running`,
     ]);
     t.match(JSON.parse(seen.slice(5).join('')), { id, status: 'stopped', bundle });
     t.strictSame(lines(join(bundle, 'rootfs/order')), ['startContainer 1 created']);
+  });
+
+  inside.test('a poststart hook of a short program is told its pid', async (t) => {
+    const log = join(inside.directory, 'short');
+    const bundle = inside.script('true', (config) => {
+      // The program ends while the first hook runs.
+      config.hooks = { poststart: [script('sleep 0.2'), script(`cat >>${log}`)] };
+    });
+    const pids = join(inside.directory, 'short-pid');
+    inside.must(['run', '--pid-file', pids, '-b', bundle, inside.fresh()]);
+    const pid = Number(readFileSync(pids, 'utf8'));
+    t.match(JSON.parse(readFileSync(log, 'utf8')), { pid, status: 'running' });
   });
 
   inside.test('createContainer hooks work in the root, and what they mount is seen', async (t) => {
