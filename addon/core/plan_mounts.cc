@@ -318,7 +318,9 @@ void add_mounts(PlanBuilder& builder) {
 
 void add_root_finish(PlanBuilder& builder) {
   const Spec& spec = builder.spec();
-  if (const auto wanted = propagation_flags(spec.linux_.rootfs_propagation); wanted.has_value()) {
+  // The others hold since add_root(); a second time they would take a mount's own propagation away.
+  if (const auto wanted = propagation_flags(spec.linux_.rootfs_propagation);
+      wanted.has_value() && (*wanted & (MS_SHARED | MS_UNBINDABLE)) != 0) {
     MountOptions options;
     options.propagation = *wanted;
     add_attributes(builder, "/", options, "linux.rootfsPropagation");

@@ -40,11 +40,12 @@ void add_root(PlanBuilder& builder) {
   op.n = target;
   if (!own) {
     op.flags = wire::op_open_only;
-  } else if (!spec.has_namespace(NamespaceType::mount)) {
-    // What is mounted below it is not to reach the peers of the caller's mounts.
+  } else if (!spec.has_namespace(NamespaceType::mount) || spec.linux_.rootfs_propagation.empty()) {
+    // Without a mount namespace, what is mounted below it is not to reach the peers of the caller's
+    // mounts. With one, what the host mounts below it later is not to appear in the container.
     op.c = MS_PRIVATE | MS_REC;
   } else if (opened) {
-    op.c = MS_SLAVE | MS_REC;
+    op.c = (wanted == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE) | MS_REC;
   } else if (wanted == MS_SHARED) {
     // pivot_root(2) takes neither a shared new root nor one on a shared mount; the propagation
     // comes afterwards.

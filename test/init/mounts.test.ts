@@ -1,6 +1,14 @@
 /** Mounts: file systems, binds, attributes, propagation, and what is made for them. */
 import { whyNot } from '../cli/tare.js';
-import { Inside, mountAt, mounts, whileMounted } from './inside.js';
+import {
+  Inside,
+  inNewUserNamespace,
+  mapped,
+  mountAt,
+  mounts,
+  whileMounted,
+  type Edit,
+} from './inside.js';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -209,6 +217,18 @@ if (whyNot !== undefined) {
       t.strictSame(mountAt(seen, `${prefix}private`).propagation, []);
       t.strictSame(mountAt(seen, `${prefix}unbindable`).propagation, ['unbindable']);
     }
+    for (const value of ['private', 'rprivate', 'slave', 'rslave']) {
+      const own = inside.says(mountinfo, (config) => {
+        config.linux['rootfsPropagation'] = value;
+        for (const option of ['shared', 'rshared']) {
+          const mount = { destination: `/${option}`, type: 'bind', source };
+          config.mounts.push({ ...mount, options: ['rbind', option] });
+        }
+      });
+      for (const path of ['/shared', '/rshared']) {
+        t.match(mountAt(own, path).propagation.join(), /shared:/, `${path} below ${value}`);
+      }
+    }
     const expected = {
       shared: /shared:/,
       rprivate: /^$/,
@@ -220,6 +240,41 @@ if (whyNot !== undefined) {
         config.linux['rootfsPropagation'] = value;
       });
       t.match(mountAt(root, '/').propagation.join(), pattern, value);
+    }
+  });
+
+  inside.test('what the host mounts below a root later is not in the container', async (t) => {
+    const users: Edit[] = [
+      () => undefined,
+      (config, rootfs) => {
+        inNewUserNamespace(config);
+        execFileSync('chown', ['-R', `${mapped.first}`, rootfs]);
+      },
+    ];
+    for (const edit of users) {
+      let root = '';
+      const bundle = inside.script('sleep 1000', (config, rootfs) => {
+        root = rootfs;
+        for (const path of ['later', 'volume', 'volume/later']) mkdirSync(join(rootfs, path));
+        edit(config, rootfs);
+      });
+      await whileMounted(['--bind', root, root], async () => {
+        const volume = join(root, 'volume');
+        await whileMounted(['--bind', volume, volume], async () => {
+          for (const path of [root, volume]) execFileSync('mount', ['--make-shared', path]);
+          await inside.created(bundle, async (id) => {
+            inside.must(['start', id]);
+            await whileMounted(['-t', 'tmpfs', 'tmpfs', join(root, 'later')], async () => {
+              await whileMounted(['-t', 'tmpfs', 'tmpfs', join(volume, 'later')], () => {
+                const seen = inside.must(['exec', id, 'cat', '/proc/self/mountinfo']).stdout;
+                t.strictSame(mountAt(seen, '/').propagation, []);
+                t.notMatch(seen, ' /later ');
+                t.notMatch(seen, ' /volume/later ');
+              });
+            });
+          });
+        });
+      });
     }
   });
 
