@@ -80,6 +80,10 @@ std::optional<std::string> memory_value(const std::optional<std::int64_t>& bytes
 
 /// v1's limit was of memory and swap together, v2's is of swap alone.
 std::optional<std::string> swap_value(const MemoryResources& memory, const Complaint& complaint) {
+  // 0 is "no swap". Engines fill a template with 0 for "not set": then the memory limit is 0, too.
+  if (memory.swap == 0 && memory.limit.value_or(1) > 0) {
+    return "0";
+  }
   const std::int64_t limit = memory.limit.value_or(0);
   std::optional<std::string> both = memory_value(memory.swap, "memory.swap", complaint);
   if (!both) {

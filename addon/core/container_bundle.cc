@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -41,6 +42,17 @@ void take_destinations_below_root(Bundle& bundle) {
                                      "\" begins with root.path; taking " + inside);
       destination = std::move(inside);
     }
+  }
+}
+
+/// A new user namespace without mappings has the caller as its root, and no other id, as crun has
+/// it.
+void add_default_mappings(Spec& spec) {
+  Linux& config = spec.linux_;
+  if (spec.makes_namespace(NamespaceType::user) && config.uid_mappings.empty() &&
+      config.gid_mappings.empty()) {
+    config.uid_mappings = {{.container_id = 0, .host_id = geteuid(), .size = 1}};
+    config.gid_mappings = {{.container_id = 0, .host_id = getegid(), .size = 1}};
   }
 }
 
@@ -105,6 +117,7 @@ Bundle read_bundle(const CreateOptions& options) {
   if (!known) {
     bundle.spec = parse_spec(bundle.config, config_name);
   }
+  add_default_mappings(bundle.spec);
   take_destinations_below_root(bundle);
   if (known && bundle.spec.warnings.empty()) {
     validate_process(*bundle.spec.process, bundle.spec, {});

@@ -80,17 +80,15 @@ void check_user_namespace(const Spec& spec, Problems& problems) {
   const Linux& config = spec.linux_;
   const std::pair<const char*, const std::vector<IdMapping>*> lists[] = {
       {"linux.uidMappings", &config.uid_mappings}, {"linux.gidMappings", &config.gid_mappings}};
+  // Without any the caller becomes the namespace's root.
   const bool no_mappings = config.uid_mappings.empty() && config.gid_mappings.empty();
   for (const auto& [list, mappings] : lists) {
     if (!mappings->empty() && !spec.has_namespace(NamespaceType::user)) {
       problems.add(list,
                    "user namespace mappings specified, but user namespace isn't enabled in the "
                    "config; add {\"type\": \"user\"} to linux.namespaces, or remove the mappings");
-    } else if (mappings->empty() && spec.makes_namespace(NamespaceType::user)) {
-      problems.add(
-          list, no_mappings ? "user namespaces enabled, but no namespace path to join nor mappings "
-                              "to apply specified; add mappings"
-                            : "is missing; a new user namespace needs both kinds of mappings");
+    } else if (mappings->empty() && !no_mappings && spec.makes_namespace(NamespaceType::user)) {
+      problems.add(list, "is missing; give a new user namespace both kinds of mappings, or none");
     }
     check_mappings(*mappings, list, problems);
   }

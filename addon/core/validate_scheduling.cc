@@ -2,6 +2,9 @@
 #include <linux/sched.h>
 
 #include <bit>
+#include <cstdint>
+#include <limits>
+#include <utility>
 
 #include "validate_sections.h"
 
@@ -17,6 +20,17 @@ std::string list_message(const std::string& list) {
 /// What SCHED_DEADLINE demands, sched(7). Its bounds for the period are sysctls of the host.
 void check_deadline(const Scheduler& scheduler, const std::string& section, Problems& problems) {
   constexpr std::uint64_t shortest = 1024;
+  // The kernel takes 63 bits; above, its EINVAL would not tell which of the three it is.
+  constexpr std::uint64_t longest = std::numeric_limits<std::int64_t>::max();
+  const std::pair<const char*, std::uint64_t> times[] = {{"runtime", scheduler.runtime},
+                                                         {"deadline", scheduler.deadline},
+                                                         {"period", scheduler.period}};
+  for (const auto& [name, value] : times) {
+    if (value > longest) {
+      problems.add(section + name, std::to_string(value) + " ns; the kernel takes at most " +
+                                       std::to_string(longest));
+    }
+  }
   if (scheduler.runtime < shortest) {
     problems.add(section + "runtime",
                  std::to_string(scheduler.runtime) + " ns; SCHED_DEADLINE needs at least 1024");

@@ -39,7 +39,7 @@ bool is_well_formed(std::string_view key) {
 
 /// Says why `key` may not be set in this container; empty where it may. /proc/sys is namespaced
 /// only in part, and the rest of it is the host's.
-std::string reason_against(const std::string& key, const Spec& spec) {
+std::string reason_against(const std::string& key, const std::string& value, const Spec& spec) {
   if (key.starts_with("fs.mqueue.") ||
       std::find(std::begin(ipc_sysctls), std::end(ipc_sysctls), key) != std::end(ipc_sysctls)) {
     return spec.has_namespace(NamespaceType::ipc)
@@ -63,7 +63,10 @@ std::string reason_against(const std::string& key, const Spec& spec) {
     return "is not allowed as it conflicts with the OCI \"hostname\" field; use that";
   }
   if (key == "kernel.domainname" && spec.has_namespace(NamespaceType::uts)) {
-    return "";
+    return spec.domainname.empty() || value == spec.domainname
+               ? ""
+               : "conflicts with the OCI \"domainname\" field, " + quoted(spec.domainname) +
+                     "; remove one of both";
   }
   return "is not in a separate kernel namespace; it would be set for the whole host";
 }
@@ -74,7 +77,7 @@ void check_sysctl(const Spec& spec, Problems& problems) {
   for (const auto& [name, value] : spec.linux_.sysctl) {
     const std::string key = dotted(name);
     const std::string reason =
-        is_well_formed(key) ? reason_against(key, spec) : "is no name of a sysctl";
+        is_well_formed(key) ? reason_against(key, value, spec) : "is no name of a sysctl";
     if (!reason.empty()) {
       problems.add(member("linux.sysctl", name), "sysctl " + quoted(key) + " " + reason);
     }

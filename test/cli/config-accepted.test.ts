@@ -91,6 +91,11 @@ const accepted: [name: string, change: Change][] = [
       },
     },
   ],
+  [
+    'kernel.domainname that is domainname',
+    { domainname: 'a.example', 'linux.sysctl': { 'kernel.domainname': 'a.example' } },
+  ],
+  ['a user namespace without mappings', { 'linux.namespaces.6': { type: 'user' } }],
   ['an environment without an end of names', { 'process.env': ['A=', 'B==', 'a b=c'] }],
   ['the last uid', { 'process.user': { uid: 4294967294, gid: 4294967294, umask: 0o777 } }],
   [

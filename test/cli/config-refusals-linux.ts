@@ -30,14 +30,9 @@ export const linux: readonly Row[] = [
     'linux.uidMappings: user namespace mappings specified, but user namespace isn\'t enabled in the config; add {"type": "user"} to linux.namespaces, or remove the mappings',
   ],
   [
-    'a user namespace without mappings',
-    { 'linux.namespaces.6': { type: 'user' } },
-    'linux.uidMappings: user namespaces enabled, but no namespace path to join nor mappings to apply specified; add mappings',
-  ],
-  [
     'a user namespace without gidMappings',
     { ...mappedUser, 'linux.gidMappings': [] },
-    'linux.gidMappings: is missing; a new user namespace needs both kinds of mappings',
+    'linux.gidMappings: is missing; give a new user namespace both kinds of mappings, or none',
   ],
   [
     'a mapping without size',
@@ -216,6 +211,11 @@ export const linux: readonly Row[] = [
     'kernel.hostname',
     { 'linux.sysctl': { 'kernel.hostname': 'x' } },
     'linux.sysctl["kernel.hostname"]: sysctl "kernel.hostname" is not allowed as it conflicts with the OCI "hostname" field; use that',
+  ],
+  [
+    'kernel.domainname that is not domainname',
+    { domainname: 'a.example', 'linux.sysctl': { 'kernel/domainname': 'b.example' } },
+    'linux.sysctl["kernel/domainname"]: sysctl "kernel.domainname" conflicts with the OCI "domainname" field, "a.example"; remove one of both',
   ],
   [
     'kernel.domainname without a UTS namespace',

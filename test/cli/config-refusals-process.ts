@@ -347,6 +347,14 @@ export const process: readonly Row[] = [
     },
     'process.scheduler.period: 8000 ns are below the deadline of 9000',
   ],
+  ...(['runtime', 'deadline', 'period'] as const).map((name): Row => {
+    const times = { runtime: 2000, deadline: 9000, period: 9000, [name]: 1n << 63n };
+    return [
+      `a ${name} of 2^63`,
+      { 'process.scheduler': { policy: 'SCHED_DEADLINE', ...times } },
+      `process.scheduler.${name}: 9223372036854775808 ns; the kernel takes at most 9223372036854775807`,
+    ];
+  }),
   [
     'an ioPriority without class',
     { 'process.ioPriority': { priority: 1 } },

@@ -25,13 +25,19 @@ if (whyNot !== undefined) {
 
   sandbox.test('run: root of its own user namespace, the user outside', async (t) => {
     const script = 'id -u; cat /proc/self/uid_map /proc/self/setgroups; touch /tmp/x; exit 5';
-    const bundle = user.bundle(['sh', '-c', script], (config) => {
-      config.root.readonly = false;
-    });
-    const { status, stdout, stderr } = user.tare('run', '--bundle', bundle, sandbox.id('run'));
-    t.equal(stderr, '');
-    t.equal(stdout.replace(/ +/g, ' '), `0\n 0 ${uid} 1\ndeny\n`);
-    t.equal(status, 5);
+    for (const mapped of [true, false]) {
+      const bundle = user.bundle(['sh', '-c', script], (config) => {
+        config.root.readonly = false;
+        if (!mapped) {
+          delete config.linux['uidMappings'];
+          delete config.linux['gidMappings'];
+        }
+      });
+      const { status, stdout, stderr } = user.tare('run', '--bundle', bundle, sandbox.id('run'));
+      t.equal(stderr, '');
+      t.equal(stdout.replace(/ +/g, ' '), `0\n 0 ${uid} 1\ndeny\n`, `mappings: ${mapped}`);
+      t.equal(status, 5);
+    }
     t.strictSame(user.containers(), []);
   });
 

@@ -96,6 +96,31 @@ if (whyNot !== undefined) {
     t.equal(field(seen, 'CapInh'), '0'.repeat(16));
   });
 
+  inside.test('a new user namespace without mappings has the caller as its root', async (t) => {
+    const unmapped: Edit = (config) => {
+      config.linux.namespaces.push({ type: 'user' });
+      // No other group has a mapping.
+      const devpts = config.mounts.find(({ type }) => type === 'devpts');
+      devpts!.options = devpts!.options!.filter((option) => option !== 'gid=5');
+    };
+    const show = 'cat /proc/self/uid_map /proc/self/gid_map; id; touch /made';
+    const seen = inside.says(show, unmapped);
+    t.strictSame(
+      seen.split('\n').map((line) => line.trim().split(/ +/).join(' ')),
+      [...['0 0 1', '0 0 1', 'uid=0 gid=0']],
+    );
+    const other = inside.run('true', (config, rootfs) => {
+      unmapped(config, rootfs);
+      config.process.user['uid'] = 1000;
+    });
+    t.match(other, { status: 1, error: /process\.user\.uid: .*1000/ });
+    const id = inside.fresh();
+    inside.must(['create', '-b', inside.script('sleep 1000', unmapped), id]);
+    inside.must(['start', id]);
+    t.match(inside.must(['exec', id, 'id']).stdout, 'uid=0 gid=0');
+    inside.must(['delete', '--force', id]);
+  });
+
   inside.test("a new user namespace: any capability may be the program's", async (t) => {
     const names = ['CAP_KILL', 'CAP_NET_RAW', 'CAP_SYS_BOOT', 'CAP_AUDIT_READ', 'CAP_BPF'];
     for (const [uid, sets] of [
