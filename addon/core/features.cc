@@ -95,12 +95,14 @@ std::string features_json() {
   write_linux(writer);
   writer.key("annotations").begin_object();
   writer.key("io.github.seccomp.libseccomp.version").string(seccomp_library_version());
+  // runc's annotation, which engines look for whatever the runtime is.
+  writer.key("org.opencontainers.runc.checkpoint.enabled").string("true");
   writer.key("tare.version").string(TARE_VERSION);
   writer.end_object();
-  // With the systemd driver, any property of the container's unit; files of the host, sockets of
-  // the host, the caller's groups.
+  // A file of criu's settings, which may name programs to run; with the systemd driver, any
+  // property of the container's unit; files of the host, sockets of the host, the caller's groups.
   write_strings(writer, "potentiallyUnsafeConfigAnnotations",
-                {"org.systemd.property.", "run.oci."});
+                {"org.criu.config", "org.systemd.property.", "run.oci."});
   writer.end_object();
   return writer.take();
 }

@@ -21,7 +21,8 @@ enum class Kind : std::uint8_t {
   target_no_follow,
   copy_symlink,
   id_mapped,
-  file_system,  // a flag of the superblock, handed to fsconfig(2) under the same name
+  file_system,  // a flag of the superblock, handed to fsconfig(2) under the same name; a recursive
+                // one is crun's word for the same, since a new file system has one mount
   copy_up,
   nothing,
 };
@@ -71,18 +72,22 @@ constexpr auto options = std::to_array<Option>({
     {"nosuid", Kind::attribute_set, MOUNT_ATTR_NOSUID},
     {"nosymfollow", Kind::attribute_set, MOUNT_ATTR_NOSYMFOLLOW},
     {"private", Kind::propagation, MS_PRIVATE},
+    {"rasync", Kind::file_system, 0, true},
     {"ratime", Kind::attribute_clear, MOUNT_ATTR_NOATIME, true},
     {"rbind", Kind::recursive_bind},
     {"rdev", Kind::attribute_clear, MOUNT_ATTR_NODEV, true},
     {"rdiratime", Kind::attribute_clear, MOUNT_ATTR_NODIRATIME, true},
+    {"rdirsync", Kind::file_system, 0, true},
     {"relatime", Kind::attribute_set, relatime_mark},
     {"remount", Kind::remount},
     {"rexec", Kind::attribute_clear, MOUNT_ATTR_NOEXEC, true},
     {"ridmap", Kind::id_mapped, MOUNT_ATTR_IDMAP, true},
+    {"rmand", Kind::file_system, 0, true},
     {"rnoatime", Kind::attribute_set, MOUNT_ATTR_NOATIME, true},
     {"rnodev", Kind::attribute_set, MOUNT_ATTR_NODEV, true},
     {"rnodiratime", Kind::attribute_set, MOUNT_ATTR_NODIRATIME, true},
     {"rnoexec", Kind::attribute_set, MOUNT_ATTR_NOEXEC, true},
+    {"rnomand", Kind::file_system, 0, true},
     {"rnorelatime", Kind::attribute_clear, relatime_mark, true},
     {"rnostrictatime", Kind::attribute_clear, MOUNT_ATTR_STRICTATIME, true},
     {"rnosuid", Kind::attribute_set, MOUNT_ATTR_NOSUID, true},
@@ -97,6 +102,7 @@ constexpr auto options = std::to_array<Option>({
     {"rstrictatime", Kind::attribute_set, MOUNT_ATTR_STRICTATIME, true},
     {"rsuid", Kind::attribute_clear, MOUNT_ATTR_NOSUID, true},
     {"rsymfollow", Kind::attribute_clear, MOUNT_ATTR_NOSYMFOLLOW, true},
+    {"rsync", Kind::file_system, 0, true},
     {"runbindable", Kind::propagation, MS_UNBINDABLE | MS_REC},
     {"rw", Kind::attribute_clear, MOUNT_ATTR_RDONLY},
     {"shared", Kind::propagation, MS_SHARED},
@@ -196,7 +202,7 @@ MountOptions read_mount_options(const Mount& mount) {
         result.id_mapped_recursively = option->recursive;
         break;
       case Kind::file_system:
-        result.data.emplace_back(word, "");
+        result.data.emplace_back(option->recursive ? word.substr(1) : word, "");
         break;
       case Kind::nothing:
         break;

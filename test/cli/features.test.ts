@@ -70,6 +70,10 @@ t.test('form', async (t) => {
     t.type(value, 'string', name);
   }
   t.match(features.annotations['io.github.seccomp.libseccomp.version'], /^\d+\.\d+\.\d+$/);
+  t.equal(features.annotations['org.opencontainers.runc.checkpoint.enabled'], 'true');
+  t.strictSame(features.potentiallyUnsafeConfigAnnotations, [
+    ...['org.criu.config', 'org.systemd.property.', 'run.oci.'],
+  ]);
 });
 
 t.test('hooks are those that are read', async (t) => {
@@ -175,6 +179,13 @@ t.test('mount options', async (t) => {
     return /^.*tmpfs x \/x.*$/m.exec(stdout)?.[0] ?? stderr;
   };
   t.match(left('size=1k'), 'size=1k');
+  // crun's words for all mounts of a file system, of which a new one has one.
+  const recursive = ['rasync', 'rdirsync', 'rmand', 'rnomand', 'rsync'];
+  t.strictSame(
+    recursive.filter((name) => !features.mountOptions.includes(name)),
+    [],
+  );
+  for (const option of recursive) t.equal(left(option), left(option.slice(1)), option);
   for (const option of features.mountOptions) {
     t.notMatch(left(option), /level=error/, option);
   }
