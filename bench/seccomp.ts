@@ -28,7 +28,7 @@ ${runUsage}
   --out FILE         write the raw results there; without it to bench/runs`;
 
 /** Where a runtime keeps what it has compiled, below its state; those not named keep nothing. */
-const caches: Record<string, string> = { tare: '@seccomp', crun: '.cache/seccomp' };
+const caches: Record<string, string> = { tare: '.@seccomp', crun: '.cache/seccomp' };
 
 interface Bundles {
   none: string;

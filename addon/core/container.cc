@@ -99,7 +99,7 @@ Runtime resolve_runtime(const Runtime& runtime) {
   return resolved;
 }
 
-std::string seccomp_cache_dir(const Runtime& runtime) { return runtime.root + "/@seccomp"; }
+std::string seccomp_cache_dir(const Runtime& runtime) { return runtime.root + "/.@seccomp"; }
 
 Error no_such_container(const std::string& id, const std::string& root) {
   return Error(ErrorKind::not_found, "container " + id + " does not exist (in " + root + ")")

@@ -154,8 +154,10 @@ void try_memfd(ProbeSteps& steps, const ExaminedCaller&) {
   } catch (const Error& error) {
     steps.fail("memfd_create", error.errnum());
   }
-  const std::array<char*, 1> none = {nullptr};
-  syscall(SYS_execveat, file.get(), "", none.data(), none.data(), AT_EMPTY_PATH);
+  // The kernel logs a warning where argv is empty.
+  char name[] = "tare-doctor";
+  const std::array<char*, 2> args = {name, nullptr};
+  syscall(SYS_execveat, file.get(), "", args.data(), args.data() + 1, AT_EMPTY_PATH);
   if (errno != ENOTDIR && errno != ENOENT) {
     steps.fail("execveat of a memfd", errno);
   }

@@ -199,8 +199,9 @@ std::vector<std::string> StateDir::list(const std::string& root) {
   }
   while (const dirent* entry = readdir(stream)) {
     const std::string name = entry->d_name;
-    // "@" is in no id: such names are the root's own (the seccomp cache).
-    if (!name.starts_with('@') && name != "." && name != ".." && entry->d_type == DT_DIR) {
+    // No id contains "@": such names are the root's own (the seccomp cache).
+    if (name.find('@') == std::string::npos && name != "." && name != ".." &&
+        entry->d_type == DT_DIR) {
       ids.push_back(name);
     }
   }

@@ -1,7 +1,7 @@
 /** create, start, state, kill, delete, list, ps, run: what each does, and that nothing stays. */
 import { recvtty } from './recvtty.js';
 import { Output, Sandbox, exitOf, state, tare, whyNot } from './tare.js';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -270,6 +270,28 @@ if (whyNot !== undefined) {
     );
     sandbox.must(['delete', a]);
     sandbox.must(['delete', b]);
+  });
+
+  sandbox.test('the state root shows containers alone to tools that list it', async (t) => {
+    const id = sandbox.id('filtered');
+    const bundle = sandbox.bundle(['true'], (config) => {
+      config.linux['seccomp'] = {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_ERRNO' }],
+      };
+    });
+    sandbox.must(['run', '--keep', '-b', bundle, id]);
+    const entries = readdirSync(sandbox.root);
+    t.strictSame(
+      entries.filter((name) => !name.startsWith('.')),
+      [id],
+    );
+    t.ok(
+      entries.some((name) => name.startsWith('.')),
+      'the cache of compiled filters is there',
+    );
+    t.equal(sandbox.must(['list', '-q']).stdout, `${id}\n`);
+    sandbox.must(['delete', id]);
   });
 
   sandbox.test('ps: by ps(1), with its options, and as JSON', async (t) => {

@@ -234,9 +234,9 @@ export function makeRootfs(rootfs: string): void {
   for (const applet of applets.split(' ')) symlinkSync('busybox', join(rootfs, 'bin', applet));
 }
 
-/** Containers in a state root; the names of the runtime's own caches begin with "@". */
+/** Containers in a state root; the names of the runtime's own caches contain "@". */
 function entries(root: string): string[] {
-  return existsSync(root) ? readdirSync(root).filter((name) => !name.startsWith('@')) : [];
+  return existsSync(root) ? readdirSync(root).filter((name) => !name.includes('@')) : [];
 }
 
 function cgroups(tag: string, below = '/sys/fs/cgroup'): string[] {
