@@ -1,9 +1,21 @@
 import { resolve } from 'node:path';
 import { binding, type NativeContainer, type NativeEnding, type NativeRuntime } from './binding.js';
-import { invalidArgument, settled, TareError } from './errors.js';
+import { settled, TareError } from './errors.js';
 import { stringify } from './json.js';
+import {
+  checkedOptions,
+  isAbortSignal,
+  isBoolean,
+  isDelay,
+  isObject,
+  isPath,
+  isText,
+  mustBe,
+  type Check,
+  type Checks,
+} from './option-values.js';
 import { ContainerProcess, exitStatus, type ExitStatus } from './process.js';
-import { signalNumber } from './signals.js';
+import { checkSignal, signalNumber } from './signals.js';
 import type { Process, Resources, Spec } from './spec.js';
 import type { ContainerState } from './state.js';
 import {
@@ -91,6 +103,40 @@ export interface ContainerSamples extends Promise<ContainerStats>, AsyncIterable
 /** A process for {@link Container.exec}: what is absent is as in the container's own process. */
 export type ExecProcess = Pick<Process, 'args'> & Partial<Process>;
 
+/** Items are checked when they are opened. */
+const isStdio: Check = () => undefined;
+const runtimeChecks: Checks<RuntimeOptions> = {
+  root: isPath,
+  rootless: isBoolean,
+  systemdCgroup: isBoolean,
+};
+const stdioChecks: Checks<StdioOptions> = { stdio: isStdio, consoleSocket: isPath };
+const createChecks: Checks<CreateOptions> = {
+  ...runtimeChecks,
+  ...stdioChecks,
+  bundle: isPath,
+  spec: isObject,
+  pidFile: isPath,
+  start: isBoolean,
+  endsWithProgram: isBoolean,
+  noPivot: isBoolean,
+  noNewKeyring: isBoolean,
+};
+const execChecks: Checks<ExecOptions> = {
+  ...stdioChecks,
+  pidFile: isPath,
+  ignorePaused: isBoolean,
+};
+const eventsChecks: Checks<EventsOptions> = {
+  interval(name, value) {
+    isDelay(name, value);
+    if (value === 0) throw mustBe(name, 'greater than 0', value);
+  },
+  signal: isAbortSignal,
+};
+const killChecks: Checks<{ all?: boolean }> = { all: isBoolean };
+const deleteChecks: Checks<{ force?: boolean }> = { force: isBoolean };
+
 let newContainer: (id: string, native: NativeContainer, streams: ProcessStreams) => Container;
 /** How a container that was created with `end` ended. */
 export let endingOf: (container: Container) => Promise<NativeEnding>;
@@ -161,7 +207,9 @@ export class Container implements ProcessStreams {
    * `ERR_TARE_SYSTEM` for what the kernel refuses.
    */
   static async create(id: string, options: CreateOptions = {}): Promise<Container> {
-    return createContainer(id, options, openStdio(options.stdio));
+    isText('id', id);
+    const checked = checkedOptions<CreateOptions>(options, createChecks);
+    return createContainer(id, checked, openStdio(checked.stdio));
   }
 
   /**
@@ -170,13 +218,16 @@ export class Container implements ProcessStreams {
    * @throws {@link TareError} `ERR_TARE_NOT_FOUND`
    */
   static async open(id: string, options: RuntimeOptions = {}): Promise<Container> {
-    const native = await settled(binding.open(runtimeOf(options), requireString('id', id)));
+    isText('id', id);
+    const checked = checkedOptions<RuntimeOptions>(options, runtimeChecks);
+    const native = await settled(binding.open(runtimeOf(checked), id));
     return new Container(id, native);
   }
 
   /** The states of all containers, by id. */
   static async list(options: RuntimeOptions = {}): Promise<ContainerState[]> {
-    const states = await settled(binding.list(runtimeOf(options)));
+    const checked = checkedOptions<RuntimeOptions>(options, runtimeChecks);
+    const states = await settled(binding.list(runtimeOf(checked)));
     return states.map((state) => JSON.parse(state) as ContainerState);
   }
 
@@ -209,8 +260,10 @@ export class Container implements ProcessStreams {
    */
   async kill(
     signal: NodeJS.Signals | number = 'SIGTERM',
-    { all = false }: { all?: boolean } = {},
+    options: { all?: boolean } = {},
   ): Promise<void> {
+    checkSignal('signal', signal);
+    const { all = false } = checkedOptions<{ all?: boolean }>(options, killChecks);
     await settled(this.#native.kill(signalNumber(signal), all));
   }
 
@@ -240,7 +293,7 @@ export class Container implements ProcessStreams {
    * @throws {@link TareError} `ERR_TARE_INVALID_CONFIG` and `ERR_TARE_UNSUPPORTED`, naming the limit.
    */
   async update(resources: Resources): Promise<void> {
-    await settled(this.#native.update(stringify(resources)));
+    await settled(this.#native.update(stringify(resources, 'resources')));
   }
 
   /**
@@ -248,11 +301,12 @@ export class Container implements ProcessStreams {
    * and one after each interval, until the container has ended.
    */
   stats(options: EventsOptions = {}): ContainerSamples {
+    const checked = checkedOptions<EventsOptions>(options, eventsChecks);
     const now = settled(this.#native.stats()).then((text) => JSON.parse(text) as ContainerStats);
     // Who loops hears of a failure there.
     now.catch(() => undefined);
     return Object.assign(now, {
-      [Symbol.asyncIterator]: () => this.#samples(now, options),
+      [Symbol.asyncIterator]: () => this.#samples(now, checked),
     });
   }
 
@@ -278,8 +332,8 @@ export class Container implements ProcessStreams {
    * the exit, when no process is left in the container. Keeps this program running until then, or until the caller leaves the
    * loop.
    */
-  async *events({ interval = 5000, signal }: EventsOptions = {}): AsyncGenerator<ContainerEvent> {
-    if (!(interval > 0)) throw invalidArgument('interval: must be greater than 0');
+  async *events(options: EventsOptions = {}): AsyncGenerator<ContainerEvent> {
+    const { interval = 5000, signal } = checkedOptions<EventsOptions>(options, eventsChecks);
     const watch = await settled(this.#native.watch());
     const stop = (): void => watch.cancel();
     signal?.addEventListener('abort', stop);
@@ -292,7 +346,8 @@ export class Container implements ProcessStreams {
       wake();
     };
     // What nobody has waited for is not made up for.
-    const clock = setInterval(() => told.includes(undefined) || tell(), interval);
+    const tick = (): unknown => told.includes(undefined) || tell();
+    const clock = interval === Infinity ? undefined : setInterval(tick, interval);
     const listen = (): void => void watch.next().then(tell);
     listen();
     try {
@@ -327,7 +382,8 @@ export class Container implements ProcessStreams {
    * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if it runs; `ERR_TARE_NOT_FOUND` if it is deleted
    * already, also with `force`.
    */
-  async delete({ force = false }: { force?: boolean } = {}): Promise<void> {
+  async delete(options: { force?: boolean } = {}): Promise<void> {
+    const { force = false } = checkedOptions<{ force?: boolean }>(options, deleteChecks);
     await settled(this.#native.remove(force));
   }
 
@@ -346,11 +402,13 @@ export class Container implements ProcessStreams {
    * `ERR_TARE_BAD_STATUS` if the container has stopped, or is paused and `ignorePaused` is not set.
    */
   async exec(process: ExecProcess, options: ExecOptions = {}): Promise<ContainerProcess> {
-    const { consoleSocket, pidFile, ignorePaused } = options;
-    const stdio = openStdio(options.stdio);
+    const text = stringify(process, 'process');
+    const checked = checkedOptions<ExecOptions>(options, execChecks);
+    const { consoleSocket, pidFile, ignorePaused } = checked;
+    const stdio = openStdio(checked.stdio);
     const native = await started(stdio, () =>
       this.#native.exec({
-        process: stringify(process),
+        process: text,
         given: Object.keys(process),
         stdio: stdio.fds,
         held: stdio.held,
@@ -414,8 +472,8 @@ export async function createContainer(
     cancelKey,
   } = options;
   const native = await started(stdio, () =>
-    binding.create(runtimeOf(options), requireString('id', id), {
-      bundle: resolve(requireString('bundle', bundle ?? '.')),
+    binding.create(runtimeOf(options), id, {
+      bundle: resolve(bundle ?? '.'),
       config: options.config ?? (spec && stringify(spec)),
       process,
       pidFile: pidFile && resolve(pidFile),
@@ -448,14 +506,5 @@ async function started<T>(stdio: OpenedStdio, start: () => Promise<T>): Promise<
 }
 
 function runtimeOf({ root, rootless, systemdCgroup }: RuntimeOptions): NativeRuntime {
-  return {
-    root: root === undefined ? undefined : resolve(requireString('root', root)),
-    rootless,
-    systemdCgroup,
-  };
-}
-
-function requireString(name: string, value: unknown): string {
-  if (typeof value === 'string') return value;
-  throw invalidArgument(`${name}: must be a string, not ${value === null ? 'null' : typeof value}`);
+  return { root: root === undefined ? undefined : resolve(root), rootless, systemdCgroup };
 }

@@ -1,4 +1,5 @@
-import type { RunResult } from './run.js';
+import type { RunOptions } from './run/options.js';
+import type { RunResult } from './run/result.js';
 
 /** What kind of thing went wrong. */
 export type TareErrorCode =
@@ -26,6 +27,13 @@ export type TareErrorCode =
   | 'ERR_TARE_TIMED_OUT'
   /** A command of `run` was ended by its AbortSignal, whose reason is the error's `cause`. */
   | 'ERR_TARE_ABORTED'
+  /** A command of `run` used more processor time than its `cpuTimeout`. */
+  | 'ERR_TARE_CPU_TIMED_OUT'
+  /**
+   * What was given to `run` as its `input`, or as a target of its output, failed; the failure is the
+   * error's `cause`.
+   */
+  | 'ERR_TARE_STREAM_FAILED'
   /** A command of `run` wrote more than it may. */
   | 'ERR_TARE_OUTPUT_TOO_LONG'
   /** A command of `run` was killed because its memory was used up. */
@@ -46,7 +54,7 @@ export interface TareErrorFields {
   /** The step that failed. */
   stage?: string;
   /** What became of a command of {@link run}. */
-  result?: RunResult<string | Buffer>;
+  result?: RunResult<RunOptions>;
   /** What led to it. */
   cause?: unknown;
 }
@@ -70,10 +78,10 @@ export class TareError extends Error implements TareErrorFields {
   /** The step that failed, e.g. `mount proc on /proc`. */
   declare readonly stage?: string;
   /** What became of a command of `run` that failed. */
-  declare readonly result?: RunResult<string | Buffer>;
+  declare readonly result?: RunResult<RunOptions>;
 
   constructor(message: string, fields: TareErrorFields) {
-    super(message, 'cause' in fields ? { cause: fields.cause } : undefined);
+    super(printable(message), 'cause' in fields ? { cause: fields.cause } : undefined);
     this.code = fields.code;
     if (fields.errno !== undefined) this.errno = fields.errno;
     if (fields.syscall !== undefined) this.syscall = fields.syscall;
@@ -85,15 +93,45 @@ export class TareError extends Error implements TareErrorFields {
 // Not an own property of each error, as with Node's classes.
 Object.defineProperty(TareError.prototype, 'name', { value: 'TareError' });
 
+/** C0 but tab and newline, DEL, C1: a terminal would obey them. */
+// eslint-disable-next-line no-control-regex
+const controls = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
+
+/** Text of others' in a message: what a terminal would obey is shown instead. */
+function printable(text: string): string {
+  return text.replace(controls, (one) => {
+    const code = one.charCodeAt(0).toString(16);
+    return one === '\r' ? '\\r' : `\\x${code.padStart(2, '0')}`;
+  });
+}
+
 export function invalidArgument(message: string): TareError {
   return new TareError(message, { code: 'ERR_TARE_INVALID_ARGUMENT' });
 }
+
+/** What the core calls by a flag of the command line, and the library by an option. */
+const optionOfFlag: readonly [RegExp, string][] = [
+  [/`(?:tare )?delete --force`/g, '`delete({ force: true })`'],
+  [/--force\b/g, '{ force: true }'],
+  [/--systemd-cgroup\b/g, 'systemdCgroup'],
+  [/--ignore-paused\b/g, 'ignorePaused'],
+  [/--console-socket\b/g, 'consoleSocket'],
+  [/--pid-file\b/g, 'pidFile'],
+  [/--no-pivot\b/g, 'noPivot'],
+  [/--no-new-keyring\b/g, 'noNewKeyring'],
+  [/name the bundle with --bundle, or make one with `tare spec`/g, 'name the bundle with `bundle`'],
+  [/--root DIR\b/g, '`root`'],
+];
 
 /** The error for what the addon throws or rejects with: plain objects, which have no stack. */
 export function errorFrom(failure: unknown): unknown {
   if (failure instanceof Error) return failure;
   const fields = failure as TareErrorFields & { message: string };
-  return new TareError(fields.message, fields);
+  let { message } = fields;
+  if (message.includes('--')) {
+    for (const [flag, option] of optionOfFlag) message = message.replace(flag, option);
+  }
+  return new TareError(message, fields);
 }
 
 /** Awaits what the addon does; its failures get the stack of whoever awaits. */

@@ -14,14 +14,32 @@ export { ContainerProcess } from './process.js';
 export type { ExitStatus } from './process.js';
 export type * from './spec.js';
 export type { ContainerState, Status } from './state.js';
-export { run } from './run.js';
-export type { Running, RunOptions, RunResult } from './run.js';
+export { run } from './run/run.js';
+export type {
+  FileSource,
+  FileTarget,
+  Input,
+  InputItem,
+  OutputItem,
+  OutputTarget,
+  RunOptions,
+  RunStdio,
+} from './run/options.js';
+export type {
+  LinesOptions,
+  NoOptions,
+  Running,
+  RunningWith,
+  RunResult,
+  RunResultWith,
+} from './run/result.js';
+export type { Rlimits } from './rlimits.js';
 export { sandboxSpec } from './sandbox.js';
 export type { BindMount, SandboxOptions } from './sandbox.js';
 export { defaultSeccomp } from './seccomp-profile.js';
 export { validate } from './validate.js';
 export type { SpecProblem } from './validate.js';
-export type { ByteSize } from './quantity.js';
+export type { ByteSize } from './option-values.js';
 export type { Terminal, TerminalSize } from './terminal.js';
 export type {
   BlockIoCount,

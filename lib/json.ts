@@ -1,23 +1,33 @@
 import { randomUUID } from 'node:crypto';
+import { asInvalidArgument, mustBe } from './option-values.js';
 
 /** 2^64 - 1 as a JavaScript number, which cannot be that exact. The spec has it for "unlimited". */
 const maxUint64 = 2 ** 64;
 
 /**
  * JSON in which 64-bit numbers are exact. `JSON.stringify` refuses bigints, and writes the greatest
- * uint64 that `JSON.parse` once read as a number that no uint64 can hold.
+ * uint64 that `JSON.parse` once read as a number that no uint64 can hold. `name` is what the caller
+ * gave the value as.
  */
-export function stringify(value: unknown): string {
+export function stringify(value: unknown, name = 'spec'): string {
+  if (typeof value !== 'object' || value === null) throw mustBe(name, 'an object', value);
   try {
     const text = JSON.stringify(value);
     if (!text.includes('18446744073709552000')) return text;
   } catch (error) {
-    if (!(error instanceof TypeError && /BigInt/.test(error.message))) throw error;
+    if (!(error instanceof TypeError && /BigInt/.test(error.message))) {
+      throw asInvalidArgument(name, error);
+    }
   }
   const mark = randomUUID();
-  const marked = JSON.stringify(value, (_key, item: unknown) => {
-    if (typeof item === 'bigint') return `${mark}${item}`;
-    return item === maxUint64 ? `${mark}18446744073709551615` : item;
-  });
+  let marked;
+  try {
+    marked = JSON.stringify(value, (_key, item: unknown) => {
+      if (typeof item === 'bigint') return `${mark}${item}`;
+      return item === maxUint64 ? `${mark}18446744073709551615` : item;
+    });
+  } catch (error) {
+    throw asInvalidArgument(name, error);
+  }
   return marked.replaceAll(new RegExp(`"${mark}(-?\\d+)"`, 'g'), '$1');
 }

@@ -9,16 +9,21 @@ export class StreamOutput {
   readonly #most: number;
   readonly #tooLong: () => void;
   readonly #chunks: Buffer[] = [];
+  readonly #keep: boolean;
   #length = 0;
   /** Bytes, kept or not. */
   #came = 0;
   #stream: Readable | undefined;
   #ended: Promise<void> | undefined;
 
-  /** Calls `tooLong`, once, when there are more than `most` bytes, and keeps the first `most`. */
-  constructor(most: number, tooLong: () => void) {
-    this.#most = most;
+  /**
+   * Calls `tooLong`, once, when there are more than `most` bytes, and keeps the first `most`; none, and
+   * any number may come, where it is not to `keep` them.
+   */
+  constructor(most: number, tooLong: () => void, keep = true) {
+    this.#most = keep ? most : Infinity;
     this.#tooLong = tooLong;
+    this.#keep = keep;
   }
 
   /** Begins to collect. */
@@ -27,6 +32,7 @@ export class StreamOutput {
     this.#stream = stream;
     stream.on('data', (chunk: Buffer) => {
       this.#came += chunk.length;
+      if (!this.#keep) return;
       const room = this.#most - this.#length;
       if (chunk.length > room && !full) {
         full = true;
@@ -42,18 +48,22 @@ export class StreamOutput {
 
   /**
    * To be called when all processes have ended that were to write. Resolves with what came, when all
-   * is there, whoever could write more.
+   * is there, whoever could write more. A reader that stands still is waited for unless `hurry`.
    */
-  async all(): Promise<Buffer> {
+  async all(hurry: boolean): Promise<Buffer> {
     let quiet = 0;
+    let stalled = 0;
     for (let before = -1; !(await within(this.#ended, look)); before = this.#came) {
       const stream = this.#stream!;
       // Who listens for 'readable' has all when there is nothing left to read.
       const reads = !stream.isPaused() || stream.listenerCount('readable') > 0;
       const waits = reads && stream.readableLength === 0;
-      quiet = waits && this.#came === before ? quiet + 1 : 0;
+      const idle = this.#came === before;
+      quiet = waits && idle ? quiet + 1 : 0;
+      stalled = hurry && idle ? stalled + 1 : 0;
       // Since the last look the event loop has read what there was.
       if (quiet === 2) end(stream);
+      if (stalled === mostStalled) stream.destroy();
     }
     return Buffer.concat(this.#chunks, this.#length);
   }
@@ -61,6 +71,8 @@ export class StreamOutput {
 
 /** Milliseconds. */
 const look = 25;
+/** How many looks a reader may stand still where it is to hurry. */
+const mostStalled = 20;
 
 /** Whether that is settled after so long. */
 async function within(promise: Promise<void> | undefined, delay: number): Promise<boolean> {
@@ -89,16 +101,26 @@ export class PipeOutput implements NativeOutput {
   readonly number: number;
   readonly key = ++lastKey;
   readonly most: number;
+  /** Whether the caller of run() is to have its stream. */
+  readonly isShown: boolean;
   readonly #tooLong: () => void;
+  readonly #keep: boolean;
   #closed = false;
   #stream: Readable | undefined;
   #rest: StreamOutput | undefined;
 
   /** As of a {@link StreamOutput}, for file descriptor `number` of a process. To be closed. */
-  constructor(number: number, most: number, tooLong: () => void) {
+  constructor(
+    number: number,
+    most: number,
+    tooLong: () => void,
+    { keep = true, isShown = true } = {},
+  ) {
     this.number = number;
     this.most = Math.min(most, Number.MAX_SAFE_INTEGER);
+    this.isShown = isShown;
     this.#tooLong = tooLong;
+    this.#keep = keep;
     tooLongByKey.set(this.key, tooLong);
   }
 
@@ -106,7 +128,7 @@ export class PipeOutput implements NativeOutput {
   get stream(): Readable {
     if (this.#stream === undefined) {
       this.#stream = this.#take();
-      this.#rest = new StreamOutput(this.most, this.#tooLong);
+      this.#rest = new StreamOutput(this.most, this.#tooLong, this.#keep);
       this.#rest.collect(this.#stream);
     }
     return this.#stream;
@@ -127,8 +149,8 @@ export class PipeOutput implements NativeOutput {
   }
 
   /** Resolves with what came: `collected`, by the addon, or what went through the stream (null). */
-  async all(collected: Buffer | undefined | null): Promise<Buffer | undefined> {
-    return collected === null ? this.#rest?.all() : collected;
+  async all(collected: Buffer | undefined | null, hurry: boolean): Promise<Buffer | undefined> {
+    return collected === null ? this.#rest?.all(hurry) : collected;
   }
 
   /** To be called when the process has ended, or got no pipe. */

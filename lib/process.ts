@@ -11,8 +11,8 @@ import { terminalOf, type Terminal } from './terminal.js';
 export interface ExitStatus {
   /** What it passed to exit(2). */
   exitCode: number | null;
-  /** The signal that ended it, e.g. `SIGKILL`. */
-  signal: string | null;
+  /** The signal that ended it, e.g. `SIGKILL`; of real-time signals `SIGRTMIN+N`. */
+  signal: NodeJS.Signals | null;
 }
 
 export function exitStatus(native: NativeExit): ExitStatus {

@@ -7,7 +7,7 @@ import { invalidArgument } from './errors.js';
 import { hostRoot, type MountPoint } from './host-root.js';
 import { stringify } from './json.js';
 import { Recently } from './recently.js';
-import type { RunOptions } from './run.js';
+import type { RunOptions } from './run/options.js';
 import {
   processOf,
   seccompOf,
@@ -54,6 +54,7 @@ const surrounds: Record<keyof SandboxOptions, boolean> = {
   network: true,
   capabilities: false,
   seccomp: true,
+  rlimits: false,
   tmpSize: true,
   tty: false,
   annotations: true,

@@ -1,7 +1,9 @@
-import { isAbsolute, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { geteuid, getegid } from 'node:process';
 import { invalidArgument } from './errors.js';
-import { bytesOf, integerOf, numberOf, type ByteSize } from './quantity.js';
+import { bytesOf, checkedOptions, type ByteSize } from './option-values.js';
+import { rlimitsOf, type Rlimits } from './rlimits.js';
+import { checkedCommand, sandboxChecks } from './sandbox-checks.js';
 import { defaultSeccomp, noSetIdSeccomp } from './seccomp-profile.js';
 import type {
   IdMapping,
@@ -40,20 +42,25 @@ export interface SandboxOptions {
   readonly?: boolean;
   /** Files of the host, or mounts of the spec, on top of the root. */
   mounts?: readonly (BindMount | Mount)[];
-  /** Environment variables beside PATH, HOME and LANG. None comes from this program. */
-  env?: Readonly<Record<string, string>>;
+  /**
+   * Environment variables beside PATH, HOME and LANG. None comes from this program, unless it is given,
+   * as by `process.env`; what is undefined is left out.
+   */
+  env?: Readonly<Record<string, string | undefined>>;
   /** The working directory; `/tmp` by default. */
   cwd?: string;
   /** A uid, `UID:GID`, or all of it; 0 by default, which is nobody of the host. */
   user?: number | string | User;
   /** What uname(2) calls the machine; `tare` by default. */
   hostname?: string;
-  /** The most memory, swap space not counted. */
+  /** The most memory, swap space not counted. Infinity: no limit, as with the next two. */
   memory?: ByteSize;
   /** The most processor time, in processors: 0.5 is half of one. */
   cpus?: number;
   /** The most processes and threads. */
   pids?: number;
+  /** Limits of getrlimit(2), of each process. Those that are absent are this program's. */
+  rlimits?: Rlimits;
   /** `none` (by default), the host's, or the network namespace of that path. */
   network?:
     | 'none'
@@ -116,17 +123,20 @@ const readOnlyPaths = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) =>
  * look at the host: what that lacks is told by {@link Container.create}.
  */
 export function sandboxSpec(command: readonly string[], options: SandboxOptions): Spec {
-  const { ociVersion, ...rest } = surroundingsOf(options, true);
-  return { ociVersion, process: processOf(command, options), ...rest };
+  const args = checkedCommand(command);
+  const checked = checkedOptions<SandboxOptions>(options, sandboxChecks);
+  if (checked.rootfs === undefined) throw invalidArgument('rootfs: must be given');
+  const { ociVersion, ...rest } = surroundingsOf(checked, true);
+  return { ociVersion, process: processOf(args, checked), ...rest };
 }
 
 /** Of the configuration what is about its process. */
 export function processOf(command: readonly string[], options: SandboxOptions): Process {
-  const { tty = false } = options;
+  const { tty = false, rlimits } = options;
   const size = typeof tty === 'object' ? tty : undefined;
   const capabilities = [...(options.capabilities ?? [])];
   return {
-    args: commandOf(command),
+    args: [...command],
     cwd: options.cwd ?? '/tmp',
     env: environment(options.env, tty !== false),
     user: userOf(options.user ?? 0),
@@ -137,6 +147,7 @@ export function processOf(command: readonly string[], options: SandboxOptions): 
       effective: capabilities,
       permitted: capabilities,
     },
+    ...(rlimits && { rlimits: rlimitsOf(rlimits) }),
     noNewPrivileges: true,
   };
 }
@@ -147,7 +158,6 @@ export function processOf(command: readonly string[], options: SandboxOptions): 
  */
 export function surroundingsOf(options: SandboxOptions, hasRun: boolean): Spec {
   const { network = 'none', hostname = 'tare' } = options;
-  checkNetwork(network);
   const maps = idMaps();
   const seccomp = seccompOf(options);
   return {
@@ -175,12 +185,6 @@ export function surroundingsOf(options: SandboxOptions, hasRun: boolean): Spec {
       readonlyPaths: [...readOnlyPaths],
     },
   };
-}
-
-function checkNetwork(network: unknown): void {
-  if (network === 'none' || network === 'host') return;
-  if (typeof network === 'object' && network !== null && 'path' in network) return;
-  throw invalidArgument(`network: ${JSON.stringify(network)} is none of "none", "host", {path}`);
 }
 
 /** The filter: the default one by its name. */
@@ -247,30 +251,26 @@ function systemMounts(options: SandboxOptions, ownNetwork: boolean, hasRun: bool
 
 function resourcesOf(options: SandboxOptions): Resources {
   const { memory, cpus, pids } = options;
-  const limit = memory === undefined ? undefined : bytesOf('memory', memory);
+  const limit = memory === undefined || memory === Infinity ? undefined : bytesOf('memory', memory);
   return {
     devices: [{ allow: false, access: 'rwm' }],
     // Swap space beside it would only make the end come later.
     ...(limit !== undefined && { memory: { limit, swap: limit } }),
-    ...(cpus !== undefined && {
-      cpu: { period: periodUs, quota: Math.round(numberOf('cpus', cpus, 0.01) * periodUs) },
-    }),
-    ...(pids !== undefined && { pids: { limit: integerOf('pids', pids, 1) } }),
+    ...(cpus !== undefined &&
+      cpus !== Infinity && {
+        cpu: { period: periodUs, quota: Math.round(cpus * periodUs) },
+      }),
+    ...(pids !== undefined && pids !== Infinity && { pids: { limit: pids } }),
   };
 }
 
-function mountOf(mount: BindMount | Mount, index: number): Mount {
+function mountOf(mount: BindMount | Mount): Mount {
   // Whoever gets the specification may change it.
   if ('type' in mount || 'options' in mount) {
     const { options } = mount;
     return Array.isArray(options) ? { ...mount, options: [...options] } : { ...mount };
   }
   const { source, destination, writable = false } = mount as BindMount;
-  const place = `mounts[${index}]`;
-  if (typeof source !== 'string') throw invalidArgument(`${place}.source: must be a path`);
-  if (typeof destination !== 'string' || !isAbsolute(destination)) {
-    throw invalidArgument(`${place}.destination: must be an absolute path in the container`);
-  }
   // Root's containers have other uids: their root is shown as the owner of what root owns.
   const owners = geteuid!() === 0 ? ['idmap'] : [];
   return {
@@ -281,33 +281,17 @@ function mountOf(mount: BindMount | Mount, index: number): Mount {
 }
 
 function environment(given: SandboxOptions['env'], terminal: boolean): string[] {
-  const all = { PATH: path, HOME: '/tmp', LANG: 'C.UTF-8', ...(terminal && { TERM: 'xterm' }) };
-  return Object.entries({ ...all, ...given }).map(([name, value]) => {
-    if (typeof value !== 'string') {
-      throw invalidArgument(`env.${name}: must be a string, not ${typeof value}`);
-    }
-    return `${name}=${value}`;
-  });
+  const all: Record<string, string | undefined> = {
+    ...{ PATH: path, HOME: '/tmp', LANG: 'C.UTF-8' },
+    ...(terminal && { TERM: 'xterm' }),
+  };
+  for (const [name, value] of Object.entries(given ?? {}))
+    if (value !== undefined) all[name] = value;
+  return Object.entries(all).map(([name, value]) => `${name}=${value}`);
 }
 
 function userOf(user: number | string | User): User {
   if (typeof user === 'object') return user;
-  const [, uid, gid = uid] = /^(\d+)(?::(\d+))?$/.exec(String(user)) ?? [];
-  if (uid === undefined) {
-    throw invalidArgument(
-      `user: ${JSON.stringify(user)} is no uid; give 1000, "1000:100" or {uid, gid}`,
-    );
-  }
-  return { uid: Number(uid), gid: Number(gid) };
-}
-
-function commandOf(command: readonly string[]): string[] {
-  const words: unknown = command;
-  if (!Array.isArray(words) || words.length === 0) {
-    throw invalidArgument('command: must be an array of the program and its arguments');
-  }
-  return words.map((word: unknown, index) => {
-    if (typeof word === 'string') return word;
-    throw invalidArgument(`command[${index}]: must be a string, not ${typeof word}`);
-  });
+  const [uid = 0, gid = uid] = String(user).split(':').map(Number);
+  return { uid, gid };
 }

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { invalidArgument } from './errors.js';
+import { shownValue, type Check } from './option-values.js';
 
 const numbers = constants.signals as Partial<Record<string, number>>;
 // Of names for the same number the first is the usual one (SIGABRT, not SIGIOT).
@@ -11,21 +12,29 @@ for (const [name, number] of Object.entries(numbers)) {
 const sigrtmin = 34;
 const sigrtmax = 64;
 
-/** The number of a signal by its number or its name. */
-export function signalNumber(signal: NodeJS.Signals | number): number {
-  const number = typeof signal === 'number' ? signal : numbers[signal];
+/** The number of a signal by its number or its name. `option` is what it was given as. */
+export function signalNumber(signal: NodeJS.Signals | number, option = 'signal'): number {
+  const number = typeof signal === 'number' ? signal : numberOfName(signal);
   if (number === undefined || !Number.isInteger(number) || number < 0 || number > sigrtmax) {
-    const given = typeof signal === 'string' ? `"${signal}"` : String(signal);
     throw invalidArgument(
-      `signal: ${given} is none; give a name such as "SIGTERM", or a number up to ${sigrtmax}`,
+      `${option}: ${shownValue(signal)} is none; give a name such as "SIGTERM", or a number up to ${sigrtmax}`,
     );
   }
   return number;
 }
 
+function numberOfName(name: unknown): number | undefined {
+  return typeof name === 'string' && Object.hasOwn(numbers, name) ? numbers[name] : undefined;
+}
+
+export const checkSignal: Check = (name, value) => {
+  signalNumber(value as NodeJS.Signals, name);
+};
+
 /** The name of a signal: `SIGKILL`; `SIGRTMIN+2` for a real-time signal. */
-export function signalName(number: number): string {
+export function signalName(number: number): NodeJS.Signals {
   const name = names.get(number);
-  if (name !== undefined) return name;
-  return number < sigrtmin ? `SIG${number}` : `SIGRTMIN+${number - sigrtmin}`;
+  if (name !== undefined) return name as NodeJS.Signals;
+  const other = number < sigrtmin ? `SIG${number}` : `SIGRTMIN+${number - sigrtmin}`;
+  return other as NodeJS.Signals;
 }

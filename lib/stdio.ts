@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { binding, type NativeDescriptor } from './binding.js';
 import { errorFrom, invalidArgument } from './errors.js';
+import { mustBe, shownValue } from './option-values.js';
 import { PipeOutput } from './output.js';
 
 /**
@@ -82,7 +83,8 @@ class Streams implements ProcessStreams {
 
   #stream(number: number): Socket | Readable | null {
     const item = this.#items[number] ?? null;
-    return item instanceof PipeOutput ? item.stream : item;
+    if (!(item instanceof PipeOutput)) return item;
+    return item.isShown ? item.stream : null;
   }
 }
 
@@ -92,7 +94,7 @@ class Streams implements ProcessStreams {
  */
 export function openStdio(
   stdio: Stdio = 'ignore',
-  output?: (number: number) => PipeOutput,
+  output?: (number: number) => PipeOutput | undefined,
 ): OpenedStdio {
   const items = normalized(stdio);
   const held: NativeDescriptor[] = [];
@@ -113,9 +115,10 @@ export function openStdio(
         opened.push(null);
         continue;
       }
-      if (output && (number === 1 || number === 2)) {
+      const collector = number === 1 || number === 2 ? output?.(number) : undefined;
+      if (collector) {
         fds.push(-1);
-        opened.push(output(number));
+        opened.push(collector);
         continue;
       }
       const {
@@ -144,8 +147,14 @@ function streamOf(fd: number, number: number): Socket {
 /** The kernel's file descriptors are C's int. */
 const maxFd = 2 ** 31 - 1;
 
+function itemsOf(stdio: Stdio): StdioItem[] {
+  if (Array.isArray(stdio)) return [...(stdio as readonly StdioItem[])];
+  if (stdio === 'pipe' || stdio === 'ignore' || stdio === 'inherit') return [stdio, stdio, stdio];
+  throw mustBe('stdio', '"pipe", "ignore", "inherit" or an array', stdio);
+}
+
 function normalized(stdio: Stdio): (number | 'pipe')[] {
-  const items: StdioItem[] = typeof stdio === 'string' ? [stdio, stdio, stdio] : [...stdio];
+  const items: StdioItem[] = itemsOf(stdio);
   while (items.length < 3) items.push('ignore');
   return items.map((item, index) => {
     const name = typeof stdio === 'string' ? 'stdio' : `stdio[${index}]`;
@@ -155,18 +164,21 @@ function normalized(stdio: Stdio): (number | 'pipe')[] {
       if (index < 3) return -1;
       throw invalidArgument(`${name}: only standard input, output and error can be "ignore"`);
     }
-    const fd: unknown = typeof item === 'object' && item !== null ? item.fd : item;
-    if (typeof fd === 'number' && Number.isInteger(fd) && fd >= 0 && fd <= maxFd) return fd;
-    throw invalidItem(name, item);
+    checkStdioItem(name, item);
+    return typeof item === 'number' ? item : item.fd;
   });
 }
 
-function invalidItem(name: string, item: unknown): Error {
+/** Throws unless `item` is one that openStdio() takes; where it may be "ignore" is not looked at. */
+export function checkStdioItem(name: string, item: unknown): void {
+  if (item === 'pipe' || item === 'ignore' || item === 'inherit') return;
+  const fd: unknown = typeof item === 'object' && item !== null && 'fd' in item ? item.fd : item;
+  if (typeof fd === 'number' && Number.isInteger(fd) && fd >= 0 && fd <= maxFd) return;
   const shown =
     typeof item === 'object' && item !== null
       ? 'an object without an open file descriptor as "fd"'
-      : JSON.stringify(item);
-  return invalidArgument(
+      : shownValue(item);
+  throw invalidArgument(
     `${name}: ${shown} is none of "pipe", "ignore", "inherit", a file descriptor, a stream with one`,
   );
 }

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { run, type RunOptions, type Spec } from '../../lib/index.js';
+import { run, type Spec } from '../../lib/index.js';
 
 const options = { skip: whyNot ?? false };
 t.setTimeout(120_000);
@@ -25,7 +25,7 @@ const hook =
   });
 
 /** A listener outside that keeps what is sent to it, and options for who sends his output there. */
-async function listener(t: Test, containers: Containers): Promise<RunOptions> {
+async function listener(t: Test, containers: Containers) {
   const source = join(containers.sandbox.directory, 'outside');
   mkdirSync(source);
   copyFileSync(staticProgram('hand-over'), join(source, 'hand-over'));
@@ -58,19 +58,19 @@ t.test('somebody outside has the other end of a pipe', options, async (t) => {
   t.equal(long.stdout.length, 60_005);
 
   const streamed = run(command, of);
-  t.equal((await streamed.stdout!.toArray()).join(''), text, 'a stream ends, too');
+  t.equal((await streamed.stdout.toArray()).join(''), text, 'a stream ends, too');
   t.match(await streamed, { exitCode: 0, stdout: text });
   const slow = run(command, of);
   let read = '';
-  for await (const chunk of slow.stdout!) {
+  for await (const chunk of slow.stdout) {
     await sleep(300);
     read += String(chunk);
   }
   t.equal(read, text);
   const own = run(command, { ...of, buffer: false });
-  own.stdout!.resume();
-  t.match(await own, { exitCode: 0, stdout: '' });
-  own.stdout!.destroy();
+  own.stdout.resume();
+  t.match(await own, { exitCode: 0, stdout: undefined });
+  own.stdout.destroy();
 
   const shown = run(command, { ...of, tty: true });
   t.match(await shown, { exitCode: 0, stdout: 'earlysent\r\nlate' });
@@ -149,8 +149,10 @@ t.test('a timeout counts from the call, and an abort may come before all', optio
   setTimeout(() => controller.abort(), 200);
   t.match(await aborted, { aborted: true, signal: 'SIGKILL' });
   const soon = new AbortController();
-  const before = failure(run(['sleep', '1000'], { ...of, signal: soon.signal }));
+  const early = run(['sleep', '1000'], { ...of, signal: soon.signal });
   soon.abort(new Error('enough'));
+  t.match(await early, { aborted: true });
+  const before = failure(run(['sleep', '1000'], { ...of, signal: soon.signal }));
   t.match(await before, {
     code: 'ERR_TARE_ABORTED',
     result: undefined,

@@ -56,7 +56,8 @@ const printed: Record<string, RegExp> = {
   'library-0.mts': /^42 \d/,
   'library-1.mts': /^argument safe$/m,
   'library-2.mts': /^ERR_TARE_COMMAND_FAILED\n3 no such luck\n\ntrue SIGKILL\ntrue\n$/,
-  'library-3.mts': /^apple\npear\napple\npear\n\n\/dev\/pts\/0\r\n(24 80|40 120)\r\n/,
+  'library-3.mts':
+    /^apple\npear\napple\npear\n\nline 1\nline 2\nline 3\n\[building\]\n\/dev\/pts\/0\r\n(24 80|40 120)\r\n/,
   'library-5.mts': /^[12]\n(\d+\n){2,}$/,
   'library-4.mts': /^\[\]\ncreated\n\d+\n(heard a word\n)?\{ exitCode: 0, signal: null \}\n/,
 };

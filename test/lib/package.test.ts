@@ -23,7 +23,7 @@ const { glibcVersionRuntime: glibc } = (
 
 t.test('what is in it', (t) => {
   const allowed =
-    /^(dist\/[a-z-]+\.(c?js|d\.c?ts)|docs\/(library|isolation)\.md|prebuilds\/linux-(x64|arm64)\/tare(\.glibc\.node)?|package\.json|README\.md|LICENSE)$/;
+    /^(dist\/(run\/)?[a-z-]+\.(c?js|d\.c?ts)|docs\/(library|isolation)\.md|prebuilds\/linux-(x64|arm64)\/tare(\.glibc\.node)?|package\.json|README\.md|LICENSE)$/;
   t.strictSame(
     packed.files.map(({ path }) => path).filter((path) => !allowed.test(path)),
     [],
@@ -39,11 +39,13 @@ t.test('what is in it', (t) => {
     ['node-gyp-build', 'tare'],
     'what npm installed',
   );
-  const sources = readdirSync(join(repository, 'lib')).map((name) => name.replace(/ts$/, 'js'));
+  const below = (path: string, suffix: string): string[] =>
+    readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith(suffix),
+    );
+  const sources = below(join(repository, 'lib'), 'ts').map((name) => name.replace(/ts$/, 'js'));
   t.strictSame(
-    readdirSync(join(installed, 'dist'))
-      .filter((name) => name.endsWith('js'))
-      .sort(),
+    below(join(installed, 'dist'), 'js').sort(),
     sources.sort(),
     'each module, and none that is no more',
   );

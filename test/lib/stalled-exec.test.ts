@@ -74,8 +74,9 @@ t.test('other calls of the object go on', options, async (t) => {
 
 t.test('as many calls as there may be threads', options, async (t) => {
   for (const end of [
-    (running: Running): unknown => running.kill(),
-    async (running: Running): Promise<void> => (await running.container).delete({ force: true }),
+    (running: Running<RunOptions>): unknown => running.kill(),
+    async (running: Running<RunOptions>): Promise<void> =>
+      (await running.container).delete({ force: true }),
   ]) {
     const running = begin(t);
     const container = await running.container;

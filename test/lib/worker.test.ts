@@ -158,6 +158,6 @@ t.test('commands of run() end with their worker, those of others go on', options
     files.push(openFiles());
   }
   t.same(files.at(-1), files[2], 'pipes of those that were cut off, too');
-  running.stdin!.end('goes on\n');
+  running.stdin.end('goes on\n');
   t.equal((await running).stdout, 'goes on\n');
 });

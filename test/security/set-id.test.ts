@@ -70,7 +70,11 @@ function check(t: Test, stdout: string): void {
   }
 }
 
-function place(t: Test): { directory: string; options: RunOptions; root: string } {
+function place(t: Test): {
+  directory: string;
+  options: Pick<RunOptions, 'root' | 'mounts'>;
+  root: string;
+} {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
   chmodSync(sandbox.directory, 0o711);
@@ -124,7 +128,7 @@ t.test('what opens a file reads no mode', skip, async (t) => {
 
 t.test('without the list of system calls', skip, async (t) => {
   const { options, directory } = place(t);
-  const unconfined: RunOptions = { ...options, seccomp: 'unconfined' };
+  const unconfined = { ...options, seccomp: 'unconfined' } as const;
   check(t, (await run(['sh', '-c', script('/shared')], unconfined)).stdout);
   const hidden = `/calls openat2 ${here} /shared/new how:0101:04755 24; /calls io_uring_setup 1 zeros`;
   t.equal((await run(['sh', '-c', hidden], unconfined)).stdout, 'ENOSYS\nENOSYS\n');

@@ -1,0 +1,139 @@
+/** The writing of a command's `input`. */
+import { finished, type Readable, type Writable } from 'node:stream';
+import { mustBe } from '../option-values.js';
+import type { Input } from './options.js';
+
+type Sequence = Exclude<Input, string | Uint8Array>;
+type Chunks = AsyncIterator<unknown> | Iterator<unknown>;
+
+/** What a terminal takes for the end of its input, at the beginning of a line; elsewhere twice. */
+const endOfTransmission = '\x04';
+
+/**
+ * Reads what the caller gave, no faster than the command does, and closes it when the command wants no
+ * more. A stream that fails before it is read has its listener all the same.
+ */
+export class InputFeed {
+  readonly #input: Input;
+  readonly #failed: (error: unknown) => void;
+  #chunks: Chunks | undefined;
+  #closed = false;
+
+  /** Calls `failed`, at most once, if `input` fails while it is wanted. */
+  constructor(input: Input, failed: (error: unknown) => void) {
+    this.#input = input;
+    this.#failed = failed;
+    if (isNodeStream(input)) {
+      finished(input, { writable: false }, (error) => {
+        if (error) this.#fail(error);
+      });
+      // It may fail once more, and after it was destroyed.
+      input.on('error', () => undefined);
+    }
+  }
+
+  /** Writes all of it, and the end. */
+  to(target: Writable, isTerminal: boolean): void {
+    const input = this.#input;
+    // The command need not read it all.
+    target.on('error', () => undefined);
+    target.once('close', () => this.close());
+    if (typeof input === 'string' || input instanceof Uint8Array) {
+      target.write(input);
+      this.#end(target, isTerminal, input);
+      return;
+    }
+    this.#copy(input, target, isTerminal).catch((error: unknown) => this.#fail(error));
+  }
+
+  /** To be called when nobody reads it any more. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const input = this.#input;
+    if (typeof input === 'string' || input instanceof Uint8Array) return;
+    if (isNodeStream(input)) input.destroy();
+    else if (this.#chunks !== undefined) closeIterator(this.#chunks);
+    else if ('cancel' in input) input.cancel().catch(() => undefined);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return;
+    this.close();
+    this.#failed(error);
+  }
+
+  async #copy(input: Sequence, target: Writable, isTerminal: boolean): Promise<void> {
+    const chunks: Chunks = (this.#chunks =
+      Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]());
+    let last: string | Uint8Array = '';
+    let written = 0;
+    while (!this.#closed) {
+      const next: IteratorResult<unknown, unknown> = await chunks.next();
+      const { done, value } = next;
+      if (this.#closed) return;
+      if (done === true) {
+        this.#closed = true;
+        this.#end(target, isTerminal, last);
+        return;
+      }
+      if (typeof value !== 'string' && !(value instanceof Uint8Array)) {
+        throw mustBe('input', 'a sequence of strings and Uint8Arrays', value);
+      }
+      if (value.length > 0) last = value;
+      if (!target.write(value)) await drained(target);
+      // What always has more at once would let nothing else happen.
+      else if (++written % 64 === 0) await new Promise(setImmediate);
+    }
+  }
+
+  #end(target: Writable, isTerminal: boolean, last: string | Uint8Array): void {
+    if (!isTerminal) {
+      target.end();
+      return;
+    }
+    const end = last.at(-1);
+    const isLineEnd = last.length === 0 || end === '\n' || end === 10;
+    target.write(isLineEnd ? endOfTransmission : endOfTransmission.repeat(2));
+  }
+}
+
+/** Closes the input of options that were refused, whatever they are: nobody will read it. */
+export function closeInput(options: unknown): void {
+  try {
+    const { input } = options as { input?: Input };
+    if (input === undefined || !isNodeStream(input)) return;
+    input.on('error', () => undefined);
+    input.destroy();
+  } catch {
+    // Then they have none.
+  }
+}
+
+/** Resolves when more may be written, or nothing can be any more. */
+async function drained(target: Writable): Promise<void> {
+  if (target.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const settle = (): void => {
+      target.off('drain', settle);
+      target.off('close', settle);
+      resolve();
+    };
+    target.on('drain', settle);
+    target.on('close', settle);
+  });
+}
+
+/** An iterator that is waiting for its next part is told when it has that. */
+function closeIterator(chunks: Chunks): void {
+  try {
+    Promise.resolve(chunks.return?.()).catch(() => undefined);
+  } catch {
+    // It has nothing to be told any more.
+  }
+}
+
+function isNodeStream(input: Input): input is Readable {
+  if (typeof input !== 'object' || input === null) return false;
+  return typeof (input as Readable).pipe === 'function' && 'destroy' in input;
+}

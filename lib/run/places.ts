@@ -1,0 +1,87 @@
+/** The errors of a container that run() made, in the words of its options. */
+import { TareError } from '../errors.js';
+import { shownValue } from '../option-values.js';
+import type { Mount, Process, Spec } from '../spec.js';
+import type { RunOptions } from './options.js';
+
+/** The texts of a configuration, as they went to the core. */
+export interface ConfigTexts {
+  config: string;
+  process?: string;
+}
+
+/** What of the configuration an option is in, and the option; `$1` and so on are what was matched. */
+const optionOfPlace: readonly [RegExp, string][] = [
+  [/\bprocess\.args\[(\d+)\]/g, 'command[$1]'],
+  [/\bprocess\.args\b/g, 'command'],
+  [/\bprocess\.cwd\b/g, 'cwd'],
+  [/\bprocess\.user(?:\.\w+|\[\d+\])*/g, 'user'],
+  [/\bprocess\.capabilities\.\w+\[(\d+)\]/g, 'capabilities[$1]'],
+  [/\bprocess\.capabilities(?:\.\w+)*/g, 'capabilities'],
+  [/\bprocess\.(?:terminal|consoleSize(?:\.\w+)*)/g, 'tty'],
+  [/\broot\.path\b/g, 'rootfs'],
+  [/\broot\.readonly\b/g, 'readonly'],
+  [/\blinux\.resources\.memory(?:\.\w+)*/g, 'memory'],
+  [/\blinux\.resources\.cpu(?:\.\w+)*/g, 'cpus'],
+  [/\blinux\.resources\.pids(?:\.\w+)*/g, 'pids'],
+  [/\blinux\.namespaces\[\d+\]\.path\b/g, 'network.path'],
+  [/\blinux\.seccomp\b/g, 'seccomp'],
+];
+
+/**
+ * What the core says of a configuration, said of the options that it was made of. A caller that edits
+ * the configuration (`spec`) is told its places.
+ */
+export function inOptions(
+  error: unknown,
+  id: string,
+  options: RunOptions,
+  texts: ConfigTexts,
+): unknown {
+  if (!(error instanceof TareError)) return error;
+  const rename = options.spec
+    ? (text: string): string => text.replace(/^config\.json: /, 'spec: ')
+    : renamer(options, texts);
+  // An id that the caller has not chosen says nothing.
+  const own =
+    options.id === undefined ? error.message.replace(`create ${id}: `, '') : error.message;
+  const message = rename(own);
+  const path = error.path === undefined ? undefined : rename(error.path);
+  if (message === error.message && path === error.path) return error;
+  const { code, errno, syscall, stage, cause } = error;
+  return new TareError(message, {
+    ...{ code, errno, syscall, stage, path },
+    ...(cause !== undefined && { cause }),
+  });
+}
+
+function renamer(options: RunOptions, texts: ConfigTexts): (text: string) => string {
+  const spec = JSON.parse(texts.config) as Spec;
+  const { env = [], rlimits = [] } =
+    texts.process === undefined ? (spec.process ?? {}) : (JSON.parse(texts.process) as Process);
+  return (text) => {
+    let renamed = text.replace(/\bconfig\.json: /g, '');
+    for (const [place, option] of optionOfPlace) renamed = renamed.replace(place, option);
+    return renamed
+      .replace(/\bprocess\.env\[(\d+)\]/g, (_place, index: string) => {
+        const variable = env[Number(index)] ?? '';
+        return `env.${variable.slice(0, Math.max(0, variable.indexOf('=')))}`;
+      })
+      .replace(/\bprocess\.rlimits\[(\d+)\](?:\.\w+)?/g, (_place, index: string) => {
+        const type = rlimits[Number(index)]?.type ?? '';
+        return `rlimits.${type.replace('RLIMIT_', '').toLowerCase()}`;
+      })
+      .replace(/\bmounts\[(\d+)\]/g, (place, index: string) =>
+        shownMount(place, spec.mounts?.[Number(index)], options),
+      );
+  };
+}
+
+/** The sandbox has mounts of its own beside those that were asked for. */
+function shownMount(place: string, mount: Mount | undefined, options: RunOptions): string {
+  if (mount === undefined) return place;
+  const given = (options.mounts ?? [])
+    .map(({ destination }) => destination)
+    .lastIndexOf(mount.destination);
+  return given < 0 ? `the sandbox's mount on ${shownValue(mount.destination)}` : `mounts[${given}]`;
+}

@@ -1,0 +1,534 @@
+import { randomUUID } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import type { Readable } from 'node:stream';
+import { binding, type NativeEnding, type NativeTotals } from '../binding.js';
+import { createContainer, endingOf, type Container } from '../container.js';
+import { asInvalidArgument } from '../option-values.js';
+import { removeOrphans } from '../orphans.js';
+import { PipeOutput, StreamOutput } from '../output.js';
+import { exitStatus } from '../process.js';
+import { explained } from '../rootfs.js';
+import { configOf, forgetRoot, stateRoot } from '../run-config.js';
+import { checkedCommand } from '../sandbox-checks.js';
+import { signalNumber } from '../signals.js';
+import { containerTotals } from '../stats.js';
+import { openStdio, type OpenedStdio, type ProcessStreams, type StdioItem } from '../stdio.js';
+import { onAbort } from './abort.js';
+import { CpuTimeWatch, withCpuLimit } from './cpu-time.js';
+import {
+  abortedError,
+  callerOf,
+  defaultMaxBuffer,
+  failureOf,
+  streamError,
+  withStack,
+} from './failure.js';
+import { closeInput, InputFeed } from './input.js';
+import { linesOf } from './lines.js';
+import {
+  checkedRunOptions,
+  isFile,
+  type FileSource,
+  type InputItem,
+  type OutputItem,
+  type RunOptions,
+} from './options.js';
+import { inOptions, type ConfigTexts } from './places.js';
+import type { KnownOptions, Running, RunResult } from './result.js';
+import { merged, refused, RunningCommand } from './running.js';
+import { OpenFiles, outputPlan, Relay, type OutputPlan } from './targets.js';
+
+const defaultForceKillDelay = 5000;
+const sigkill = signalNumber('SIGKILL');
+let lastCancelKey = 0;
+const noTotals: NativeTotals = { cpuUserNs: 0, cpuSystemNs: 0 };
+
+/**
+ * Runs a command in a container of its own, and removes that again.
+ *
+ * Safe by default: every namespace, no network, no capabilities, no new privileges, an allow-list of
+ * system calls, a read-only root, nothing of this program's environment. Root's containers have
+ * uids that nobody else has; an ordinary user's are rootless.
+ *
+ * Rejects with a {@link TareError} if an option cannot be or the container cannot be made, and, unless
+ * `reject` is false, if the command fails; its `result` then is the {@link RunResult}. A call that
+ * rejects leaves nothing running.
+ */
+export function run(command: readonly string[], options?: undefined): Running;
+export function run<const Options extends RunOptions>(
+  command: readonly string[],
+  options: (Options & KnownOptions<Options>) | undefined,
+): Running<Options>;
+export function run(command: readonly string[], options?: RunOptions): Running<RunOptions> {
+  try {
+    return new Run(checkedCommand(command), checkedRunOptions(options), callerOf(run)).running;
+  } catch (error) {
+    const refusal = asInvalidArgument('options', error);
+    Error.captureStackTrace(refusal, run);
+    closeInput(options);
+    return refused(refusal);
+  }
+}
+
+interface Settle<T> {
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+type End = 'timeout' | 'cpu' | 'abort' | 'output' | 'stream' | 'kill';
+
+class Run {
+  readonly running: RunningCommand;
+  readonly #began = performance.now();
+  readonly #command: readonly string[];
+  readonly #options: RunOptions;
+  readonly #call: { stack?: string };
+  readonly #id: string;
+  readonly #killSignal: number;
+  readonly #maxBuffer: number;
+  #created!: Settle<Container>;
+  #settled!: Settle<RunResult<RunOptions>>;
+  #container: Container | undefined;
+  /** Whether a container is being made, or was. */
+  #isMaking = false;
+  #isCancelled = false;
+  readonly #cancelKey = ++lastCancelKey;
+  /** Whether the result is told. */
+  #isSettled = false;
+  /** What was to end it before its own end, and when. */
+  readonly #ends: { why: End; at: number; signal: number }[] = [];
+  #finished = false;
+  #timer: NodeJS.Timeout | undefined;
+  #forceTimer: NodeJS.Timeout | undefined;
+  #cpuTime: CpuTimeWatch | undefined;
+  #stopListening: (() => void) | undefined;
+  /** Of standard output and error those that are collected from pipes. */
+  readonly #outputs: PipeOutput[] = [];
+  readonly #plans: readonly [OutputPlan, OutputPlan] | undefined;
+  #all: StreamOutput | undefined;
+  readonly #input: InputFeed | undefined;
+  #relay: Relay | undefined;
+  #files: OpenFiles | undefined;
+  #streamFailure: { name: string; cause: unknown } | undefined;
+
+  constructor(command: readonly string[], options: RunOptions, call: { stack?: string }) {
+    this.#command = command;
+    this.#options = options;
+    this.#call = call;
+    this.#id = options.id ?? `run-${randomUUID()}`;
+    this.#killSignal = signalNumber(options.killSignal ?? 'SIGKILL');
+    this.#maxBuffer = options.maxBuffer ?? defaultMaxBuffer;
+    const [stdin, stdout, stderr, more] = itemsOf(options);
+    if (options.tty === undefined || options.tty === false) {
+      this.#plans = [outputPlan(stdout), outputPlan(stderr)];
+    }
+    const { input } = options;
+    if (input !== undefined) {
+      this.#input = new InputFeed(input, (error) => this.#streamFailed('input', error));
+    }
+    let stdio;
+    try {
+      stdio = this.#open(stdin, more);
+    } catch (error) {
+      this.#input?.close();
+      throw error;
+    }
+    const created = new Promise<Container>((resolve, reject) => {
+      this.#created = { resolve, reject };
+    });
+    this.running = new RunningCommand(
+      (resolve, reject) => {
+        this.#settled = { resolve, reject };
+      },
+      {
+        id: this.#id,
+        container: created,
+        streams: stdio.streams,
+        all: this.#collectAll(stdio.streams),
+        encoding: options.encoding,
+        kill: (signal) =>
+          this.#endBy('kill', signal === undefined ? undefined : signalNumber(signal)),
+      },
+    );
+    this.#arm();
+    void this.#carryOut(stdio, stdin);
+  }
+
+  #open(stdin: InputItem, more: readonly StdioItem[]): OpenedStdio {
+    const [stdout, stderr] = this.#plans ?? [];
+    const { buffer = true } = this.#options;
+    const output = (number: number): PipeOutput | undefined => {
+      const { isPiped = false, targets = [] } = (number === 1 ? stdout : stderr) ?? {};
+      const keep = buffer && isPiped;
+      if (!keep && targets.length === 0) return undefined;
+      const isShown = isPiped;
+      const one = new PipeOutput(number, this.#maxBuffer, this.#tooLong, { keep, isShown });
+      this.#outputs.push(one);
+      return one;
+    };
+    const first = isFile(stdin) ? 'ignore' : stdin;
+    const stdio = openStdio(
+      [first, stdout?.item ?? 'ignore', stderr?.item ?? 'ignore', ...more],
+      output,
+    );
+    try {
+      for (const one of this.#outputs) this.#relayTo(one);
+      // Nobody else has to listen for its errors: the command need not read what is written.
+      if (first === 'pipe') {
+        stdio.streams.stdin!.on('error', () => undefined);
+        this.#input?.to(stdio.streams.stdin!, false);
+      }
+    } catch (error) {
+      stdio.failed();
+      throw error;
+    }
+    return stdio;
+  }
+
+  #relayTo(output: PipeOutput): void {
+    const { targets } = this.#plans![output.number === 1 ? 0 : 1];
+    if (targets.length === 0) return;
+    this.#relay ??= new Relay((name, error) => this.#streamFailed(name, error));
+    this.#relay.add(this.#nameOf(output.number), output.number, output.stream, targets);
+  }
+
+  /** What the caller calls a standard stream. */
+  #nameOf(number: number): string {
+    if (this.#options.stdio !== undefined) return `stdio[${number}]`;
+    return ['stdin', 'stdout', 'stderr'][number]!;
+  }
+
+  #collectAll(of: ProcessStreams): Readable | null {
+    const { all = false, buffer = true } = this.#options;
+    // A stream that is asked for is made.
+    const streams = all ? [of.stdout, of.stderr].filter((stream) => stream !== null) : [];
+    if (streams.length === 0) return null;
+    const stream = merged(streams);
+    if (buffer) {
+      // Each of the two has its own limit, and tells.
+      this.#all = new StreamOutput(2 * this.#maxBuffer, () => undefined);
+      this.#all.collect(stream);
+    }
+    return stream;
+  }
+
+  readonly #tooLong = (): void => this.#endBy('output');
+
+  #arm(): void {
+    const { timeout, signal } = this.#options;
+    if (isLimited(timeout)) {
+      this.#timer = setTimeout(() => this.#endBy('timeout'), timeout);
+    }
+    if (signal && !signal.aborted)
+      this.#stopListening = onAbort(signal, () => this.#endBy('abort'));
+  }
+
+  /** There is nothing to end any more. */
+  #disarm(): void {
+    this.#finished = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#forceTimer);
+    this.#cpuTime?.stop();
+    this.#stopListening?.();
+    this.#input?.close();
+  }
+
+  /** From the making of the container to the telling of the result. */
+  async #carryOut(stdio: OpenedStdio, stdin: InputItem): Promise<void> {
+    let container;
+    try {
+      container = await this.#create(stdio, stdin);
+    } catch (error) {
+      stdio.failed();
+      this.#disarm();
+      this.#relay?.close();
+      const end = this.#isCancelled ? this.#ends[0] : undefined;
+      if (end === undefined) this.#refuse(error);
+      else this.#endMaking(end.why);
+      return;
+    } finally {
+      this.#files?.close();
+    }
+    if (this.#isSettled) {
+      await removeUnwanted(container);
+      stdio.failed();
+      this.#relay?.close();
+      return;
+    }
+    this.#container = container;
+    this.#created.resolve(container);
+    try {
+      this.#settle(await this.#finish(container, stdio.streams));
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  async #create(stdio: OpenedStdio, stdin: InputItem): Promise<Container> {
+    const { signal, systemdCgroup, cpuTimeout, rlimits, rootfs } = this.#options;
+    if (signal?.aborted) throw abortedError(this.#command, signal.reason);
+    const options = isLimited(cpuTimeout)
+      ? { ...this.#options, rlimits: withCpuLimit(rlimits, cpuTimeout) }
+      : this.#options;
+    let texts: ConfigTexts | undefined;
+    try {
+      const root = await stateRoot(options.root);
+      texts = await configOf(this.#command, options, root);
+      if (isFile(stdin) || this.#plans?.some(({ file }) => file)) {
+        await this.#openFiles(stdio, stdin);
+      }
+      if (this.#isCancelled) throw abortedError(this.#command, undefined);
+      this.#isMaking = true;
+      const container = await createContainer(
+        this.#id,
+        {
+          root,
+          systemdCgroup,
+          bundle: root,
+          ...texts,
+          start: true,
+          endsWithProgram: true,
+          end: true,
+          cancelKey: this.#cancelKey,
+        },
+        stdio,
+      );
+      removeOrphans(root);
+      return container;
+    } catch (failure) {
+      const error = texts ? inOptions(failure, this.#id, options, texts) : failure;
+      if (rootfs === undefined) throw error;
+      forgetRoot(rootfs);
+      throw await explained(error, rootfs);
+    }
+  }
+
+  /** What the command itself reads from or writes to. */
+  async #openFiles(stdio: OpenedStdio, stdin: InputItem): Promise<void> {
+    const files = (this.#files = new OpenFiles());
+    const open = async (
+      number: number,
+      file: FileSource | undefined,
+      writes: boolean,
+    ): Promise<void> => {
+      if (file) stdio.fds[number] = await files.open(this.#nameOf(number), file, writes);
+    };
+    await open(0, isFile(stdin) ? stdin : undefined, false);
+    for (const [index, { file }] of this.#plans!.entries()) await open(index + 1, file, true);
+  }
+
+  async #finish(container: Container, streams: ProcessStreams): Promise<RunResult<RunOptions>> {
+    const startMs = performance.now() - this.#began;
+    const { buffer = true, cpuTimeout } = this.#options;
+    const { terminal } = container;
+    const shown = buffer && terminal ? new StreamOutput(this.#maxBuffer, this.#tooLong) : undefined;
+    if (terminal) {
+      shown?.collect(terminal);
+      this.#input?.to(terminal, true);
+    }
+    if (isLimited(cpuTimeout)) {
+      this.#cpuTime = new CpuTimeWatch(container, cpuTimeout, () => this.#endBy('cpu'));
+    }
+    const early = this.#ends.at(-1);
+    if (early) this.#send(early.signal);
+    let ending;
+    try {
+      ending = await endingOf(container);
+    } catch (error) {
+      this.#relay?.close();
+      await container[Symbol.asyncDispose]();
+      throw error;
+    } finally {
+      this.#disarm();
+      streams.stdin?.destroy();
+      for (const output of this.#outputs) output.close();
+    }
+    const durationMs = performance.now() - this.#began - ending.ageMs;
+    const endedAt = this.#began + durationMs;
+    // A reader that stands still does not hold up what was to end by now.
+    const hurry = ['timeout', 'abort', 'cpu'].includes(this.#endOf(ending, endedAt) ?? '');
+    const [stdout, stderr] = shown
+      ? [await shown.all(hurry)]
+      : await this.#collected(ending, hurry);
+    const all = await this.#all?.all(hurry);
+    await this.#relay?.end(hurry);
+    // A loop that was busy has heard of its start late, and of its end how long ago it was.
+    const times = { startMs: Math.min(startMs, durationMs), durationMs };
+    const end = this.#endOf(ending, endedAt);
+    const result = this.#result(ending, end, times, [stdout, stderr, all]);
+    if (this.#streamFailure) {
+      const { name, cause } = this.#streamFailure;
+      throw streamError(this.#command, name, cause, result);
+    }
+    if (result.failed && this.#options.reject !== false) {
+      throw failureOf(result, this.#options, stderr);
+    }
+    return result;
+  }
+
+  /** Of standard output and error, what was collected. */
+  async #collected(
+    { outputs }: NativeEnding,
+    hurry: boolean,
+  ): Promise<[stdout?: Buffer, stderr?: Buffer]> {
+    const all: [stdout?: Buffer, stderr?: Buffer] = [];
+    for (const [index, output] of this.#outputs.entries()) {
+      all[output.number - 1] = await output.all(outputs[index], hurry);
+    }
+    return all;
+  }
+
+  #result(
+    ending: Pick<NativeEnding, 'exitCode' | 'signal' | 'totals'>,
+    end: End | undefined,
+    times: Pick<RunResult, 'startMs' | 'durationMs'>,
+    [stdout, stderr, all]: (Buffer | undefined)[],
+  ): RunResult<RunOptions> {
+    const { cpuTimeout, all: wantsAll = false } = this.#options;
+    const usage = containerTotals(ending.totals);
+    const status = exitStatus(ending);
+    const cpuMs = usage.cpuMs.user + usage.cpuMs.system;
+    const byKernel = status.signal === 'SIGKILL' || status.signal === 'SIGXCPU';
+    const [outPiped, errPiped] = this.#plans?.map(({ isPiped }) => isPiped) ?? [true, false];
+    return {
+      command: this.#command,
+      ...status,
+      stdout: this.#content(outPiped, stdout),
+      stderr: this.#content(errPiped, stderr),
+      all: this.#content(wantsAll && (outPiped === true || errPiped === true), all),
+      failed: status.exitCode !== 0 || (end !== undefined && end !== 'kill'),
+      timedOut: end === 'timeout',
+      cpuTimedOut:
+        end === 'cpu' ||
+        (end === undefined && byKernel && isLimited(cpuTimeout) && cpuMs >= cpuTimeout),
+      aborted: end === 'abort',
+      outputTooLong: end === 'output',
+      oomKilled: (usage.oomKills ?? 0) > 0,
+      ...times,
+      usage,
+    };
+  }
+
+  /** What the result has of an output. */
+  #content(
+    isPiped: boolean | undefined,
+    bytes: Buffer = noBytes,
+  ): string | string[] | Buffer | undefined {
+    const { buffer = true, encoding = 'utf8', lines, stripFinalNewline } = this.#options;
+    if (!buffer || isPiped !== true) return undefined;
+    if (encoding === 'buffer') return stripFinalNewline ? withoutNewline(bytes) : bytes;
+    if (lines) return linesOf(bytes.toString(encoding));
+    return (stripFinalNewline ? withoutNewline(bytes) : bytes).toString(encoding);
+  }
+
+  #streamFailed(name: string, cause: unknown): void {
+    if (this.#isSettled) return;
+    this.#streamFailure ??= { name, cause };
+    this.#endBy('stream', sigkill);
+  }
+
+  #endBy(why: End, signal = this.#killSignal): void {
+    // What it has written is known late, and was too much all the same.
+    if (this.#finished && why !== 'output') return;
+    this.#ends.push({ why, at: performance.now(), signal });
+    if (this.#container) {
+      if (!this.#finished) this.#send(signal);
+    } else if (why === 'timeout' || why === 'abort') {
+      this.#cancel();
+      this.#endMaking(why);
+    } else if (signal === sigkill && why !== 'output') {
+      this.#cancel();
+    }
+  }
+
+  /** Undoes what is made of a container. Where it was made just now, that is ended. */
+  #cancel(): void {
+    this.#isCancelled = true;
+    if (this.#isMaking) binding.cancelCreate(this.#cancelKey);
+  }
+
+  /** Tells the end of a command whose container is being made, or was undone. */
+  #endMaking(why: End): void {
+    if (this.#isSettled) return;
+    this.#disarm();
+    const durationMs = performance.now() - this.#began;
+    const ending = { exitCode: null, signal: sigkill, totals: noTotals };
+    const result = this.#result(ending, why, { startMs: durationMs, durationMs }, []);
+    const error = this.#streamFailure
+      ? streamError(this.#command, this.#streamFailure.name, this.#streamFailure.cause, result)
+      : failureOf(result, this.#options, undefined);
+    const isTold = this.#options.reject === false && error.result && !this.#streamFailure;
+    if (isTold) {
+      this.#created.reject(withStack(error, this.#call));
+      this.#settle(result);
+    } else {
+      this.#refuse(error);
+    }
+  }
+
+  #settle(result: RunResult<RunOptions>): void {
+    this.#isSettled = true;
+    this.#settled.resolve(result);
+  }
+
+  /** Rejects with that, as if it were thrown where run() was called. */
+  #refuse(error: unknown): void {
+    this.#isSettled = true;
+    const thrown = withStack(error, this.#call);
+    this.#created.reject(thrown);
+    this.#settled.reject(thrown);
+  }
+
+  #send(signal: number): void {
+    const container = this.#container!;
+    const send = (number: number): void => void container.kill(number).catch(() => undefined);
+    send(signal);
+    if (signal === sigkill || this.#forceTimer) return;
+    const delay = this.#options.forceKillAfterDelay ?? defaultForceKillDelay;
+    if (delay !== Infinity) this.#forceTimer = setTimeout(() => send(sigkill), delay);
+  }
+
+  /** What ended it before its own end: what came later, or was survived, did not. */
+  #endOf({ exitCode }: NativeEnding, endedAt: number): End | undefined {
+    const ended = this.#ends.find(
+      ({ why, at, signal }) =>
+        why === 'output' || (at <= endedAt && !(signal === sigkill && exitCode !== null)),
+    );
+    return ended?.why;
+  }
+}
+
+const noBytes = Buffer.alloc(0);
+
+/** Whether a time is a limit. */
+const isLimited = (time: number | undefined): time is number =>
+  time !== undefined && time > 0 && time < Infinity;
+
+/** The standard streams that are asked for, and what follows them. */
+function itemsOf({
+  stdio,
+  input,
+  stdin = input === undefined ? 'ignore' : 'pipe',
+  stdout = 'pipe',
+  stderr = 'pipe',
+  tty = false,
+}: RunOptions): [InputItem, OutputItem, OutputItem, StdioItem[]] {
+  if (tty !== false) return ['ignore', 'ignore', 'ignore', []];
+  if (stdio === undefined) return [stdin, stdout, stderr, []];
+  if (typeof stdio === 'string') return [stdio, stdio, stdio, []];
+  const [first = 'ignore', second = 'ignore', third = 'ignore', ...more] =
+    stdio as readonly (InputItem & OutputItem & StdioItem)[];
+  return [first, second, third, more];
+}
+
+function withoutNewline(bytes: Buffer): Buffer {
+  if (bytes.at(-1) !== 0x0a) return bytes;
+  return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1);
+}
+
+/** Of a command that was told to have ended. */
+async function removeUnwanted(container: Container): Promise<void> {
+  container.terminal?.destroy();
+  // What hinders that hinders `list` from being empty; the next program looks for what is left.
+  await container[Symbol.asyncDispose]().catch(() => undefined);
+}

@@ -1,0 +1,75 @@
+/** `timeout`, `cpuTimeout` and `signal` of run() take effect at their time, whatever goes on then. */
+import { Containers, failure, whyNot } from './containers.js';
+import { performance } from 'node:perf_hooks';
+import t from 'tap';
+import { Container, run, type Spec } from '../../lib/index.js';
+
+const options = { skip: whyNot ?? false };
+t.setTimeout(120_000);
+
+/** A container that takes four seconds to be made. */
+const slowly = (spec: Spec): Spec => ({
+  ...spec,
+  hooks: { createRuntime: [{ path: '/bin/sleep', args: ['sleep', '4'] }] },
+});
+
+/** An input that fails while that goes on. */
+async function* failing(): AsyncGenerator<string> {
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  yield* [];
+  throw new Error('no more');
+}
+
+t.test('while a container is being made', options, async (t) => {
+  const containers = new Containers(t);
+  const of = { ...containers.options, spec: slowly };
+  const began = performance.now();
+  const soon = (what: string): void => {
+    const ms = performance.now() - began;
+    t.ok(ms < 2500, `${what}: ${ms} ms`);
+  };
+  const late = run(['sleep', '60'], { ...of, timeout: 300, reject: false, stdin: 'pipe' });
+  const thrown = failure(run(['sleep', '60'], { ...of, timeout: 300 }));
+  const controller = new AbortController();
+  const aborted = run(['sleep', '60'], { ...of, signal: controller.signal, reject: false });
+  const killed = run(['sleep', '60'], { ...of, reject: false });
+  const fed = failure(run(['sleep', '60'], { ...of, input: failing() }));
+  setTimeout(() => {
+    controller.abort();
+    killed.kill();
+  }, 300);
+  t.match(await late, { timedOut: true, failed: true, exitCode: null, stdout: '' });
+  soon('a timeout');
+  t.match(await failure(late.container), { code: 'ERR_TARE_TIMED_OUT' });
+  late.stdin.write('this goes nowhere');
+  t.match(await thrown, { code: 'ERR_TARE_TIMED_OUT', result: { timedOut: true } });
+  t.match(await aborted, { aborted: true, signal: 'SIGKILL' });
+  t.match(await killed, { signal: 'SIGKILL', timedOut: false, failed: true });
+  t.match(await fed, { code: 'ERR_TARE_STREAM_FAILED' });
+  soon('all of them');
+  for (let left = -1; left !== 0 && performance.now() - began < 60_000;) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    left = (await Container.list(containers.options)).length;
+  }
+  t.same(await Container.list(containers.options), [], 'what is made by then is removed');
+});
+
+t.test('processor time', options, async (t) => {
+  const containers = new Containers(t);
+  const of = { ...containers.options, cpuTimeout: 300, timeout: 60_000 };
+  const busy = 'while :; do :; done';
+  const error = await failure(run(['sh', '-c', busy], of));
+  t.match(error, {
+    code: 'ERR_TARE_CPU_TIMED_OUT',
+    message: /: used more than 300 ms of processor time$/,
+    result: { cpuTimedOut: true, timedOut: false, signal: 'SIGKILL' },
+  });
+  const { user, system } = error.result!.usage.cpuMs;
+  t.ok(user + system >= 300 && user + system < 1500, `${user + system} ms`);
+  const children = await run(['sh', '-c', `for i in 1 2 3; do (${busy}) & done; wait`], {
+    ...of,
+    reject: false,
+  });
+  t.match(children, { cpuTimedOut: true }, 'that of all its processes together');
+  t.match(await run(['sleep', '0.6'], of), { cpuTimedOut: false, exitCode: 0 });
+});
