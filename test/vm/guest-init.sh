@@ -70,7 +70,7 @@ DefaultDependencies=no
 Wants=dbus.service
 After=dbus.service
 [Service]
-ExecStart=/bin/busybox sh $1 $2
+ExecStart=/bin/busybox sh "$1" "$2"
 Environment=TARE_GUEST=service
 Delegate=yes
 StandardOutput=tty
@@ -96,13 +96,16 @@ if [ "${TARE_GUEST:-}" != overlaid ]; then
   applet mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work guest /mnt/root
   pseudo_file_systems /mnt/root
   # What lies below a directory that is a fresh tmpfs now, and is to be seen as this machine does.
+  # Their names are separated by colons, which no overlay's layer can have in its name.
   number=0
+  IFS=:
   for path in ${SHARED:-}; do
     number=$((number + 1))
     applet mkdir -p "/mnt/root$path" "/mnt/upper$number" "/mnt/work$number"
     applet mount -t overlay guest "/mnt/root$path" \
       -o "lowerdir=$path,upperdir=/mnt/upper$number,workdir=/mnt/work$number"
   done
+  unset IFS
   cd /mnt/root
   export TARE_GUEST=overlaid
   applet pivot_root . mnt

@@ -51,7 +51,7 @@ function kernelCommandLine(machine: Machine): string {
     `${lsm}=1 lsm=landlock,yama,${lsm},bpf cgroup_no_v1=all`,
     `mitigations=off nokaslr cryptomgr.notests ${parameters}`,
     ...(systemd ? ['SYSTEMD=yes'] : []),
-    `SHARED="${directories.join(' ')}" init=/bin/busybox -- sh "${init}" "${kernel.modules}"`,
+    `SHARED="${directories.join(':')}" init=/bin/busybox -- sh "${init}" "${kernel.modules}"`,
   ].join(' ');
 }
 

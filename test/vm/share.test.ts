@@ -1,5 +1,9 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import t from 'tap';
-import { sharedMounts } from './share.js';
+import { sharedMounts, spawnInView, treeOf, view } from './share.js';
 
 t.test('real file systems are shared, parents first', (t) => {
   const mountinfo = `22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -16,4 +20,48 @@ t.test('real file systems are shared, parents first', (t) => {
 `;
   t.same(sharedMounts(mountinfo), ['/', '/srv/my data', '/srv/my data/deep', '/tmp']);
   t.end();
+});
+
+t.test('a checkout anywhere is at its place in a root that lacks that', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'tare-test-share-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const put = (path: string): string => {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), `${path}\n`);
+    return path;
+  };
+  for (const file of ['etc/file', 'var/file', 'var/lib/deep/file', 'usr/bin/file'])
+    put(`root/${file}`);
+  mkdirSync(join(directory, 'root/var/tmp'));
+  chmodSync(join(directory, 'root/var/tmp'), 0o1777);
+  symlinkSync('usr/bin', join(directory, 'root/bin'));
+  const root = join(directory, 'root');
+  const checkouts = ['var/tmp/a clone', 'var/lib/deep/er/ ends with a space ', 'srv/new/clone'];
+  const shared = checkouts.map((path) => {
+    put(`host/${path}/file`);
+    return `/${path}`;
+  });
+  // The sources are at another place here than in the guest: the places of a machine are all taken.
+  const tree = treeOf(root, shared).map(({ source, ...rest }) => ({
+    ...rest,
+    source: shared.includes(source) ? join(directory, 'host', source) : source,
+  }));
+  if (process.getuid!() !== 0) {
+    t.pass('the view', { skip: 'mounting needs root' });
+  } else {
+    const show = `cd ${view}; find . -type f -exec cat {} +; readlink bin; stat -c %a var/tmp`;
+    const child = spawnInView(tree, ['sh', '-c', show]);
+    const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    t.strictSame(
+      [stdout.split('\n').sort(), stderr],
+      [
+        [
+          ...['', '1777', 'usr/bin', 'root/etc/file', 'root/var/file', 'root/var/lib/deep/file'],
+          ...['root/usr/bin/file', ...checkouts.map((path) => `host/${path}/file`)],
+        ].sort(),
+        '',
+      ],
+    );
+  }
+  t.throws(() => treeOf(root, ['/bin/clone']), /\/bin is no directory in the guest/);
 });

@@ -2,15 +2,17 @@
  * What the guest sees as its root file system, read-only, through one virtiofsd in a mount namespace of its own: every
  * real file system of this machine at its place, or another root.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { existsSync, lstatSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Unavailable, unpackPackage } from '../../scripts/debian.js';
 
 /** What a guest sees at `target`: a file, a directory or a symbolic link of this machine. */
 export interface Shared {
   source: string;
   target: string;
+  /** Only the directory itself, with the source's mode: what lies in it is shared by entries of its own. */
+  bare?: boolean;
 }
 
 const pseudo = new Set(
@@ -44,13 +46,37 @@ export function machineTree(): Shared[] {
   return points.map((point) => ({ source: point, target: point }));
 }
 
-/** What lies below `root`, and these directories of this machine's. */
+/**
+ * What lies below `root`, and these directories of this machine's. A shared directory is read-only, so no mount point
+ * can be made in it: each directory of `root` in which one is missing is made anew, and its entries are shared.
+ */
 export function treeOf(root: string, besides: readonly string[]): Shared[] {
-  const names = readdirSync(root).sort();
-  return [
-    ...names.map((name) => ({ source: join(root, name), target: `/${name}` })),
-    ...besides.map((path) => ({ source: path, target: path })),
-  ];
+  const remadeHere = new Set(besides.flatMap((path) => parentsToRemake(root, path)));
+  const entriesOf = (directory: string): Shared[] =>
+    readdirSync(join(root, directory))
+      .sort()
+      .flatMap((name) => {
+        const target = join(directory, name);
+        const source = join(root, target);
+        return remadeHere.has(target)
+          ? [{ source, target, bare: true }, ...entriesOf(target)]
+          : [{ source, target }];
+      });
+  return [...entriesOf('/'), ...besides.map((path) => ({ source: path, target: path }))];
+}
+
+/** The directories of `root` on the way to `path`, where `root` does not have that. */
+function parentsToRemake(root: string, path: string): string[] {
+  if (lstatSync(join(root, path), { throwIfNoEntry: false })?.isDirectory()) return [];
+  const parents: string[] = [];
+  for (let at = dirname(path); at !== '/'; at = dirname(at)) {
+    const found = lstatSync(join(root, at), { throwIfNoEntry: false });
+    // What the mount point is made through must not lead out of the view.
+    if (found && !found.isDirectory())
+      throw new Unavailable(`${path}: ${at} is no directory in the guest: use another directory`);
+    if (found) parents.push(at);
+  }
+  return parents;
 }
 
 /** The daemon and its options: QEMU 7 brought one written in C, newer Debians have the Rust one. */
@@ -64,23 +90,28 @@ async function virtiofsd(): Promise<string[]> {
 }
 
 /** Here the file systems are put together, on a tmpfs that only the daemon's mount namespace sees. */
-const view = '/sys/view';
+export const view = '/sys/view';
 
 /**
- * The places, parents first, come from standard input, each after a line with what is to be there; the arguments are
- * the daemon's. Its lock files fall into a tmpfs over /run. It holds a descriptor for each file that the guest knows.
+ * The places, parents first, come from standard input, each as three lines: "tree" or "bare", what is to be there, and
+ * the place. The arguments are the daemon's. Its lock files fall into a tmpfs over /run. It holds a descriptor for each
+ * file that the guest knows.
  */
 const script = `
 set -eu
 mount -t tmpfs -o mode=700 view /sys
 mkdir ${view}
-while read -r source && read -r point; do
+while IFS= read -r kind && IFS= read -r source && IFS= read -r point; do
   if [ -L "$source" ]; then
     ln -s "$(readlink "$source")" "${view}$point"
     continue
   fi
   if [ -d "$source" ]; then
     mkdir -p "${view}$point"
+    if [ "$kind" = bare ]; then
+      chmod --reference "$source" "${view}$point"
+      continue
+    fi
     # What comes later may lie below it. One in what is mounted there already, read-only, is mounted.
     if [ -z "$(ls -A "$source")" ] && chmod --reference "$source" "${view}$point" 2>/dev/null; then continue; fi
   elif [ ! -e "${view}$point" ]; then
@@ -91,21 +122,39 @@ while read -r source && read -r point; do
 done
 mount -t tmpfs -o mode=755 locks /run
 ulimit -n "$(ulimit -Hn)"
-exec setpriv --pdeathsig KILL "$@" --rlimit-nofile=0 </dev/null
+exec setpriv --pdeathsig KILL "$@" </dev/null
 `;
+
+/** Starts `command` where `view` has what the guest is to see. */
+export function spawnInView(
+  tree: readonly Shared[],
+  command: readonly string[],
+): ChildProcessWithoutNullStreams {
+  const child = spawn('unshare', [
+    '--mount',
+    '--propagation',
+    'private',
+    'sh',
+    '-c',
+    script,
+    'share',
+    ...command,
+  ]);
+  child.stdin.on('error', () => {}); // its exit tells
+  const lines = tree.map(({ source, target, bare = false }) =>
+    [bare ? 'bare' : 'tree', source, target, ''].join('\n'),
+  );
+  child.stdin.end(lines.join(''));
+  return child;
+}
 
 /** Starts virtiofsd on `socket`; resolves when it listens. */
 export async function shareTree(socket: string, tree: readonly Shared[]): Promise<ChildProcess> {
   if (process.getuid?.() !== 0)
     throw new Unavailable('a guest on this root file system needs root: run as root');
-  const daemon = [...(await virtiofsd()), `--socket-path=${socket}`];
-  const child = spawn(
-    'unshare',
-    ['--mount', '--propagation', 'private', 'sh', '-c', script, 'share', ...daemon],
-    { stdio: ['pipe', 'ignore', 'pipe'] },
-  );
-  child.stdin.on('error', () => {}); // its exit tells
-  child.stdin.end(tree.map(({ source, target }) => `${source}\n${target}\n`).join(''));
+  const daemon = [...(await virtiofsd()), `--socket-path=${socket}`, '--rlimit-nofile=0'];
+  const child = spawnInView(tree, daemon);
+  child.stdout.resume();
   let log = '';
   await new Promise<void>((resolve, reject) => {
     child.on('error', (error) => reject(new Unavailable(`unshare: ${error.message}`)));

@@ -5,8 +5,8 @@ import { Vm, quote, repository } from '../vm.js';
 import { writeImage } from './image.js';
 import { setUp, unpackEngines } from './root.js';
 
-/** The archive of the image, as host and guest see it. */
-export const imageArchive = join(repository, 'build/guest/busybox-image.tar');
+/** The archive of the image in the guest, whose ordinary user may not be able to reach the checkout. */
+export const imageArchive = '/var/lib/busybox-image.tar';
 
 /** A command's end, for which a case has other words than these. */
 export class Unexpected extends Error {
@@ -57,11 +57,14 @@ export class Guest {
     options: { memory: number; systemd: boolean },
   ): Promise<Guest> {
     const root = await unpackEngines(release);
-    mkdirSync(dirname(imageArchive), { recursive: true });
-    await writeImage(imageArchive);
+    const archive = join(repository, 'build/guest/busybox-image.tar');
+    mkdirSync(dirname(archive), { recursive: true });
+    await writeImage(archive);
     const guest = new Guest(await Vm.boot({ ...options, root }));
     try {
       await guest.ok(setUp);
+      await guest.ok(`cp ${quote(archive)} ${imageArchive}
+        cp ${quote(join(repository, 'build/tare'))} /usr/bin/tare`);
       // Its user is known only now.
       if (options.systemd) await guest.ok('systemctl start dbus');
     } catch (error) {

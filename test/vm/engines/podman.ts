@@ -14,6 +14,7 @@ import {
 } from './alike.js';
 import type { Case, Engine, Runtime } from './case.js';
 import { imageArchive, type Guest } from './guest.js';
+import { home } from './root.js';
 import { imageName as image } from './image.js';
 
 /** As an administrator would write it. */
@@ -28,7 +29,7 @@ ${name} = ["${path}"]
 log_driver = "k8s-file"
 `;
 
-const user = `setpriv --reuid 1000 --regid 1000 --init-groups env USER=user HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000 sh -c`;
+const user = `setpriv --reuid 1000 --regid 1000 --init-groups env USER=user HOME=${home} XDG_RUNTIME_DIR=/run/user/1000 sh -c`;
 
 class Podman implements Alike {
   readonly command = 'podman';
@@ -356,9 +357,9 @@ function privileges(engine: Podman): Case[] {
         await guest.ok(
           `mkdir -p /run/user/1000; chown 1000:1000 /run/user/1000; chmod 700 /run/user/1000
            modprobe tun; chmod 666 /dev/net/tun
-           cd /home/user; ${user} ${quote(`podman load --quiet --input ${quote(imageArchive)}`)}`,
+           cd ${home}; ${user} ${quote(`podman load --quiet --input ${quote(imageArchive)}`)}`,
         );
-        const as = (script: string) => guest.run(`cd /home/user; ${user} ${quote(script)}`);
+        const as = (script: string) => guest.run(`cd ${home}; ${user} ${quote(script)}`);
         const script = 'id -u; cat /proc/self/uid_map; exit 42';
         const ended = await as(`podman run --rm ${image} ${shell(script)}`);
         ended.expect({ status: 42, stdout: /^0\n +0 +1000 +1\n +1 +100000 +65536\n$/ });

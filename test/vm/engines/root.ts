@@ -18,6 +18,9 @@ export function unpackEngines(release: string): Promise<string> {
   return unpackRoot([...system.split(' '), ...engines.split(' ')], { release });
 }
 
+/** The ordinary user's: a directory that is hidden by his files, so that no checkout may lie there. */
+export const home = '/home/tare-guest';
+
 /** What the packages' scripts make, and the kernel's modules. */
 export const setUp = `
 set -e
@@ -27,10 +30,10 @@ echo 'messagebus:x:100:' >>/etc/group
 echo 'messagebus:x:100:100::/nonexistent:/usr/sbin/nologin' >>/etc/passwd
 echo 'docker:x:101:' >>/etc/group
 echo 'user:x:1000:' >>/etc/group
-echo 'user:x:1000:1000::/home/user:/bin/bash' >>/etc/passwd
+echo 'user:x:1000:1000::${home}:/bin/bash' >>/etc/passwd
 echo 'user:100000:65536' >/etc/subuid
 echo 'user:100000:65536' >/etc/subgid
-mkdir /home/user
+mkdir ${home}
 echo guest >/etc/hostname
 printf '127.0.0.1 localhost\\n127.0.1.1 guest\\n' >/etc/hosts
 : >/etc/resolv.conf
@@ -49,6 +52,6 @@ for directory in containerd containers docker; do
   mkdir -p /var/lib/$directory
   mount -t tmpfs -o mode=711 $directory /var/lib/$directory
 done
-mount -t tmpfs -o mode=700,uid=1000,gid=1000 home /home/user
+mount -t tmpfs -o mode=700,uid=1000,gid=1000 home ${home}
 mount --make-rshared /
 `;

@@ -1,6 +1,5 @@
 /** Runs an engine's cases, anew in another guest from where one died. */
-import { GuestDied, repository } from '../vm.js';
-import { join } from 'node:path';
+import { GuestDied } from '../vm.js';
 import type { CgroupDriver, Engine, Outcome, Runtime } from './case.js';
 import { Guest } from './guest.js';
 
@@ -12,8 +11,7 @@ export interface Choice {
 }
 
 export function runtimeOf(name: string, driver: CgroupDriver): Runtime {
-  const path = name === 'tare' ? join(repository, 'build/tare') : `/usr/bin/${name}`;
-  return { name, path, driver };
+  return { name, path: `/usr/bin/${name}`, driver };
 }
 
 /** In how many guests an engine's cases may be tried to run. */
