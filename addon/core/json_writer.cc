@@ -132,30 +132,32 @@ std::string Writer::take() {
 }
 
 void Writer::quote(std::string_view value) {
-  static constexpr std::string_view hex = "0123456789abcdef";
   text_ += '"';
   while (!value.empty()) {
-    const auto byte = static_cast<unsigned char>(value.front());
-    const std::size_t length = utf8_length(value);
-    if (byte == '"' || byte == '\\') {
+    std::size_t length = plain_prefix(value);
+    text_ += value.substr(0, length);
+    value.remove_prefix(length);
+    if (value.empty()) {
+      break;
+    }
+    const char first = value.front();
+    length = utf8_length(value);
+    if (first == '"' || first == '\\') {
       text_ += '\\';
-      text_ += value.front();
-    } else if (byte == '\n') {
+      text_ += first;
+    } else if (first == '\n') {
       text_ += "\\n";
-    } else if (byte == '\t') {
+    } else if (first == '\t') {
       text_ += "\\t";
-    } else if (byte == '\r') {
+    } else if (first == '\r') {
       text_ += "\\r";
-    } else if (byte < 0x20) {
-      text_ += "\\u00";
-      text_ += hex[byte >> 4];
-      text_ += hex[byte & 0xF];
     } else if (length == 0) {
       text_ += "\xEF\xBF\xBD";
-    } else {
+      length = 1;
+    } else if (append_control(text_, value) == 0) {
       text_ += value.substr(0, length);
     }
-    value.remove_prefix(length == 0 ? 1 : length);
+    value.remove_prefix(length);
   }
   text_ += '"';
 }

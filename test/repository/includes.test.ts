@@ -28,6 +28,7 @@ const coreRules: Record<string, readonly string[]> = {
   fd: ['error'],
   json: ['error'],
   cancellation: ['fd'],
+  printable: ['json'],
   mount_options: ['spec'],
   // What is wanted.
   spec: ['json', 'error'],
@@ -68,7 +69,7 @@ const coreRules: Record<string, readonly string[]> = {
 // The interface of container.h hands out descriptors.
 const frontEnd = ['container', 'checkpoint', 'spec', 'fd', 'error'];
 const directoryRules: Record<string, readonly string[]> = {
-  'addon/cli': [...frontEnd, 'doctor'],
+  'addon/cli': [...frontEnd, 'doctor', 'printable'],
   'addon/node': frontEnd,
   'addon/init': ['wire'],
 };
