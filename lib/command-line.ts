@@ -13,14 +13,18 @@ const candidates = ['../build/tare', `../prebuilds/linux-${arch}/tare`].map((pat
 );
 const program = candidates.find((path) => existsSync(path));
 if (program === undefined) {
-  console.error(`tare: there is no command line for linux-${arch} in this package`);
+  console.error(
+    `tare: there is no command line for linux-${arch} in this package; x64 and arm64 are, or build it with npm run build`,
+  );
   process.exit(127);
 }
 
 const words = process.argv.slice(2);
-if (words[0] === 'install' || words[0] === 'uninstall') {
+const isHelp = words[0] === 'help' || words[0] === 'h';
+const command = words[isHelp ? 1 : 0];
+if (command === 'install' || command === 'uninstall') {
   const { install } = await import('./install.js');
-  process.exitCode = install(words, program);
+  process.exitCode = install(isHelp ? [command, '--help'] : words, program);
 } else {
   pass(program);
 }

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <string>
 
+#include "suggest.h"
+
 namespace tare::cli {
 
 namespace {
@@ -20,6 +22,18 @@ const Flag* find_flag(Flags flags, std::string_view name) {
     if (name == flag->name || (name.size() == 1 && name.front() == flag->letter)) return flag;
   }
   return nullptr;
+}
+
+/// The flag that was probably meant, with its dashes.
+std::string meant_flag(std::string_view name, Flags flags, Flags more) {
+  std::vector<std::string_view> names = {"help"};
+  for (const Flags some : {flags, more}) {
+    for (const Flag* flag : some) {
+      if (!flag->hidden) names.emplace_back(flag->name);
+    }
+  }
+  const std::string_view found = nearest(name, names);
+  return found.empty() ? "" : "--" + std::string(found);
 }
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -81,7 +95,8 @@ std::size_t Arguments::take_flag(std::span<char* const> words, std::size_t at, F
   const Flag* flag = find_flag(flags, name);
   if (flag == nullptr) flag = find_flag(more, name);
   if (flag == nullptr) {
-    throw UsageError{"flag provided but not defined: -" + std::string(name)};
+    throw UsageError{"flag provided but not defined: -" + std::string(name) +
+                     did_you_mean(meant_flag(name, flags, more))};
   }
   const char* value = equals == std::string_view::npos ? nullptr : words[at] + equals + 1;
   std::size_t used = 1;

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "tare/error.h"
+#include "tare/printable.h"
 #include "tare/spec.h"
 
 namespace tare::cli {
@@ -52,7 +53,8 @@ int plan(const Call& call) {
   // What would become of the terminal is the caller's choice at run; the plan is the same.
   options.allow_terminal_without_socket = true;
   const bool json = is_second_choice(call, flag::text_format, "text", "json");
-  print(Container::plan_text(call.runtime, options, json));
+  const std::string text = Container::plan_text(call.runtime, options, json);
+  print(json ? text : printable(text));
   return 0;
 }
 

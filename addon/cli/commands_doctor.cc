@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "tare/doctor.h"
+#include "tare/printable.h"
 
 namespace tare::cli {
 
@@ -38,26 +39,44 @@ std::string padded(std::string text, std::size_t width) {
   return text;
 }
 
+std::string status_of(const Finding& finding, const Colours& colours) {
+  constexpr std::size_t width = 9;
+  return "  " + colours.of(finding, padded(finding_status_name(finding.status), width));
+}
+
+/// Below the name.
+std::string further_line(const std::string& text) {
+  constexpr std::size_t margin = 11;
+  return std::string(margin, ' ') + printable(text) + "\n";
+}
+
 /// A line, and where something is to be done, what for and how.
 std::string told(const Finding& finding, std::size_t width, const Colours& colours) {
-  constexpr std::size_t status_width = 9;
-  const std::string margin(2 + status_width, ' ');
-  std::string text =
-      "  " + colours.of(finding, padded(finding_status_name(finding.status), status_width));
   const bool is_ok = finding.status == FindingStatus::ok;
   const std::string& about = is_ok && finding.found.empty() ? finding.needed_for : finding.found;
-  text += padded(finding.name, width) + about + "\n";
+  std::string text =
+      status_of(finding, colours) + padded(finding.name, width) + printable(about) + "\n";
   if (is_ok) return text;
-  text += margin + (finding.required ? "required for: " : "for: ") + finding.needed_for + "\n";
-  if (!finding.remedy.empty()) text += margin + "remedy: " + finding.remedy + "\n";
+  text += further_line((finding.required ? "required for: " : "for: ") + finding.needed_for);
+  if (!finding.remedy.empty()) text += further_line("remedy: " + finding.remedy);
   return text;
+}
+
+/// The same in two lines: what is wrong, and the remedy.
+std::string told_briefly(const Finding& finding, const Colours& colours) {
+  return status_of(finding, colours) + printable(finding.name + ": " + finding.found) + " (" +
+         (finding.required ? "required for " : "for ") + finding.needed_for + ")\n" +
+         further_line("remedy: " + finding.remedy);
+}
+
+std::size_t count_not_ok(const Examination& examination) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      examination.findings,
+      [](const Finding& finding) { return finding.status != FindingStatus::ok; }));
 }
 
 std::string conclusion(const Examination& examination) {
   const std::string whose = examination.rootless ? "an ordinary user's" : "root's";
-  const auto lacks =
-      std::count_if(examination.findings.begin(), examination.findings.end(),
-                    [](const Finding& finding) { return finding.status != FindingStatus::ok; });
   if (!examination.can_start()) {
     std::string names;
     for (const Finding& finding : examination.findings) {
@@ -68,7 +87,10 @@ std::string conclusion(const Examination& examination) {
     return "This host cannot start " + whose + " containers; it lacks: " + names + "\n";
   }
   return "This host has what a start of " + whose + " containers needs" +
-         (lacks == 0 ? "" : "; what is not ok above, only some of them need") + ".\n";
+         (count_not_ok(examination) == 0
+              ? ""
+              : "; what is missing or limited above matters only to some of them") +
+         ".\n";
 }
 
 std::string as_text(const Examination& examination) {
@@ -89,12 +111,34 @@ std::string as_text(const Examination& examination) {
   return text + "\n" + conclusion(examination);
 }
 
+/// What is wrong alone; first what containers cannot be started without.
+std::string as_brief_text(const Examination& examination) {
+  const Colours colours;
+  std::string text;
+  for (const bool is_fatal : {true, false}) {
+    for (const Finding& finding : examination.findings) {
+      const bool stops_all = finding.required && finding.status == FindingStatus::missing;
+      if (finding.status == FindingStatus::ok || stops_all != is_fatal) continue;
+      text += told_briefly(finding, colours);
+    }
+  }
+  const std::size_t ok = examination.findings.size() - count_not_ok(examination);
+  return text + (text.empty() ? "" : "\n") + conclusion(examination) +
+         (text.empty() ? "All " : "The other ") + std::to_string(ok) + " findings are ok; " +
+         std::string(program_name()) + " doctor --all shows them.\n";
+}
+
 }  // namespace
 
 int doctor(const Call& call) {
   const bool json = is_second_choice(call, flag::text_format, "text", "json");
   const Examination examination = examine_host(call.runtime);
-  print(json ? examination_json(examination) + "\n" : as_text(examination));
+  const bool all = call.arguments.is_set(flag::every_finding);
+  if (json) {
+    print(examination_json(examination) + "\n");
+  } else {
+    print(all ? as_text(examination) : as_brief_text(examination));
+  }
   return examination.can_start() ? 0 : 1;
 }
 

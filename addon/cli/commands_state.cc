@@ -12,6 +12,7 @@
 
 #include "commands.h"
 #include "tare/error.h"
+#include "tare/printable.h"
 
 namespace tare::cli {
 
@@ -19,13 +20,15 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-/// Columns of at least 12 characters, 3 between them; the last as long as it is.
-std::string table(const std::vector<Row>& rows) {
+/// Columns of at least 12 characters, 3 between them; the last as long as it is. A row stays one
+/// line, whatever a cell has.
+std::string table(std::vector<Row> rows) {
   constexpr std::size_t min_width = 12;
   constexpr std::size_t gap = 3;
   std::vector<std::size_t> widths(rows.front().size(), min_width);
-  for (const Row& row : rows) {
+  for (Row& row : rows) {
     for (std::size_t i = 0; i < row.size(); i++) {
+      row[i] = printable_line(row[i]);
       widths[i] = std::max(widths[i], row[i].size() + gap);
     }
   }
@@ -68,7 +71,7 @@ std::string list_as_table(const std::vector<ContainerState>& states) {
     rows.push_back({state.id, std::to_string(state.pid), status_name(state.status), state.bundle,
                     state.created, user_name(passwd, state.owner)});
   }
-  return table(rows);
+  return table(std::move(rows));
 }
 
 std::string list_as_json(const std::vector<ContainerState>& states) {
@@ -186,7 +189,8 @@ int ps(const Call& call) {
   const bool json = is_second_choice(call, flag::format, "table", "json");
   const std::vector<pid_t> pids = Container::open(call.runtime, call.id()).processes();
   if (!json) {
-    print(filter_ps(run_ps(call.arguments.positional().subspan(1)), pids));
+    // ps(1) shows control characters of command lines as they are where the locale calls them so.
+    print(printable(filter_ps(run_ps(call.arguments.positional().subspan(1)), pids)));
     return 0;
   }
   std::string text = "[";

@@ -75,30 +75,46 @@ void set_program_name(const char* called_as) noexcept {
   if (!name.empty()) called = name;
 }
 
+std::string usage() { return std::string(called) + " [option ...] command [argument ...]"; }
+
+std::string usage(const Verb& verb) {
+  const std::string arguments = *verb.arguments == '\0' ? "" : " " + std::string(verb.arguments);
+  return name_of(verb.name) + " [option ...]" + arguments;
+}
+
 std::string help() {
-  std::string text = title(called, "Open Container Initiative runtime") + "\nUSAGE:\n" +
-                     std::string(indent) + std::string(called) +
-                     " [option ...] command [argument ...]\n\nCOMMANDS:\n";
+  std::string text =
+      title(called, "Open Container Initiative runtime") + "\nUSAGE:\n" + indented(usage());
   std::size_t width = std::string_view("help, h").size();
   for (const Verb& verb : verbs()) width = std::max(width, std::string_view(verb.name).size());
   width += 2 * indent.size();
-  const auto add = [&](std::string_view name, std::string_view usage) {
+  const auto add = [&](std::string_view name, std::string_view what) {
     std::string line = std::string(indent) + std::string(name);
     pad(line, width);
-    text += line + std::string(usage) + "\n";
+    text += line + std::string(what) + "\n";
   };
+  text += "\nCOMMANDS:\n";
   for (const Verb& verb : verbs()) add(verb.name, verb.usage);
   add("help, h", "print this, or the help of a command");
+  text += "\nCOMMANDS OF THE PACKAGE ON NPM (npx tare):\n";
+  for (const PackageCommand& command : package_commands()) add(command.name, command.usage);
   return text + "\nOPTIONS:\n" + options(global_flags());
 }
 
 std::string help(const Verb& verb) {
-  const std::string name = name_of(verb.name);
-  const std::string arguments = *verb.arguments == '\0' ? "" : " " + std::string(verb.arguments);
-  std::string text = title(name, verb.usage) + "\nUSAGE:\n" + std::string(indent) + name +
-                     " [option ...]" + arguments + "\n";
+  std::string text = title(name_of(verb.name), verb.usage) + "\nUSAGE:\n" + indented(usage(verb));
   if (*verb.description != '\0') text += "\nDESCRIPTION:\n" + indented(verb.description);
   return text + "\nOPTIONS:\n" + options(verb.flags);
+}
+
+std::string help(const PackageCommand& command) {
+  const std::string name = "npx tare " + std::string(command.name);
+  return title(name, command.usage) + "\nUSAGE:\n" + indented(name + " [option ...]") +
+         "\nDESCRIPTION:\n" +
+         indented("A command of the package on npm, not of this program: " + name +
+                  " --help\nprints its options. Without npm, copy this program, which is one file, "
+                  "to where\n"
+                  "engines look for it, such as /usr/local/sbin/tare.\n");
 }
 
 }  // namespace tare::cli

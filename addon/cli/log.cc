@@ -9,6 +9,8 @@
 #include <cstdint>
 
 #include "tare/error.h"
+#include "tare/printable.h"
+#include "verbs.h"
 
 namespace tare::cli::log {
 
@@ -18,6 +20,8 @@ namespace {
 int log_fd = STDERR_FILENO;
 Format log_format = Format::text;
 bool log_debug = false;
+/// Whether the caller has chosen the form of what is written to standard error.
+bool log_form_chosen = false;
 
 void append_padded(std::string& out, std::int64_t number, std::size_t width) {
   const std::string digits = std::to_string(number);
@@ -54,28 +58,6 @@ std::string now() {
   return text + "Z";
 }
 
-/// `message` between quotes. What JSON wants escaped is what the text format wants escaped too.
-std::string quoted(std::string_view message) {
-  static constexpr std::string_view hex = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : message) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += {'\\', c};
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out += "\\u00";
-      out += {hex[byte >> 4], hex[byte & 15]};
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
 /// A log that cannot be written must not stop a container: the result is ignored.
 void write_line(int fd, std::string_view line) {
   while (!line.empty()) {
@@ -89,37 +71,75 @@ void write_line(int fd, std::string_view line) {
 void record(std::string_view level, std::string_view message) {
   std::string line;
   if (log_format == Format::json) {
-    line = R"({"level":")" + std::string(level) + R"(","msg":)" + quoted(message) + R"(,"time":")" +
-           now() + "\"}\n";
+    line = R"({"level":")" + std::string(level) + R"(","msg":)" + printable_quoted(message) +
+           R"(,"time":")" + now() + "\"}\n";
   } else {
-    line = "time=\"" + now() + "\" level=" + std::string(level) + " msg=" + quoted(message) + "\n";
+    line = "time=\"" + now() + "\" level=" + std::string(level) +
+           " msg=" + printable_quoted(message) + "\n";
   }
   write_line(log_fd, line);
 }
 
+bool has_terminal() noexcept { return ::isatty(STDERR_FILENO) == 1; }
+
+/// A message that names what an image or another user has made: no escape sequence of it reaches
+/// the terminal, and no further line looks like one of tare's own.
+void write_plain(std::string_view before, std::string_view message) {
+  std::string text(before);
+  for (const char c : printable(message)) {
+    text += c;
+    if (c == '\n') text += "  ";
+  }
+  write_line(STDERR_FILENO, text + "\n");
+}
+
+/// "tare: ", unless the message begins with it.
+std::string prefix_for(std::string_view message) {
+  std::string prefix(program_name());
+  prefix += ": ";
+  return message.starts_with(prefix) ? "" : prefix;
+}
+
 }  // namespace
 
-void open(const std::string& path, Format format, bool debug) {
-  log_format = format;
-  log_debug = debug;
-  if (path.empty()) return;
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (fd < 0) throw_errno("open", path);
+void open(const Options& options) {
+  log_format = options.format;
+  log_debug = options.debug;
+  log_form_chosen = options.has_format || options.debug;
+  if (options.path.empty()) return;
+  const int fd = ::open(options.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0) throw_errno("open", options.path);
   log_fd = fd;
 }
 
-void error(std::string_view message) {
-  record("error", message);
-  if (log_fd != STDERR_FILENO) write_line(STDERR_FILENO, std::string(message) + "\n");
+void error(std::string_view message, std::string_view sentence) {
+  const bool is_plain = is_for_people();
+  if (!is_plain) record("error", message);
+  if (is_plain || (log_fd != STDERR_FILENO && has_terminal())) {
+    const std::string_view told = sentence.empty() ? message : sentence;
+    write_plain(prefix_for(told), told);
+  } else if (log_fd != STDERR_FILENO) {
+    plain(message);
+  }
+}
+
+bool is_for_people() noexcept {
+  return log_fd == STDERR_FILENO && !log_form_chosen && has_terminal();
 }
 
 bool is_for_scripts() noexcept {
-  return log_fd == STDERR_FILENO && log_format == Format::text && ::isatty(STDERR_FILENO) == 0;
+  return log_fd == STDERR_FILENO && log_format == Format::text && !has_terminal();
 }
 
-void plain(std::string_view message) { write_line(STDERR_FILENO, std::string(message) + "\n"); }
+void plain(std::string_view message) { write_plain({}, message); }
 
-void warning(std::string_view message) { record("warning", message); }
+void warning(std::string_view message) {
+  if (is_for_people()) {
+    write_plain(std::string(program_name()) + ": warning: ", message);
+  } else {
+    record("warning", message);
+  }
+}
 
 void debug(std::string_view message) {
   if (log_debug) record("debug", message);

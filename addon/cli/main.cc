@@ -7,9 +7,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <vector>
 
 #include "commands.h"
 #include "log.h"
+#include "suggest.h"
 #include "tare/error.h"
 #include "verbs.h"
 
@@ -27,8 +29,6 @@ void open_standard_streams() {
   }
 }
 
-void incorrect_usage(const std::string& help_text) { print("Incorrect Usage.\n\n" + help_text); }
-
 /// Throws UsageError unless the number of positional arguments fits the verb.
 void check_count(const Verb& verb, std::size_t count) {
   const auto min = static_cast<std::size_t>(verb.min_arguments);
@@ -44,7 +44,7 @@ void check_count(const Verb& verb, std::size_t count) {
     wanted = max;
   }
   if (how == nullptr) return;
-  throw UsageError{"tare: \"" + std::string(verb.name) + "\" requires " + how + " " +
+  throw UsageError{std::string(program_name()) + ": \"" + verb.name + "\" requires " + how + " " +
                    std::to_string(wanted) + " argument(s)"};
 }
 
@@ -76,13 +76,23 @@ void open_log(const Arguments& arguments) {
     throw Error(ErrorKind::invalid_argument,
                 "--log-format " + format + ": invalid log-format, expected text or json");
   }
-  log::open(arguments.text(flag::log), format == "json" ? log::Format::json : log::Format::text,
-            arguments.is_set(flag::debug));
+  log::open({.path = arguments.text(flag::log),
+             .format = format == "json" ? log::Format::json : log::Format::text,
+             .has_format = arguments.given(flag::log_format),
+             .debug = arguments.is_set(flag::debug)});
 }
 
-int fail(const char* message, int status) {
-  log::error(message);
-  return status;
+/// A program gets the whole help, as from runc. At a terminal that would hide the sentence.
+int fail(const UsageError& error, const Verb* verb) {
+  if (log::is_for_people()) {
+    const std::string line = verb == nullptr ? usage() : usage(*verb);
+    const std::string name = line.substr(0, line.find(" ["));
+    log::error(error.what, error.what + "\nusage: " + line + "\nsee " + name + " --help");
+  } else {
+    print("Incorrect Usage.\n\n" + (verb == nullptr ? help() : help(*verb)));
+    log::error(error.what);
+  }
+  return 1;
 }
 
 /// The words by which runc's users know that a mount failed, before the sentence. The container is
@@ -108,9 +118,16 @@ bool tell_as_program(const Error& error) {
   return true;
 }
 
-int fail(const Verb& verb, const Error& error) {
-  if (!tell_as_program(error)) log::error(sentence(verb, error));
-  return verb.failure;
+/// tare's own sentence, and for a container that is not there where to look.
+std::string sentence_for_people(const Error& error, const Arguments& global) {
+  std::string text = error.what();
+  // The path is that of its state; without one it is --root that does not exist.
+  if (error.kind() == ErrorKind::not_found && !error.path().empty()) {
+    text += "; " + std::string(program_name());
+    if (global.given(flag::root)) text += " --root " + global.text(flag::root);
+    text += " list shows what there is";
+  }
+  return text;
 }
 
 int run_verb(const Verb& verb, Arguments& global, std::span<char* const> words) {
@@ -130,29 +147,51 @@ int run_verb(const Verb& verb, Arguments& global, std::span<char* const> words) 
     if (log::debugging()) log::debug(std::string("command: ") + verb.name);
     return verb.run({runtime, arguments});
   } catch (const UsageError& error) {
-    incorrect_usage(help(verb));
-    return fail(error.what.c_str(), 1);
+    return fail(error, &verb);
   } catch (const Error& error) {
-    return fail(verb, error);
+    if (!tell_as_program(error)) {
+      log::error(sentence(verb, error), sentence_for_people(error, global));
+    }
+    return verb.failure;
   } catch (const std::exception& error) {
-    return fail(error.what(), verb.failure);
+    log::error(error.what());
+    return verb.failure;
   }
 }
 
 /// With the exit status that runc has for this alone.
 int no_such_command(const std::string& name) {
-  return fail(
-      ("No help topic for '" + name + "', see " + std::string(program_name()) + " help").c_str(),
-      3);
+  constexpr int status = 3;
+  const std::string help_command = std::string(program_name()) + " help";
+  if (find_package_command(name) != nullptr) {
+    log::error(name + ": a command of the package on npm, not of this program: npx tare " + name +
+               " (see " + help_command + " " + name + ")");
+    return status;
+  }
+  std::vector<std::string_view> names = {"help"};
+  for (const Verb& verb : verbs()) names.emplace_back(verb.name);
+  for (const PackageCommand& command : package_commands()) names.emplace_back(command.name);
+  const std::string_view meant = nearest(name, names);
+  const std::string rest =
+      meant.empty() ? "; " + help_command + " lists the commands" : did_you_mean(meant);
+  log::error("No help topic for '" + name + "', see " + help_command + did_you_mean(meant),
+             "unknown command " + name + rest);
+  return status;
 }
+
+bool is_help(std::string_view name) { return name == "help" || name == "h"; }
 
 /// Of `name`, or of all where it is empty.
 int print_help(const std::string& name) {
-  const Verb* verb = find_verb(name);
-  if (verb == nullptr && !name.empty()) {
+  if (const Verb* verb = find_verb(name); verb != nullptr) {
+    print(help(*verb));
+  } else if (const PackageCommand* command = find_package_command(name); command != nullptr) {
+    print(help(*command));
+  } else if (name.empty() || is_help(name)) {
+    print(help());
+  } else {
     return no_such_command(name);
   }
-  print(verb != nullptr ? help(*verb) : help());
   return 0;
 }
 
@@ -165,7 +204,7 @@ int run_words(Arguments& global) {
   if (global.help() || words.empty()) return print_help({});
   open_log(global);
   const std::string name = words.front();
-  if (name == "help" || name == "h") return print_help(words.size() > 1 ? words[1] : "");
+  if (is_help(name)) return print_help(words.size() > 1 ? words[1] : "");
   const Verb* verb = find_verb(name);
   if (verb != nullptr) return run_verb(*verb, global, words.subspan(1));
   return no_such_command(name);
@@ -178,10 +217,10 @@ int main(std::span<char* const> words) {
     Arguments global(words.subspan(1), global_flags(), AfterArgument::command);
     return run_words(global);
   } catch (const UsageError& error) {
-    incorrect_usage(help());
-    return fail(error.what.c_str(), 1);
+    return fail(error, nullptr);
   } catch (const std::exception& error) {
-    return fail(error.what(), 1);
+    log::error(error.what());
+    return 1;
   }
 }
 

@@ -97,9 +97,11 @@ int man(const Call& call) {
   const auto given = call.arguments.positional();
   const Verb* verb = given.empty() ? nullptr : find_verb(given.front());
   if (verb == nullptr && !given.empty()) {
-    throw Error(ErrorKind::invalid_argument, "man: " + std::string(given.front()) +
-                                                 ": no such command, see " +
-                                                 std::string(program_name()) + " help");
+    const std::string name = given.front();
+    const bool is_of_package = find_package_command(name) != nullptr;
+    throw Error(ErrorKind::invalid_argument, "man: " + name + ": no such command, see " +
+                                                 std::string(program_name()) + " help" +
+                                                 (is_of_package ? " " + name : ""));
   }
   print(verb == nullptr ? manual(program_name()) : manual(program_name(), *verb));
   return 0;

@@ -51,7 +51,7 @@ constexpr std::array exec_flags = {&flag::console_socket,
                                    &flag::cgroup,
                                    &flag::ignore_paused};
 constexpr std::array delete_flags = {&flag::force};
-constexpr std::array doctor_flags = {&flag::text_format};
+constexpr std::array doctor_flags = {&flag::every_finding, &flag::text_format};
 constexpr std::array kill_flags = {&flag::all};
 constexpr std::array list_flags = {&flag::format, &flag::quiet};
 constexpr std::array ps_flags = {&flag::format};
@@ -93,7 +93,8 @@ constexpr std::array table = {
          "started.\n",
          delete_flags, 1, 1, interleaved, remove},
     Verb{"doctor", "tell what this host lacks for containers, and the remedies", "",
-         "Tries what containers are made of, as the caller, and changes nothing. The exit status\n"
+         "Tries what containers are made of, as the caller, and changes nothing. Prints what is\n"
+         "missing or limited, with the remedy; JSON has all that was looked at. The exit status\n"
          "is 0 where a start of the config of spec (spec --rootless for an ordinary user) has all\n"
          "that it needs, and 1 where something required is missing. With --systemd-cgroup before\n"
          "the command, systemd is required, too.\n",
@@ -186,9 +187,23 @@ constexpr std::array table = {
          update_flags, 1, 1, interleaved, update},
 };
 
+constexpr std::array package_table = {
+    PackageCommand{"install", "install this program, and have container engines use it"},
+    PackageCommand{"uninstall", "take back what install has done"},
+};
+
 }  // namespace
 
 std::span<const Verb> verbs() noexcept { return table; }
+
+std::span<const PackageCommand> package_commands() noexcept { return package_table; }
+
+const PackageCommand* find_package_command(std::string_view name) noexcept {
+  for (const PackageCommand& command : package_table) {
+    if (name == command.name) return &command;
+  }
+  return nullptr;
+}
 
 Flags global_flags() noexcept { return global_table; }
 

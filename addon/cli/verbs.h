@@ -38,6 +38,15 @@ struct Verb {
 
 std::span<const Verb> verbs() noexcept;
 const Verb* find_verb(std::string_view name) noexcept;
+/// A command that `npx tare` has beside those of the table, as it needs more than this program.
+struct PackageCommand {
+  const char* name;
+  const char* usage;  ///< what it does, in one line
+};
+
+std::span<const PackageCommand> package_commands() noexcept;
+const PackageCommand* find_package_command(std::string_view name) noexcept;
+
 /// The name that tare was called by, without its directory: an engine's log and a user's terminal
 /// show the command line that was typed, also where tare is installed in another runtime's place.
 std::string_view program_name() noexcept;
@@ -47,6 +56,10 @@ void set_program_name(const char* called_as) noexcept;
 /// Help texts, made from the table.
 std::string help();
 std::string help(const Verb& verb);
+std::string help(const PackageCommand& command);
+/// How it is called, in one line.
+std::string usage();
+std::string usage(const Verb& verb);
 
 namespace flag {
 
@@ -202,6 +215,8 @@ inline constexpr Flag kernel_memory{"kernel-memory", 0, text, "BYTES", "ignored"
 inline constexpr Flag kernel_memory_tcp{"kernel-memory-tcp", 0, text, "BYTES", "ignored", true};
 
 // doctor, plan.
+inline constexpr Flag every_finding{"all", 'a', boolean, "",
+                                    "show also what is as containers need it"};
 inline constexpr Flag text_format{"format", 'f', text, "text|json",
                                   "format of the output (default: text)"};
 

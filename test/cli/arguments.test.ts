@@ -69,7 +69,7 @@ const options: Record<string, string[]> = {
   list: ['--format table|json, -f table|json', '--quiet, -q'],
   man: [],
   pause: [],
-  doctor: ['--format text|json, -f text|json'],
+  doctor: ['--all, -a', '--format text|json, -f text|json'],
   plan: [
     '--bundle DIR, -b DIR',
     '--format text|json, -f text|json',
@@ -217,6 +217,48 @@ t.test('a command that does not exist has an exit status of its own', async (t) 
   for (const args of [['bogus'], ['help', 'bogus'], ['bogus', '-h'], ['bogus', 'a', '--help']]) {
     const result = tare(args);
     t.match(result, { status: 3, stdout: '', error: "No help topic for 'bogus', see tare help" });
+  }
+  t.equal(tare(['help', 'help']).stdout, tare(['help']).stdout);
+});
+
+t.test('a misspelt command or flag: what it was meant to be', async (t) => {
+  const rows: [string[], string | undefined][] = [
+    [['rnu'], 'run'],
+    [['creat'], 'create'],
+    [['chekpoint'], 'checkpoint'],
+    [['instal'], 'install'],
+    [['hepl'], 'help'],
+    [['ls'], undefined],
+    [['bogus'], undefined],
+    [['help', 'exce'], 'exec'],
+    [['x'.repeat(100_000)], undefined],
+    [['run', '--bundel', '/', 'a'], '--bundle'],
+    [['run', '-bundel=/', 'a'], '--bundle'],
+    [['--systemd-cgroups', 'list'], '--systemd-cgroup'],
+    [['list', '--log-fromat', 'json'], '--log-format'],
+    [['run', '--hlep'], '--help'],
+    [['update', '--memoy', '1'], '--memory'],
+    // What help does not show is not proposed.
+    [['kill', '--al', 'a'], undefined],
+    [['run', '--ba'], undefined],
+  ];
+  for (const [args, meant] of rows) {
+    const { error } = tare(args);
+    const proposed = /; did you mean (\S+)\?$/.exec(error)?.[1];
+    t.equal(proposed, meant, `${args.join(' ').slice(0, 80)}: ${error.slice(0, 200)}`);
+  }
+});
+
+t.test('commands of the package on npm are told of, where they are not', async (t) => {
+  for (const name of ['install', 'uninstall']) {
+    const { stdout, status } = tare(['help', name]);
+    t.equal(status, 0);
+    t.match(stdout, `   npx tare ${name} [option ...]\n`);
+    t.match(tare(['help']).stdout, new RegExp(`^ {3}${name} `, 'm'));
+    const called = tare([name, '--configure', 'docker']);
+    t.match(called, { status: 3, stdout: '' });
+    t.match(called.error, `not of this program: npx tare ${name} (see tare help ${name})`);
+    t.match(tare(['man', name]).error, `man: ${name}: no such command, see tare help ${name}`);
   }
 });
 

@@ -78,13 +78,46 @@ if (whyNot !== undefined) {
     checkForm(t, diagnosis);
   });
 
-  sandbox.test('as text', async (t) => {
+  sandbox.test('as text: what is wrong, each with its remedy', async (t) => {
     const { stdout, status } = sandbox.must(['doctor']);
+    t.equal(status, 0);
+    const { findings } = new Diagnosis(sandbox.tare([...asJson, '--all'])).examination;
+    const wrong = findings.filter(({ status }) => status !== 'ok');
+    const [told = '', closing = ''] = wrong.length > 0 ? stdout.split('\n\n') : ['', stdout];
+    const lines = told.split('\n');
+    t.equal(lines.length, Math.max(2 * wrong.length, 1), 'two lines each');
+    for (const { name, status, found, neededFor, remedy } of wrong) {
+      const at = lines.findIndex((line) => line.startsWith(`  ${status.padEnd(9)}${name}: `));
+      t.equal(lines[at], `  ${status.padEnd(9)}${name}: ${found} (for ${neededFor})`);
+      t.equal(lines[at + 1], `           remedy: ${remedy}`);
+    }
+    t.match(closing, /^This host has what a start of root's containers needs.*\n/);
+    const ok = findings.length - wrong.length;
+    t.match(
+      closing,
+      new RegExp(`\n(The other|All) ${ok} findings are ok; tare doctor --all shows them\\.\n$`),
+    );
+  });
+
+  sandbox.test('as text: what containers cannot be started without comes first', async (t) => {
+    const absent = ['-m', '--propagation', 'private', 'sh', '-c'];
+    const script = `mount -t tmpfs none /run; exec ${cli} --systemd-cgroup doctor`;
+    const { stdout, status } = call('unshare', [...absent, script]);
+    t.equal(status, 1);
+    t.match(stdout, /^ {2}missing {2}systemd: .*ENOENT.* \(required for .*\)\n {11}remedy: /);
+    t.match(
+      stdout,
+      /\n\nThis host cannot start root's containers; it lacks: systemd\nThe other \d+ findings are ok/,
+    );
+  });
+
+  sandbox.test('as text: all of it', async (t) => {
+    const { stdout, status } = sandbox.must(['doctor', '--all']);
     t.equal(status, 0);
     t.notMatch(stdout, '\x1b', 'no colours but on a terminal');
     t.match(stdout, /^kernel\n {2}ok {7}procfs +\/proc\n {2}ok {7}clone3 /);
     t.match(stdout, /\n\nThis host has what a start of root's containers needs[^\n]*\n$/);
-    const typed = `stty rows 24 cols 80; TERM=xterm ${cli} doctor`;
+    const typed = `stty rows 24 cols 80; TERM=xterm ${cli} doctor --all`;
     const script = ['-qec', typed, '/dev/null'];
     t.match(call('script', script).stdout, '\x1b[32mok', 'colours on a terminal');
     const plain = ['-qec', `export NO_COLOR=1; ${typed}`, '/dev/null'];
@@ -327,7 +360,7 @@ if (whyNot !== undefined) {
       seen() { cat /proc/self/mountinfo; find /sys/fs/cgroup -name '*doctor*' 2>/dev/null || :; cat /proc/self/limits; }
       seen >$1/before
       ${cli} doctor >/dev/null
-      chroot ${rootfs} /bin/tare --root /tmp/state doctor >$1/out || :
+      chroot ${rootfs} /bin/tare --root /tmp/state doctor --all >$1/out || :
       grep -q 'ok  *mount-api' $1/out
       seen >$1/after
       test -z "$(cat /proc/self/task/*/children)"

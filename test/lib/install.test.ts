@@ -65,7 +65,8 @@ t.test('manual pages and completions', async (t) => {
   t.match(machine.tare('install', '--dry-run').stdout, /\d manual pages .* would be written/);
   t.equal(machine.documentation().size, 0);
   t.match(machine.tare('install').stdout, `${machine.path(share)}: `);
-  const verbs = call(cli, ['--help']).stdout.match(/^ {3}[a-z]+ {2,}/gm) ?? [];
+  const commands = call(cli, ['--help']).stdout.split('COMMANDS:\n')[1]?.split('\n\n')[0] ?? '';
+  const verbs = commands.match(/^ {3}[a-z]+ {2,}/gm) ?? [];
   const pages = verbs.map((verb) => `${share}/man/man8/tare-${verb.trim()}.8`);
   t.strictSame(
     [...machine.documentation().keys()].sort(),
@@ -178,5 +179,7 @@ t.test('what makes no sense is refused before anything is done', async (t) => {
   t.equal(machine.files().size, 0);
   for (const verb of ['install', 'uninstall']) {
     t.match(machine.tare(verb, '--help'), { status: 0, stdout: /^Usage: tare install/ });
+    const help = call(process.execPath, [program, 'help', verb]);
+    t.match(help, { status: 0, stdout: /^Usage: tare install/ }, 'also as help VERB');
   }
 });
