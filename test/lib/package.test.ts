@@ -1,6 +1,6 @@
 /** The package as npm has it: what is in it, and that it works without a compiler and without its sources. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { allowTime } from '../cli/view.js';
@@ -23,7 +23,7 @@ const { glibcVersionRuntime: glibc } = (
 
 t.test('what is in it', (t) => {
   const allowed =
-    /^(dist\/(run\/)?[a-z-]+\.(c?js|d\.c?ts)|docs\/(library|isolation)\.md|prebuilds\/linux-(x64|arm64)\/tare(\.glibc\.node)?|package\.json|README\.md|LICENSE)$/;
+    /^(dist\/(run\/)?[a-z-]+\.(c?js|d\.c?ts)|docs\/(library|isolation)\.md|prebuilds\/(linux-(x64|arm64)\/tare(\.glibc\.node)?|THIRD-PARTY-LICENSES\.txt)|package\.json|README\.md|LICENSE)$/;
   t.strictSame(
     packed.files.map(({ path }) => path).filter((path) => !allowed.test(path)),
     [],
@@ -49,6 +49,45 @@ t.test('what is in it', (t) => {
     sources.sort(),
     'each module, and none that is no more',
   );
+  t.end();
+});
+
+t.test('the licences of what is linked in', (t) => {
+  const notices = readFileSync(join(installed, 'prebuilds/THIRD-PARTY-LICENSES.txt'), 'utf8');
+  // All archives that have members in the programs, by the linker's own account, and by Debian's whose they are.
+  const packages = new Set(
+    ['tare.map', 'tare_node.map'].flatMap((name) => {
+      const map = readFileSync(join(repository, 'build', name), 'utf8');
+      const [members = ''] = map.split(/^Memory Configuration/m);
+      const archives = [...members.matchAll(/^(\/.*\.a)\(/gm)].map(([, path]) =>
+        realpathSync(path!),
+      );
+      return [...new Set(archives)]
+        .filter((path) => !path.startsWith(realpathSync(repository)))
+        .map((path) => execFileSync('dpkg-query', ['--search', path], { encoding: 'utf8' }))
+        .map((owner) => owner.split(':')[0]!);
+    }),
+  );
+  for (const name of ['libseccomp-dev', 'libc6-dev', 'libprotobuf-c-dev'])
+    t.ok(packages.has(name), `${name} is linked in`);
+  for (const name of [...packages, 'rapidjson-dev', 'linux-libc-dev']) {
+    const format = "--showformat=Debian's ${source:Package} ${source:Version} (";
+    const source = execFileSync('dpkg-query', ['--show', format, name], { encoding: 'utf8' });
+    t.ok(notices.includes(source), `${name}: ${source}`);
+    const copyright = readFileSync(`/usr/share/doc/${name}/copyright`, 'utf8').trimEnd();
+    t.ok(notices.includes(copyright), `${name}: its copyright file`);
+  }
+  for (const name of ['node-addon-api', 'node-api-headers']) {
+    const directory = join(repository, 'node_modules', name);
+    const [file = ''] = readdirSync(directory).filter((entry) => entry.startsWith('LICENSE'));
+    const text = readFileSync(join(directory, file), 'utf8').trimEnd();
+    t.ok(notices.includes(text), name);
+  }
+  for (const name of ['LGPL-2.1', 'GPL-3']) {
+    const text = readFileSync(`/usr/share/common-licenses/${name}`, 'utf8').trimEnd();
+    t.ok(notices.includes(text), `the text of ${name}`);
+  }
+  t.match(notices, /replace either by a version of your own: the complete source of tare .*, with/);
   t.end();
 });
 

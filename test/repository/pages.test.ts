@@ -1,4 +1,5 @@
 /** The pages that people read name only files that are there. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,3 +23,45 @@ for (const page of pages) {
   });
 }
 t.ok(pages.includes('SECURITY.md'));
+
+/**
+ * On its page of the package npm shows README.md with links to files, and pictures, of the repository that package.json
+ * names: those that are relative, that lead to a file, and no further up than its top.
+ */
+t.test('the links and pictures of README.md, as npm resolves them', async (t) => {
+  const { repository, homepage, bugs } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  ) as { repository: { type: string; url: string }; homepage: string; bugs: { url: string } };
+  t.equal(repository.type, 'git');
+  const [, address = ''] =
+    /^git\+(https:\/\/github\.com\/[\w-]+\/[\w-]+)\.git$/.exec(repository.url) ?? [];
+  t.strictSame([homepage, bugs.url], [`${address}#readme`, `${address}/issues`]);
+  const committed = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).split('\n');
+  const text = readFileSync(join(root, 'README.md'), 'utf8').replace(/^(```|~~~)[^]*?^\1/gm, '');
+  const links = [...text.matchAll(/(!?)\[[^\]]*\]\(([^)\s]+)[^)]*\)/g)];
+  t.ok(links.length > 10, 'there are some');
+  t.ok(
+    links.some(([, picture]) => picture === '!'),
+    'and pictures',
+  );
+  for (const [, picture, target = ''] of links) {
+    if (/^https:\/\//.test(target)) continue;
+    const [file = '', anchor] = target.split('#');
+    t.ok(file === '' || committed.includes(file), `${target} is a file of the repository`);
+    if (picture === '!')
+      t.match(file, /\.(svg|png)$/, `${target}: a picture that GitHub serves as such`);
+    if (anchor !== undefined) {
+      const headings =
+        readFileSync(join(root, file || 'README.md'), 'utf8').match(/^#+ .*/gm) ?? [];
+      const anchors = headings.map((heading) =>
+        heading
+          .replace(/^#+ /, '')
+          .toLowerCase()
+          .replace(/[^\w\- ]/g, '')
+          .replaceAll(' ', '-'),
+      );
+      t.ok(anchors.includes(anchor), `${target}: there is a heading for it`);
+    }
+  }
+  t.notMatch(text, /<(img|a) /, 'no HTML, whose links npm treats otherwise');
+});
