@@ -74,8 +74,11 @@ const look = 25;
 /** How many looks a reader may stand still where it is to hurry. */
 const mostStalled = 20;
 
-/** Whether that is settled after so long. */
-async function within(promise: Promise<void> | undefined, delay: number): Promise<boolean> {
+/** Whether that is settled after so many milliseconds. */
+export async function within(
+  promise: Promise<unknown> | undefined,
+  delay: number,
+): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, delay, false)));
   const settled = await Promise.race([(promise ?? Promise.resolve()).then(() => true), late]);

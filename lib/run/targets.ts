@@ -3,9 +3,9 @@ import { createWriteStream } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { finished, Writable, type Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { TareError } from '../errors.js';
+import { within } from '../output.js';
 import type { StdioItem } from '../stdio.js';
 import {
   isFile,
@@ -146,7 +146,7 @@ export class Relay {
     this.close();
     const ending = [...this.#targets.values()].filter(({ ends }) => ends);
     const written = Promise.all(ending.map(({ done }) => done));
-    await (hurry ? Promise.race([written, delay(patience, undefined, { ref: false })]) : written);
+    await (hurry ? within(written, patience) : written);
   }
 
   /** Nothing comes any more. */

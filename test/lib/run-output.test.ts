@@ -64,6 +64,7 @@ t.test('lines', options, async (t) => {
   await t.rejects(async () => {
     for await (const line of ignored) t.fail(line);
   }, /^stdout: has no lines/);
+  await ignored;
 });
 
 t.test('the final newline', options, async (t) => {
@@ -130,7 +131,7 @@ t.test('files', options, async (t) => {
   t.equal(copy.stdout, undefined);
   t.equal(read('z'), 'out\nmore\n');
   for (let i = 0; i < 100 && openFiles().length > before; i++) await sleep(20);
-  t.equal(openFiles().length, before, 'none stays open');
+  t.ok(openFiles().length <= before, 'none stays open');
 
   const absent = { file: path('no/such') };
   t.match(await failure(run(['true'], { ...of, stdout: absent })), {
