@@ -44,6 +44,11 @@ export interface NativeCreateOptions extends NativeStdio {
   config?: string;
   /** JSON of its process object, if `config` is without that. */
   process?: string;
+  /**
+   * JSON of what a root gets that the configuration's first mount makes: an array of objects with
+   * `path` and, for a symlink, `link`, for a file `content`, or neither for a directory.
+   */
+  rootEntries?: string;
   pidFile?: string;
   /** Whether the program is started at once. */
   start?: boolean;

@@ -443,19 +443,23 @@ export class Container implements ProcessStreams {
   }
 }
 
+/** What a container is made of, as text. */
+export interface ConfigTexts {
+  /** Its configuration, or that without its process. */
+  config: string;
+  /** Its process, where that is not in the configuration. */
+  process?: string;
+  /** What is in a root of its own, see `NativeCreateOptions`. */
+  rootEntries?: string;
+}
+
 /**
  * Container.create() with file descriptors that are made already; with `end` the container is
- * removed as soon as its process has ended; `config` is `spec` as text, or that without its process,
- * which is `process`; `cancelKey` is for `binding.cancelCreate()`.
+ * removed as soon as its process has ended. `cancelKey` is for `binding.cancelCreate()`.
  */
 export async function createContainer(
   id: string,
-  options: CreateOptions & {
-    end?: boolean;
-    config?: string;
-    process?: string;
-    cancelKey?: number;
-  },
+  options: CreateOptions & { end?: boolean; cancelKey?: number } & Partial<ConfigTexts>,
   stdio: OpenedStdio,
 ): Promise<Container> {
   const {
@@ -468,14 +472,14 @@ export async function createContainer(
     noNewKeyring,
     consoleSocket,
     end,
-    process,
     cancelKey,
   } = options;
   const native = await started(stdio, () =>
     binding.create(runtimeOf(options), id, {
       bundle: resolve(bundle ?? '.'),
       config: options.config ?? (spec && stringify(spec)),
-      process,
+      process: options.process,
+      rootEntries: options.rootEntries,
       pidFile: pidFile && resolve(pidFile),
       start,
       endsWithProgram,

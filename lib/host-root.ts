@@ -1,38 +1,37 @@
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  access,
-  chmod,
-  constants,
-  lstat,
-  mkdir,
-  readlink,
-  realpath,
-  rename,
-  rm,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+/** The root of containers that bring none: what programs of the host need, in a tmpfs of their own. */
+import { access, constants, lstat, opendir, readlink, realpath } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { nodeInstallation } from './node-installation.js';
 import { Recently } from './recently.js';
 import type { Mount } from './spec.js';
 
+/** What a root gets that init makes, before all mounts. See `NativeCreateOptions.rootEntries`. */
+export interface RootEntry {
+  path: string;
+  /** A symlink, that leads there. */
+  link?: string;
+  /** A file with that. */
+  content?: string;
+}
+
 /** What a root made of the host's files consists of. */
 export interface HostRoot {
-  /** A directory with the mount points. */
-  path: string;
-  mounts: Mount[];
+  /** Directories, files and links in it, as JSON of {@link RootEntry}. */
+  entries: string;
+  mounts: readonly Mount[];
   /** To be searched for programs, behind the usual ones. */
-  programs: string[];
+  programs: readonly string[];
 }
 
-/** A place in the container's root at which something is mounted. */
-export interface MountPoint {
-  path: string;
-  isDirectory: boolean;
-}
-
-/** Programs and libraries. Nothing in them is anybody's secret. */
-const trees = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
+/** Programs, libraries, and what they read: the directories of /usr and /usr/local that are shown. */
+const inUsr = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32', 'libexec', 'share'];
+/** Links into /usr, or directories where it is not merged. */
+const inRoot = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'];
+const trees = [
+  ...inRoot.map((name) => `/${name}`),
+  ...inUsr.map((name) => `/usr/${name}`),
+  ...inUsr.map((name) => `/usr/local/${name}`),
+];
 /** Of /etc what programs need to be loaded, to speak TLS and to tell the time. */
 const settings = [
   'alternatives',
@@ -43,156 +42,120 @@ const settings = [
   'ssl/certs',
   'ssl/openssl.cnf',
 ];
-/** Where this Node is, if it is not in the trees. */
-const nodeDirectory = '/opt/node';
+/** What is in every such root. Of two paths the shorter one first, so that each has its directory. */
+const always: readonly RootEntry[] = [
+  ...['dev', 'etc', 'home', 'proc', 'root', 'run', 'sys', 'tmp', 'usr', 'var'].map((name) => ({
+    path: `/${name}`,
+  })),
+  { path: '/var/run', link: '/run' },
+  { path: '/var/tmp', link: '/tmp' },
+  {
+    path: '/etc/passwd',
+    content: 'root:x:0:0:root:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n',
+  },
+  { path: '/etc/group', content: 'root:x:0:\nnogroup:x:65534:\n' },
+  { path: '/etc/hosts', content: '127.0.0.1 localhost\n::1 localhost\n' },
+  {
+    path: '/etc/nsswitch.conf',
+    content: 'passwd: files\ngroup: files\nhosts: files dns\n',
+  },
+  { path: '/etc/resolv.conf', content: '' },
+];
 
-const standing = new Recently(exists);
-const made = new Map<string, Promise<HostRoot>>();
+const everywhere = '/';
+const found = new Recently(lookAtHost);
+let last: HostRoot | undefined;
 
 /**
  * The host's programs and libraries, for containers that bring no root of their own: read-only, and
- * nothing of anybody's home, of the machine's secrets or of what runs on it. `state` is where
- * containers are kept, `points` are places at which more will be mounted.
- *
- * Its directory is shared by all containers that want the same, and stays for the next.
+ * nothing of anybody's home, of the machine's secrets or of what runs on it. Nothing is made on the
+ * host for it.
  */
-export async function hostRoot(state: string, points: readonly MountPoint[]): Promise<HostRoot> {
-  const text = JSON.stringify(points);
-  const key = `${state}\0${text}`;
-  const known = made.get(key);
-  if (known !== undefined) {
-    const root = await known;
-    const stands = standing.ask(root.path);
-    if (stands === true || (await stands)) return root;
-  }
-  // Of those who find none at the same time the first one makes it.
-  let root = made.get(key);
-  if (root === undefined || root === known) {
-    root = makeHostRoot(state, points);
-    made.set(key, root);
-    root.catch(() => made.delete(key));
-  }
-  return root;
+export function hostRoot(): HostRoot | Promise<HostRoot> {
+  return found.ask(everywhere);
 }
 
-/** What a directory is to have in it, each after what it lies in. */
-type Entry = { path: string } & ({ directory: true } | { link: string } | { content: string });
-
-async function makeHostRoot(state: string, points: readonly MountPoint[]): Promise<HostRoot> {
-  const { entries, mounts, programs } = await plan(points);
-  const text = JSON.stringify(entries);
-  const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
-  const path = join(state, `@host-root-${hash}`);
-  if (!(await exists(path))) await make(state, path, entries);
-  return { path, mounts, programs };
+/** After a start that failed: the host may have changed. */
+export function forgetHostRoot(): void {
+  found.forget(everywhere);
 }
 
-async function plan(
-  points: readonly MountPoint[],
-): Promise<{ entries: Entry[]; mounts: Mount[]; programs: string[] }> {
-  const entries = new Map<string, Entry>();
+async function lookAtHost(): Promise<HostRoot> {
+  const made = new Map(always.map((entry) => [entry.path, entry]));
   const mounts: Mount[] = [];
-  const programs: string[] = [];
-  const directory = (path: string): void => {
-    if (path === '/' || entries.has(path)) return;
-    directory(dirname(path));
-    entries.set(path, { path, directory: true });
+  const make = (entry: RootEntry): void => {
+    const directory = dirname(entry.path);
+    if (directory !== '/' && !made.has(directory)) make({ path: directory });
+    if (!made.has(entry.path)) made.set(entry.path, entry);
   };
-  const file = (path: string, content = ''): void => {
-    directory(dirname(path));
-    entries.set(path, { path, content });
+  const show = (source: string, path: string, isDirectory: boolean): void => {
+    make(isDirectory ? { path } : { path, content: '' });
+    mounts.push(readOnly(source, path));
   };
-  for (const name of ['dev', 'etc', 'home', 'proc', 'root', 'run', 'sys', 'tmp', 'var']) {
-    directory(`/${name}`);
+  for (const [index, status] of (await Promise.all(trees.map(look))).entries()) {
+    const tree = trees[index]!;
+    if (typeof status === 'string') make({ path: tree, link: status });
+    else if (status) show(tree, tree, true);
   }
-  entries.set('/var/tmp', { path: '/var/tmp', link: '/tmp' });
-  entries.set('/var/run', { path: '/var/run', link: '/run' });
-  for (const tree of trees) {
-    const status = await lstat(tree).catch(() => undefined);
-    if (status?.isSymbolicLink()) {
-      entries.set(tree, { path: tree, link: await readlink(tree) });
-    } else if (status?.isDirectory()) {
-      directory(tree);
-      mounts.push(readOnly(tree, tree));
-    }
+  const shown = new Set(mounts.map(({ destination }) => destination));
+  for (const setting of await Promise.all(settings.map(readable))) {
+    if (setting === undefined) continue;
+    // A link costs less than a mount.
+    if (isBelow(setting.source, shown)) make({ path: setting.path, link: setting.source });
+    else show(setting.source, setting.path, setting.isDirectory);
   }
-  for (const name of settings) {
-    const source = await readable(join('/etc', name));
-    if (source === undefined) continue;
-    const target = join('/etc', name);
-    if ((await lstat(source)).isDirectory()) directory(target);
-    else file(target);
-    mounts.push(readOnly(source, target));
-  }
-  const prefix = dirname(dirname(await realpath(process.execPath)));
-  if (prefix !== '/' && !isInTrees(prefix)) {
-    directory(nodeDirectory);
-    mounts.push(readOnly(prefix, nodeDirectory));
-    programs.push(`${nodeDirectory}/bin`);
-  }
-  file(
-    '/etc/passwd',
-    'root:x:0:0:root:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n',
+  const node = await nodeInstallation((path) => isBelow(path, shown));
+  for (const { source, path, isDirectory } of node.shown) show(source, path, isDirectory);
+  for (const link of node.links) make(link);
+  // One directory after the other, as init opens each for all that it makes there.
+  const entries = [...made.values()].sort(
+    (one, other) => depth(one) - depth(other) || compare(dirname(one.path), dirname(other.path)),
   );
-  file('/etc/group', 'root:x:0:\nnogroup:x:65534:\n');
-  file('/etc/hosts', '127.0.0.1 localhost\n::1 localhost\n');
-  file('/etc/nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files dns\n');
-  file('/etc/resolv.conf');
-  for (const point of points) {
-    const target = resolve('/', point.path);
-    // In a file system of the container's own, or of the host, it is made or there.
-    if (/^\/(dev|proc|run|sys|tmp)\//.test(target) || isInTrees(target) || entries.has(target)) {
-      continue;
-    }
-    if (point.isDirectory) directory(target);
-    else file(target);
-  }
-  return { entries: [...entries.values()], mounts, programs };
+  const root = { entries: JSON.stringify(entries), mounts, programs: node.programs };
+  // The same object for the same root, by which the text of a configuration is known.
+  if (last === undefined || JSON.stringify(last) !== JSON.stringify(root)) last = root;
+  return last;
 }
 
-/** By another name until it is whole: other programs look for it at the same time. */
-async function make(state: string, path: string, entries: readonly Entry[]): Promise<void> {
-  await mkdir(state, { recursive: true, mode: 0o700 });
-  const making = join(state, `@making-${randomBytes(6).toString('hex')}`);
-  await mkdir(making);
+const depth = ({ path }: RootEntry): number => path.split('/').length;
+const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
+
+/** Where a tree leads that is a link; else whether there is something in it. */
+async function look(path: string): Promise<string | boolean> {
   try {
-    for (const entry of entries) {
-      const place = join(making, entry.path);
-      if ('link' in entry) await symlink(entry.link, place);
-      else if ('content' in entry) await writeFile(place, entry.content);
-      else await mkdir(place);
-      // Whatever the umask is: the container's users must be able to read it.
-      if (!('link' in entry)) await chmod(place, 'directory' in entry ? 0o755 : 0o644);
-    }
-    await chmod(making, 0o755);
-    await rename(making, path);
-  } catch (error) {
-    await rm(making, { recursive: true, force: true });
-    // Another program was quicker.
-    if (!(await exists(path))) throw error;
+    const status = await lstat(path);
+    if (status.isSymbolicLink()) return await readlink(path);
+    if (!status.isDirectory()) return false;
+    const directory = await opendir(path);
+    const entry = await directory.read();
+    await directory.close();
+    return entry !== null;
+  } catch {
+    return false;
   }
 }
 
-const isInTrees = (path: string): boolean =>
-  trees.some((tree) => path === tree || path.startsWith(`${tree}/`));
+/** Whether a path of the host is in one of these directories. */
+function isBelow(path: string, directories: ReadonlySet<string>): boolean {
+  for (let above = dirname(path); above !== '/'; above = dirname(above)) {
+    if (directories.has(above)) return true;
+  }
+  return false;
+}
 
 function readOnly(source: string, destination: string): Mount {
-  return { source, destination, options: ['rbind', 'rro', 'nosuid', 'nodev'] };
+  return { source, destination, options: ['rbind', 'rro', 'rnosuid', 'rnodev'] };
 }
 
-async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Where a path leads to; undefined where it leads nowhere, or nowhere that this user may read. */
-async function readable(path: string): Promise<string | undefined> {
+/** Something in /etc; undefined where it leads nowhere, or nowhere that this user may read. */
+async function readable(
+  name: string,
+): Promise<{ source: string; path: string; isDirectory: boolean } | undefined> {
+  const path = join('/etc', name);
   try {
-    const found = await realpath(path);
-    await access(found, constants.R_OK);
-    return found;
+    const source = await realpath(path);
+    await access(source, constants.R_OK);
+    return { source, path, isDirectory: (await lstat(source)).isDirectory() };
   } catch {
     return undefined;
   }

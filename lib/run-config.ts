@@ -4,15 +4,18 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { cwd, env, getegid, geteuid } from 'node:process';
 import { invalidArgument } from './errors.js';
-import { hostRoot, type MountPoint } from './host-root.js';
+import type { ConfigTexts } from './container.js';
+import { forgetHostRoot, hostRoot } from './host-root.js';
 import { stringify } from './json.js';
 import { Recently } from './recently.js';
 import type { RunOptions } from './run/options.js';
 import {
+  newRoot,
   processOf,
+  rootOf,
   seccompOf,
   surroundingsOf,
-  type BindMount,
+  type Root,
   type SandboxOptions,
 } from './sandbox.js';
 import { defaultSeccompText } from './seccomp-profile.js';
@@ -22,10 +25,9 @@ import type { Mount } from './spec.js';
 export async function configOf(
   command: readonly string[],
   options: RunOptions,
-  root: string,
-): Promise<{ config: string; process?: string }> {
-  const { sandbox, hasRun, ownMounts, programs } = await sandboxOf(options, root);
-  const made = processOf(command, sandbox);
+): Promise<ConfigTexts> {
+  const { root, rootEntries, programs, isKnown } = await surroundings(options);
+  const made = processOf(command, options);
   if (programs.length > 0 && options.env?.['PATH'] === undefined) {
     const { env: variables = [] } = made;
     made.env = variables.map((variable) =>
@@ -34,9 +36,11 @@ export async function configOf(
   }
   const { spec: edit } = options;
   if (edit !== undefined) {
-    return { config: stringify(edit({ ...surroundingsOf(sandbox, hasRun), process: made })) };
+    const config = stringify(edit({ ...surroundingsOf(options, root), process: made }));
+    return { config, rootEntries };
   }
-  return { config: surroundingsText(sandbox, hasRun, ownMounts), process: stringify(made) };
+  const config = surroundingsText(options, root, isKnown);
+  return { config, process: stringify(made), rootEntries };
 }
 
 /** What of the options is in the configuration's surroundings; the others are in its process. */
@@ -64,55 +68,62 @@ const inSurroundings = (Object.keys(surrounds) as (keyof SandboxOptions)[]).filt
 );
 let last: { of: unknown[]; text: string } | undefined;
 
-/** Whoever runs many commands mostly has the same around each of them: that is made once. */
-function surroundingsText(sandbox: SandboxOptions, hasRun: boolean, ownMounts: boolean): string {
+/**
+ * Whoever runs many commands mostly has the same around each of them: that is made once. `isKnown`:
+ * the same `root.mounts` always have the same content.
+ */
+function surroundingsText(options: RunOptions, root: Root, isKnown: boolean): string {
   const euid = geteuid!();
   const gid = euid === 0 ? 0 : getegid!();
-  const of = [hasRun, euid, gid, cwd(), ...inSurroundings.map((name) => sandbox[name])];
+  const of = [
+    ...[root.hasRun, root.mounts, euid, gid, cwd()],
+    ...inSurroundings.map((name) => options[name as keyof RunOptions]),
+  ];
   if (last?.of.every((value, index) => Object.is(value, of[index])) === true) return last.text;
-  const text = textOf(sandbox, hasRun);
+  const text = textOf(options, root);
   // An object of somebody else's may have another content the next time.
-  const known = ownMounts ? sandbox.mounts : undefined;
+  const known = isKnown ? root.mounts : undefined;
   if (of.every((value) => typeof value !== 'object' || value === known)) last = { of, text };
   return text;
 }
 
-function textOf(sandbox: SandboxOptions, hasRun: boolean): string {
-  if (seccompOf(sandbox) !== 'default') return stringify(surroundingsOf(sandbox, hasRun));
+function textOf(options: RunOptions, root: Root): string {
+  if (seccompOf(options) !== 'default') return stringify(surroundingsOf(options, root));
   // The filter is most of the text, and the same each time.
-  const { linux, ...rest } = surroundingsOf({ ...sandbox, seccomp: 'unconfined' }, hasRun);
+  const { linux, ...rest } = surroundingsOf({ ...options, seccomp: 'unconfined' }, root);
   delete linux!.seccomp;
   const [most, inLinux] = [stringify(rest).slice(0, -1), stringify(linux).slice(0, -1)];
   return `${most},"linux":${inLinux},"seccomp":${defaultSeccompText()}}}`;
 }
 
-interface Sandbox {
-  sandbox: SandboxOptions;
-  /** Whether its root has a directory /run. */
-  hasRun: boolean;
-  /** Whether its mounts are the host root's alone, which nobody changes. */
-  ownMounts: boolean;
+interface Surroundings {
+  root: Root;
+  /** See {@link ConfigTexts}. */
+  rootEntries?: string;
   /** To be searched for programs, behind the usual directories. */
   programs: readonly string[];
+  /** Whether nobody changes `root.mounts`, which are the same the next time. */
+  isKnown: boolean;
 }
 
-/** The sandbox that is asked for, with a root. */
-async function sandboxOf(options: RunOptions, root: string): Promise<Sandbox> {
-  const { rootfs, mounts = [] } = options;
+/** The root of the sandbox that is asked for. */
+async function surroundings(options: RunOptions): Promise<Surroundings> {
+  const { rootfs } = options;
   if (rootfs !== undefined) {
     const has = directories.ask(runOf(rootfs));
     const hasRun = typeof has === 'boolean' ? has : await has;
-    return { sandbox: { ...options, rootfs }, hasRun, ownMounts: false, programs: [] };
+    return { root: rootOf({ ...options, rootfs }, hasRun), programs: [], isKnown: true };
   }
-  const host = await hostRoot(root, await Promise.all(mounts.map(mountPoint)));
-  const more = [...(await resolver(options)), ...mounts];
-  const ownMounts = more.length === 0;
-  const sandbox = {
-    ...options,
-    rootfs: host.path,
-    mounts: ownMounts ? host.mounts : [...host.mounts, ...more],
+  const asked = hostRoot();
+  const host = asked instanceof Promise ? await asked : asked;
+  const more = await resolver(options);
+  const isKnown = more.length === 0;
+  return {
+    root: newRoot(options, isKnown ? host.mounts : [...host.mounts, ...more]),
+    rootEntries: host.entries,
+    programs: host.programs,
+    isKnown,
   };
-  return { sandbox, hasRun: true, ownMounts, programs: host.programs };
 }
 
 const runOf = (rootfs: string): string => join(rootfs, 'run');
@@ -123,13 +134,9 @@ const directories = new Recently(async (path) => {
 });
 
 /** After a start that failed: what was known of its root may not hold any more. */
-export function forgetRoot(rootfs: string): void {
-  directories.forget(runOf(rootfs));
-}
-
-async function mountPoint({ source = '', destination }: BindMount | Mount): Promise<MountPoint> {
-  const status = await stat(source).catch(() => undefined);
-  return { path: String(destination), isDirectory: status?.isDirectory() ?? true };
+export function forgetRoot(rootfs: string | undefined): void {
+  if (rootfs === undefined) forgetHostRoot();
+  else directories.forget(runOf(rootfs));
 }
 
 /**

@@ -39,6 +39,7 @@ const isDestination: Check = (name, value) => {
 
 const bindMount: Checks<BindMount> = {
   source: isPath,
+  within: isPath,
   destination: isDestination,
   writable: isBoolean,
 };

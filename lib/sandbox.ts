@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { isAbsolute, relative, resolve } from 'node:path';
 import { geteuid, getegid } from 'node:process';
 import { invalidArgument } from './errors.js';
 import { bytesOf, checkedOptions, type ByteSize } from './option-values.js';
@@ -19,8 +19,16 @@ import type { TerminalSize } from './terminal.js';
 
 /** A file or directory of the host in the container. */
 export interface BindMount {
-  /** On the host. */
+  /**
+   * On the host. No part of the path may be a symbolic link, which a command with a writable mount
+   * could have put there: see `within`.
+   */
   source: string;
+  /**
+   * A directory of the host below which `source` is looked up, relative to it or by a path that
+   * begins with it. Symbolic links are followed there as long as they do not lead out of it.
+   */
+  within?: string;
   /** In the container, absolute. */
   destination: string;
   /**
@@ -38,7 +46,11 @@ export interface SandboxOptions {
    * container of root's: what all may read can be read.
    */
   rootfs: string;
-  /** Whether the root cannot be written; true by default. /tmp and /run can in any case. */
+  /**
+   * Whether the root cannot be written; true by default. /tmp and /run can in any case. What a
+   * container of root's writes is owned as if root had written it, which needs a file system that
+   * can be mounted with other ids (`idmap`), as most can since Linux 6.6.
+   */
   readonly?: boolean;
   /** Files of the host, or mounts of the spec, on top of the root. */
   mounts?: readonly (BindMount | Mount)[];
@@ -125,13 +137,17 @@ const readOnlyPaths = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) =>
 export function sandboxSpec(command: readonly string[], options: SandboxOptions): Spec {
   const args = checkedCommand(command);
   const checked = checkedOptions<SandboxOptions>(options, sandboxChecks);
-  if (checked.rootfs === undefined) throw invalidArgument('rootfs: must be given');
-  const { ociVersion, ...rest } = surroundingsOf(checked, true);
+  const { rootfs } = checked;
+  if (rootfs === undefined) throw invalidArgument('rootfs: must be given');
+  const { ociVersion, ...rest } = surroundingsOf(checked, rootOf({ ...checked, rootfs }, true));
   return { ociVersion, process: processOf(args, checked), ...rest };
 }
 
 /** Of the configuration what is about its process. */
-export function processOf(command: readonly string[], options: SandboxOptions): Process {
+export function processOf(
+  command: readonly string[],
+  options: Omit<SandboxOptions, 'rootfs'>,
+): Process {
   const { tty = false, rlimits } = options;
   const size = typeof tty === 'object' ? tty : undefined;
   const capabilities = [...(options.capabilities ?? [])];
@@ -152,20 +168,59 @@ export function processOf(command: readonly string[], options: SandboxOptions): 
   };
 }
 
-/**
- * Of the configuration all else, for a root with or without a directory /run: one that somebody else
- * owns may lack it, and the container's root could not make it.
- */
-export function surroundingsOf(options: SandboxOptions, hasRun: boolean): Spec {
+/** What a container's root is made of. */
+export interface Root {
+  /** A directory. */
+  path: string;
+  /** What is mounted on that to be the root, if it is not the root itself. */
+  mount?: Mount;
+  /** What is mounted in it before the mounts of the options. */
+  mounts: readonly Mount[];
+  /**
+   * Whether there is a directory /run, or can be: one that somebody else owns may lack it, and the
+   * container's root could not make it.
+   */
+  hasRun: boolean;
+}
+
+const none: readonly Mount[] = [];
+
+/** The directory of the options as a root. */
+export function rootOf({ rootfs, readonly = true }: SandboxOptions, hasRun: boolean): Root {
+  const path = resolve(rootfs);
+  if (readonly || geteuid!() !== 0) return { path, mounts: none, hasRun };
+  // Root's containers have other uids: what they write is to be owned by the host's.
+  const options = ['rbind', 'idmap', 'nosuid', 'nodev'];
+  return {
+    path: '/',
+    mount: { destination: '/', type: 'bind', source: path, options },
+    mounts: none,
+    hasRun,
+  };
+}
+
+/** A root that is the container's alone, and starts empty. */
+export function newRoot(
+  { readonly = true, tmpSize }: Omit<SandboxOptions, 'rootfs'>,
+  mounts: readonly Mount[],
+): Root {
+  const size = readonly ? small : bytesOf('tmpSize', tmpSize ?? defaultTmpSize);
+  return { path: '/', mount: memory('/', '755', size, []), mounts, hasRun: true };
+}
+
+/** Of the configuration all else. */
+export function surroundingsOf(options: Omit<SandboxOptions, 'rootfs'>, root: Root): Spec {
   const { network = 'none', hostname = 'tare' } = options;
   const maps = idMaps();
   const seccomp = seccompOf(options);
   return {
     ociVersion: '1.3.0',
-    root: { path: resolve(options.rootfs), readonly: options.readonly ?? true },
+    root: { path: root.path, readonly: options.readonly ?? true },
     hostname,
     mounts: [
-      ...systemMounts(options, network === 'none', hasRun),
+      ...(root.mount ? [copyOf(root.mount)] : []),
+      ...systemMounts(options, network === 'none', root.hasRun),
+      ...root.mounts.map(copyOf),
       ...(options.mounts ?? []).map(mountOf),
     ],
     ...(options.annotations && { annotations: { ...options.annotations } }),
@@ -188,14 +243,19 @@ export function surroundingsOf(options: SandboxOptions, hasRun: boolean): Spec {
 }
 
 /** The filter: the default one by its name. */
-export function seccompOf(options: SandboxOptions): 'default' | Seccomp | undefined {
+export function seccompOf(
+  options: Pick<SandboxOptions, 'seccomp' | 'readonly' | 'mounts'>,
+): 'default' | Seccomp | undefined {
   const { seccomp = 'default' } = options;
   if (seccomp !== 'unconfined') return seccomp;
   return writesToHost(options) ? noSetIdSeccomp() : undefined;
 }
 
 /** Whether the container's processes can make files that are files of the host. */
-function writesToHost({ readonly = true, mounts = [] }: SandboxOptions): boolean {
+function writesToHost({
+  readonly = true,
+  mounts = [],
+}: Pick<SandboxOptions, 'readonly' | 'mounts'>): boolean {
   const isReadOnly = (mount: BindMount | Mount): boolean => {
     if (!('type' in mount || 'options' in mount)) return (mount as BindMount).writable !== true;
     return ['ro', 'rro'].some((option) => mount.options?.includes(option));
@@ -214,17 +274,27 @@ function idMaps(): { uidMappings: IdMapping[]; gidMappings: IdMapping[] } {
   };
 }
 
-/** A new sysfs is the right of who owns the network namespace. */
-function systemMounts(options: SandboxOptions, ownNetwork: boolean, hasRun: boolean): Mount[] {
-  const bytes = bytesOf('tmpSize', options.tmpSize ?? '64MiB');
-  const memory = (destination: string, mode: string, limit: number, flags: string[]): Mount => ({
+const defaultTmpSize = '64MiB';
+/** Bytes of a tmpfs for what takes next to none. */
+const small = 2 ** 20;
+
+function memory(destination: string, mode: string, limit: number, flags: string[]): Mount {
+  return {
     destination,
     type: 'tmpfs',
     source: 'tmpfs',
     options: ['nosuid', 'nodev', ...flags, `mode=${mode}`, `size=${limit}`],
-  });
+  };
+}
+
+/** A new sysfs is the right of who owns the network namespace. */
+function systemMounts(
+  options: Pick<SandboxOptions, 'tmpSize'>,
+  ownNetwork: boolean,
+  hasRun: boolean,
+): Mount[] {
+  const bytes = bytesOf('tmpSize', options.tmpSize ?? defaultTmpSize);
   const quiet = ['nosuid', 'noexec', 'nodev'];
-  const small = 2 ** 20;
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: quiet },
     {
@@ -249,7 +319,7 @@ function systemMounts(options: SandboxOptions, ownNetwork: boolean, hasRun: bool
   ];
 }
 
-function resourcesOf(options: SandboxOptions): Resources {
+function resourcesOf(options: Pick<SandboxOptions, 'memory' | 'cpus' | 'pids'>): Resources {
   const { memory, cpus, pids } = options;
   const limit = memory === undefined || memory === Infinity ? undefined : bytesOf('memory', memory);
   return {
@@ -264,20 +334,34 @@ function resourcesOf(options: SandboxOptions): Resources {
   };
 }
 
-function mountOf(mount: BindMount | Mount): Mount {
-  // Whoever gets the specification may change it.
-  if ('type' in mount || 'options' in mount) {
-    const { options } = mount;
-    return Array.isArray(options) ? { ...mount, options: [...options] } : { ...mount };
-  }
-  const { source, destination, writable = false } = mount as BindMount;
+/** Whoever gets the specification may change it. */
+function copyOf(mount: Mount): Mount {
+  const { options } = mount;
+  return Array.isArray(options) ? { ...mount, options: [...options] } : { ...mount };
+}
+
+function mountOf(mount: BindMount | Mount, index: number): Mount {
+  if ('type' in mount || 'options' in mount) return copyOf(mount);
+  const { source, within, destination, writable = false } = mount as BindMount;
   // Root's containers have other uids: their root is shown as the owner of what root owns.
   const owners = geteuid!() === 0 ? ['idmap'] : [];
-  return {
-    source: resolve(source),
-    destination,
-    options: ['rbind', 'nosuid', 'nodev', writable ? 'rw' : 'rro', ...owners],
-  };
+  const flags = ['rbind', 'nosuid', 'nodev', writable ? 'rw' : 'rro', ...owners];
+  return within === undefined
+    ? { source: resolve(source), destination, options: [...flags, 'src-no-symlinks'] }
+    : {
+        source: pathWithin(`mounts[${index}]`, source, within),
+        destination,
+        options: [...flags, `src-within=${resolve(within)}`],
+      };
+}
+
+/** `source` as seen from `within`. Where it leads, the kernel sees. */
+function pathWithin(place: string, source: string, within: string): string {
+  const path = isAbsolute(source) ? relative(within, source) : source;
+  if (isAbsolute(source) && /^\.\.(?:\/|$)/.test(path)) {
+    throw invalidArgument(`${place}.source: ${source} is not below ${within}, which is its within`);
+  }
+  return path === '' ? '.' : path;
 }
 
 function environment(given: SandboxOptions['env'], terminal: boolean): string[] {

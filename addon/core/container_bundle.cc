@@ -95,6 +95,22 @@ bool complete_known(const CreateOptions& options, Spec& spec) {
   }
 }
 
+/// What of `options` goes only with, or only without, a root that is a mount of the config's.
+void check_mounted_root(const Bundle& bundle, const CreateOptions& options) {
+  const bool mounted = bundle.spec.mounts_root();
+  if (mounted && options.no_pivot && rootfs_path(bundle) == "/") {
+    throw Error(ErrorKind::invalid_argument,
+                "--no-pivot: mounts[0] would be moved to \"/\", which it covers; name another "
+                "directory with root.path, or leave --no-pivot out");
+  }
+  if (!mounted && options.root_entries && !options.root_entries->empty()) {
+    throw Error(ErrorKind::invalid_config,
+                "config.json: mounts[0].destination: must be \"/\": files are to be made in the "
+                "root, which is to be the container's alone")
+        .with_path("mounts[0].destination");
+  }
+}
+
 }  // namespace
 
 Bundle read_bundle(const CreateOptions& options) {
@@ -124,6 +140,7 @@ Bundle read_bundle(const CreateOptions& options) {
   } else {
     validate(bundle.spec, config_name);
   }
+  check_mounted_root(bundle, options);
   warn_of_bind_options(bundle.spec);
   bundle.has_process = bundle.spec.process.has_value();
   if (!bundle.has_process) {

@@ -68,6 +68,7 @@ PlanOptions plan_options(const std::string& id, const CreateOptions& options, co
   result.ends_with_caller = options.ends_with_caller;
   result.preserve_fds = static_cast<std::uint32_t>(options.stdio.preserved.size());
   result.extra_env = options.extra_env;
+  result.root_entries = options.root_entries;
   return result;
 }
 

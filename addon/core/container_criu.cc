@@ -66,6 +66,12 @@ void refuse_unrestorable(const Spec& spec, bool has_unit) {
            "a container without a mount namespace of its own cannot be restored; add {\"type\": "
            "\"mount\"}");
   }
+  if (spec.mounts_root()) {
+    refuse(
+        "mounts[0].destination",
+        "a root that is a mount of the container's cannot be restored: criu(8) mounts root.path; "
+        "make that the root");
+  }
   const Namespace* cgroup = spec.find_namespace(NamespaceType::cgroup);
   if (cgroup != nullptr && !cgroup->path.empty()) {
     refuse(spec.namespace_place(*cgroup) + ".path",

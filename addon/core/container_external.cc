@@ -43,6 +43,11 @@ std::string resolve(int root, const std::string& path) {
   return read_link("/proc/self/fd/" + std::to_string(target.get()));
 }
 
+std::string source_of(const Mount& mount, const std::string& bundle) {
+  const std::string within = read_mount_options(mount).source_within;
+  return absolute_path_in(within.empty() ? bundle : within, mount.source);
+}
+
 bool is_at_or_below(const std::string& path, const std::string& place) {
   return path == place || (path.starts_with(place) && path[place.size()] == '/') || place == "/";
 }
@@ -92,8 +97,7 @@ std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const st
         external, [&](const ExternalMount& one) { return one.place == line.point; });
     if (owner != nullptr && owner->bound && !seen) {
       const std::string source =
-          owner->mount == nullptr ? owner->place
-                                  : absolute_path(absolute_path_in(bundle, owner->mount->source));
+          owner->mount == nullptr ? owner->place : absolute_path(source_of(*owner->mount, bundle));
       const std::string rest = line.point.substr(owner->place == "/" ? 0 : owner->place.size());
       external.push_back({line.point, rest == "/" ? source : source + rest,
                           std::ranges::find(read_only, line.point) != read_only.end()});

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "spawn_remedy.h"
 #include "tare/spawn.h"
 #include "user_namespaces.h"
 
@@ -153,8 +154,8 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   if (op.code == OpCode::root && errnum == ENOENT) {
     return "; root.path in config.json must name a directory";
   }
-  if (op.code == OpCode::bind && step == Step::open_tree && errnum == ENOENT) {
-    return "; the source of the mount does not exist: make it, or correct the path";
+  if (op.code == OpCode::bind && (step == Step::open_tree || step == Step::open_source)) {
+    return source_remedy(op.flags, errnum);
   }
   if (op.code == OpCode::bind && step == Step::mount_setattr &&
       ((op.a | op.d) & MOUNT_ATTR_IDMAP) != 0) {

@@ -18,6 +18,8 @@ enum class Kind : std::uint8_t {
   recursive_bind,
   remount,
   source_no_follow,
+  source_no_symlinks,
+  source_within,  // has a value
   target_no_follow,
   copy_symlink,
   id_mapped,
@@ -108,7 +110,9 @@ constexpr auto options = std::to_array<Option>({
     {"shared", Kind::propagation, MS_SHARED},
     {"silent", Kind::nothing},
     {"slave", Kind::propagation, MS_SLAVE},
+    {"src-no-symlinks", Kind::source_no_symlinks},
     {"src-nofollow", Kind::source_no_follow},
+    {"src-within", Kind::source_within},
     {"strictatime", Kind::attribute_set, MOUNT_ATTR_STRICTATIME},
     {"suid", Kind::attribute_clear, MOUNT_ATTR_NOSUID},
     {"symfollow", Kind::attribute_clear, MOUNT_ATTR_NOSYMFOLLOW},
@@ -121,6 +125,12 @@ static_assert(std::ranges::is_sorted(options, {}, &Option::name));
 const Option* find_option(std::string_view name) {
   const auto* found = std::ranges::lower_bound(options, name, {}, &Option::name);
   return found != options.end() && found->name == name ? found : nullptr;
+}
+
+// Of the option with a value of its own its name, of all others the whole word.
+std::string_view name_of(std::string_view word) {
+  constexpr std::string_view within = "src-within";
+  return word.starts_with("src-within=") ? within : word;
 }
 
 // The atime words exclude each other, so each clears the whole field (see mount_setattr(2)).
@@ -157,7 +167,7 @@ MountOptions read_mount_options(const Mount& mount) {
   result.bind = mount.type == "bind";
   result.id_mapped = !mount.uid_mappings.empty();
   for (const std::string& word : mount.options) {
-    const Option* option = find_option(word);
+    const Option* option = find_option(name_of(word));
     if (option == nullptr) {
       if (!word.empty()) {
         add_data(result, word);
@@ -190,6 +200,12 @@ MountOptions read_mount_options(const Mount& mount) {
         break;
       case Kind::source_no_follow:
         result.source_no_follow = true;
+        break;
+      case Kind::source_no_symlinks:
+        result.source_no_symlinks = true;
+        break;
+      case Kind::source_within:
+        result.source_within = word.substr(std::min(word.find('='), word.size() - 1) + 1);
         break;
       case Kind::target_no_follow:
         result.target_no_follow = true;

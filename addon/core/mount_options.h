@@ -19,6 +19,8 @@ struct MountOptions {
   bool recursive = false;
   bool remount = false;
   bool source_no_follow = false;
+  bool source_no_symlinks = false;
+  std::string source_within;  ///< the directory below which the source is opened; empty: any
   bool target_no_follow = false;
   bool copy_symlink = false;
   bool copy_up = false;

@@ -143,7 +143,7 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
 
   add_root(builder);
   if (has_mounts(spec)) {
-    add_mounts(builder);
+    add_mounts(builder, options.root_entries ? *options.root_entries : std::vector<RootEntry>());
     add_devices(builder);
   }
   if (process.terminal) {

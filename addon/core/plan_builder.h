@@ -41,6 +41,8 @@ class PlanBuilder {
   /// Has the host open a mount for init, not before what stands in the plan by now if `late`;
   /// Op::fd of the op that takes it.
   int source(Passed passed, bool late);
+  /// Has what source() is asked for next fetched before what is added next.
+  void fetch_from_here();
   /// The user namespace of an id-mapped mount; its index.
   int pass_id_mapping(const Mount& mount, const std::string& origin);
 
@@ -90,6 +92,8 @@ void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
 /// True where init cannot reach what it is to mount: a rootful container with a user namespace,
 /// whose root may not walk to, or clone, what only the host's root reaches.
 bool host_opens_sources(const PlanBuilder& builder);
+/// The host's path of what a mount binds.
+std::string source_path(const PlanBuilder& builder, const Mount& mount);
 /// Whether the host's path `source` lies below the container's root.
 bool is_below_root(const PlanBuilder& builder, const std::string& source);
 
@@ -107,7 +111,7 @@ void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& 
               const std::string& name);
 
 // plan_mounts.cc
-void add_mounts(PlanBuilder& builder);
+void add_mounts(PlanBuilder& builder, const std::vector<RootEntry>& root_entries);
 void add_root_finish(PlanBuilder& builder);
 
 // plan_hidden.cc

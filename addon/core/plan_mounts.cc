@@ -36,10 +36,23 @@ void set_attributes(wire::Op& op, const MountOptions& options) {
   op.e = options.recursive_clear;
 }
 
+/// What the mount that is the root needs beside its attributes: pivot_root(2) takes no shared one.
+void make_root(const PlanBuilder& builder, wire::Op& op) {
+  const std::uint64_t wanted =
+      propagation_flags(builder.spec().linux_.rootfs_propagation).value_or(0);
+  op.flags |= wire::op_becomes_root;
+  if (op.c == 0 || (op.c & MS_SHARED) != 0) {
+    op.c = ((wanted & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE) | MS_REC;
+  }
+}
+
 void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
               const std::string& origin) {
-  const std::string source = absolute_path_in(builder.host().bundle, mount.source);
-  const std::uint32_t source_text = builder.text(source);
+  const bool beneath = !options.source_within.empty();
+  const std::string source =
+      beneath ? mount.source : absolute_path_in(builder.host().bundle, mount.source);
+  const std::uint32_t source_text =
+      beneath ? builder.list({source, options.source_within}) : builder.text(source);
   const std::uint32_t destination = builder.text(mount.destination);
   std::uint16_t flags = wire::op_make_target;
   if (options.recursive) {
@@ -47,6 +60,12 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   }
   if (options.source_no_follow) {
     flags |= wire::op_no_follow;
+  }
+  if (options.source_no_symlinks) {
+    flags |= wire::op_source_no_symlinks;
+  }
+  if (beneath) {
+    flags |= wire::op_source_beneath;
   }
   if (options.target_no_follow) {
     flags |= wire::op_target_no_follow;
@@ -60,9 +79,13 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   int fd = -1;
   if (opened) {
     Passed passed{PassedKind::detached_mount, source, flags, origin + ".source"};
+    passed.within = options.source_within;
     passed.id_mapping = mapping;
     passed.maps_all = options.id_mapped_recursively;
-    fd = builder.source(std::move(passed), is_below_root(builder, source));
+    // Nothing is mounted before the root is.
+    const bool late =
+        is_below_root(builder, source_path(builder, mount)) && !is_destination(mount, "/");
+    fd = builder.source(std::move(passed), late);
     flags |= wire::op_source_is_fd;
   }
   wire::Op& op = builder.add(OpCode::bind, origin);
@@ -74,6 +97,9 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   // As mount(2) has it for a remount: the times' flags stay as they are unless one of them is set.
   constexpr std::uint64_t times = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
   op.b = options.names_atime ? op.b | (times & ~op.a) : op.b & ~times;
+  if (is_destination(mount, "/")) {
+    make_root(builder, op);
+  }
   if (!opened && mapping >= 0) {
     (options.id_mapped_recursively ? op.d : op.a) |= MOUNT_ATTR_IDMAP;
     op.n = static_cast<std::uint32_t>(mapping);
@@ -185,6 +211,9 @@ void add_long_file_system(PlanBuilder& builder, const Mount& mount, const MountO
   if (read_only_later(mount, options)) {
     op.a &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
   }
+  if (is_destination(mount, "/")) {
+    make_root(builder, op);
+  }
 }
 
 void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
@@ -226,6 +255,9 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
     }
     op.c = options.propagation;
     op.d = label;
+    if (is_destination(mount, "/")) {
+      make_root(builder, op);
+    }
   }
   if (falls_back) {
     // Without a cgroup namespace, a user namespace's root may not mount cgroup2: it gets its own
@@ -267,6 +299,22 @@ void add_remount(PlanBuilder& builder, const Mount& mount, const MountOptions& o
   }
 }
 
+void add_root_entries(PlanBuilder& builder, const std::vector<RootEntry>& entries,
+                      const std::string& origin) {
+  for (const RootEntry& entry : entries) {
+    const std::uint32_t path = builder.text(entry.path);
+    const bool file = entry.kind == RootEntry::Kind::file;
+    const std::uint32_t text = file ? builder.blob(entry.text) : builder.text(entry.text);
+    wire::Op& op = builder.add(file                                  ? OpCode::make_file
+                               : entry.kind == RootEntry::Kind::link ? OpCode::make_symlink
+                                                                     : OpCode::make_directory,
+                               origin);
+    op.str[0] = text;
+    op.str[1] = path;
+    op.n = file ? static_cast<std::uint32_t>(entry.text.size()) : 0;
+  }
+}
+
 std::vector<std::string> remounted_paths(const Spec& spec) {
   std::vector<std::string> paths;
   for (const Mount& mount : spec.mounts) {
@@ -283,7 +331,7 @@ bool has_mounts(const Spec& spec) {
   return spec.has_namespace(NamespaceType::mount) || !spec.mounts.empty() || spec.root.readonly;
 }
 
-void add_mounts(PlanBuilder& builder) {
+void add_mounts(PlanBuilder& builder, const std::vector<RootEntry>& root_entries) {
   const Spec& spec = builder.spec();
   const std::vector<std::string> remounted = remounted_paths(spec);
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
@@ -312,7 +360,11 @@ void add_mounts(PlanBuilder& builder) {
       }
       add_file_system(builder, mount, options, origin);
     }
-    builder.keep(mount.destination, changes_later);
+    if (is_destination(mount, "/")) {
+      add_root_entries(builder, root_entries, origin);
+    } else {
+      builder.keep(mount.destination, changes_later);
+    }
   }
 }
 

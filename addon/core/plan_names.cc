@@ -61,6 +61,8 @@ const char* op_name(OpCode code) noexcept {
       return "make_directory";
     case OpCode::make_symlink:
       return "make_symlink";
+    case OpCode::make_file:
+      return "make_file";
     case OpCode::make_ptmx:
       return "make_ptmx";
     case OpCode::pivot_root:
@@ -138,6 +140,7 @@ const char* step_name(Step step) noexcept {
     case Step::open_tree:
       return "open_tree";
     case Step::openat2:
+    case Step::open_source:
       return "openat2";
     case Step::fsopen:
       return "fsopen";

@@ -138,12 +138,17 @@ class Printer {
     }
   }
 
+  /// What the mount at "/" is for is not in mount(8)'s words.
+  static std::string place(const Op& op, const std::string& path) {
+    return (op.flags & wire::op_becomes_root) != 0 ? path + " as the root" : path;
+  }
+
   std::string describe_mount_data(const Op& op) const {
     const std::string path = second(op);
     const std::string source = plan_.text(op.str[1]) + path.size() + 1;
     const std::string data = plan_.text(op.str[1]) + path.size() + 1 + source.size() + 1;
     const std::string words = mount_words(op);
-    return with_options("mount -t " + first(op) + " " + source + " " + path,
+    return with_options("mount -t " + first(op) + " " + source + " " + place(op, path),
                         words + (words.empty() ? "" : ",") + data);
   }
 
@@ -173,14 +178,26 @@ class Printer {
     }
     return with_options(op.code == OpCode::reconfigure
                             ? "mount " + path
-                            : "mount -t " + first(op) + " " + source + " " + path,
+                            : "mount -t " + first(op) + " " + source + " " + place(op, path),
                         options);
   }
 
   std::string describe_bind(const Op& op) const {
     std::string text = (op.flags & wire::op_on_fall_back) != 0 ? "if that is refused: " : "";
     text += (op.flags & wire::op_recursive) != 0 ? "mount --rbind " : "mount --bind ";
-    return with_options(text + first(op) + " " + second(op), mount_words(op));
+    std::string words;
+    if ((op.flags & wire::op_source_no_symlinks) != 0) {
+      words = "src-no-symlinks,";
+    }
+    std::string source = first(op);
+    if ((op.flags & wire::op_source_beneath) != 0) {
+      words += std::string("src-within=") + (plan_.text(op.str[0]) + source.size() + 1) + ",";
+    }
+    words += mount_words(op);
+    if (words.ends_with(',')) {
+      words.pop_back();
+    }
+    return with_options(text + source + " " + place(op, second(op)), words);
   }
 
   std::string describe_device(const Op& op) const {
@@ -233,6 +250,8 @@ class Printer {
         return "mkdir -p " + second(op);
       case OpCode::make_symlink:
         return "ln -s " + first(op) + " " + second(op);
+      case OpCode::make_file:
+        return "write " + std::to_string(op.n) + " bytes to " + second(op);
       case OpCode::make_ptmx:
         return "ln -sf pts/ptmx " + second(op);
       case OpCode::pivot_root:

@@ -364,8 +364,11 @@ void add_program_of_host(PlanBuilder& builder, const std::string& path,
 }
 
 void add_root_as_working_directory(PlanBuilder& builder) {
-  const std::uint32_t path =
-      builder.text(absolute_path_in(builder.host().bundle, builder.spec().root.path));
+  const Spec& spec = builder.spec();
+  const std::string root = absolute_path_in(builder.host().bundle, spec.root.path);
+  // ".." of "/" is what is mounted on that.
+  const bool covers_root = spec.mounts_root() && absolute_path(root) == "/";
+  const std::uint32_t path = builder.text(covers_root ? "/.." : root);
   wire::Op& op = builder.add(OpCode::working_directory, "root.path");
   op.str[0] = path;
   op.flags = wire::op_optional;

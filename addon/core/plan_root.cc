@@ -2,12 +2,41 @@
 #include <linux/mount.h>
 #include <linux/sched.h>
 
+#include <algorithm>
+
 #include "plan_builder.h"
 #include "tare/fd.h"
 
 namespace tare {
 
 using wire::OpCode;
+
+namespace {
+
+/// The directory that the first mount covers, which is then the root.
+void add_covered_root(PlanBuilder& builder, const std::string& path) {
+  int target = -1;
+  if (host_opens_sources(builder)) {
+    // What the host opens before the mount, init need not wait for; but nothing is looked for below
+    // what the mount is going to cover.
+    if (std::ranges::none_of(builder.spec().mounts, [&builder](const Mount& mount) {
+          return is_below_root(builder, source_path(builder, mount));
+        })) {
+      builder.fetch_from_here();
+    }
+    // Every process may open its own "/".
+    if (absolute_path(path) != "/") {
+      target = builder.source({PassedKind::directory, path, 0, "root.path"}, false);
+    }
+  }
+  const std::uint32_t text = builder.text(path);
+  wire::Op& op = builder.add(OpCode::root, "root.path");
+  op.str[0] = text;
+  op.n = static_cast<std::uint32_t>(-1 - target);
+  op.flags = wire::op_open_only;
+}
+
+}  // namespace
 
 void add_root(PlanBuilder& builder) {
   const Spec& spec = builder.spec();
@@ -16,14 +45,19 @@ void add_root(PlanBuilder& builder) {
       propagation_flags(spec.linux_.rootfs_propagation).value_or(MS_SLAVE | MS_REC) &
       ~std::uint64_t{MS_REC};
   const bool own = has_mounts(spec);
+  const bool mounted = spec.mounts_root();
   if (spec.makes_namespace(NamespaceType::mount)) {
     // An unbindable tree could not be cloned from; the container's root gets that flag at the end.
     // In a user namespace of its own no tree is the host's peer, and the root's parent, which init
-    // may not be able to walk to, must not be shared.
+    // may not be able to walk to, must not be shared; nor what a mount in the root's place covers.
     builder.add(OpCode::propagation, "linux.rootfsPropagation").a =
-        wanted == MS_UNBINDABLE || (wanted == MS_SHARED && host_opens_sources(builder))
+        wanted == MS_UNBINDABLE || (wanted == MS_SHARED && (mounted || host_opens_sources(builder)))
             ? std::uint64_t{MS_SLAVE}
             : wanted;
+  }
+  if (mounted) {
+    add_covered_root(builder, path);
+    return;
   }
   const std::uint32_t text = builder.text(path);
   const bool opened = own && host_opens_sources(builder);
@@ -66,6 +100,9 @@ void add_enter_root(PlanBuilder& builder, bool no_pivot) {
     op.a = spec.makes_namespace(NamespaceType::pid) ? 1 : 0;
     if ((wanted & MS_SHARED) != 0) {
       op.flags = wire::op_old_root_is_shared;
+    }
+    if (spec.mounts_root()) {
+      op.flags |= wire::op_covers_old_root;
     }
   }
 }

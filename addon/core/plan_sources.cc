@@ -14,14 +14,7 @@ int PlanBuilder::source(Passed passed, bool late) {
   // One trip to the host for as many as possible: only what is mounted by the ops before must be
   // there already, and only few descriptors may be open at a time.
   if (fetch_ == 0 || late || plan_.ops_[fetch_].n == wire::most_fetched) {
-    fetch_ = plan_.ops_.size();
-    wire::Op& op = add(OpCode::fetch);
-    op.a = plan_.fetched_.size();
-    // Among others who could speak in its place, init asks for nothing that it might not need.
-    op.flags =
-        host_.rootfs_in_reach && spec_.makes_namespace(NamespaceType::mount) && !plan_.appears_
-            ? wire::op_may_reach
-            : 0;
+    fetch_from_here();
   }
   if (passed.id_mapping >= 0) {
     // To map ids takes rights over the file system.
@@ -29,6 +22,16 @@ int PlanBuilder::source(Passed passed, bool late) {
   }
   plan_.fetched_.push_back(std::move(passed));
   return -2 - static_cast<int>(plan_.ops_[fetch_].n++);
+}
+
+void PlanBuilder::fetch_from_here() {
+  fetch_ = plan_.ops_.size();
+  wire::Op& op = add(OpCode::fetch);
+  op.a = plan_.fetched_.size();
+  // Among others who could speak in its place, init asks for nothing that it might not need.
+  op.flags = host_.rootfs_in_reach && spec_.makes_namespace(NamespaceType::mount) && !plan_.appears_
+                 ? wire::op_may_reach
+                 : 0;
 }
 
 namespace {
@@ -67,6 +70,11 @@ int PlanBuilder::pass_id_mapping(const Mount& mount, const std::string& origin) 
 
 bool host_opens_sources(const PlanBuilder& builder) {
   return builder.spec().has_namespace(NamespaceType::user) && !builder.host().rootless;
+}
+
+std::string source_path(const PlanBuilder& builder, const Mount& mount) {
+  const std::string within = read_mount_options(mount).source_within;
+  return absolute_path_in(within.empty() ? builder.host().bundle : within, mount.source);
 }
 
 bool is_below_root(const PlanBuilder& builder, const std::string& source) {

@@ -1,11 +1,13 @@
 // What the host opens in the container's namespaces.
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/mount.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 
+#include "spawn_remedy.h"
 #include "spawn_signals.h"
 #include "stub.h"
 #include "tare/spawn.h"
@@ -27,20 +29,29 @@ unsigned tree_flags(const Passed& passed) {
   return flags;
 }
 
-std::string source_remedy(int errnum, const std::string& step, const Passed& passed) {
+/// RESOLVE_* of openat2(2); 0: as every path.
+std::uint64_t resolution(const Passed& passed) {
+  const bool beneath = (passed.flags & wire::op_source_beneath) != 0;
+  const bool no_symlinks = (passed.flags & wire::op_source_no_symlinks) != 0;
+  return (beneath || no_symlinks ? std::uint64_t{RESOLVE_NO_MAGICLINKS} : 0) |
+         (beneath ? std::uint64_t{RESOLVE_BENEATH} : 0) |
+         (no_symlinks ? std::uint64_t{RESOLVE_NO_SYMLINKS} : 0);
+}
+
+std::string remedy_for(int errnum, const std::string& step, const Passed& passed) {
   if (step == "mount_setattr") {
     return id_mapping_remedy(errnum);
   }
-  if (step != "open_tree" || errnum != ENOENT) {
-    return {};
-  }
   const bool is_device = passed.origin.find("device") != std::string::npos;
-  return is_device ? device_remedy()
-                   : "; the source of the mount does not exist: make it, or correct the path";
+  if (is_device && step == "open_tree" && errnum == ENOENT) {
+    return device_remedy();
+  }
+  return passed.kind == PassedKind::detached_mount ? source_remedy(passed.flags, errnum)
+                                                   : std::string();
 }
 
 [[noreturn]] void fail(int errnum, const std::string& step, const Passed& passed) {
-  const std::string remedy = source_remedy(errnum, step, passed);
+  const std::string remedy = remedy_for(errnum, step, passed);
   const bool in_config = passed.origin.find(' ') == std::string::npos;
   const std::string place = in_config ? "config.json: " + passed.origin + ": " : "";
   throw Error(ErrorKind::system,
@@ -90,6 +101,10 @@ std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vect
     sources[i].path = wanted.path.c_str();
     if (wanted.kind == PassedKind::detached_mount) {
       sources[i].tree_flags = tree_flags(wanted);
+      sources[i].resolve = resolution(wanted);
+      if ((wanted.flags & wire::op_source_beneath) != 0) {
+        sources[i].within = wanted.within.c_str();
+      }
     }
     if (wanted.id_mapping >= 0) {
       sources[i].user_namespace = passed[static_cast<std::size_t>(wanted.id_mapping)];

@@ -259,6 +259,25 @@ Process parse_process(std::string text, const std::string& name) {
   return process;
 }
 
+bool Spec::mounts_root() const {
+  if (mounts.empty() || !mounts.front().destination.starts_with('/')) {
+    return false;
+  }
+  const std::string_view path = mounts.front().destination;
+  std::size_t depth = 0;
+  for (std::size_t begin = 1; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view name = path.substr(begin, end - begin);
+    if (name == "..") {
+      depth -= depth > 0 ? 1 : 0;
+    } else if (!name.empty() && name != ".") {
+      ++depth;
+    }
+    begin = end + 1;
+  }
+  return depth == 0;
+}
+
 const Namespace* Spec::find_namespace(NamespaceType type) const noexcept {
   for (const Namespace& candidate : linux_.namespaces) {
     if (candidate.type == type) {

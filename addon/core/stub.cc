@@ -213,15 +213,56 @@ void join_and_clone(void* subject) {
   leave(0);
 }
 
-bool open_source(StubSource& source, StubVisit* visit) noexcept {
+// A tree by a path that is resolved with restrictions. The descriptors on the way are closed, as
+// they are the parent's too.
+long open_restricted(const StubSource& source, StubVisit* visit) noexcept {
+  static const char empty[1] = {};
+  long within = AT_FDCWD;
+  if (source.within != nullptr) {
+    visit->step = "openat";
+    within = call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(source.within),
+                  O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
+    if (within < 0) {
+      return within;
+    }
+  }
+  const bool no_follow = (source.tree_flags & AT_SYMLINK_NOFOLLOW) != 0;
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC | (no_follow ? O_NOFOLLOW : 0);
+  how.resolve = source.resolve;
+  visit->step = "openat2";
+  long result = call(__NR_openat2, within, reinterpret_cast<long>(source.path),
+                     reinterpret_cast<long>(&how), sizeof how, 0);
+  if (within >= 0) {
+    call(__NR_close, within, 0, 0, 0, 0);
+  }
+  if (result >= 0) {
+    const long found = result;
+    visit->step = "open_tree";
+    result = call(__NR_open_tree, found, reinterpret_cast<long>(empty),
+                  source.tree_flags | static_cast<unsigned>(AT_EMPTY_PATH), 0, 0);
+    call(__NR_close, found, 0, 0, 0, 0);
+  }
+  return result;
+}
+
+long open_path(const StubSource& source, StubVisit* visit) noexcept {
   const long path = reinterpret_cast<long>(source.path);
-  const bool clones = source.tree_flags != 0;
-  const long fd = clones
-                      ? call(__NR_open_tree, AT_FDCWD, path, source.tree_flags, 0, 0)
-                      : call(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
+  if (source.resolve != 0) {
+    return open_restricted(source, visit);
+  }
+  if (source.tree_flags != 0) {
+    visit->step = "open_tree";
+    return call(__NR_open_tree, AT_FDCWD, path, source.tree_flags, 0, 0);
+  }
+  visit->step = "openat";
+  return call(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
+}
+
+bool open_source(StubSource& source, StubVisit* visit) noexcept {
+  const long fd = open_path(source, visit);
   if (fd < 0) {
     visit->errnum = static_cast<int>(-fd);
-    visit->step = clones ? "open_tree" : "openat";
     return false;
   }
   source.fd = static_cast<int>(fd);

@@ -37,9 +37,11 @@ struct StubTask {
 struct StubSource {
   // In.
   const char* path = nullptr;
-  unsigned tree_flags = 0;  ///< of open_tree(2); 0: the directory itself, O_PATH
-  int user_namespace = -1;  ///< that maps the ids of the mount (MOUNT_ATTR_IDMAP); -1: none
-  bool maps_all = false;    ///< and those of all mounts below it
+  const char* within = nullptr;  ///< the directory that `path` begins at; null: the root
+  std::uint64_t resolve = 0;     ///< RESOLVE_* of openat2(2) for `path`
+  unsigned tree_flags = 0;       ///< of open_tree(2); 0: the directory itself, O_PATH
+  int user_namespace = -1;       ///< that maps the ids of the mount (MOUNT_ATTR_IDMAP); -1: none
+  bool maps_all = false;         ///< and those of all mounts below it
   // Out.
   int fd = -1;
 };

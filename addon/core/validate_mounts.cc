@@ -139,6 +139,32 @@ void check_copy_symlink(const Mount& mount, bool bind, std::size_t index, Proble
   }
 }
 
+/// How the source of a bind mount is looked up.
+void check_source_options(const Mount& mount, bool bind, std::size_t index, Problems& problems) {
+  constexpr std::string_view within = "src-within";
+  for (std::size_t i = 0; i < mount.options.size(); ++i) {
+    const std::string_view option = mount.options[i];
+    const std::string_view name = option.substr(0, option.find('='));
+    if (name != within && option != "src-no-symlinks") {
+      continue;
+    }
+    const std::string place = element(element("mounts", index, ".options"), i);
+    if (!bind) {
+      problems.add(place, quoted(name) + " is about the source of a bind mount; remove it");
+    } else if (name == within) {
+      if (!option.substr(name.size()).starts_with("=/")) {
+        problems.add(place,
+                     "\"src-within\" needs the absolute path of a directory; write "
+                     "src-within=/DIRECTORY");
+      }
+      if (mount.source.starts_with('/')) {
+        problems.add(element("mounts", index, ".source"),
+                     "must be relative to the directory of \"src-within\"");
+      }
+    }
+  }
+}
+
 /// config.md "Idmapped mounts".
 void check_id_mapping(const Mount& mount, const Spec& spec, bool bind, std::size_t index,
                       Problems& problems) {
@@ -171,6 +197,33 @@ void check_id_mapping(const Mount& mount, const Spec& spec, bool bind, std::size
   check_mappings(mount.gid_mappings, element("mounts", index, ".gidMappings"), problems);
 }
 
+/// The first mount may be the container's root, in the place of root.path.
+void check_root_mount(const Mount& mount, const Spec& spec, std::size_t index, Problems& problems) {
+  constexpr std::string_view kernel_interfaces[] = {"proc",    "sysfs",  "cgroup",
+                                                    "cgroup2", "mqueue", "devpts"};
+  const std::string destination = element("mounts", index, ".destination");
+  if (has_option(mount, "remount")) {
+    problems.add(destination,
+                 "is the root itself, which is not remounted; say root.readonly, or give the "
+                 "mount that is the root these options");
+  } else if (index > 0) {
+    problems.add(destination,
+                 "is the root itself, which the first mount alone can be; make it mounts[0]");
+  } else if (!spec.makes_namespace(NamespaceType::mount)) {
+    problems.add(destination,
+                 "is the root itself, which is mounted in a new mount namespace only; add "
+                 "{\"type\": \"mount\"} to linux.namespaces");
+  } else if (std::ranges::find(kernel_interfaces, mount.type) != std::end(kernel_interfaces)) {
+    problems.add(
+        element("mounts", index, ".type"),
+        "\"/\" cannot be of type " + mount.type +
+            "; give it a file system for programs, such as tmpfs, overlay or a bind mount");
+  } else if (has_option(mount, "copy-symlink")) {
+    problems.add(element("mounts", index, ".options"),
+                 "\"copy-symlink\" would make \"/\" a symlink; remove it");
+  }
+}
+
 void check_mount(const Mount& mount, const Spec& spec, std::size_t index, Problems& problems) {
   const bool bind = mount.type == "bind" || has_option(mount, "bind") || has_option(mount, "rbind");
   if (mount.destination.empty()) {
@@ -179,8 +232,7 @@ void check_mount(const Mount& mount, const Spec& spec, std::size_t index, Proble
     return;
   }
   if (absolute_path(mount.destination) == "/") {
-    problems.add(element("mounts", index, ".destination"),
-                 "is the root itself; the root filesystem is root.path's");
+    check_root_mount(mount, spec, index, problems);
   }
   if (bind && mount.source.empty()) {
     problems.add(element("mounts", index, ".source"),
@@ -199,6 +251,7 @@ void check_mount(const Mount& mount, const Spec& spec, std::size_t index, Proble
   }
   check_copy_up(mount, bind, index, problems);
   check_copy_symlink(mount, bind, index, problems);
+  check_source_options(mount, bind, index, problems);
   check_below_proc(mount, bind, index, problems);
 }
 

@@ -28,6 +28,11 @@ Outcome parent_of(Context& context, const Op& op, long& parent) {
 }  // namespace
 
 Outcome do_make_directory(Context& context, const Op& op) {
+  // In a new root it is missing, and lies in the same directory as that of the op before.
+  const long parent = open_parent(context, context.text(op, 1), name_buffer, sizeof name_buffer);
+  if (parent >= 0 && sys::run(__NR_mkdirat, parent, name_buffer, 0755) >= 0) {
+    return ok;
+  }
   Handle made(make_below(context, context.text(op, 1), true));
   return made.valid() ? ok : failure(made.get(), make_step());
 }
@@ -77,6 +82,28 @@ Outcome do_make_symlink(Context& context, const Op& op) {
   const bool same = size == static_cast<long>(sys::length(target)) &&
                     memcmp(found, target, static_cast<std::size_t>(size)) == 0;
   return same ? ok : failure(result, Step::symlink);
+}
+
+Outcome do_make_file(Context& context, const Op& op) {
+  long parent = -1;
+  if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
+    return outcome;
+  }
+  Handle file(sys::run(__NR_openat, parent, name_buffer,
+                       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (!file.valid()) {
+    return failure(file.get(), Step::open);
+  }
+  for (std::uint32_t done = 0; done < op.n;) {
+    const long written = sys::run(__NR_write, file.get(), context.text(op, 0) + done, op.n - done);
+    if (written < 0 && written != -EINTR) {
+      return failure(written, Step::write);
+    }
+    done += written > 0 ? static_cast<std::uint32_t>(written) : 0;
+  }
+  // A mount that has a file open for writing cannot become read-only.
+  file.close();
+  return ok;
 }
 
 Outcome do_make_ptmx(Context& context, const Op& op) {

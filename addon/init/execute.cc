@@ -104,6 +104,8 @@ Outcome execute_mount_op(Context& context, std::uint32_t index, const Op& op) {
       return do_make_directory(context, op);
     case OpCode::make_symlink:
       return do_make_symlink(context, op);
+    case OpCode::make_file:
+      return do_make_file(context, op);
     case OpCode::make_ptmx:
       return do_make_ptmx(context, op);
     case OpCode::pivot_root:

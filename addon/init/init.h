@@ -177,6 +177,7 @@ Outcome do_read_only(Context& context, const Op& op);
 Outcome do_make_directory(Context& context, const Op& op);
 Outcome do_make_device(Context& context, const Op& op);
 Outcome do_make_symlink(Context& context, const Op& op);
+Outcome do_make_file(Context& context, const Op& op);
 Outcome do_make_ptmx(Context& context, const Op& op);
 /// The container's /dev/null as context.null; a failure where it is anything else.
 Outcome open_null(Context& context);

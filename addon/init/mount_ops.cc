@@ -1,6 +1,7 @@
 // Ops that build the container's mount table with the new mount API, on fds below the root.
 #include <linux/magic.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <linux/stat.h>
 
 #include "file_status.h"
@@ -179,7 +180,12 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
 }
 
 // What later ops may be about goes by its descriptor from here on.
-void remember(Context& context, Handle& mount) {
+void remember(Context& context, const Op& op, Handle& mount) {
+  if ((op.flags & op_becomes_root) != 0) {
+    const Handle covered(context.root);
+    context.root = mount.release();
+    return;
+  }
   const Handle before(context.mounted);
   context.mounted = mount.release();
 }
@@ -196,7 +202,7 @@ Outcome attach_and_remember(Context& context, const Op& op, Handle& mount, int t
   } else if ((op.flags & op_in_sys) != 0) {
     context.sys_mount = mount.release();
   }
-  remember(context, mount);
+  remember(context, op, mount);
   return ok;
 }
 
@@ -316,7 +322,7 @@ Outcome do_mount_data(Context& context, const Op& op) {
     return failure(mount.get(), Step::openat2);
   }
   const Outcome outcome = set_all_attributes(mount.get(), op);
-  remember(context, mount);
+  remember(context, op, mount);
   return outcome;
 }
 
@@ -339,14 +345,46 @@ Outcome do_reconfigure(Context& context, const Op& op) {
 
 namespace {
 
+// The source as the host's paths lead to it, or as src-no-symlinks and src-within let them. `step`:
+// the system call that gave the result.
+long open_host_source(const Context& context, const Op& op, Step& step) {
+  const char* path = context.text(op, 0);
+  const bool recursive = (op.flags & op_recursive) != 0;
+  const std::uint64_t no_follow = (op.flags & op_no_follow) != 0 ? O_NOFOLLOW : 0;
+  step = Step::open_tree;
+  if ((op.flags & (op_source_no_symlinks | op_source_beneath)) == 0) {
+    return sys::run(__NR_open_tree, AT_FDCWD, path,
+                    OPEN_TREE_CLONE | static_cast<unsigned>(OPEN_TREE_CLOEXEC) |
+                        (recursive ? static_cast<unsigned>(AT_RECURSIVE) : 0U) |
+                        (no_follow != 0 ? static_cast<unsigned>(AT_SYMLINK_NOFOLLOW) : 0U));
+  }
+  std::uint64_t resolve = RESOLVE_NO_MAGICLINKS;
+  Handle within(AT_FDCWD);
+  if ((op.flags & op_source_beneath) != 0) {
+    resolve |= RESOLVE_BENEATH;
+    within.reset(sys::run(__NR_openat, AT_FDCWD, path + sys::length(path) + 1,
+                          O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!within.valid()) {
+      step = Step::open_source;
+      return within.get();
+    }
+  }
+  if ((op.flags & op_source_no_symlinks) != 0) {
+    resolve |= RESOLVE_NO_SYMLINKS;
+  }
+  Handle source(openat2(within.get(), path, O_PATH | no_follow, resolve));
+  if (!source.valid()) {
+    step = Step::open_source;
+    return source.get();
+  }
+  return clone_tree(source.get(), recursive);
+}
+
 Outcome open_source(Context& context, const Op& op, Handle& tree) {
   const bool sent = (op.flags & op_source_is_fd) != 0;
+  Step step = Step::open_tree;
   if (!sent || context.to_fetch != 0) {
-    tree.reset(sys::run(
-        __NR_open_tree, AT_FDCWD, context.text(op, 0),
-        OPEN_TREE_CLONE | static_cast<unsigned>(OPEN_TREE_CLOEXEC) |
-            ((op.flags & op_recursive) != 0 ? static_cast<unsigned>(AT_RECURSIVE) : 0U) |
-            ((op.flags & op_no_follow) != 0 ? static_cast<unsigned>(AT_SYMLINK_NOFOLLOW) : 0U)));
+    tree.reset(open_host_source(context, op, step));
   }
   if (sent && !tree.valid()) {
     if (const Outcome outcome = fetch_if_not_yet(context); outcome.failed()) {
@@ -354,7 +392,7 @@ Outcome open_source(Context& context, const Op& op, Handle& tree) {
     }
     tree.reset(take_source(context, op));
   }
-  return tree.valid() ? ok : failure(tree.get(), Step::open_tree);
+  return tree.valid() ? ok : failure(tree.get(), step);
 }
 
 }  // namespace
@@ -386,7 +424,7 @@ Outcome do_bind(Context& context, const Op& op) {
   }
   Outcome attached;
   if (op.code == OpCode::bind_device && attach_in_new_place(context, op, tree.get(), attached)) {
-    remember(context, tree);
+    remember(context, op, tree);
     return attached;
   }
   Handle target;

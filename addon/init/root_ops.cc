@@ -62,17 +62,20 @@ Outcome do_root(Context& context, const Op& op) {
       tree.reset(clone_tree(target.get(), true));
     }
   }
-  if (sent && !tree.valid()) {
+  const bool open_only = (op.flags & op_open_only) != 0;
+  if (sent && !(open_only ? target : tree).valid()) {
     if (const Outcome outcome = fetch_if_not_yet(context); outcome.failed()) {
       return outcome;
     }
     target.reset(context.fetched[op.n - 1]);
-    tree.reset(take_source(context, op));
+    if (!open_only) {
+      tree.reset(take_source(context, op));
+    }
   }
   if (!target.valid()) {
     return failure(target.get(), Step::open);
   }
-  if ((op.flags & op_open_only) != 0) {
+  if (open_only) {
     context.root = target.release();
     return ok;
   }
@@ -117,11 +120,42 @@ Outcome enter_namespace_root(const Op& op) {
   return check(sys::run(__NR_setns, pidfd.get(), clone_newns), Step::setns);
 }
 
+// setns(2) goes up to the topmost mount on the namespace's root. Where that is the container's root
+// already, because it was mounted on "/" outside of any chroot, pivot_root(2) needs the one below
+// it, `before`, as the process's root.
+Outcome return_below_root(const Context& context, int before) {
+  FileStatus own;
+  FileStatus here;
+  Handle topmost(sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  long result = stat_fd(topmost.get(), here);
+  if (result >= 0) {
+    result = stat_fd(context.root, own);
+  }
+  if (result < 0) {
+    return failure(result, Step::stat);
+  }
+  if (own.mount_id != here.mount_id) {
+    return ok;
+  }
+  if (const long entered = sys::run(__NR_fchdir, before); entered < 0) {
+    return failure(entered, Step::fchdir);
+  }
+  return check(sys::run(__NR_chroot, "."), Step::chroot);
+}
+
 }  // namespace
 
 Outcome do_pivot_root(Context& context, const Op& op) {
+  const bool covers = (op.flags & op_covers_old_root) != 0;
+  Handle before(covers ? sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC)
+                       : -1);
   if (const Outcome outcome = enter_namespace_root(op); outcome.failed()) {
     return outcome;
+  }
+  if (covers) {
+    if (const Outcome outcome = return_below_root(context, before.get()); outcome.failed()) {
+      return outcome;
+    }
   }
   Handle old((op.flags & op_old_root_is_shared) != 0
                  ? sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC)

@@ -89,6 +89,7 @@ class Verifier {
       case OpCode::hostname:
       case OpCode::domainname:
       case OpCode::cpu_affinity:
+      case OpCode::make_file:
         return is_blob(op.str[0], op.n);
       case OpCode::memory_policy:
         // The kernel reads whole words.
@@ -98,6 +99,8 @@ class Verifier {
       case OpCode::sysctl:
       case OpCode::proc_write:
         return is_blob(op.str[1], op.n);
+      case OpCode::bind:
+        return has_strings(op.str[0], (op.flags & op_source_beneath) != 0 ? 2 : 1);
       case OpCode::mount_fs:
         return is_string(op.d) && has_strings(op.str[1], 1 + 2 * std::uint64_t{op.n});
       case OpCode::reconfigure:

@@ -100,8 +100,9 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
   return promise_in_order(
       info.Env(), handle,
       [handle, options = std::move(options), held = held_from(info[2]),
-       given = outputs_from(info[2]), end]() mutable {
+       given = outputs_from(info[2]), entries = root_entries_from(info[2]), end]() mutable {
         if (options.process) options.spec = known_config(*options.config);
+        if (!entries.empty()) options.root_entries = known_root_entries(entries);
         std::vector<std::shared_ptr<Output>> outputs;
         for (GivenOutput& one : given) {
           options.stdio.fds[one.number] = one.output->writer();

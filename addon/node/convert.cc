@@ -100,6 +100,10 @@ CreateOptions create_options_from(const Napi::Value& value) {
   return options;
 }
 
+std::string root_entries_from(const Napi::Value& value) {
+  return string_of(value.As<Napi::Object>(), "rootEntries");
+}
+
 std::vector<GivenOutput> outputs_from(const Napi::Value& value) {
   std::vector<GivenOutput> outputs;
   const Napi::Value given = value.As<Napi::Object>().Get("outputs");

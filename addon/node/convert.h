@@ -21,6 +21,9 @@ CreateOptions create_options_from(const Napi::Value& value);
 /// Of the options of create() or exec(): those of `stdio` that must stay open for it.
 std::vector<Held> held_from(const Napi::Value& value);
 
+/// Of the options of create() the JSON of what its root gets; empty: nothing.
+std::string root_entries_from(const Napi::Value& value);
+
 /// An output that pool threads are to collect.
 struct GivenOutput {
   std::size_t number;  ///< of the process's file descriptor

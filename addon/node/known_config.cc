@@ -10,28 +10,45 @@ namespace tare::node {
 
 namespace {
 
-struct Known {
-  std::mutex mutex;
-  std::string text;
-  std::shared_ptr<const Spec> spec;
+/// The last text of a kind, and what it says.
+template <class Parsed>
+class Last {
+ public:
+  /// `parse` makes a std::optional<Parsed> of the text; null where that is none.
+  template <class Parse>
+  std::shared_ptr<const Parsed> of(const std::string& text, Parse parse) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (parsed_ && text_ == text) return parsed_;
+    }
+    std::optional<Parsed> parsed = parse(text);
+    if (!parsed) return nullptr;
+    auto shared = std::make_shared<const Parsed>(std::move(*parsed));
+    const std::lock_guard lock(mutex_);
+    text_ = text;
+    parsed_ = shared;
+    return shared;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::string text_;
+  std::shared_ptr<const Parsed> parsed_;
 };
 
 }  // namespace
 
+// Neither is ever destroyed: threads may need them while the process ends.
+
 std::shared_ptr<const Spec> known_config(const std::string& config) {
-  // Never destroyed: threads may need it while the process ends.
-  static Known& known = *new Known;
-  {
-    const std::lock_guard lock(known.mutex);
-    if (known.spec && known.text == config) return known.spec;
-  }
-  std::optional<Spec> sound = sound_config(config);
-  if (!sound) return nullptr;
-  auto spec = std::make_shared<const Spec>(std::move(*sound));
-  const std::lock_guard lock(known.mutex);
-  known.text = config;
-  known.spec = spec;
-  return spec;
+  static auto& last = *new Last<Spec>;
+  return last.of(config, sound_config);
+}
+
+std::shared_ptr<const std::vector<RootEntry>> known_root_entries(const std::string& text) {
+  static auto& last = *new Last<std::vector<RootEntry>>;
+  return last.of(text,
+                 [](const std::string& given) { return std::optional(parse_root_entries(given)); });
 }
 
 }  // namespace tare::node

@@ -23,6 +23,7 @@
 #include "tare/checkpoint.h"
 #include "tare/error.h"
 #include "tare/fd.h"
+#include "tare/plan.h"
 #include "tare/spec.h"
 #include "tare/validate.h"
 
@@ -66,6 +67,8 @@ struct CreateOptions {
   std::optional<std::string> process;
   /// What sound_config() makes of `config`, where that is known.
   std::shared_ptr<const Spec> spec;
+  /// For a root that the first mount of `config` makes; null: none.
+  std::shared_ptr<const std::vector<RootEntry>> root_entries;
   std::string pid_file;  ///< gets the host pid, written atomically; may be empty
   bool no_pivot = false;
   bool no_new_keyring = false;
@@ -112,6 +115,9 @@ std::string stats_json(const CgroupStats& stats, std::string_view intel_rdt = "{
 /// Makes the start of the second container of this process, and of all that follow, quicker, for a
 /// descriptor that stays open from the first one on. May be called at any time.
 void expect_many_containers() noexcept;
+
+/// What a root gets, from JSON: an array of objects with `path`, and `link`, `content` or neither.
+std::vector<RootEntry> parse_root_entries(const std::string& text);
 
 /// What the text of a config.json says; none where config_problems() finds something.
 std::optional<Spec> sound_config(const std::string& text);

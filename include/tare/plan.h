@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,15 @@ struct Host {
   SeccompFilter seccomp;  ///< compiled from linux.seccomp; empty program: none
 };
 
+/// What a container's root gets as soon as it is mounted, before all other mounts: a directory, a
+/// symlink or a file (mode 644), which must not be there. Where the first mount is the root.
+struct RootEntry {
+  enum class Kind : std::uint8_t { directory, link, file };
+  Kind kind = Kind::directory;
+  std::string path;  ///< absolute
+  std::string text;  ///< where the link leads, or what is in the file
+};
+
 /// How the caller wants the container started.
 struct PlanOptions {
   std::string id;  ///< names the session keyring
@@ -56,6 +66,7 @@ struct PlanOptions {
   bool ends_with_caller = false;       ///< the process is killed when the caller ends
   std::uint32_t preserve_fds = 0;      ///< fds 3 … 3+N-1 go to the user's process
   std::vector<std::string> extra_env;  ///< LISTEN_FDS, NOTIFY_SOCKET, …
+  std::shared_ptr<const std::vector<RootEntry>> root_entries;  ///< null: none
 };
 
 /// How `exec` wants its process started.
@@ -89,8 +100,10 @@ enum class PassedKind : std::uint8_t {
 struct Passed {
   PassedKind kind = PassedKind::namespace_file;
   std::string path;
-  std::uint32_t flags = 0;  ///< wire::op_recursive, op_no_follow for detached_mount
-  std::string origin;       ///< place in config.json
+  /// Of detached_mount: wire::op_recursive, op_no_follow, op_source_no_symlinks, op_source_beneath.
+  std::uint32_t flags = 0;
+  std::string origin;  ///< place in config.json
+  std::string within;  ///< with op_source_beneath: the directory
   /// detached_mount: index of the passed user namespace that maps its ids, -1: none.
   int id_mapping = -1;
   bool maps_all = false;        ///< so that of all mounts below it, too

@@ -388,6 +388,8 @@ struct Spec {
   /// True where the container gets a namespace of that type (new or joined).
   bool has_namespace(NamespaceType type) const noexcept { return find_namespace(type) != nullptr; }
   /// True where that namespace is made anew.
+  /// Whether the first mount is the container's root, in the place of root.path.
+  bool mounts_root() const;
   bool makes_namespace(NamespaceType type) const noexcept {
     const Namespace* found = find_namespace(type);
     return found != nullptr && found->path.empty();

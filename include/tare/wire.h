@@ -37,7 +37,7 @@ enum class OpCode : std::uint16_t {
   propagation,  ///< mount_setattr(2) of "/" and all below: a = MS_SHARED, MS_SLAVE or MS_PRIVATE
   root,  ///< clone the tree at host path str[0], attach it there and use it as the root; or take
          ///< that, and the (n - 1)th of the last fetch as the place, from the host; flags
-         ///< op_private_parent
+         ///< op_private_parent, op_open_only
   root_here,  ///< the root is the process's own "/" (joined mount namespace)
   mount_fs,   ///< str[0] type, str[1] path and behind it n option pairs "key\0value\0",
               ///< a = MOUNT_ATTR_*, b = mount_*, c = propagation, d = string with the SELinux label
@@ -48,9 +48,10 @@ enum class OpCode : std::uint16_t {
                 ///< behind; fd as in attributes
   fetch,  ///< the host opens n mounts, as they are in this mount namespace now, and sends them; an
           ///< op's fd names the Kth of them by -2 - K, until the next fetch; flags op_may_reach
-  bind,   ///< str[0] host source (or fd), str[1] path, a, b = MOUNT_ATTR_* to set and clear on it,
-          ///< d, e = the same for the whole tree, c = propagation (MS_*, with MS_REC); flags
-          ///< op_recursive, …; n = the passed user namespace of MOUNT_ATTR_IDMAP in a or d
+  bind,  ///< str[0] host source (or fd; behind it a directory with op_source_beneath), str[1] path,
+         ///< a, b = MOUNT_ATTR_* to set and clear on it, d, e = the same for the whole tree, c =
+         ///< propagation (MS_*, with MS_REC); flags op_recursive, …; n = the passed user namespace
+         ///< of MOUNT_ATTR_IDMAP in a or d
   bind_device,  ///< as bind, of the device with type a (S_IFCHR, S_IFBLK) and dev_t b
   keep,         ///< remember what was mounted last as the ath: below most_kept
   attributes,   ///< str[1] path, a, b, c, d, e as in bind; fd = number of a kept mount: of that,
@@ -61,6 +62,7 @@ enum class OpCode : std::uint16_t {
   make_device,  ///< str[1] path, a = S_IF* | mode, b = dev_t, c = uid << 32 | gid
   make_directory,  ///< str[1] path, and what is missing above it; existing is fine
   make_symlink,    ///< str[0] target, str[1] path; existing is fine
+  make_file,       ///< str[0] = n bytes, str[1] path: a new file of them, mode 644
   make_ptmx,       ///< str[1] path of ptmx: replaced by a symlink to pts/ptmx
   pivot_root,  ///< make the root "/" and let go of the old one; a = pid of init, 0: to be asked;
                ///< flags op_old_root_is_shared
@@ -138,6 +140,10 @@ enum : std::uint16_t {
   // mount_fs, bind: what is mounted covers the destination itself, which must be there, and not
   // what that links to (dest-nofollow).
   op_target_no_follow = 1 << 5,
+  // mount_fs, mount_data, bind: what is mounted is the root from then on.
+  op_becomes_root = 1 << 4,
+  // pivot_root: the root may be mounted on "/" itself.
+  op_covers_old_root = 1 << 6,
   // make_symlink: one that is there must lead to the same.
   op_same_link = 1 << 6,
   // root: nothing is attached; str[0], or the passed fd, is the root.
@@ -152,6 +158,11 @@ enum : std::uint16_t {
   op_on_fall_back = 1 << 11,
   // bind: the source itself, not what it links to (src-nofollow).
   op_no_follow = 1 << 12,
+  // bind: no symlink on the way to the source, nor that itself (src-no-symlinks).
+  op_source_no_symlinks = 1 << 6,
+  // bind: the source lies below the directory whose path stands behind its own, and no link leads
+  // out of that (src-within).
+  op_source_beneath = 1 << 7,
   // exec: one more variable, HOME.
   op_add_home = 1 << 13,
   // mount_fs, bind: what is mounted is the container's /proc, or /sys; mask, read_only: the path
@@ -269,6 +280,7 @@ enum class Step : std::uint32_t {
   open,
   open_tree,
   openat2,
+  open_source,  ///< openat2(2) of what is to be bound
   fsopen,
   fsconfig,
   fsmount,

@@ -1,14 +1,9 @@
 /** The errors of a container that run() made, in the words of its options. */
+import type { ConfigTexts } from '../container.js';
 import { TareError } from '../errors.js';
 import { shownValue } from '../option-values.js';
 import type { Mount, Process, Spec } from '../spec.js';
 import type { RunOptions } from './options.js';
-
-/** The texts of a configuration, as they went to the core. */
-export interface ConfigTexts {
-  config: string;
-  process?: string;
-}
 
 /** What of the configuration an option is in, and the option; `$1` and so on are what was matched. */
 const optionOfPlace: readonly [RegExp, string][] = [
@@ -71,6 +66,9 @@ function renamer(options: RunOptions, texts: ConfigTexts): (text: string) => str
         const type = rlimits[Number(index)]?.type ?? '';
         return `rlimits.${type.replace('RLIMIT_', '').toLowerCase()}`;
       })
+      .replace(/\bmounts\[0\](?:\.source)?(?=\W|$)/g, (place) =>
+        options.rootfs !== undefined && spec.mounts?.[0]?.destination === '/' ? 'rootfs' : place,
+      )
       .replace(/\bmounts\[(\d+)\]/g, (place, index: string) =>
         shownMount(place, spec.mounts?.[Number(index)], options),
       );

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Readable } from 'node:stream';
 import { binding, type NativeEnding, type NativeTotals } from '../binding.js';
-import { createContainer, endingOf, type Container } from '../container.js';
+import { createContainer, endingOf, type Container, type ConfigTexts } from '../container.js';
 import { asInvalidArgument } from '../option-values.js';
 import { removeOrphans } from '../orphans.js';
 import { PipeOutput, StreamOutput } from '../output.js';
@@ -33,7 +33,7 @@ import {
   type OutputItem,
   type RunOptions,
 } from './options.js';
-import { inOptions, type ConfigTexts } from './places.js';
+import { inOptions } from './places.js';
 import type { KnownOptions, Running, RunResult } from './result.js';
 import { merged, refused, RunningCommand } from './running.js';
 import { OpenFiles, outputPlan, Relay, type OutputPlan } from './targets.js';
@@ -273,7 +273,7 @@ class Run {
     let texts: ConfigTexts | undefined;
     try {
       const root = await stateRoot(options.root);
-      texts = await configOf(this.#command, options, root);
+      texts = await configOf(this.#command, options);
       if (isFile(stdin) || this.#plans?.some(({ file }) => file)) {
         await this.#openFiles(stdio, stdin);
       }
@@ -297,9 +297,8 @@ class Run {
       return container;
     } catch (failure) {
       const error = texts ? inOptions(failure, this.#id, options, texts) : failure;
-      if (rootfs === undefined) throw error;
       forgetRoot(rootfs);
-      throw await explained(error, rootfs);
+      throw await explained(error, this.#command, options);
     }
   }
 

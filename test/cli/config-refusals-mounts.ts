@@ -22,7 +22,52 @@ export const mounts: readonly Row[] = [
   [
     'a mount on the root',
     { 'mounts.7': { destination: '/tmp/..', type: 'tmpfs', source: 'tmpfs' } },
-    "mounts[7].destination: is the root itself; the root filesystem is root.path's",
+    'mounts[7].destination: is the root itself, which the first mount alone can be; make it mounts[0]',
+  ],
+  [
+    'a remount of the root',
+    { 'mounts.0': { destination: '/', options: ['remount', 'ro'] } },
+    'mounts[0].destination: is the root itself, which is not remounted; say root.readonly, or give the mount that is the root these options',
+  ],
+  [
+    'a procfs as the root',
+    { 'mounts.0': { destination: '/', type: 'proc', source: 'proc' } },
+    'mounts[0].type: "/" cannot be of type proc; give it a file system for programs, such as tmpfs, overlay or a bind mount',
+  ],
+  [
+    'a link as the root',
+    { 'mounts.0': { destination: '/', source: '/x', options: ['bind', 'copy-symlink'] } },
+    'mounts[0].options: "copy-symlink" would make "/" a symlink; remove it',
+  ],
+  [
+    'a mount as the root of a mount namespace of others',
+    {
+      'mounts.0': { destination: '/', type: 'tmpfs', source: 'tmpfs' },
+      'linux.namespaces.4': { type: 'mount', path: '/proc/1/ns/mnt' },
+    },
+    'mounts[0].destination: is the root itself, which is mounted in a new mount namespace only; add {"type": "mount"} to linux.namespaces',
+  ],
+  [
+    'a file system from below a directory',
+    { 'mounts.7': { destination: '/mnt', type: 'tmpfs', source: 'x', options: ['src-within=/x'] } },
+    'mounts[7].options[0]: "src-within" is about the source of a bind mount; remove it',
+  ],
+  [
+    'a file system whose source has no links',
+    {
+      'mounts.7': { destination: '/mnt', type: 'tmpfs', source: 'x', options: ['src-no-symlinks'] },
+    },
+    'mounts[7].options[0]: "src-no-symlinks" is about the source of a bind mount; remove it',
+  ],
+  [
+    'a bind mount from below no directory',
+    { 'mounts.7': { destination: '/mnt', source: 'x', options: ['bind', 'src-within'] } },
+    'mounts[7].options[1]: "src-within" needs the absolute path of a directory; write src-within=/DIRECTORY',
+  ],
+  [
+    'a bind mount from below a directory by an absolute path',
+    { 'mounts.7': { destination: '/mnt', source: '/x/y', options: ['bind', 'src-within=/x'] } },
+    'mounts[7].source: must be relative to the directory of "src-within"',
   ],
   [
     'a bind mount without source',

@@ -173,6 +173,12 @@ t.test('mount options', async (t) => {
       if (option === 'copy-symlink') {
         Object.assign(mount, { type: 'bind', source: '/etc', options: ['bind', option] });
       }
+      if (option === 'src-no-symlinks') {
+        Object.assign(mount, { type: 'bind', source: '/etc', options: ['bind', option] });
+      }
+      if (option === 'src-within') {
+        Object.assign(mount, { type: 'bind', source: 'etc', options: ['bind', `${option}=/`] });
+      }
       config.mounts.push(mount);
     });
     const { stdout, stderr } = sandbox.tare(['plan', '--bundle', bundle]);

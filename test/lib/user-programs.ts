@@ -32,16 +32,16 @@ export class ProjectOfUser {
     this.#node = mayExecute ? process.execPath : own;
   }
 
-  /** Runs a module that imports from 'tare', as the user. */
-  run(code: string): Result {
+  /** Runs a module that imports from 'tare', as the user, by another Node if one is given. */
+  run(code: string, node = this.#node): Result {
     // tap has each Node that it knows of write into the repository.
     const env = ['env', '-i', `PATH=${this.user.path}`, `XDG_RUNTIME_DIR=${this.user.runtime}`];
-    return this.user.run([...env, this.#node, '--no-warnings', this.#program(code)]);
+    return this.user.run([...env, node, '--no-warnings', this.#program(code)]);
   }
 
   /** The same as root. */
-  runAsRoot(code: string): Result {
-    return call(this.#node, ['--no-warnings', this.#program(code)]);
+  runAsRoot(code: string, node = this.#node): Result {
+    return call(node, ['--no-warnings', this.#program(code)]);
   }
 
   #program(code: string): string {

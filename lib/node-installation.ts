@@ -1,0 +1,84 @@
+/** What of this Node's installation other programs need to run it. */
+import { lstat, readdir, readFile, readlink, realpath } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { execPath } from 'node:process';
+
+/** In a container; also where its directories `bin` and `lib` are. */
+const place = '/opt/node';
+
+/** An installation of Node, as a container is to have it. */
+export interface NodeInstallation {
+  /** What is there on the host, and where it is in the container. */
+  shown: { source: string; path: string; isDirectory: boolean }[];
+  /** Symlinks in the container. */
+  links: { path: string; link: string }[];
+  /** To be searched for programs. */
+  programs: string[];
+}
+
+const nothing: NodeInstallation = { shown: [], links: [], programs: [] };
+
+/**
+ * The executable, its own libraries and, where it came with npm or corepack, the modules that are
+ * installed beside it: never a whole directory, which may be a home or an application's.
+ *
+ * @param isShown whether a container has that path anyway
+ */
+export async function nodeInstallation(
+  isShown: (path: string) => boolean,
+): Promise<NodeInstallation> {
+  const executable = await realpath(execPath).catch(() => undefined);
+  // A program that has Node built in is no Node.
+  if (executable === undefined || isShown(executable) || !/^node/.test(basename(executable))) {
+    return nothing;
+  }
+  const bin = dirname(executable);
+  const prefix = basename(bin) === 'bin' ? dirname(bin) : undefined;
+  const shown = [{ source: executable, path: `${place}/bin/node`, isDirectory: false }];
+  for (const library of await librariesIn(bin, prefix)) {
+    if (isShown(library)) continue;
+    const path = join(place, dirname(library) === bin ? 'bin' : 'lib', basename(library));
+    shown.push({ source: library, path, isDirectory: false });
+  }
+  const links: NodeInstallation['links'] = [];
+  const modules = prefix && join(prefix, 'lib/node_modules');
+  if (modules && (await hasPackageManager(modules))) {
+    shown.push({ source: modules, path: `${place}/lib/node_modules`, isDirectory: true });
+    links.push(...(await linksInto(modules, bin)));
+  }
+  return { shown, links, programs: [`${place}/bin`] };
+}
+
+/** Libraries that this process has loaded from beside the executable, such as libnode.so. */
+async function librariesIn(bin: string, prefix: string | undefined): Promise<string[]> {
+  const directories = prefix === undefined ? [bin] : [bin, join(prefix, 'lib')];
+  const maps = await readFile('/proc/self/maps', 'utf8').catch(() => '');
+  const files = maps.split('\n').flatMap((line) => /\/.*\.so(?:\.[\d.]+)?$/.exec(line) ?? []);
+  return [...new Set(files)].filter((file) => directories.includes(dirname(file)));
+}
+
+async function hasPackageManager(modules: string): Promise<boolean> {
+  const isDirectory = async (path: string): Promise<boolean> =>
+    lstat(path).then(
+      (status) => status.isDirectory(),
+      () => false,
+    );
+  return (
+    (await isDirectory(modules)) &&
+    ((await isDirectory(join(modules, 'npm'))) || (await isDirectory(join(modules, 'corepack'))))
+  );
+}
+
+/** Of the links in `bin` those that lead into `modules`: npm, npx and the like. */
+async function linksInto(modules: string, bin: string): Promise<{ path: string; link: string }[]> {
+  const entries = await readdir(bin, { withFileTypes: true }).catch(() => []);
+  const links = entries
+    .filter((entry) => entry.isSymbolicLink())
+    .map(async ({ name }) => {
+      const target = relative(modules, resolve(bin, await readlink(join(bin, name))));
+      return target === '' || target.startsWith('..')
+        ? []
+        : [{ path: `${place}/bin/${name}`, link: `../lib/node_modules/${target}` }];
+    });
+  return (await Promise.all(links)).flat();
+}

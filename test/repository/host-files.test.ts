@@ -1,0 +1,39 @@
+/**
+ * The library makes and changes no file of the host for a container: the core does, by descriptor,
+ * below the container's root. What installs the command line is another matter.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const lib = fileURLToPath(new URL('../../lib', import.meta.url));
+const reads = new Set([
+  ...['access', 'constants', 'existsSync', 'lstat', 'opendir', 'readFile', 'readdir', 'readlink'],
+  ...['realpath', 'stat'],
+]);
+const exceptions = new Map([
+  // The directory of an ordinary user's states, where there is no XDG_RUNTIME_DIR.
+  ['run-config.ts', ['mkdir']],
+  // Files that the caller has a command's output written to.
+  ['run/targets.ts', ['createWriteStream', 'open', 'type FileHandle']],
+]);
+const files = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter(
+  (name) => /\.c?ts$/.test(name) && !name.startsWith('install'),
+);
+t.ok(files.includes('host-root.ts') && files.includes('run/run.ts'));
+
+for (const name of files) {
+  const text = readFileSync(join(lib, name), 'utf8');
+  const imported = [
+    ...text.matchAll(/import\s*(?:type\s*)?\{([^}]*)\}\s*from '(?:node:)?fs(?:\/promises)?'/g),
+  ].flatMap(([, names = '']) => names.split(',').map((one) => one.trim().replace(/ as .*/, '')));
+  const may = new Set([...reads, ...(exceptions.get(name) ?? [])]);
+  const writes = imported.filter((one) => one !== '' && !may.has(one));
+  if (imported.length > 0) t.strictSame(writes, [], name);
+  t.notMatch(
+    text,
+    /(?:import \* as \w+|import \w+) from '(?:node:)?fs|require\('(?:node:)?fs/,
+    name,
+  );
+}
