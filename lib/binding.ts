@@ -53,6 +53,8 @@ export interface NativeCreateOptions extends NativeStdio {
   /** Whether the program is started at once. */
   start?: boolean;
   endsWithProgram?: boolean;
+  /** Whether pid 1 is a reaper, and the program its child. */
+  init?: boolean;
   /** Instead of what is in `stdio`. Only with `end`. */
   outputs?: readonly NativeOutput[];
   /** Whether it is removed as soon as its process has ended: see `ended`. */
@@ -93,6 +95,8 @@ export interface NativeTotals {
   /** Bytes. */
   peakMemory?: number;
   oomKills?: number;
+  /** Bytes; where a reaper has told it. */
+  maxRss?: number;
 }
 
 /** The end of a container that was created with `end`. */

@@ -75,6 +75,12 @@ export interface CreateOptions extends RuntimeOptions, StdioOptions {
    * What stays of one whose program was killed, the next {@link run} removes.
    */
   endsWithProgram?: boolean;
+  /**
+   * Makes the program an ordinary process: pid 1 of the container is a reaper that passes signals on
+   * to it, reaps what it leaves and tells how it ended. False by default: the program is pid 1. In a
+   * pid namespace of others the program is an ordinary process in any case.
+   */
+  init?: boolean;
   /** Changes the root without pivot_root(2), for a root on the initial ramdisk. Less safe. */
   noPivot?: boolean;
   /** Lets the container use the caller's session keyring. */
@@ -119,6 +125,7 @@ const createChecks: Checks<CreateOptions> = {
   pidFile: isPath,
   start: isBoolean,
   endsWithProgram: isBoolean,
+  init: isBoolean,
   noPivot: isBoolean,
   noNewKeyring: isBoolean,
 };
@@ -468,6 +475,7 @@ export async function createContainer(
     pidFile,
     start,
     endsWithProgram,
+    init,
     noPivot,
     noNewKeyring,
     consoleSocket,
@@ -483,6 +491,7 @@ export async function createContainer(
       pidFile: pidFile && resolve(pidFile),
       start,
       endsWithProgram,
+      init,
       noPivot,
       noNewKeyring,
       stdio: stdio.fds,

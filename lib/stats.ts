@@ -143,6 +143,11 @@ export interface ContainerTotals {
    * cgroup v2 has no memory controller, or the kernel is older than 5.19.
    */
   peakMemory?: number;
+  /**
+   * The largest resident set that one of its processes had, in bytes, as getrusage(2) tells it. Absent
+   * with `init: false`, where the reaper itself was killed, and of what {@link Container.end} tells.
+   */
+  maxRss?: number;
   /** How many processes were killed for want of memory. Absent without the memory controller. */
   oomKills?: number;
 }
@@ -174,10 +179,11 @@ export type ContainerEvent =
     } & ExitStatus);
 
 export function containerTotals(native: NativeTotals): ContainerTotals {
-  const { cpuUserNs, cpuSystemNs, peakMemory, oomKills } = native;
+  const { cpuUserNs, cpuSystemNs, peakMemory, oomKills, maxRss } = native;
   return {
     cpuMs: { user: cpuUserNs / 1e6, system: cpuSystemNs / 1e6 },
     ...(peakMemory !== undefined && { peakMemory }),
+    ...(maxRss !== undefined && { maxRss }),
     ...(oomKills !== undefined && { oomKills }),
   };
 }

@@ -286,6 +286,8 @@ Container Container::again() const {
 
 bool Container::ends_with_init() const noexcept { return impl_->record.own_pid_namespace; }
 
+bool Container::has_reaper() const noexcept { return impl_->record.has_reaper; }
+
 // Not the record's: refresh() replaces that while frames of errors still name the container.
 const std::string& Container::id() const noexcept { return impl_->dir.id(); }
 
@@ -383,7 +385,7 @@ void Container::kill(int signal, bool all) {
       return;
     }
   }
-  if (!send_signal(init.get(), impl_->record.pid, signal)) {
+  if (!signal_init(init.get(), impl_->record.has_reaper, signal)) {
     throw Error(ErrorKind::bad_status, "container not running");
   }
 }

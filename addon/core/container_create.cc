@@ -66,6 +66,7 @@ PlanOptions plan_options(const std::string& id, const CreateOptions& options, co
   // startContainer hooks run between the gate and the program.
   result.start_gate = options.start_gate || !spec.hooks.start_container.empty();
   result.ends_with_caller = options.ends_with_caller;
+  result.reaper = options.reaper && spec.makes_namespace(NamespaceType::pid);
   result.preserve_fds = static_cast<std::uint32_t>(options.stdio.preserved.size());
   result.extra_env = options.extra_env;
   result.root_entries = options.root_entries;
@@ -169,6 +170,10 @@ Container Container::create(const Runtime& given, const std::string& id,
   if (!bundle.has_process && !options.start_gate) {
     throw no_process();
   }
+  const PlanOptions planned = plan_options(id, options, bundle.spec);
+  if (planned.reaper) {
+    make_room_for_reaper(bundle.spec.linux_.resources);
+  }
   check_console(*bundle.spec.process, options.stdio, options.allow_terminal_without_socket);
   check_rootfs(rootfs_path(bundle));
   const Fd console_socket =
@@ -224,7 +229,6 @@ Container Container::create(const Runtime& given, const std::string& id,
                             [&] { impl->dir.forget_rdt(); }});
   }
 
-  const PlanOptions planned = plan_options(id, options, bundle.spec);
   const Plan plan = make_plan(bundle.spec, host, planned);
   tell_plan(runtime, plan, host.cgroup_dir);
   if (planned.start_gate) {
@@ -249,6 +253,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   // From here on init works off its plan; what the host still has to do runs beside it.
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
   impl->record.pid = init.pid();
+  impl->record.has_reaper = plan.reaps();
   impl->record.mounts_on_host = on_host;
   impl->record.has_rdt = static_cast<bool>(rdt);
   if (rdt) {
@@ -324,6 +329,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   for (const std::string& warning : unit ? unit->warnings() : std::vector<std::string>()) {
     impl->warn(warning);
   }
+  process.ending = init.take_ending();
   process.pidfd = init.release();
   impl->init = std::move(process);
   impl->created_cgroup = std::move(cgroup);

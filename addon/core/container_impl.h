@@ -76,6 +76,8 @@ class Locked {
 void remove_locked(const Runtime& runtime, StateDir dir);
 /// This process, as StateDir::note_origin() has it.
 std::string this_caller();
+/// Adds the reaper to the processes that there may be: a limit is meant for the others.
+void make_room_for_reaper(Resources& resources);
 /// The number that a process has in its own pid namespace.
 pid_t pid_inside(pid_t pid);
 /// One that fails is warned of, and the next one runs.

@@ -142,6 +142,7 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined
         fds.push_back(container.root);
         continue;
       case PassedKind::answers:
+      case PassedKind::ending:
         fds.push_back(-1);  // spawn() makes it
         continue;
     }

@@ -56,9 +56,15 @@ void Container::update(const Resources& given, const std::string& name) {
     changes.memory.kernel_tcp.reset();
   }
   const auto remembered = impl_->dir.read_resources();
-  const Resources before = remembered
-                               ? parse_resources(*remembered, impl_->dir.path() + "/resources.json")
-                               : spec().linux_.resources;
+  Resources before = remembered
+                         ? parse_resources(*remembered, impl_->dir.path() + "/resources.json")
+                         : spec().linux_.resources;
+  if (impl_->record.has_reaper) {
+    make_room_for_reaper(changes);
+    if (!remembered) {
+      make_room_for_reaper(before);
+    }
+  }
   validate_resources(updated_resources(before, changes), name);
   const std::string prefix = name + ": ";
   ResourcesChange change = change_of_resources(before, changes, prefix);

@@ -1,5 +1,7 @@
 // What a container uses: counted by its cgroup, told in the words of runc's `events`.
 
+#include <algorithm>
+
 #include "container_impl.h"
 #include "tare/error.h"
 #include "tare/json.h"
@@ -150,7 +152,12 @@ std::string stats_json(const CgroupStats& stats, std::string_view intel_rdt) {
 
 CgroupStats Container::stats() const {
   const Doing doing("stats of", id());
-  return impl_->cgroup().stats();
+  CgroupStats stats = impl_->cgroup().stats();
+  if (impl_->record.has_reaper) {
+    stats.pids -= std::min<std::uint64_t>(stats.pids, 1);
+    stats.pids_limit -= std::min<std::uint64_t>(stats.pids_limit, 1);
+  }
+  return stats;
 }
 
 CgroupWatch Container::watch() const {

@@ -216,6 +216,10 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
            "processes "
            "more, one of which ends at once";
   }
+  if (op.code == OpCode::reap && errnum == EAGAIN) {
+    return "; linux.resources.pids.limit or RLIMIT_NPROC leaves no room for a program beside its "
+           "reaper";
+  }
   if (op.code == OpCode::identity && errnum == EINVAL) {
     return "; the id has no mapping in the container's user namespace";
   }

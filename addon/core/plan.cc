@@ -134,6 +134,9 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   PlanBuilder builder(spec, host);
   const Process& process = *spec.process;
   builder.preserved_fds(options.preserve_fds);
+  if (options.reaper) {
+    builder.reaps();
+  }
 
   add_namespaces(builder);
   add_session(builder, !options.no_new_keyring, options.id);

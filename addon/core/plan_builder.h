@@ -58,6 +58,9 @@ class PlanBuilder {
   /// Has init go on as a child, in a pid namespace of others, before the program.
   void appears() { plan_.appears_ = true; }
   bool must_appear() const { return plan_.appears_; }
+  /// Has init become the reaper of the program.
+  void reaps() { plan_.reaps_ = true; }
+  bool must_reap() const { return plan_.reaps_; }
   void wait(wire::WaitTag tag);
   /// Op::fd of an op that waits for the host. Where init appears among others, the host tells who
   /// speaks by the credentials that come with the words (SO_PASSCRED of unix(7)); a socket that
@@ -155,6 +158,8 @@ struct Before {
   bool paused = false;      ///< the host moves it to where it is stopped, and hears no more of it
   bool ends_with_host = false;  ///< from then on it is killed when the host ends
 };
+/// The op `reap`. Throws `unsupported` where a child would not be scheduled as the config says.
+void add_reaper(PlanBuilder& builder, const Process& process);
 void add_program(PlanBuilder& builder, const Process& process,
                  const std::vector<std::string>& extra_env, Before before);
 /// The program of a hook: hook.path with the arguments and environment of `process`, `in_container`

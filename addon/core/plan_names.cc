@@ -129,6 +129,8 @@ const char* op_name(OpCode code) noexcept {
       return "exec";
     case OpCode::appear:
       return "appear";
+    case OpCode::reap:
+      return "reap";
   }
   return "";
 }

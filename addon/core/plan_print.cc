@@ -384,6 +384,8 @@ class Printer {
         return "hold until start";
       case OpCode::appear:
         return "go on as a child in the joined pid namespace";
+      case OpCode::reap:
+        return "become the reaper of a child, which goes on";
       default:
         return describe_exec(op);
     }

@@ -213,11 +213,18 @@ void add_cpu_affinity(PlanBuilder& builder, const Process& process) {
   op.n = static_cast<std::uint32_t>(mask.size());
 }
 
-// Who is to appear passes his policy on, but not these: see sched(7).
+namespace {
+
+// A child inherits every policy but these: see sched(7).
+bool is_reset_on_fork(const Process& process) {
+  return process.scheduler && (process.scheduler->policy == SCHED_DEADLINE ||
+                               (process.scheduler->flags & SCHED_FLAG_RESET_ON_FORK) != 0);
+}
+
+}  // namespace
+
 bool is_scheduled_last(const PlanBuilder& builder, const Process& process) {
-  return builder.must_appear() && process.scheduler &&
-         (process.scheduler->policy == SCHED_DEADLINE ||
-          (process.scheduler->flags & SCHED_FLAG_RESET_ON_FORK) != 0);
+  return builder.must_appear() && is_reset_on_fork(process);
 }
 
 // While init may still read from the host, which has to have set the cgroup's limits by then, and
@@ -311,6 +318,9 @@ void add_program(PlanBuilder& builder, const Process& process,
   if (before.ends_with_host) {
     builder.add(OpCode::end_with_host);
   }
+  if (builder.must_reap()) {
+    add_reaper(builder, process);
+  }
   add_seccomp(builder, true);
   if (before.start_gate) {
     const int gate = builder.pass({PassedKind::start_gate, {}, 0, {}});
@@ -324,6 +334,26 @@ void add_program(PlanBuilder& builder, const Process& process,
   std::vector<std::string> env = environment(process.env);
   env.insert(env.end(), extra_env.begin(), extra_env.end());
   add_exec(builder, process.args, env, builder.process_origin("args"), !has_home(process.env));
+}
+
+// Before the filter, which must not bind the reaper, and after PR_SET_PDEATHSIG, which is the
+// reaper's: the kernel ends all others with it. Of capabilities it needs CAP_KILL at most, to end
+// what the program leaves with other uids.
+void add_reaper(PlanBuilder& builder, const Process& process) {
+  if (is_reset_on_fork(process)) {
+    const std::string place = builder.process_origin("scheduler");
+    throw Error(ErrorKind::unsupported,
+                place +
+                    ": a child of the reaper would not inherit SCHED_DEADLINE or a policy that is "
+                    "reset on fork; set init to false")
+        .with_path(place);
+  }
+  const std::uint64_t permitted = process.capabilities.value_or(Capabilities{}).permitted;
+  const int ending = builder.pass({PassedKind::ending, {}, 0, {}});
+  wire::Op& op = builder.add(OpCode::reap);
+  op.fd = ending;
+  op.a = process.terminal ? 1 : 0;
+  op.b = permitted & std::uint64_t{1} << CAP_KILL;
 }
 
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,

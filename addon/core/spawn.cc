@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -166,12 +167,22 @@ std::uint64_t capabilities_of(const Plan& plan) {
   return sets_them ? wanted | ~idle : ~std::uint64_t{0};
 }
 
+/// Whether the reaper could be traced by the program, whose capabilities are those that it has.
+bool may_trace_reaper(const Plan& plan) {
+  constexpr std::uint64_t tracing = std::uint64_t{1} << CAP_SYS_PTRACE;
+  return plan.reaps() && std::ranges::any_of(plan.ops(), [](const wire::Op& op) {
+           return (op.code == wire::OpCode::bounding_set && (op.a & tracing) != 0) ||
+                  (op.code == wire::OpCode::capabilities && (op.b & tracing) != 0);
+         });
+}
+
 /// Whether there may be others who see init and have all capabilities in its user namespace: those
 /// of a namespace that is joined, and of a new one every root of the host's, also one in a
 /// container. To an ordinary user it is his own processes that have them.
 bool may_be_traced(const Plan& plan) {
   return geteuid() == 0 &&
-         (joins(plan, CLONE_NEWUSER) || (makes_user_namespace(plan) && joins(plan, CLONE_NEWPID)));
+         (joins(plan, CLONE_NEWUSER) ||
+          (makes_user_namespace(plan) && (joins(plan, CLONE_NEWPID) || may_trace_reaper(plan))));
 }
 
 /// A program that its process may not read is undumpable from its execve(2) on, and its memory
@@ -244,13 +255,21 @@ void ask_for_credentials(const Fd& socket) {
   }
 }
 
-/// Index of what answers are to come by; empty: by the channel.
-std::optional<std::size_t> answers_of(const Plan& plan) {
-  const auto found = std::ranges::find(plan.passed(), PassedKind::answers, &Passed::kind);
+/// Index of what is passed of a kind that there is one of at most.
+std::optional<std::size_t> find_passed(const Plan& plan, PassedKind kind) {
+  const auto found = std::ranges::find(plan.passed(), kind, &Passed::kind);
   if (found == plan.passed().end()) {
     return std::nullopt;
   }
   return static_cast<std::size_t>(found - plan.passed().begin());
+}
+
+Fd make_ending() {
+  Fd ending(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!ending) {
+    throw_errno("eventfd");
+  }
+  return ending;
 }
 
 /// Where each fd of the child comes from: stdio, preserved, the image, the channel, what is passed.
@@ -343,10 +362,16 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
     }
   }
   std::vector<int> sources = fd_sources(options, null.get(), program.image, theirs.get());
+  const std::size_t first_passed = sources.size() - plan.passed().size();
   Fd their_answers;
-  if (const auto index = answers_of(plan)) {
+  // Without it, answers come by the channel.
+  if (const auto index = find_passed(plan, PassedKind::answers)) {
     std::tie(init.answers_, their_answers) = make_channel();
-    sources[sources.size() - plan.passed().size() + *index] = their_answers.get();
+    sources[first_passed + *index] = their_answers.get();
+  }
+  if (const auto index = find_passed(plan, PassedKind::ending)) {
+    init.ending_ = make_ending();
+    sources[first_passed + *index] = init.ending_.get();
   }
 
   std::array<std::string, 4> arguments = {"tare-init", std::to_string(3 + plan.preserved_fds()),

@@ -30,6 +30,9 @@ std::string record_text(const StateRecord& record) {
   writer.key("creating").boolean(record.creating);
   writer.key("ownPidNamespace").boolean(record.own_pid_namespace);
   writer.key("noNewKeyring").boolean(record.no_new_keyring);
+  if (record.has_reaper) {
+    writer.key("hasReaper").boolean(true);
+  }
   if (record.in_time_namespace) {
     writer.key("inTimeNamespace").boolean(true);
   }
@@ -68,8 +71,12 @@ StateRecord parse_record(std::string text, const std::string& name, const std::s
   record.creating = root.at("creating").as_bool();
   record.own_pid_namespace = root.at("ownPidNamespace").as_bool();
   record.no_new_keyring = root.at("noNewKeyring").as_bool();
-  const std::optional<json::Value> in_time = root.find("inTimeNamespace");
-  record.in_time_namespace = in_time.has_value() && in_time->as_bool();
+  const auto is_set = [&root](const char* key) {
+    const std::optional<json::Value> value = root.find(key);
+    return value.has_value() && value->as_bool();
+  };
+  record.has_reaper = is_set("hasReaper");
+  record.in_time_namespace = is_set("inTimeNamespace");
   root.at("annotations").for_each_member([&record](std::string_view key, const json::Value& value) {
     record.annotations.emplace_back(key, json::c_string(value));
   });

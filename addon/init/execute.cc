@@ -186,6 +186,8 @@ Outcome execute_process_op(Context& context, std::uint32_t index, const Op& op) 
       return do_exec(context, op);
     case OpCode::appear:
       return do_appear(context, index, op);
+    case OpCode::reap:
+      return do_reap(context, index, op);
     default:
       return {0, Step::bad_plan};
   }
@@ -218,19 +220,27 @@ void run(Context& context, const long* stack) {
   sys::run(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0L, sizeof none);
   sys::run(__NR_prctl, PR_SET_NAME, "tare:init", 0, 0, 0);
   sys::run(__NR_umask, 0);
-  Outcome outcome = take_plan(context, parse_number(argv[2]), parse_number(argv[3]));
+  const Outcome outcome = take_plan(context, parse_number(argv[2]), parse_number(argv[3]));
   if (outcome.failed()) {
-    report(context, ~std::uint32_t{0}, outcome);  // no op of the plan
-    sys::exit(1);
+    end_with_failure(context, ~std::uint32_t{0}, outcome);  // no op of the plan
   }
-  for (std::uint32_t index = 0; index < context.plan->op_count; ++index) {
-    outcome = execute(context, index, context.ops[index]);
+  execute_from(context, 0);
+}
+
+void execute_from(Context& context, std::uint32_t index) {
+  for (; index < context.plan->op_count; ++index) {
+    const Outcome outcome = execute(context, index, context.ops[index]);
     if (outcome.failed()) {
-      report(context, outcome.step == Step::stat && context.missing != 0 ? context.missing : index,
-             outcome);
-      break;
+      end_with_failure(context,
+                       outcome.step == Step::stat && context.missing != 0 ? context.missing : index,
+                       outcome);
     }
   }
+  sys::exit(1);
+}
+
+void end_with_failure(Context& context, std::uint32_t index, Outcome outcome) {
+  report(context, index, outcome);
   sys::exit(1);
 }
 

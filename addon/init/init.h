@@ -138,6 +138,10 @@ Outcome copy_up(Context& context, int from, int to);
 // execute.cc
 /// Executes the plan that the arguments on the process's first stack name (wire.h).
 [[noreturn]] void run(Context& context, const long* stack);
+/// Executes the ops of the plan from `index` on.
+[[noreturn]] void execute_from(Context& context, std::uint32_t index);
+/// Tells the host what failed at the op `index`, and ends.
+[[noreturn]] void end_with_failure(Context& context, std::uint32_t index, Outcome outcome);
 
 // channel.cc
 /// Takes the channel's first message; false where it is not of that size.
@@ -207,6 +211,11 @@ void do_default_signals();
 Outcome do_end_with_host(const Context& context);
 /// Returns in the child.
 Outcome do_appear(const Context& context, std::uint32_t index, const Op& op);
+/// A new session, with fd 0 as the controlling terminal where Op::a says so.
+Outcome lead_session(const Op& op);
+/// Returns where there is no child: else the child executes the rest of the plan, and this process
+/// becomes the reaper.
+Outcome do_reap(Context& context, std::uint32_t index, const Op& op);
 Outcome do_exec(Context& context, const Op& op);
 
 }  // namespace init

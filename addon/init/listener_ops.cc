@@ -8,6 +8,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 
+#include "clone_call.h"
 #include "init.h"
 
 namespace init {
@@ -65,42 +66,6 @@ void hand_over() {
   end_thread();
 }
 
-// clone3(2); the child runs hand_over on its own stack.
-long clone_thread(clone_args* arguments) {
-#if defined(__x86_64__)
-  long result;
-  register void (*r12)() __asm__("r12") = hand_over;
-  __asm__ volatile(
-      "syscall\n\t"
-      "test %%rax, %%rax\n\t"
-      "jnz 1f\n\t"
-      "xor %%ebp, %%ebp\n\t"
-      "call *%%r12\n\t"
-      "hlt\n"
-      "1:"
-      : "=a"(result)
-      : "a"(__NR_clone3), "D"(arguments), "S"(sizeof *arguments), "r"(r12)
-      : "rcx", "r11", "memory");
-  return result;
-#else
-  register long x8 __asm__("x8") = __NR_clone3;
-  register long x0 __asm__("x0") = reinterpret_cast<long>(arguments);
-  register long x1 __asm__("x1") = sizeof *arguments;
-  register void (*x20)() __asm__("x20") = hand_over;
-  __asm__ volatile(
-      "svc #0\n\t"
-      "cbnz x0, 1f\n\t"
-      "mov x29, #0\n\t"
-      "blr x20\n\t"
-      "brk #1\n"
-      "1:"
-      : "+r"(x0)
-      : "r"(x8), "r"(x1), "r"(x20)
-      : "x30", "memory");
-  return x0;
-#endif
-}
-
 long load_filter(Context& context, const Op& op) {
   sock_fprog program{};
   program.len = static_cast<unsigned short>(op.n / sizeof(sock_filter));
@@ -126,7 +91,7 @@ Outcome do_listener_thread(Context& context) {
   arguments.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
   arguments.stack = reinterpret_cast<std::uint64_t>(thread_stack);
   arguments.stack_size = sizeof thread_stack;
-  return check(clone_thread(&arguments), Step::clone3);
+  return check(clone_onto_stack(arguments, hand_over), Step::clone3);
 }
 
 Outcome do_seccomp(Context& context, std::uint32_t index, const Op& op) {

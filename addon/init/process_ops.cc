@@ -378,6 +378,10 @@ Outcome do_appear(const Context& context, std::uint32_t index, const Op& op) {
     }
     sys::exit(0);
   }
+  return lead_session(op);
+}
+
+Outcome lead_session(const Op& op) {
   if (const long result = sys::run(__NR_setsid); result < 0) {
     return failure(result, Step::setsid);
   }

@@ -60,6 +60,7 @@ class Verifier {
     switch (op.code) {
       case OpCode::setns:
       case OpCode::start_gate:
+      case OpCode::reap:
         return op.fd >= 0 && is_passed(static_cast<std::uint64_t>(op.fd));
       case OpCode::wait:
       case OpCode::seccomp:

@@ -96,6 +96,7 @@ CreateOptions create_options_from(const Napi::Value& value) {
   options.stdio = stdio_from(object);
   options.ends_with_caller = flag_of(object, "endsWithProgram");
   options.start_gate = !flag_of(object, "start");
+  options.reaper = flag_of(object, "init");
   options.allow_terminal_without_socket = options.stdio.console_socket.empty();
   return options;
 }
@@ -178,7 +179,11 @@ Napi::Value conclusion_value(Napi::Env env, Conclusion& conclusion) {
   auto object = exit_value(env, conclusion.exit()).As<Napi::Object>();
   using Milliseconds = std::chrono::duration<double, std::milli>;
   object.Set("ageMs", Milliseconds(conclusion.age()).count());
-  object.Set("totals", totals_value(env, conclusion.totals()));
+  auto totals = totals_value(env, conclusion.totals()).As<Napi::Object>();
+  if (conclusion.exit().max_rss) {
+    totals.Set("maxRss", Napi::Number::New(env, static_cast<double>(*conclusion.exit().max_rss)));
+  }
+  object.Set("totals", totals);
   Napi::Array outputs = Napi::Array::New(env, conclusion.outputs().size());
   for (std::size_t i = 0; i < conclusion.outputs().size(); ++i) {
     std::string data;

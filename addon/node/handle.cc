@@ -78,7 +78,8 @@ void Handle::create(const CreateOptions& options) {
   StartedProcess init = made->take_init();
   std::shared_ptr<Watched> watched;
   try {
-    watched = Watched::watch(std::move(init.pidfd), true);
+    watched = Watched::watch_init(std::move(init.pidfd), true, made->has_reaper(),
+                                  std::move(init.ending));
     if (stay) watched->when_ended([stay](const Exit&) {});
   } catch (...) {
     made->remove(true);
@@ -99,7 +100,7 @@ int Handle::take_console() {
 std::shared_ptr<Watched> Handle::watch_init() {
   Use container(*this);
   try {
-    set_init(Watched::watch(container->pidfd(), false));
+    set_init(Watched::watch_init(container->pidfd(), false, container->has_reaper(), {}));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::bad_status) throw;
   }

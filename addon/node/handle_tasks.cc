@@ -119,7 +119,7 @@ bool Handle::kill_init() noexcept {
     init = init_;
   }
   try {
-    return init && init->signal(SIGKILL);
+    return init && init->kill();
   } catch (const std::exception&) {
     return false;
   }

@@ -28,10 +28,18 @@ constexpr std::chrono::milliseconds reap_patience{1000};
 constexpr std::chrono::milliseconds shortest_delay{1};
 constexpr std::chrono::milliseconds longest_delay{1000};
 
+/// Then a reaper that was asked to end its container is killed.
+constexpr std::chrono::milliseconds reaper_patience{100};
+
 }  // namespace
 
 std::shared_ptr<Watched> Watched::watch(Fd pidfd, bool is_child) {
-  std::shared_ptr<Watched> watched(new Watched(std::move(pidfd), is_child));
+  return watch_init(std::move(pidfd), is_child, false, {});
+}
+
+std::shared_ptr<Watched> Watched::watch_init(Fd pidfd, bool is_child, bool is_reaper, Fd ending) {
+  std::shared_ptr<Watched> watched(
+      new Watched(std::move(pidfd), is_child, is_reaper, std::move(ending)));
   watched->self_ = watched;
   try {
     Pool::instance().watch(watched->pidfd_.get(), *watched);
@@ -54,11 +62,30 @@ void Watched::when_ended(Callback callback) {
 }
 
 bool Watched::signal(int number) {
+  if (number == SIGKILL) return is_reaper_ && ending_ ? end_by_reaper() : kill();
   const std::lock_guard lock(mutex_);
-  if (ended_) return false;
-  if (syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0) return true;
-  if (errno == ESRCH) return false;
-  throw_errno("pidfd_send_signal");
+  return !ended_ && signal_init(pidfd_.get(), is_reaper_, number);
+}
+
+bool Watched::kill() {
+  const std::lock_guard lock(mutex_);
+  return !ended_ && signal_init(pidfd_.get(), is_reaper_, SIGKILL);
+}
+
+bool Watched::end_by_reaper() {
+  try {
+    later(reaper_patience, [self = shared_from_this()] {
+      try {
+        self->kill();
+      } catch (const std::exception&) {
+        // Nothing else could end it.
+      }
+    });
+  } catch (const std::exception&) {
+    return kill();
+  }
+  const std::lock_guard lock(mutex_);
+  return !ended_ && kill_by_reaper(pidfd_.get());
 }
 
 std::optional<Exit> Watched::reap() const noexcept {
@@ -76,6 +103,14 @@ std::optional<Exit> Watched::reap() const noexcept {
   (info.si_code == CLD_EXITED ? exit.code : exit.signal) = info.si_status;
   exit.cpu.user = nanoseconds(used.ru_utime);
   exit.cpu.kernel = nanoseconds(used.ru_stime);
+  // A reaper that was killed has told nothing: then its program was killed with it.
+  if (const std::optional<ProgramEnd> end =
+          ending_ ? read_program_end(ending_.get()) : std::nullopt) {
+    exit.code.reset();
+    exit.signal.reset();
+    (end->signal == 0 ? exit.code : exit.signal) = end->signal == 0 ? end->code : end->signal;
+    exit.max_rss = end->max_rss;
+  }
   return exit;
 }
 
@@ -96,6 +131,7 @@ void Watched::reap_or_retry(std::chrono::milliseconds waited) noexcept {
     {
       const std::lock_guard lock(mutex_);
       pidfd_.reset();
+      ending_.reset();
     }
     tell(*exit);
     return;

@@ -22,25 +22,37 @@ namespace tare::node {
 struct Exit {
   std::optional<int> code;
   std::optional<int> signal;
+  std::optional<std::uint64_t> max_rss;  ///< bytes; where a reaper has told it
   CpuStats cpu;  ///< of it and all that it waited for, or that ended with its pid namespace
 };
 
 /// A process whose end is awaited, shared by all who ask for it. A child is reaped whether or not
 /// anybody asks, and no other child of the host program is.
-class Watched final : public Source {
+class Watched final : public Source, public std::enable_shared_from_this<Watched> {
  public:
   /// Takes the pidfd of a process. Throws `system`.
   static std::shared_ptr<Watched> watch(Fd pidfd, bool is_child);
+  /// The same for a container's init, which may be the reaper of its program: then the end and the
+  /// signals are those of that. `ending` is StartedProcess::ending.
+  static std::shared_ptr<Watched> watch_init(Fd pidfd, bool is_child, bool is_reaper, Fd ending);
 
   using Callback = std::function<void(const Exit&)>;
   /// Calls back once, when the process ends, on a pool thread; at once if it has ended.
   void when_ended(Callback callback);
-  /// pidfd_send_signal(2); false if the process has ended. Throws `system`.
+  /// pidfd_send_signal(2); false if the process has ended. Throws `system`. With SIGKILL a reaper
+  /// is given a moment to end the others first, as the kernel counts for it what it reaps alone.
   bool signal(int number);
+  /// SIGKILL, at once.
+  bool kill();
 
  private:
-  Watched(Fd pidfd, bool is_child) : pidfd_(std::move(pidfd)), is_child_(is_child) {}
+  Watched(Fd pidfd, bool is_child, bool is_reaper, Fd ending)
+      : pidfd_(std::move(pidfd)),
+        ending_(std::move(ending)),
+        is_child_(is_child),
+        is_reaper_(is_reaper) {}
   void ready() noexcept override;
+  bool end_by_reaper();
   /// None: somebody traces it, and so is the first who may wait for it.
   std::optional<Exit> reap() const noexcept;
   void reap_or_retry(std::chrono::milliseconds waited) noexcept;
@@ -50,7 +62,9 @@ class Watched final : public Source {
 
   std::mutex mutex_;
   Fd pidfd_;  // empty when it is reaped
+  Fd ending_;
   const bool is_child_;
+  const bool is_reaper_;
   bool ended_ = false;
   std::optional<Exit> exit_;
   std::vector<Callback> callbacks_;

@@ -75,6 +75,9 @@ struct CreateOptions {
   /// The container's process is killed when the calling thread ends, and so when the caller does;
   /// what stays then, remove_orphans() removes.
   bool ends_with_caller = false;
+  /// The program is the child of a reaper, pid 1, which makes it an ordinary process. Without a new
+  /// pid namespace it is that already, and there is no reaper.
+  bool reaper = false;
   bool start_gate = true;  ///< hold before the user's program until start(); false: `run`
   bool allow_terminal_without_socket =
       false;  ///< the caller takes the pty master itself (attached run)
@@ -128,6 +131,7 @@ std::vector<Problem> config_problems(const std::string& text);
 struct StartedProcess {
   pid_t pid = -1;
   Fd pidfd;
+  Fd ending;   ///< of a reaper: for read_program_end()
   Fd console;  ///< the pty master, if the caller takes it itself
 };
 
@@ -202,13 +206,16 @@ class Container {
   const std::string& id() const noexcept;
   /// Whether its processes end with its init, as they have a pid namespace of their own.
   bool ends_with_init() const noexcept;
+  /// Whether its init is the reaper of its program (CreateOptions::reaper).
+  bool has_reaper() const noexcept;
   ContainerState state() const;
   /// Runs startContainer hooks, lets the program go, waits until it is executed, runs poststart
   /// hooks. On failure the container is stopped; where a hook failed it is removed too, and its
   /// poststop hooks are run (runtime.md "Lifecycle").
   void start();
-  /// Sends a signal to the container's init. Throws `bad_status` where it is not running, unless
-  /// `all` (see runc's `kill --all`: then a stopped container is fine).
+  /// Sends a signal to the container's init; a reaper passes it on to its program. Throws
+  /// `bad_status` where it is not running, unless `all` (see runc's `kill --all`: then a stopped
+  /// container is fine).
   void kill(int signal, bool all);
   /// Stops every process of a container that is created or running, until resume(). Throws
   /// `bad_status` for another, `system` (ETIMEDOUT) where a process does not stop within 10 s.
@@ -289,6 +296,23 @@ bool remove_leftovers(const Runtime& runtime, const std::string& id);
 /// Removes the containers that should have ended with their caller, which has died. Those of other
 /// pid namespaces than the caller's stay: it cannot tell.
 void remove_orphans(const Runtime& runtime);
+
+/// How the program of a reaper ended.
+struct ProgramEnd {
+  int code = 0;               ///< exit status
+  int signal = 0;             ///< that ended it; 0: it exited
+  std::uint64_t max_rss = 0;  ///< bytes: the largest resident set of all that the reaper has reaped
+};
+/// What the reaper has told, once it has ended; none where it was killed. `fd` is
+/// StartedProcess::ending.
+std::optional<ProgramEnd> read_program_end(int fd) noexcept;
+
+/// Sends a signal to a container's init by its pidfd, which a reaper passes on; false: it has
+/// ended. SIGKILL ends init itself. Throws `system`.
+bool signal_init(int pidfd, bool has_reaper, int signal);
+/// Has a reaper kill its program, and then all others, so that it can tell what they have used. It
+/// may not be able to, as when it is frozen; false: it has ended. Throws `system`.
+bool kill_by_reaper(int pidfd);
 
 /// Waits for a child by its pidfd and reaps it: exit status, or 128 + signal.
 int wait_exit_code(int pidfd);

@@ -62,8 +62,10 @@ struct PlanOptions {
   std::string id;  ///< names the session keyring
   bool no_pivot = false;
   bool no_new_keyring = false;
-  bool start_gate = false;             ///< hold before the user's program until `start`
-  bool ends_with_caller = false;       ///< the process is killed when the caller ends
+  bool start_gate = false;        ///< hold before the user's program until `start`
+  bool ends_with_caller = false;  ///< the process is killed when the caller ends
+  /// Pid 1 of the container is a reaper, and the program is its child: with a new pid namespace.
+  bool reaper = false;
   std::uint32_t preserve_fds = 0;      ///< fds 3 … 3+N-1 go to the user's process
   std::vector<std::string> extra_env;  ///< LISTEN_FDS, NOTIFY_SOCKET, …
   std::shared_ptr<const std::vector<RootEntry>> root_entries;  ///< null: none
@@ -95,6 +97,7 @@ enum class PassedKind : std::uint8_t {
   container_root,       ///< "/" as the container's init has it
   directory,            ///< a directory as it is; is fetched
   answers,              ///< the socket by which spawn() answers, where not by the channel
+  ending,               ///< the eventfd(2) of the reaper, which spawn() makes
 };
 
 struct Passed {
@@ -134,6 +137,8 @@ class Plan {
   bool has_console() const noexcept { return has_console_; }
   /// Whether the process that spawn() makes ends and leaves the program to a child of its parent's.
   bool appears() const noexcept { return appears_; }
+  /// Whether the process that spawn() makes becomes the reaper of the program.
+  bool reaps() const noexcept { return reaps_; }
 
   /// The string at `offset` of the pool.
   const char* text(std::uint32_t offset) const noexcept { return strings_.data() + offset; }
@@ -158,6 +163,7 @@ class Plan {
   std::uint32_t preserved_fds_ = 0;
   bool has_console_ = false;
   bool appears_ = false;
+  bool reaps_ = false;
 };
 
 /// Type and number of a device as stat(2) has them; the number of a FIFO is 0.

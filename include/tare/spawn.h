@@ -76,6 +76,9 @@ class InitProcess {
   /// Goes on until init has loaded a filter whose listener is to be handed over, and holds for the
   /// answer to WaitTag::listener. The listener is still this object's, until that answer.
   int await_listener();
+  /// The eventfd of a reaper, which has a wire::Ending when it has ended; empty where there is
+  /// none.
+  Fd take_ending() { return std::move(ending_); }
   /// Gives the process away: its pidfd, which is the caller's from now on.
   Fd release();
 
@@ -106,6 +109,7 @@ class InitProcess {
   Fd pidfd_;
   Fd channel_;
   Fd answers_;  ///< none: the channel
+  Fd ending_;   ///< the eventfd of a reaper
   Fd console_;
   Fd listener_;
   std::vector<Heard> heard_;  ///< and not yet used

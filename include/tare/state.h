@@ -44,6 +44,7 @@ struct StateRecord {
   /// Its create() is at its hooks, or died there; with `has_hooks`: is not done with it.
   bool creating = false;
   bool own_pid_namespace = false;  ///< its processes end with its init
+  bool has_reaper = false;         ///< its init is the reaper of its program
   bool no_new_keyring = false;     ///< it was created with the caller's session keyring
   /// criu(8) has brought it back in a time namespace, whatever config.json says, for its clocks to
   /// go on where they were.

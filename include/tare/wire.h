@@ -72,7 +72,7 @@ enum class OpCode : std::uint16_t {
   open_proc,  ///< a private procfs, never visible in the container, for what is written below /proc
   console,    ///< make a pty in the devpts at path str[1], send its master to the host, use it as
               ///< stdio; a = rows, b = columns, c = uid << 32 | gid of its owner, d = 1: `appear`
-              ///< makes it the controlling terminal; flags console_*
+              ///< or `reap` makes it the controlling terminal; flags console_*
 
   // The process.
   hostname,       ///< str[0], n bytes
@@ -114,6 +114,9 @@ enum class OpCode : std::uint16_t {
   appear,  ///< before exec: go on as a child, and a session's leader, in the pid namespace that a
            ///< setns has set for children; the process itself ends. a = 1: with fd 0 as its
            ///< controlling terminal
+  reap,    ///< before the last steps: go on as a child and a session's leader, while this process,
+           ///< pid 1, becomes the reaper of its pid namespace; fd = the passed eventfd(2) by which
+           ///< it tells how the child ended, a as for appear, b = capabilities that it keeps
 };
 
 /// Op::flags, by op.
@@ -273,6 +276,36 @@ struct StartFailure {
   std::uint32_t step = 0;
   std::uint32_t reserved = 0;
 };
+
+/// How the program of a container with a reaper ended. The reaper writes it, packed into one word,
+/// to its eventfd(2) before it exits: the exit status of the reaper itself cannot tell a signal.
+struct Ending {
+  std::uint32_t status = 0;   ///< as waitpid(2) tells it
+  std::uint64_t max_rss = 0;  ///< KiB: the largest resident set of all processes that it reaped
+};
+
+inline constexpr std::uint64_t max_ending_rss = (std::uint64_t{1} << 40) - 1;
+/// Set in every packed Ending: an eventfd to which nothing was written has 0.
+inline constexpr std::uint64_t ending_written = std::uint64_t{1} << 62;
+
+constexpr std::uint64_t pack(const Ending& ending) {
+  const std::uint64_t rss = ending.max_rss < max_ending_rss ? ending.max_rss : max_ending_rss;
+  return ending_written | rss << 16 | (ending.status & 0xffff);
+}
+
+/// False for what no reaper writes. A process that may trace pid 1 can have it write anything, so
+/// the word is a stranger's.
+constexpr bool unpack(std::uint64_t word, Ending& ending) {
+  ending.status = static_cast<std::uint32_t>(word & 0xffff);
+  ending.max_rss = word >> 16 & max_ending_rss;
+  const std::uint32_t signal = ending.status & 0x7f;
+  return pack(ending) == word &&
+         (signal == 0 ? (ending.status & 0x80) == 0 : signal <= 64 && ending.status >> 8 == 0);
+}
+
+/// A reaper cannot catch SIGSTOP and SIGKILL to pass them on to the program. Host processes send it
+/// SIGTSTP with this value and the signal's number in its lowest byte, as sigqueue(3) does.
+inline constexpr int carried_signal = 0x54415200;
 
 /// The system call within an op that failed.
 enum class Step : std::uint32_t {

@@ -89,6 +89,11 @@ export interface RunOptions
   rootfs?: string;
   /** The container's id; a random one by default. */
   id?: string;
+  /**
+   * Whether the program is an ordinary process, the child of a reaper as pid 1; true by default. False:
+   * it is pid 1 itself, which gets no signal that it does not handle, and has to reap orphans.
+   */
+  init?: boolean;
   /** The last word on the container's configuration. */
   spec?: (spec: Spec) => Spec;
 
@@ -132,8 +137,8 @@ export interface RunOptions
   /** Ends the command. */
   signal?: AbortSignal;
   /**
-   * How it is ended: `SIGKILL` by default. To the first process of a container other signals mean
-   * nothing, unless the program handles them.
+   * How it is ended: `SIGKILL` by default, which no program survives. With `init: false` other signals
+   * mean nothing to a program that does not handle them.
    */
   killSignal?: NodeJS.Signals | number;
   /** Milliseconds from `killSignal` to SIGKILL; 5000 by default. Infinity: never. */
@@ -147,6 +152,7 @@ const checks: Checks<RunOptions> = {
   root: isPath,
   systemdCgroup: isBoolean,
   id: isText,
+  init: isBoolean,
   spec: isFunction,
   input: checkInput,
   stdin: checkStdin,

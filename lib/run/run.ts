@@ -288,6 +288,7 @@ class Run {
           ...texts,
           start: true,
           endsWithProgram: true,
+          init: options.init ?? true,
           end: true,
           cancelKey: this.#cancelKey,
         },

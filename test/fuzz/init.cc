@@ -82,13 +82,13 @@ std::vector<char> make_plan(std::span<const std::uint8_t> input, std::uint64_t o
   return plan;
 }
 
-/// Whether the plan starts init's second thread, which here nobody can stand in for.
-bool has_thread(const char* plan) {
+/// Whether the plan starts init's second thread or its reaper, which have no stand-in here.
+bool makes_second_task(const char* plan) {
   const auto* header = reinterpret_cast<const PlanHeader*>(plan);
   const auto* ops = reinterpret_cast<const Op*>(plan + sizeof *header);
   return std::any_of(ops, ops + header->op_count, [](const Op& op) {
     constexpr std::uint64_t new_listener = 1 << 3;  // SECCOMP_FILTER_FLAG_NEW_LISTENER
-    return op.code == OpCode::listener_thread ||
+    return op.code == OpCode::listener_thread || op.code == OpCode::reap ||
            (op.code == OpCode::seccomp && (op.a & new_listener) != 0);
   });
 }
@@ -105,7 +105,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::unique_ptr<char[]> memory(new char[plan.size()]);
   std::copy(plan.begin(), plan.end(), memory.get());
   if (plan.size() < sizeof(PlanHeader) || !init::is_sound(memory.get(), plan.size()) ||
-      has_thread(memory.get())) {
+      makes_second_task(memory.get())) {
     return 0;
   }
   fuzz::set_kernel(answers, memory.get());

@@ -78,7 +78,7 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGSEGV'] as const) {
   t.test(`commands of run() end with a program that ${signal} ends`, options, async (t) => {
     const containers = new Containers(t);
     const { child } = await withCommands(containers, '');
-    t.equal(processes(containers).length, 3);
+    t.equal(processes(containers).length, 6, 'each with its reaper');
     const ended = exitOf(child);
     child.kill(signal);
     await ended;

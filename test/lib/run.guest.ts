@@ -55,10 +55,32 @@ sandbox.test('a fork bomb goes no further than its limit', async (t) => {
     if (most > 2) left--;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  t.ok(most > 2 && most <= 32, `${most} processes`);
+  t.ok(most > 2 && most <= 33, `${most} processes, with the reaper`);
   running.kill();
   const { stderr } = await running;
   t.match(stderr, /[Cc]annot fork|Resource temporarily unavailable/);
+});
+
+sandbox.test('a limit of processes is that of the program and what it starts', async (t) => {
+  for (const init of [true, false]) {
+    const alone = await inside(['sh', '-c', 'true; (true) || echo none'], {
+      pids: 1,
+      init,
+      reject: false,
+    });
+    t.match(alone.stderr, /[Cc]annot fork|Resource temporarily unavailable/, `init: ${init}`);
+    const two = await inside(['sh', '-c', '(true); echo done'], { pids: 2, init });
+    t.equal(two.stdout, 'done\n');
+  }
+  const running = inside(['sh', '-c', 'echo ready; read line'], { pids: 5, stdin: 'pipe' });
+  const container = await running.container;
+  t.strictSame((await container.stats()).pids, { current: 1, limit: 5 });
+  await container.update({ pids: { limit: 7 } });
+  t.strictSame((await container.stats()).pids, { current: 1, limit: 7 });
+  await container.update({ memory: { limit: 64 << 20 } });
+  t.strictSame((await container.stats()).pids, { current: 1, limit: 7 });
+  running.stdin!.end('\n');
+  await running;
 });
 
 sandbox.test('a share of a processor', async (t) => {
@@ -84,7 +106,7 @@ const example = /^```ts\n(.*?)^```$/ms.exec(readme)?.[1] ?? '';
 /** An emulated guest may take longer to start Node. */
 const patient = example.replace('timeout: 5_000', 'timeout: 60_000');
 const printed =
-  /^100000 false false\n[\d.]+ ms \{\s+cpuMs: \{.*\},\s+peakMemory: \d+,\s+oomKills: 0\s+\}\n$/s;
+  /^100000 false false\n[\d.]+ ms \{\s+cpuMs: \{.*\},\s+peakMemory: \d+,\s+maxRss: \d+,\s+oomKills: 0\s+\}\n$/s;
 
 sandbox.test('what the README has, as root', async (t) => {
   t.match(example, /memory: '128MiB', timeout: 5_000/);

@@ -1,0 +1,136 @@
+// The reaper: pid 1 of a container whose program is an ordinary process, its child.
+//
+// Until that executes its program the two share their memory, which saves copying it: the child has
+// a stack of its own, and the reaper calls nothing that writes to what the child uses.
+#include <linux/capability.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/signal.h>
+#include <linux/time_types.h>
+#include <linux/wait.h>
+
+#include "clone_call.h"
+#include "init.h"
+
+namespace init {
+namespace {
+
+using namespace tare::wire;
+
+constexpr std::uint64_t all_signals = ~std::uint64_t{0};
+
+struct Program {
+  Context* context = nullptr;
+  std::uint32_t index = 0;  // of the op that makes it
+};
+
+Program program;
+alignas(16) unsigned char program_stack[16384];
+
+void go_on_as_program() {
+  Context& context = *program.context;
+  const Outcome outcome = lead_session(context.ops[program.index]);
+  if (outcome.failed()) {
+    end_with_failure(context, program.index, outcome);
+  }
+  execute_from(context, program.index + 1);
+}
+
+// Keeps the eventfd alone: the output of the program ends when nobody else holds it, and the host
+// takes the channel's end for "the program runs".
+void let_go(int kept, std::uint64_t capabilities) {
+  if (kept > 0) {
+    sys::run(__NR_close_range, 0, kept - 1, 0);
+  }
+  sys::run(__NR_close_range, kept + 1, ~0U, 0);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  for (int half = 0; half < 2; ++half) {
+    data[half].permitted = data[half].effective =
+        static_cast<std::uint32_t>(capabilities >> (32 * half));
+  }
+  sys::run(__NR_capset, &header, data);
+}
+
+// Signals from outside of the pid namespace are meant for the program: they have no sender that can
+// be named here. Others could pretend to (rt_sigqueueinfo(2)), but pid 1 may signal no process that
+// they may not.
+void pass_on(long program_pid, const siginfo_t& signal) {
+  if (signal.si_code > 0 || signal.si_pid != 0) {
+    return;
+  }
+  const bool carries = signal.si_code == SI_QUEUE && (signal.si_int & ~0xff) == carried_signal;
+  sys::run(__NR_kill, program_pid, carries ? signal.si_int & 0xff : signal.si_signo);
+}
+
+// Reaps until the program and all that it has left have ended. What does not end by SIGKILL within
+// a second, as the reaper may not send it, is left to the kernel, which ends the namespace.
+int reap_all(long program_pid) {
+  constexpr __kernel_timespec patience{1, 0};
+  bool ended = false;
+  bool killed = false;
+  int status = 0;
+  for (;;) {
+    long pid = 0;
+    int its_status = 0;
+    while ((pid = sys::run(__NR_wait4, -1, &its_status, WNOHANG, 0L)) > 0) {
+      if (pid == program_pid) {
+        ended = true;
+        status = its_status;
+      }
+    }
+    if (ended && (pid == -ECHILD || (!killed && sys::run(__NR_kill, -1, SIGKILL) < 0))) {
+      return status;
+    }
+    killed = ended;
+    siginfo_t signal;
+    const long number = sys::run(__NR_rt_sigtimedwait, &all_signals, &signal,
+                                 ended ? &patience : nullptr, sizeof all_signals);
+    if (number > 0 && !ended) {
+      pass_on(program_pid, signal);
+    } else if (number == -EAGAIN) {
+      return status;
+    }
+  }
+}
+
+[[noreturn]] void end_as(int status, int eventfd) {
+  constexpr int children = -1;  // RUSAGE_CHILDREN
+  rusage used{};
+  sys::run(__NR_getrusage, children, &used);
+  Ending ending;
+  ending.status = static_cast<std::uint32_t>(status);
+  ending.max_rss = static_cast<std::uint64_t>(used.ru_maxrss);
+  const std::uint64_t word = pack(ending);
+  sys::write(eventfd, &word, sizeof word);
+  const int signal = status & 0x7f;
+  sys::exit(signal == 0 ? status >> 8 & 0xff : 128 + signal);
+}
+
+}  // namespace
+
+Outcome do_reap(Context& context, std::uint32_t index, const Op& op) {
+  // Before there is a child: what it forks later must not find this process traceable.
+  if (const long result = sys::run(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0); result < 0) {
+    return failure(result, Step::prctl);
+  }
+  program = {&context, index};
+  clone_args arguments{};
+  arguments.flags = CLONE_VM;
+  arguments.exit_signal = SIGCHLD;
+  arguments.stack = reinterpret_cast<std::uint64_t>(program_stack);
+  arguments.stack_size = sizeof program_stack;
+  const long child = clone_onto_stack(arguments, go_on_as_program);
+  if (child < 0) {
+    return failure(child, Step::clone3);
+  }
+  // Blocked signals wait until they are asked for, also those that pid 1 would ignore. The host
+  // sends none before the channel is closed.
+  sys::run(__NR_rt_sigprocmask, SIG_SETMASK, &all_signals, 0L, sizeof all_signals);
+  const int eventfd = context.passed(op.fd);
+  let_go(eventfd, op.b);
+  end_as(reap_all(child), eventfd);
+}
+
+}  // namespace init
