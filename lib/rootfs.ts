@@ -7,7 +7,6 @@ import type { RunOptions } from './run/options.js';
 import type { BindMount } from './sandbox.js';
 import type { Mount } from './spec.js';
 
-const enoent = -2;
 const eacces = -13;
 const exdev = -18;
 const erofs = -30;
@@ -38,7 +37,7 @@ export async function explained(
 
 /** What is wrong with a mount of the options, where that can be seen. */
 async function reasonOf(
-  { errno, syscall }: TareError,
+  { errno }: TareError,
   place: string,
   mount: BindMount | Mount,
   isHostRoot: boolean,
@@ -58,13 +57,6 @@ async function reasonOf(
   if ((errno === exdev || errno === eloop) && within !== undefined) {
     return {
       message: `${place}.source: ${source} leads out of ${within}, below which it is to be opened`,
-      path: `${place}.source`,
-    };
-  }
-  if (errno === enoent && (syscall === 'openat2' || syscall === 'open_tree')) {
-    const path = within === undefined ? resolve(source) : resolve(within, source);
-    return {
-      message: `${place}.source: ${path} does not exist; make it, or correct the path`,
       path: `${place}.source`,
     };
   }
