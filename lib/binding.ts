@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { addonMissing } from './no-addon.js';
+import type { IdMapping } from './spec.js';
 
 export interface NativeRuntime {
   root?: string;
@@ -169,6 +170,13 @@ export interface Binding {
   open(runtime: NativeRuntime, id: string): Promise<NativeContainer>;
   /** States as JSON. */
   list(runtime: NativeRuntime): Promise<string[]>;
+  /** Where containers are kept if nothing else is said. */
+  defaultRoot(): string;
+  /**
+   * Mappings for an ordinary user of 0 to the user itself, and of all ids from 1 on to those that
+   * /etc/subuid and /etc/subgid give to the user. Throws the fields of a TareError where they give none.
+   */
+  subordinateMappings(): { uidMappings: IdMapping[]; gidMappings: IdMapping[] };
   /** Removes containers that were to end with programs that have ended. */
   removeOrphans(runtime: NativeRuntime): Promise<void>;
   /** Kills and removes what `endsWithProgram` was set for, in a bounded time. */

@@ -30,8 +30,10 @@ import { terminalOf, type Terminal } from './terminal.js';
 /** Where containers are kept, and how the host is to be treated. */
 export interface RuntimeOptions {
   /**
-   * The directory that holds the states, as `--root` of the command line: /run/tare by default,
-   * `$XDG_RUNTIME_DIR/tare` of an ordinary user.
+   * The directory that holds the states, as `--root` of the command line: /run/tare by default. An
+   * ordinary user's is `$XDG_RUNTIME_DIR/tare`; without that variable `/run/user/UID/tare` where the user
+   * has such a directory, else `/tmp/tare-UID`. It must belong to the caller, or to root, and nobody else
+   * may write to it; it is made with mode 0700.
    */
   root?: string;
   /**

@@ -1,9 +1,8 @@
 /** What run() makes of its options: the container's configuration, and where it is kept. */
-import { lstat, mkdir, realpath, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { cwd, env, getegid, geteuid } from 'node:process';
-import { invalidArgument } from './errors.js';
+import { cwd, getegid, geteuid } from 'node:process';
+import { binding } from './binding.js';
 import type { ConfigTexts } from './container.js';
 import { forgetHostRoot, hostRoot } from './host-root.js';
 import { stringify } from './json.js';
@@ -50,7 +49,8 @@ const surrounds: Record<keyof SandboxOptions, boolean> = {
   mounts: true,
   env: false,
   cwd: false,
-  user: false,
+  // An ordinary user's mappings depend on it.
+  user: true,
   hostname: true,
   memory: true,
   cpus: true,
@@ -153,19 +153,7 @@ async function resolver({ network }: RunOptions): Promise<Mount[]> {
   return (await Promise.all(files)).flat();
 }
 
-/** As the command line has it, but for users without a directory of their own in /run. */
-export async function stateRoot(given: string | undefined): Promise<string> {
-  if (given !== undefined) return resolve(given);
-  const uid = geteuid!();
-  if (uid === 0) return '/run/tare';
-  if (env['XDG_RUNTIME_DIR']) return join(env['XDG_RUNTIME_DIR'], 'tare');
-  const own = join(tmpdir(), `tare-${uid}`);
-  await mkdir(own, { recursive: true, mode: 0o700 });
-  const status = await lstat(own);
-  if (!status.isDirectory() || status.uid !== uid || (status.mode & 0o077) !== 0) {
-    throw invalidArgument(
-      `root: ${own} is not a directory of this user's alone; name another with root, or set XDG_RUNTIME_DIR`,
-    );
-  }
-  return own;
+/** The directory that holds containers: the core decides, for the command line and `doctor` too. */
+export function stateRoot(given: string | undefined): string {
+  return given === undefined ? binding.defaultRoot() : resolve(given);
 }

@@ -1,12 +1,13 @@
 import { isAbsolute, relative, resolve } from 'node:path';
 import { geteuid, getegid } from 'node:process';
-import { invalidArgument } from './errors.js';
+import { binding } from './binding.js';
+import { errorFrom, invalidArgument, TareError } from './errors.js';
 import { bytesOf, checkedOptions, type ByteSize } from './option-values.js';
 import { rlimitsOf, type Rlimits } from './rlimits.js';
 import { checkedCommand, sandboxChecks } from './sandbox-checks.js';
 import { defaultSeccomp, noSetIdSeccomp } from './seccomp-profile.js';
 import type {
-  IdMapping,
+  Linux,
   Mount,
   NamespaceType,
   Process,
@@ -61,7 +62,10 @@ export interface SandboxOptions {
   env?: Readonly<Record<string, string | undefined>>;
   /** The working directory; `/tmp` by default. */
   cwd?: string;
-  /** A uid, `UID:GID`, or all of it; 0 by default, which is nobody of the host. */
+  /**
+   * A uid, `UID:GID`, or all of it; 0 by default, which is nobody of the host. Another one needs, in a
+   * container of an ordinary user, ranges of that user in /etc/subuid and /etc/subgid.
+   */
   user?: number | string | User;
   /** What uname(2) calls the machine; `tare` by default. */
   hostname?: string;
@@ -102,12 +106,13 @@ const namespaces: readonly NamespaceType[] = [
   'cgroup',
   'user',
 ];
-/** The uids of containers of root: the last range that systemd's nss-mymachines keeps for them. */
-const firstId = 1_878_982_656;
+/** In the place of this hostID the core puts the first of 65536 ids that no other container has. */
+const ownIds = 0x7ffd0000;
 const idCount = 65_536;
 
 /**
- * What an ordinary user may have of these (128 instances, as a rule) is for all programs of that user.
+ * What an ordinary user may have of these (128 instances, as a rule) is for all programs of that user. A
+ * container of root's has as much of its own.
  */
 const rootlessLimits = {
   'user.max_inotify_instances': '32',
@@ -128,11 +133,13 @@ const readOnlyPaths = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) =>
  * namespace, no network, no capabilities, no new privileges, an allow-list of system calls. It is
  * an ordinary {@link Spec}, to be changed before it goes to {@link Container.create}.
  *
- * Root's containers have uids of their own, an ordinary user's have that one user's alone.
+ * Root's containers have uids of their own: in the place of the `hostID` of its mappings
+ * {@link Container.create} puts the first of 65536 ids that no other container has. An ordinary user's
+ * have that one user's alone, and with another `user` than 0 those of /etc/subuid and /etc/subgid.
  *
  * @param command the program, looked up in the container's PATH, and its arguments
  * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT`, naming the option that cannot be. It does not
- * look at the host: what that lacks is told by {@link Container.create}.
+ * look at the host, but for the ids of `user`: what that lacks is told by {@link Container.create}.
  */
 export function sandboxSpec(command: readonly string[], options: SandboxOptions): Spec {
   const args = checkedCommand(command);
@@ -211,7 +218,7 @@ export function newRoot(
 /** Of the configuration all else. */
 export function surroundingsOf(options: Omit<SandboxOptions, 'rootfs'>, root: Root): Spec {
   const { network = 'none', hostname = 'tare' } = options;
-  const maps = idMaps();
+  const maps = idMaps(userOf(options.user ?? 0));
   const seccomp = seccompOf(options);
   return {
     ociVersion: '1.3.0',
@@ -263,15 +270,28 @@ function writesToHost({
   return !readonly || !mounts.every(isReadOnly);
 }
 
-function idMaps(): { uidMappings: IdMapping[]; gidMappings: IdMapping[] } {
+/**
+ * Root's containers have ids of their own. An ordinary user may map one id without further privilege:
+ * its own; for others newuidmap(1) is executed, which takes longer than all else.
+ */
+function idMaps(user: User): Pick<Linux, 'uidMappings' | 'gidMappings'> {
   if (geteuid!() === 0) {
-    const range = { containerID: 0, hostID: firstId, size: idCount };
-    return { uidMappings: [range], gidMappings: [range] };
+    const range = { containerID: 0, hostID: ownIds, size: idCount };
+    return { uidMappings: [range], gidMappings: [{ ...range }] };
   }
-  return {
-    uidMappings: [{ containerID: 0, hostID: geteuid!(), size: 1 }],
-    gidMappings: [{ containerID: 0, hostID: getegid!(), size: 1 }],
-  };
+  const { uid = 0, gid = 0 } = user;
+  if (uid === 0 && gid === 0) {
+    return {
+      uidMappings: [{ containerID: 0, hostID: geteuid!(), size: 1 }],
+      gidMappings: [{ containerID: 0, hostID: getegid!(), size: 1 }],
+    };
+  }
+  try {
+    return binding.subordinateMappings();
+  } catch (failure) {
+    const { message, code } = errorFrom(failure) as TareError;
+    throw new TareError(`user: ${uid}:${gid}: ${message}`, { code, path: 'user', cause: failure });
+  }
 }
 
 const defaultTmpSize = '64MiB';

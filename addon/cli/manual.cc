@@ -122,7 +122,11 @@ the signal that ended it.
 .SH ENVIRONMENT
 .TP
 .B XDG_RUNTIME_DIR
-Where the state of containers is kept for a caller without privilege.
+Where the state of containers is kept for a caller without privilege. If it is
+not set, that is
+.IR /run/user/UID ,
+if there is such a directory, or
+.IR /tmp/tare-UID .
 .TP
 .B NOTIFY_SOCKET
 A socket of

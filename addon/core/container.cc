@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -38,11 +39,25 @@ bool is_ordinary_user() {
 }  // namespace
 
 std::string default_root() {
+  if (!is_ordinary_user()) {
+    return "/run/tare";
+  }
   const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
-  if (runtime_dir != nullptr && runtime_dir[0] != '\0' && is_ordinary_user()) {
+  if (runtime_dir != nullptr && runtime_dir[0] != '\0') {
     return std::string(runtime_dir) + "/tare";
   }
-  return "/run/tare";
+  if (geteuid() == 0) {
+    return "/run/tare";
+  }
+  // What XDG_RUNTIME_DIR is in the user's sessions; jobs and services do not have it set.
+  const std::string uid = std::to_string(geteuid());
+  const std::string of_sessions = "/run/user/" + uid;
+  struct stat status{};
+  if (lstat(of_sessions.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
+      status.st_uid == geteuid()) {
+    return of_sessions + "/tare";
+  }
+  return "/tmp/tare-" + uid;
 }
 
 const char* status_name(Status status) noexcept {

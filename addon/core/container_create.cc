@@ -10,6 +10,7 @@
 
 #include "container_bundle.h"
 #include "container_half_made.h"
+#include "container_ids.h"
 #include "container_impl.h"
 #include "container_unit.h"
 #include "fd_socket.h"
@@ -202,6 +203,11 @@ Container Container::create(const Runtime& given, const std::string& id,
 
   impl->dir = StateDir::create(runtime.root, id);
   HalfMade half_made(impl->dir, impl->record, bundle.spec, runtime, unit ? &*unit : nullptr);
+  std::uint32_t first_own_id = 0;
+  if (options.own_ids && wants_own_ids(bundle.spec)) {
+    first_own_id = half_made.take_ids();
+    give_own_ids(bundle, first_own_id);
+  }
   if (options.notify) {
     add_notify_mount(bundle, impl->dir.make_notify_directory());
   }
@@ -240,6 +246,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   spawn_options.preserved = options.stdio.preserved;
   spawn_options.cgroup = cgroup.fd();
   spawn_options.passed = open_passed(plan, &impl->dir, {}, owned);
+  spawn_options.namespace_owner = first_own_id;
   const bool on_host = mounts_on_host(bundle.spec);
   if (on_host) {
     note_root(impl->dir, rootfs_path(bundle));
@@ -254,6 +261,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
   impl->record.pid = init.pid();
   impl->record.has_reaper = plan.reaps();
+  impl->record.first_own_id = first_own_id;
   impl->record.mounts_on_host = on_host;
   impl->record.has_rdt = static_cast<bool>(rdt);
   if (rdt) {

@@ -127,6 +127,9 @@ HalfMade::~HalfMade() {
       detach_root_mount(dir_);
     }
     if (!left) {
+      if (first_own_id_ != 0) {
+        release_id_range(first_own_id_, dir_.path());
+      }
       dir_.remove();
     }
   } catch (const Error&) {

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "container_bundle.h"
+#include "container_ids.h"
 #include "container_impl.h"
 #include "container_unit.h"
 #include "tare/spawn.h"
@@ -34,6 +35,8 @@ class HalfMade {
   HalfMade& operator=(const HalfMade&) = delete;
 
   Cgroup& cgroup() { return cgroup_; }
+  /// Takes a range of ids for it; gives the first.
+  std::uint32_t take_ids() { return first_own_id_ = take_id_range(dir_.path()); }
   InitProcess& process(InitProcess&& process) { return process_.emplace(std::move(process)); }
   /// From here on failure is the end of a container (runtime.md "Lifecycle"), and its poststop
   /// hooks are run.
@@ -48,6 +51,7 @@ class HalfMade {
   ContainerUnit* unit_;  ///< null: no systemd
   Cgroup cgroup_;
   std::optional<InitProcess> process_;
+  std::uint32_t first_own_id_ = 0;  ///< 0: none
   bool hooks_ran_ = false;
   bool kept_ = false;
 };

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <mutex>
 
+#include "container_ids.h"
 #include "container_impl.h"
 #include "tare/error.h"
 
@@ -85,6 +86,7 @@ void remove_orphans(const Runtime& runtime) {
       }
     }
   }
+  release_stale_id_ranges();
 }
 
 }  // namespace tare

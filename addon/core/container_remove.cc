@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "container_ids.h"
 #include "container_impl.h"
 #include "container_unit.h"
 #include "host_mounts.h"
@@ -109,6 +110,9 @@ void Container::destroy(Cgroup cgroup) {
     detach_root_mount(impl_->dir);
   }
   const std::vector<Hook> poststop = poststop_hooks();
+  if (impl_->record.first_own_id != 0) {
+    release_id_range(impl_->record.first_own_id, impl_->dir.path());
+  }
   impl_->dir.remove();
   run_poststop_hooks(poststop, impl_->record, impl_->runtime);
 }

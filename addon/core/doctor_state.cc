@@ -13,6 +13,7 @@
 #include "doctor_parts.h"
 #include "tare/error.h"
 #include "tare/fd.h"
+#include "tare/state.h"
 
 namespace tare {
 
@@ -95,7 +96,12 @@ void examine_state(const ExaminedCaller& caller, Findings& findings) {
   examine_space(finding, directory);
   const bool full = finding.status == FindingStatus::missing;
   const std::string reason = full ? std::string() : refusal(directory);
-  if (!reason.empty()) {
+  if (const std::string problem = state_root_problem(caller.runtime.root); !problem.empty()) {
+    finding.status = FindingStatus::missing;
+    finding.found += ": " + problem;
+    finding.remedy =
+        "name a directory that belongs to you and that you alone may write to: --root DIR";
+  } else if (!reason.empty()) {
     finding.status = FindingStatus::missing;
     finding.found += ": " + (directory == caller.runtime.root ? "" : directory + ": ") + reason;
     finding.remedy = std::string("name a directory that you may write to: --root DIR") +

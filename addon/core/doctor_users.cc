@@ -11,12 +11,12 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 
 #include "cgroup_words.h"
 #include "doctor_parts.h"
 #include "program.h"
+#include "subordinate_ids.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 #include "user_namespaces.h"
@@ -57,75 +57,20 @@ Finding user_namespaces(const ExaminedCaller& caller) {
   return finding;
 }
 
-struct Range {
-  std::uint32_t first = 0;
-  std::uint32_t count = 0;
-};
-
-std::uint32_t number(std::string_view text) {
-  std::uint32_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
-/// The fields of a line of passwd(5) or subuid(5).
-std::vector<std::string_view> fields_of(std::string_view line) {
-  std::vector<std::string_view> fields;
-  for (std::size_t at = 0; at <= line.size();) {
-    const std::size_t end = std::min(line.find(':', at), line.size());
-    fields.push_back(line.substr(at, end - at));
-    at = end + 1;
-  }
-  return fields;
-}
-
-/// The name in /etc/passwd; empty where it is elsewhere or nowhere.
-std::string own_name() {
-  const std::string text = read_file_if_exists(AT_FDCWD, "/etc/passwd").value_or("");
-  const std::string uid = std::to_string(geteuid());
-  std::string name;
-  for_each_part(text, '\n', [&](std::string_view line) {
-    const auto fields = fields_of(line);
-    if (fields.size() > 2 && fields[2] == uid) {
-      name = fields[0];
-    }
-    return name.empty();
-  });
-  return name;
-}
-
-/// All that `file` gives to the caller.
-std::vector<Range> own_ranges(const std::string& file, const std::string& name) {
-  const std::string text = read_file_if_exists(AT_FDCWD, file).value_or("");
-  const std::string uid = std::to_string(geteuid());
-  std::vector<Range> ranges;
-  for_each_part(text, '\n', [&](std::string_view line) {
-    const auto fields = fields_of(line);
-    const bool own =
-        fields.size() == 3 && !fields[0].empty() && (fields[0] == name || fields[0] == uid);
-    if (own && number(fields[2]) != 0) {
-      ranges.push_back({number(fields[1]), number(fields[2])});
-    }
-    return true;
-  });
-  return ranges;
-}
-
 constexpr std::uint32_t usual_count = 65536;
 
-Finding id_ranges(const char* kind, const std::string& name, const std::vector<Range>& ranges) {
+Finding id_ranges(const char* kind, const std::string& name,
+                  const std::vector<SubordinateRange>& ranges) {
   Finding finding{.group = group,
                   .name = kind,
                   .needed_for = "more than one user in a container (podman; uidMappings)"};
   const std::string file = std::string("/etc/") + kind;
   std::uint64_t count = 0;
-  for (const Range& range : ranges) {
+  for (const SubordinateRange& range : ranges) {
     count += range.count;
   }
   const std::string who = name.empty() ? std::to_string(geteuid()) : name;
-  const std::string option = std::string("--add-") + kind + "s";
-  const std::string command = "usermod " + option + " 100000-165535 " + who +
-                              "  (as root; choose a range that nobody has in " + file + ")";
+  const std::string command = subordinate_range_remedy(file, who);
   if (count == 0) {
     finding.status = FindingStatus::missing;
     finding.found = file + " has no range of " + who;
@@ -222,7 +167,8 @@ class WaitingNamespace {
 };
 
 /// Has newuidmap(1) or newgidmap(1) map the caller's own id and the first of a range.
-std::string failed_mapping(const std::string& path, std::uint32_t own, const Range& range) {
+std::string failed_mapping(const std::string& path, std::uint32_t own,
+                           const SubordinateRange& range) {
   const WaitingNamespace user_namespace;
   if (!user_namespace.made()) {
     return {};  // user-namespaces tells of it
@@ -241,7 +187,8 @@ std::string failed_mapping(const std::string& path, std::uint32_t own, const Ran
   return result.timed_out ? "it does not end" : "it fails: " + output;
 }
 
-Finding map_program(const char* program, std::uint32_t own, const std::vector<Range>& ranges) {
+Finding map_program(const char* program, std::uint32_t own,
+                    const std::vector<SubordinateRange>& ranges) {
   Finding finding{.group = group,
                   .name = program,
                   .needed_for = "mapping the ranges of /etc/subuid and /etc/subgid"};
@@ -306,9 +253,9 @@ void examine_users(const ExaminedCaller& caller, Findings& findings) {
   if (!caller.rootless) {
     return;
   }
-  const std::string name = own_name();
-  const std::vector<Range> uids = own_ranges("/etc/subuid", name);
-  const std::vector<Range> gids = own_ranges("/etc/subgid", name);
+  const std::string name = own_user_name();
+  const std::vector<SubordinateRange> uids = own_subordinate_ranges(subuid_file, name);
+  const std::vector<SubordinateRange> gids = own_subordinate_ranges(subgid_file, name);
   findings.push_back(id_ranges("subuid", name, uids));
   findings.push_back(id_ranges("subgid", name, gids));
   findings.push_back(map_program("newuidmap", geteuid(), uids));

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -106,6 +107,38 @@ class Undumpable {
   static inline std::mutex mutex;
   static inline int inside = 0;
   static inline int before = 0;
+};
+
+/// Has the calling thread make user namespaces that belong to another uid: to the effective one of
+/// their maker. The kernel counts what is used up in a namespace (inotify instances and watches,
+/// pending signals, locked memory, further namespaces) for its owner too: one container of root's
+/// would use up what root and all others may have. The file system id stays, as the cgroup is
+/// entered with it.
+class NamespaceOwner {
+ public:
+  explicit NamespaceOwner(uid_t owner) : securebits_(prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)) {
+    // Without it the thread would lose its capabilities with its uid.
+    changed_ = prctl(PR_SET_SECUREBITS, securebits_ | SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0;
+    if (changed_) {
+      // glibc's functions of that name mean all threads.
+      syscall(SYS_setresuid, -1, owner, -1);
+      syscall(SYS_setfsuid, root_);
+    }
+  }
+  ~NamespaceOwner() {
+    if (changed_) {
+      syscall(SYS_setresuid, -1, root_, -1);
+      prctl(PR_SET_SECUREBITS, securebits_, 0, 0, 0);
+    }
+  }
+  NamespaceOwner(const NamespaceOwner&) = delete;
+  NamespaceOwner& operator=(const NamespaceOwner&) = delete;
+
+ private:
+  Undumpable undumpable_;  ///< as the kernel makes a process whose effective uid changes
+  uid_t root_ = geteuid();
+  int securebits_;
+  bool changed_ = false;
 };
 
 /// init's image and its plan: see wire.h.
@@ -393,11 +426,16 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   if (makes_user_namespace(plan) || joins(plan, CLONE_NEWUSER)) {
     task.ambient = capabilities_of(plan);
   }
+  std::optional<NamespaceOwner> owner;
+  if (options.namespace_owner != 0 && makes_user_namespace(plan)) {
+    owner.emplace(options.namespace_owner);
+  }
   if (plan.joins().empty()) {
     run_blocked(task, stack.data());
   } else {
     run_with_joins(plan, options, task, stack.data());
   }
+  owner.reset();
   // Their ends are init's alone from here on: a channel without it must end.
   theirs.reset();
   their_answers.reset();

@@ -70,6 +70,22 @@ void remove_tree(int parent, const std::string& name, const std::string& shown) 
 
 namespace {
 
+void refuse_unsafe_root(const std::string& root) {
+  if (const std::string problem = state_root_problem(root); !problem.empty()) {
+    throw Error(ErrorKind::invalid_argument,
+                "state root " + root + ": " + problem +
+                    "; use a directory that belongs to you and that you alone may write to")
+        .with_path(root);
+  }
+}
+
+/// What others keep in a directory of theirs is not to be believed. Root may look at any user's.
+void refuse_root_of_others(const std::string& root) {
+  if (geteuid() != 0) {
+    refuse_unsafe_root(root);
+  }
+}
+
 [[noreturn]] void refuse_existing(const StateDir& dir, const std::string& root) {
   throw Error(ErrorKind::already_exists,
               "container with given ID already exists: " + dir.id() + " (in " + root + ")")
@@ -98,6 +114,30 @@ bool is_empty(const StateDir& dir) {
 
 }  // namespace
 
+std::string state_root_problem(const std::string& root) {
+  struct stat status;
+  int found = lstat(root.c_str(), &status);
+  const auto belongs_to_others = [&] { return status.st_uid != 0 && status.st_uid != geteuid(); };
+  if (found == 0 && S_ISLNK(status.st_mode) && !belongs_to_others()) {
+    found = stat(root.c_str(), &status);
+  }
+  if (found < 0) {
+    return {};
+  }
+  if (belongs_to_others()) {
+    return "it belongs to uid " + std::to_string(status.st_uid) +
+           ", by which containers could be changed";
+  }
+  if (!S_ISDIR(status.st_mode)) {
+    return "it is not a directory";
+  }
+  // In a directory such as /tmp nobody removes or renames what is another user's.
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) == 0) {
+    return "others may write to it, and so replace containers";
+  }
+  return {};
+}
+
 StateDir StateDir::create(const std::string& root, const std::string& id) {
   validate_id(id);
   StateDir state;
@@ -122,12 +162,13 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
 }
 
 void StateDir::make() const {
-  const std::string directory = path();
-  int made = mkdir(directory.c_str(), 0700);
-  if (made < 0 && errno == ENOENT) {
+  struct stat status;
+  if (lstat(root_.c_str(), &status) < 0 && errno == ENOENT) {
     make_directories(root_);
-    made = mkdir(directory.c_str(), 0700);
   }
+  refuse_unsafe_root(root_);
+  const std::string directory = path();
+  const int made = mkdir(directory.c_str(), 0700);
   if (made < 0 && errno == EEXIST) {
     refuse_existing(*this, root_);
   }
@@ -164,6 +205,7 @@ std::optional<StateDir> StateDir::open(const std::string& root, const std::strin
   StateDir state;
   state.root_ = root;
   state.id_ = id;
+  refuse_root_of_others(root);
   const std::string path = state.path();
   auto dir = open_if_exists(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!dir.has_value()) {
@@ -190,6 +232,7 @@ bool StateDir::remove_stray(const std::string& root, const std::string& id) {
 
 std::vector<std::string> StateDir::list(const std::string& root) {
   std::vector<std::string> ids;
+  refuse_root_of_others(root);
   DIR* stream = opendir(root.c_str());
   if (stream == nullptr) {
     if (errno == ENOENT) {

@@ -36,6 +36,9 @@ std::string record_text(const StateRecord& record) {
   if (record.in_time_namespace) {
     writer.key("inTimeNamespace").boolean(true);
   }
+  if (record.first_own_id != 0) {
+    writer.key("firstOwnId").number_unsigned(record.first_own_id);
+  }
   writer.key("annotations").begin_object();
   for (const auto& [key, value] : record.annotations) {
     writer.key(key).string(value);
@@ -77,6 +80,8 @@ StateRecord parse_record(std::string text, const std::string& name, const std::s
   };
   record.has_reaper = is_set("hasReaper");
   record.in_time_namespace = is_set("inTimeNamespace");
+  const std::optional<json::Value> first_own_id = root.find("firstOwnId");
+  record.first_own_id = first_own_id.has_value() ? first_own_id->as_uint32() : 0;
   root.at("annotations").for_each_member([&record](std::string_view key, const json::Value& value) {
     record.annotations.emplace_back(key, json::c_string(value));
   });

@@ -73,6 +73,10 @@ void ContainerObject::export_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("cancelCreate",
               Napi::Function::New<&ContainerObject::cancel_create>(env, "cancelCreate"));
   exports.Set("open", Napi::Function::New<&ContainerObject::open>(env, "open"));
+  exports.Set("defaultRoot",
+              Napi::Function::New<&ContainerObject::default_root>(env, "defaultRoot"));
+  exports.Set("subordinateMappings", Napi::Function::New<&ContainerObject::subordinate_mappings>(
+                                         env, "subordinateMappings"));
   exports.Set("list", Napi::Function::New<&ContainerObject::list>(env, "list"));
   exports.Set("removeOrphans",
               Napi::Function::New<&ContainerObject::remove_orphans>(env, "removeOrphans"));
@@ -144,6 +148,34 @@ Napi::Value ContainerObject::list(const Napi::CallbackInfo& info) {
         return states;
       },
       string_array);
+}
+
+Napi::Value ContainerObject::default_root(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), tare::default_root());
+}
+
+Napi::Value ContainerObject::subordinate_mappings(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto array = [env](const std::vector<IdMapping>& mappings) {
+    Napi::Array values = Napi::Array::New(env);
+    for (const IdMapping& mapping : mappings) {
+      Napi::Object value = Napi::Object::New(env);
+      value.Set("containerID", mapping.container_id);
+      value.Set("hostID", mapping.host_id);
+      value.Set("size", mapping.size);
+      values.Set(values.Length(), value);
+    }
+    return values;
+  };
+  try {
+    const IdMappings mappings = tare::subordinate_mappings();
+    Napi::Object both = Napi::Object::New(env);
+    both.Set("uidMappings", array(mappings.uids));
+    both.Set("gidMappings", array(mappings.gids));
+    return both;
+  } catch (const std::exception&) {
+    throw Napi::Error(env, error_value(env, std::current_exception()));
+  }
 }
 
 Napi::Value ContainerObject::remove_orphans(const Napi::CallbackInfo& info) {

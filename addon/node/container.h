@@ -24,6 +24,8 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
   static Napi::Value cancel_create(const Napi::CallbackInfo& info);
   static Napi::Value open(const Napi::CallbackInfo& info);
   static Napi::Value list(const Napi::CallbackInfo& info);
+  static Napi::Value default_root(const Napi::CallbackInfo& info);
+  static Napi::Value subordinate_mappings(const Napi::CallbackInfo& info);
   static Napi::Value remove_orphans(const Napi::CallbackInfo& info);
   static Napi::Value validate(const Napi::CallbackInfo& info);
 

@@ -91,6 +91,7 @@ CreateOptions create_options_from(const Napi::Value& value) {
   const Napi::Value process = object.Get("process");
   if (!process.IsUndefined()) options.process = process.As<Napi::String>().Utf8Value();
   options.pid_file = string_of(object, "pidFile");
+  options.own_ids = true;
   options.no_pivot = flag_of(object, "noPivot");
   options.no_new_keyring = flag_of(object, "noNewKeyring");
   options.stdio = stdio_from(object);

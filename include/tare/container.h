@@ -46,8 +46,9 @@ struct Runtime {
   std::function<void(const std::string&)> debug;
 };
 
-/// /run/tare, or $XDG_RUNTIME_DIR/tare for an ordinary user, also as root of a user namespace of
-/// his own (USER is not root then).
+/// /run/tare; for an ordinary user, also as root of a user namespace of his own (USER is not root
+/// then), $XDG_RUNTIME_DIR/tare. Where that is not set: /run/user/UID/tare if the user has such a
+/// directory, else /tmp/tare-UID.
 std::string default_root();
 
 /// Standard streams and further fds of a process. All stay the caller's.
@@ -58,6 +59,11 @@ struct Stdio {
       console_socket;  ///< AF_UNIX socket that gets the pty master (process.terminal); may be empty
   std::string pidfd_socket;  ///< AF_UNIX socket that gets the pidfd; may be empty
 };
+
+/// Host ids of a configuration that stand for a range of ids which no other container has, where
+/// CreateOptions::own_ids is set. The range that they would be is given to no container.
+inline constexpr std::uint32_t own_ids_placeholder = 0x7ffd0000;
+inline constexpr std::uint32_t own_ids_count = 65536;
 
 struct CreateOptions {
   std::string bundle;  ///< directory with config.json; empty: the working directory
@@ -70,6 +76,9 @@ struct CreateOptions {
   /// For a root that the first mount of `config` makes; null: none.
   std::shared_ptr<const std::vector<RootEntry>> root_entries;
   std::string pid_file;  ///< gets the host pid, written atomically; may be empty
+  /// Mappings to `own_ids_placeholder` become mappings to a range of the container's own; what is
+  /// kept of the configuration has that.
+  bool own_ids = false;
   bool no_pivot = false;
   bool no_new_keyring = false;
   /// The container's process is killed when the calling thread ends, and so when the caller does;
@@ -126,6 +135,15 @@ std::vector<RootEntry> parse_root_entries(const std::string& text);
 std::optional<Spec> sound_config(const std::string& text);
 /// Every problem of the text of a config.json; the first one alone where it cannot be read.
 std::vector<Problem> config_problems(const std::string& text);
+
+/// The mappings of a user namespace.
+struct IdMappings {
+  std::vector<IdMapping> uids;
+  std::vector<IdMapping> gids;
+};
+/// For an ordinary user: 0 is the caller, and 1 to 65535, or as many as there are, are the ids that
+/// /etc/subuid and /etc/subgid give to it. Throws `unsupported` where they give none.
+IdMappings subordinate_mappings();
 
 /// A started process that is a child of the caller.
 struct StartedProcess {

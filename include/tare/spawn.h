@@ -26,6 +26,9 @@ struct SpawnOptions {
       preserved;    ///< become 3, 4, … of the user's process; as many as Plan::preserved_fds()
   int cgroup = -1;  ///< directory fd for CLONE_INTO_CGROUP; -1: the caller's cgroup
   std::vector<int> passed;  ///< one for each Plan::passed()
+  /// The uid that a new user namespace belongs to, and that the kernel counts for what is used up
+  /// in it, as inotify instances; 0: the caller's.
+  uid_t namespace_owner = 0;
 };
 
 /// Init has not come so far by the time of InitProcess::limit().

@@ -49,7 +49,12 @@ struct StateRecord {
   /// criu(8) has brought it back in a time namespace, whatever config.json says, for its clocks to
   /// go on where they were.
   bool in_time_namespace = false;
+  std::uint32_t first_own_id = 0;  ///< of the range that was taken for it; 0: none
 };
+
+/// Why nothing can be kept in `root` safely, because of others; empty where nothing speaks against
+/// it, or it is absent. Others may read the names in it: directories of containers are 0700.
+std::string state_root_problem(const std::string& root);
 
 /// Whether a cgroup's path stays in the tree: what is kept may have been changed.
 bool is_cgroup_path(const std::string& path);
@@ -78,8 +83,9 @@ class StateDir {
  public:
   StateDir() = default;
 
-  /// Makes ROOT (0700) if absent, and ROOT/ID; throws `already_exists` if that is there. Locked
-  /// exclusively. `bad_status` where others were quicker than the lock to remove it, many times.
+  /// Makes ROOT (0700) if absent, and ROOT/ID; throws `already_exists` if that is there, and
+  /// `invalid_argument` for a ROOT with a state_root_problem(). Locked exclusively. `bad_status`
+  /// where others were quicker than the lock to remove it, many times.
   static StateDir create(const std::string& root, const std::string& id);
   /// Opens ROOT/ID; none where there is no such container. Throws `invalid_argument` for a bad id,
   /// `bad_status` where something else than a directory has that name.

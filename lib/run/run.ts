@@ -272,7 +272,7 @@ class Run {
       : this.#options;
     let texts: ConfigTexts | undefined;
     try {
-      const root = await stateRoot(options.root);
+      const root = stateRoot(options.root);
       texts = await configOf(this.#command, options);
       if (isFile(stdin) || this.#plans?.some(({ file }) => file)) {
         await this.#openFiles(stdio, stdin);

@@ -34,7 +34,7 @@ export class OrdinaryUser {
   readonly #tag: string;
   /** The cgroup that the calls come from; empty: this process's. */
   cgroup = '';
-  /** XDG_RUNTIME_DIR. */
+  /** XDG_RUNTIME_DIR; empty: that is not set. */
   runtime: string;
   /** Where programs are found. */
   path = process.env['PATH'] ?? '';
@@ -73,7 +73,7 @@ export class OrdinaryUser {
         ...['--mount', '--propagation', 'private', 'sh', '-c', become, 'sh'],
         ...[this.#etc, this.cgroup, ...command],
       ],
-      { env: { PATH: this.path, XDG_RUNTIME_DIR: this.runtime } },
+      { env: { PATH: this.path, ...(this.runtime && { XDG_RUNTIME_DIR: this.runtime }) } },
     );
   }
 

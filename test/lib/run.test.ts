@@ -76,7 +76,7 @@ t.test("the host's programs, as safe as can be", skip, async (t) => {
       echo "cwd $(pwd)"`),
   );
   delete process.env['TARE_TEST_SECRET'];
-  t.match(stdout, /^id 0:0 +0 1878982656 65536$/m);
+  t.match(stdout, /^id 0:0 +0 2\d{9} 65536$/m);
   for (const set of ['Inh', 'Prm', 'Eff', 'Bnd', 'Amb']) {
     t.match(stdout, new RegExp(`^Cap${set}: 0{16}$`, 'm'));
   }

@@ -35,7 +35,8 @@ export class ProjectOfUser {
   /** Runs a module that imports from 'tare', as the user, by another Node if one is given. */
   run(code: string, node = this.#node): Result {
     // tap has each Node that it knows of write into the repository.
-    const env = ['env', '-i', `PATH=${this.user.path}`, `XDG_RUNTIME_DIR=${this.user.runtime}`];
+    const { path, runtime } = this.user;
+    const env = ['env', '-i', `PATH=${path}`, ...(runtime ? [`XDG_RUNTIME_DIR=${runtime}`] : [])];
     return this.user.run([...env, node, '--no-warnings', this.#program(code)]);
   }
 

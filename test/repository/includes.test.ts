@@ -45,6 +45,7 @@ const coreRules: Record<string, readonly string[]> = {
   systemd: ['dbus', 'cgroup', 'spec', 'fd', 'error'],
   stub: ['wire'],
   program: ['fd', 'error'],
+  subordinate_ids: ['fd', 'error'],
   spawn: ['plan', 'wire', 'stub', 'program', 'mountinfo', 'fd', 'error'],
   // Some hooks run in the container's namespaces: by a plan of their own.
   hooks: ['spawn', 'program', 'spec', 'plan', 'json', 'fd', 'error'],
@@ -57,13 +58,13 @@ const coreRules: Record<string, readonly string[]> = {
   // The order of it all.
   container: [
     ...['validate', 'plan', 'spawn', 'cgroup', 'systemd', 'hooks', 'state', 'features', 'netlink'],
-    ...['resctrl', 'mountinfo', 'mount_options', 'checkpoint', 'criu'],
+    ...['resctrl', 'mountinfo', 'mount_options', 'checkpoint', 'criu', 'subordinate_ids'],
     ...['spec', 'seccomp', 'json', 'cancellation', 'fd', 'error'],
   ],
   // Looks at all of it.
   doctor: [
     ...['container', 'spawn', 'cgroup', 'systemd', 'resctrl', 'seccomp', 'program', 'mountinfo'],
-    ...['spec', 'json', 'fd', 'error'],
+    ...['state', 'subordinate_ids', 'spec', 'json', 'fd', 'error'],
   ],
 };
 // The interface of container.h hands out descriptors.

@@ -1,9 +1,19 @@
 /** What tare keeps on the host is for its caller alone, and it listens to nobody. */
-import { OrdinaryUser } from '../cli/ordinary-user.js';
+import { OrdinaryUser, uid } from '../cli/ordinary-user.js';
 import { Output, call, cli, exitOf, program, state, whyNot } from '../cli/tare.js';
 import { Inside } from '../init/inside.js';
 import { spawn } from 'node:child_process';
-import { lstatSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
@@ -53,6 +63,55 @@ if (whyNot !== undefined) {
     t.equal(done.status, 0);
     t.strictSame(open(join(user.runtime, 'tare')), [], 'an ordinary user’s');
     user.tare('delete', '--force', theirs);
+  });
+
+  // Weakened: without refuse_unsafe_root() of state.cc. Others could then put their own states in the
+  // place of those that root reads and acts on.
+  inside.test('CVE-2024-25621: a state root that is there already', async (t) => {
+    const bundle = inside.script('sleep 1000');
+    const create = (root: string, id: string) =>
+      call(cli, ['--root', root, 'create', '-b', bundle, id]);
+    const made = (name: string, mode: number, owner = 0): string => {
+      const root = join(inside.directory, name);
+      mkdirSync(root);
+      chownSync(root, owner, owner);
+      chmodSync(root, mode);
+      return root;
+    };
+
+    // Others may read its names, as in a directory that several tools share, but nothing below it.
+    const readable = made('readable', 0o755);
+    const id = inside.fresh();
+    t.equal(create(readable, id).status, 0);
+    t.strictSame(open(readable), [`${readable} 755`]);
+    t.equal(call(cli, ['--root', readable, 'delete', '--force', id]).status, 0);
+
+    const theirs = made('theirs', 0o700, uid);
+    const link = join(inside.directory, 'link');
+    symlinkSync(readable, link);
+    lchownSync(link, uid, uid);
+    const writable = made('writable', 0o777);
+    for (const [root, problem] of [
+      [theirs, `it belongs to uid ${uid}, by which containers could be changed`],
+      [link, `it belongs to uid ${uid}, by which containers could be changed`],
+      [writable, 'others may write to it, and so replace containers'],
+    ] as const) {
+      const refused = create(root, inside.fresh());
+      t.equal(refused.status, 1);
+      t.match(refused.error, `state root ${root}: ${problem}; use a directory that`);
+      t.strictSame(
+        readdirSync(root).filter((name) => !name.startsWith('@')),
+        [],
+      );
+    }
+    // As in /tmp, nobody can replace there what is another user's.
+    const sticky = made('sticky', 0o1777);
+    const own = inside.fresh();
+    t.equal(create(sticky, own).status, 0);
+    t.equal(call(cli, ['--root', sticky, 'delete', '--force', own]).status, 0);
+    // An ordinary user does not believe what is kept there either.
+    const readByUser = user.tare('--root', made('roots', 0o755, 1), 'list');
+    t.match(readByUser.error, 'it belongs to uid 1, by which containers could be changed');
   });
 
   /** What listens, or is bound to a name that any process of the network namespace can reach. */
