@@ -211,7 +211,7 @@ export interface Linux {
   resources?: Resources;
   /**
    * Absolute from the root of the cgroup tree, or relative to where the runtime keeps them. With
-   * systemd: SLICE:PREFIX:NAME for the unit PREFIX-NAME.scope in SLICE.
+   * systemd: SLICE:PREFIX:NAME for the unit PREFIX-NAME.scope in SLICE, or SLICE:NAME for NAME.scope.
    */
   cgroupsPath?: string;
   /** What the container has for itself of the system; the rest it shares with the caller. */

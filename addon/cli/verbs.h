@@ -76,7 +76,8 @@ inline constexpr Flag root{"root", 0, text, "DIR",
                            "$XDG_RUNTIME_DIR/tare for an ordinary user)"};
 inline constexpr Flag systemd_cgroup{
     "systemd-cgroup", 0, boolean, "",
-    "let systemd make the cgroup; cgroupsPath is SLICE:PREFIX:NAME"};
+    "let systemd make the cgroup; cgroupsPath is SLICE:PREFIX:NAME, or\n"
+    "SLICE:NAME"};
 inline constexpr Flag rootless{"rootless", 0, text, "true|false|auto",
                                "tolerate that cgroups may not be changed (default: auto)"};
 inline constexpr Flag version{"version", 'v', boolean, "", "print the version"};

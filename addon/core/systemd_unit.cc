@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tare/error.h"
 #include "tare/systemd.h"
@@ -108,21 +109,32 @@ const char* systemd_default_slice(SystemdManager manager) noexcept {
 SystemdUnit systemd_unit_for(const Spec& spec, const std::string& id) {
   const std::string& given = spec.linux_.cgroups_path;
   SystemdUnit unit;
-  std::string prefix = "tare";
-  std::string name = escape(id);
+  std::string name = "tare-" + escape(id);
   if (!given.empty()) {
-    const std::size_t first = given.find(':');
-    const std::size_t second = first == std::string::npos ? first : given.find(':', first + 1);
-    if (second == std::string::npos || given.find(':', second + 1) != std::string::npos) {
+    std::vector<std::string> parts;
+    for (std::size_t at = 0; at <= given.size();) {
+      const std::size_t end = std::min(given.find(':', at), given.size());
+      parts.push_back(given.substr(at, end - at));
+      at = end + 1;
+    }
+    if (parts.size() != 2 && parts.size() != 3) {
       refuse(
           "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got "
           "\"" +
           given + "\" instead; write it like system.slice:tare:" + id +
-          ", or leave --systemd-cgroup out");
+          " or, without a prefix, system.slice:" + id + ", or leave --systemd-cgroup out");
     }
-    unit.slice = given.substr(0, first);
-    prefix = given.substr(first + 1, second - first - 1);
-    name = given.substr(second + 1);
+    unit.slice = parts.front();
+    if (parts.back().ends_with(slice_suffix)) {
+      refuse("\"" + parts.back() +
+             "\" is a slice, and those hold no processes; give another name, from "
+             "which a scope is made");
+    }
+    // Two parts are what crun takes beside runc's three.
+    name = parts.size() == 3 ? parts[1] + "-" + parts[2] : parts[1];
+    if (name.empty()) {
+      refuse("\"" + given + "\" has no name after the slice; write it like system.slice:" + id);
+    }
   }
   if (unit.slice == "-") {
     unit.slice = "-.slice";
@@ -131,12 +143,7 @@ SystemdUnit systemd_unit_for(const Spec& spec, const std::string& id) {
     systemd_slice_path(unit.slice);
     check_name(unit.slice);
   }
-  if (name.ends_with(slice_suffix)) {
-    refuse("\"" + name +
-           "\" is a slice, and those hold no processes; give another name, from "
-           "which a scope is made");
-  }
-  unit.name = prefix + "-" + name + std::string(scope_suffix);
+  unit.name = name + std::string(scope_suffix);
   check_name(unit.name);
   return unit;
 }

@@ -29,10 +29,10 @@ struct SystemdUnit {
   std::string name;   ///< "tare-web.scope"
 };
 
-/// The unit that linux.cgroupsPath, "SLICE:PREFIX:NAME", asks for: PREFIX-NAME.scope in SLICE.
-/// Where the path is absent it is :tare:ID. Throws `invalid_config` for a path of another form, for
-/// a name that systemd does not take, and for a slice as the container's own unit: those hold no
-/// processes.
+/// The unit that linux.cgroupsPath, "SLICE:PREFIX:NAME", asks for: PREFIX-NAME.scope in SLICE; or
+/// NAME.scope for "SLICE:NAME", as crun has it. Where the path is absent it is :tare:ID. Throws
+/// `invalid_config` for a path of another form, for a name that systemd does not take, and for a
+/// slice as the container's own unit: those hold no processes.
 SystemdUnit systemd_unit_for(const Spec& spec, const std::string& id);
 /// Where units go that name no slice.
 const char* systemd_default_slice(SystemdManager manager) noexcept;

@@ -22,6 +22,7 @@ if (whyNot !== undefined) {
         { cgroupsPath: '/a/b' },
         'config.json: linux.cgroupsPath: expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got "/a/b" instead',
       ],
+      ['two', { cgroupsPath: 'a:n' }, 'config.json: linux.cgroupsPath: invalid slice name: a'],
       ['slice', { cgroupsPath: 'a--b.slice:p:n' }, 'invalid slice name: a--b.slice'],
       [
         'annotation',

@@ -24,6 +24,10 @@ t.test('linux.cgroupsPath names a unit', (t) => {
     ['::n', '"" -n.scope /system.slice/-n.scope'],
     ['::', '"" -.scope /system.slice/-.scope'],
     [':_x:n', '"" _x-n.scope /system.slice/__x-n.scope'],
+    // crun's two parts.
+    ['a-b.slice:n', '"a-b.slice" n.scope /a.slice/a-b.slice/n.scope'],
+    [':n', '"" n.scope /system.slice/n.scope'],
+    ['-:_n', '"-.slice" _n.scope /__n.scope'],
   ] as const) {
     t.strictSame(lines('unit', path, 'web'), [answer], path);
   }
@@ -32,12 +36,18 @@ t.test('linux.cgroupsPath names a unit', (t) => {
   ]);
   const format =
     'expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got "GIVEN" instead; ' +
-    'write it like system.slice:tare:web, or leave --systemd-cgroup out';
+    'write it like system.slice:tare:web or, without a prefix, system.slice:web, or leave --systemd-cgroup out';
   for (const [path, message] of [
     ['/a/b', format],
-    ['a:b', format],
+    ['name', format],
     ['a:b:c:d', format],
     ['a:p:n', 'invalid slice name: a'],
+    ['a:n', 'invalid slice name: a'],
+    ['a.slice:', '"a.slice:" has no name after the slice; write it like system.slice:web'],
+    [
+      'a.slice:n.slice',
+      '"n.slice" is a slice, and those hold no processes; give another name, from which a scope is made',
+    ],
     ['.slice:p:n', 'invalid slice name: .slice'],
     ['a/b.slice:p:n', 'invalid slice name: a/b.slice'],
     ['a--b.slice:p:n', 'invalid slice name: a--b.slice'],
