@@ -296,7 +296,7 @@ Cgroup Cgroup::create(const CgroupHost& host, const std::string& path, const Res
 
   cgroup.path_ = path;
   MadeDirectories made;
-  const Fd parent = open_parent(root, path, offered, cgroup.mount_point_, settings, made);
+  Fd parent = open_parent(root, path, offered, cgroup.mount_point_, settings, made);
   const std::string name = path.substr(path.rfind('/') + 1);
   cgroup.made_ = parent && mkdirat(parent.get(), name.c_str(), 0755) == 0;
   if (!cgroup.made_ && errno != EEXIST) {
@@ -310,14 +310,17 @@ Cgroup Cgroup::create(const CgroupHost& host, const std::string& path, const Res
     return Cgroup();
   }
   cgroup.dir_ = open_directory(parent.get(), name);
+  const int failure = errno;
+  if (cgroup.made_) {
+    made.add(std::move(parent), name);
+  }
   if (!cgroup.dir_) {
-    const int failure = errno;
-    if (cgroup.made_) {
-      unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR);
-    }
     fail_to_make(failure, cgroup.place());
   }
-  if (!cgroup.made_) {
+  if (cgroup.made_) {
+    // It is born frozen below a frozen one, and init would never run.
+    cgroup.refuse_frozen();
+  } else {
     cgroup.refuse_in_use();
   }
   made.keep();
@@ -340,6 +343,20 @@ Cgroup Cgroup::open(const CgroupHost& host, const std::string& path) {
   cgroup.mount_point_ = host.mount_point;
   cgroup.path_ = path;
   return cgroup;
+}
+
+void Cgroup::refuse_in_use(const CgroupHost& host, std::string path) {
+  if (const Cgroup cgroup = open(host, path)) {
+    cgroup.refuse_in_use();
+    return;
+  }
+  // It will be frozen when the nearest one above it is.
+  for (path = parent_of(path); path != "/"; path = parent_of(path)) {
+    if (const Cgroup above = open(host, path)) {
+      above.refuse_frozen();
+      return;
+    }
+  }
 }
 
 Cgroup Cgroup::below(const std::string& path) const {

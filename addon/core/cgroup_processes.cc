@@ -339,18 +339,33 @@ int Cgroup::required_fd() const {
 
 void Cgroup::refuse_in_use() const {
   const std::vector<pid_t> pids = processes();
-  std::string message;
   if (!pids.empty()) {
-    message = "container's cgroup is not empty: " + std::to_string(pids.size()) +
-              " process(es) found in " + place() + ", one is " + std::to_string(pids.front()) +
-              "; end them, or set linux.cgroupsPath to another place";
-  } else if (Events(dir_.get()).read("frozen")) {
-    message = "container's cgroup unexpectedly frozen: write 0 to " + place("cgroup.freeze") +
-              ", or set linux.cgroupsPath to another place";
-  } else {
+    Error error(ErrorKind::already_exists,
+                "container's cgroup is not empty: " + std::to_string(pids.size()) +
+                    " process(es) found in " + place() + ", one is " +
+                    std::to_string(pids.front()) +
+                    "; end them, or set linux.cgroupsPath to another place");
+    error.with_path(place());
+    throw error;
+  }
+  refuse_frozen();
+}
+
+void Cgroup::refuse_frozen() const {
+  if (!dir_ || !Events(dir_.get()).read("frozen")) {
     return;
   }
-  Error error(ErrorKind::already_exists, message);
+  // The one that was frozen may be above it.
+  std::string file = place("cgroup.freeze");
+  for (std::string path = path_; !path.empty(); path.erase(path.rfind('/'))) {
+    const Cgroup above = open({.mount_point = mount_point_}, path);
+    if (above && read_if_alive(above.fd(), "cgroup.freeze").starts_with('1')) {
+      file = above.place("cgroup.freeze");
+      break;
+    }
+  }
+  Error error(ErrorKind::already_exists, "container's cgroup unexpectedly frozen: write 0 to " +
+                                             file + ", or set linux.cgroupsPath to another place");
   error.with_path(place());
   throw error;
 }

@@ -64,6 +64,8 @@ ContainerUnit::ContainerUnit(const Runtime& runtime, const Spec& spec, const std
     unit_.slice = systemd_default_slice(systemd_.manager());
   }
   path_ = systemd_.control_group() + systemd_unit_path(unit_);
+  // systemd would move init into a frozen cgroup, and wait for it there.
+  Cgroup::refuse_in_use(cgroups_, path_);
   warnings_ = adapt_to_systemd(settings_, systemd_.version());
   append(properties_, resource_properties(settings_, systemd_.version()));
   append(properties_, creation_properties(settings_, systemd_.version()));

@@ -22,7 +22,8 @@ namespace tare {
 class ContainerUnit {
  public:
   /// Refuses, before anything happens, a host without cgroup v2 or without systemd, limits that
-  /// need a controller that is not there, and paths and annotations that make no unit.
+  /// need a controller that is not there, paths and annotations that make no unit, and a cgroup
+  /// that has processes or is frozen.
   ContainerUnit(const Runtime& runtime, const Spec& spec, const std::string& id,
                 const CgroupHost& cgroups);
 

@@ -100,7 +100,7 @@ class Cgroup {
   ///
   /// An existing cgroup is used, limits and all, if there are no processes in it or below it and it
   /// is not frozen; else `already_exists`: the container would share its fate with strangers, or
-  /// would never come to life.
+  /// would never come to life. The latter goes for a new one below a frozen one, too.
   ///
   /// With `tolerate_permission_errors` (rootless), a user who may not make cgroups gets none, as
   /// long as no limits are asked for.
@@ -108,6 +108,9 @@ class Cgroup {
                        bool tolerate_permission_errors);
   /// Refuses, as create() does, limits whose controller the tree does not have.
   static void refuse_unoffered(const CgroupHost& host, const Resources& resources);
+  /// Refuses, as create() does, a path whose cgroup is in use or frozen, or will be frozen as one
+  /// above it is.
+  static void refuse_in_use(const CgroupHost& host, std::string path);
   /// Opens the cgroup of an existing container; none (false) where it is gone.
   static Cgroup open(const CgroupHost& host, const std::string& path);
 
@@ -193,6 +196,7 @@ class Cgroup {
   void check_memory_in_use(const MemoryResources& memory, std::string_view prefix) const;
   /// Throws unless an existing cgroup can be a new container's.
   void refuse_in_use() const;
+  void refuse_frozen() const;
 
   Fd dir_;
   std::string path_;         ///< relative to the mount point

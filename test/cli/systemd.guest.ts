@@ -1,6 +1,13 @@
 /** Containers whose cgroups are systemd's units, where systemd is what the machine has booted. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Container } from '../../lib/index.js';
@@ -175,6 +182,7 @@ sandbox.test('linux.cgroupsPath names slice and unit', async (t) => {
     ['dash', '-:pre:dash', '/pre-dash.scope'],
     ['prefix', '::bare', '/system.slice/-bare.scope'],
     ['underscore', 'system.slice:_x:name', '/system.slice/__x-name.scope'],
+    ['two', 'machine.slice:two', '/machine.slice/two.scope'],
   ] as const) {
     const id = await started(t, name, (config) => {
       config.linux.cgroupsPath = path;
@@ -287,8 +295,11 @@ sandbox.test('a name that is taken', async (t) => {
   const first = await started(t, 'first', withPath);
   const second = tare(['run', '--bundle', bundleOf(['true'], withPath), sandbox.id('second')]);
   t.equal(second.status, 1);
-  t.match(second.error, /unable to start unit "tare-taken\.scope": .*; |Stop it/);
-  t.match(second.error, 'set linux.cgroupsPath to another name');
+  t.match(
+    second.error,
+    "container's cgroup is not empty: 1 process(es) found in /sys/fs/cgroup/system.slice/tare-taken.scope",
+  );
+  t.match(second.error, 'set linux.cgroupsPath to another place');
   t.equal(state(sandbox.must(['state', first]).stdout).status, 'running', 'the first lives on');
   sandbox.must(['delete', '--force', first]);
 
@@ -299,6 +310,31 @@ sandbox.test('a name that is taken', async (t) => {
   const third = await started(t, 'third', withPath);
   t.equal(property('tare-taken.scope', 'ActiveState'), 'active');
   sandbox.must(['delete', '--force', third]);
+});
+
+sandbox.test('a frozen cgroup is refused before a unit is started', async (t) => {
+  for (const [name, frozen] of [
+    ['own', 'system.slice/tare-own.scope'],
+    ['above', 'cold.slice'],
+  ] as const) {
+    const directory = join(cgroupRoot, frozen);
+    mkdirSync(directory);
+    writeFileSync(join(directory, 'cgroup.freeze'), '1');
+    const began = performance.now();
+    const { status, error } = tare([
+      'create',
+      '--bundle',
+      bundleOf(['true'], (config) => {
+        config.linux.cgroupsPath = `${frozen.split('/')[0]}:tare:${name}`;
+      }),
+      sandbox.id(name),
+    ]);
+    t.ok(performance.now() - began < 20_000, 'at once');
+    t.equal(status, 1);
+    t.match(error, `container's cgroup unexpectedly frozen: write 0 to ${directory}/cgroup.freeze`);
+    t.notOk(unitExists(`tare-${name}.scope`));
+    rmdirSync(directory);
+  }
 });
 
 sandbox.test('delete has systemd forget a failed unit', async (t) => {

@@ -207,6 +207,21 @@ t.test('an existing cgroup', asRoot, async (t) => {
       'or set linux.cgroupsPath to another place',
     'status 1',
   ]);
+  const inner = (...steps: string[]) => cgroupProgram('run', `${cgroup}/on/inner`, ...steps);
+  t.strictSame(
+    inner('create'),
+    [
+      `ERR_TARE_ALREADY_EXISTS container's cgroup unexpectedly frozen: write 0 to ${place}/cgroup.freeze, ` +
+        'or set linux.cgroupsPath to another place',
+      'status 1',
+    ],
+    'a new one below it would be frozen too',
+  );
+  t.strictSame(
+    cgroupProgram('run', `${cgroup}/on`, 'exists'),
+    ['exists: false'],
+    'nothing is made',
+  );
   t.strictSame(run('open', 'thaw', 'remove'), ['open: used', 'thaw: ok', 'remove: ok']);
 });
 
