@@ -320,8 +320,8 @@ export interface Device {
 /**
  * Limits of the container's cgroup: control groups in the spec's config-linux.md, and the kernel's
  * cgroup-v2.rst. Absent, and 0 where the spec says so, means no limit. What needs a controller that the
- * host's cgroup v2 does not have is refused with `ERR_TARE_UNSUPPORTED`, and so is what only cgroup v1
- * has.
+ * host's cgroup v2 does not have is refused with `ERR_TARE_UNSUPPORTED`; what only cgroup v1 has is ignored
+ * with a warning.
  */
 export interface Resources {
   /** What devices may be used; a later rule wins. */
@@ -344,11 +344,11 @@ export interface Resources {
     /** Bytes. */
     limit: Uint64;
   }[];
-  /** Of cgroup v1 alone: refused. */
+  /** Of cgroup v1 alone: ignored with a warning. */
   network?: {
-    /** For tc(8): refused. */
+    /** For tc(8): ignored with a warning. */
     classID?: number;
-    /** By network interface: refused. */
+    /** By network interface: ignored with a warning. */
     priorities?: {
       /** Of the interface. */
       name: string;
@@ -392,13 +392,13 @@ export interface MemoryResources {
   reservation?: number;
   /** Bytes of memory and swap space together; -1: no limit. */
   swap?: number;
-  /** Of cgroup v1 alone: refused, as `limit` counts it. */
+  /** Of cgroup v1 alone: ignored with a warning, as `limit` counts it. */
   kernel?: number;
-  /** Of cgroup v1 alone: refused, as `limit` counts it. */
+  /** Of cgroup v1 alone: ignored with a warning, as `limit` counts it. */
   kernelTCP?: number;
-  /** Of cgroup v1 alone: refused. */
+  /** Of cgroup v1 alone: ignored with a warning. */
   swappiness?: number;
-  /** Of cgroup v1 alone: true is refused. */
+  /** Of cgroup v1 alone: true is ignored with a warning. */
   disableOOMKiller?: boolean;
   /** Says nothing more: cgroup v2 always counts what is below. */
   useHierarchy?: boolean;
@@ -416,9 +416,9 @@ export interface CpuResources {
   burst?: number;
   /** Microseconds. */
   period?: number;
-  /** Of cgroup v1 alone: refused. */
+  /** Of cgroup v1 alone: ignored with a warning. */
   realtimeRuntime?: number;
-  /** Of cgroup v1 alone: refused. */
+  /** Of cgroup v1 alone: ignored with a warning. */
   realtimePeriod?: number;
   /** Processors that may be used, e.g. `0-3,7`. */
   cpus?: string;
@@ -432,7 +432,7 @@ export interface CpuResources {
 export interface BlockIoResources {
   /** Weight against other cgroups, 10 to 1000. */
   weight?: number;
-  /** Of cgroup v1 alone: refused. */
+  /** Of cgroup v1 alone: ignored with a warning. */
   leafWeight?: number;
   /** The weight at one device. */
   weightDevice?: {
@@ -442,7 +442,7 @@ export interface BlockIoResources {
     minor: number;
     /** 10 to 1000. */
     weight?: number;
-    /** Of cgroup v1 alone: refused. */
+    /** Of cgroup v1 alone: ignored with a warning. */
     leafWeight?: number;
   }[];
   /** Bytes read per second. */

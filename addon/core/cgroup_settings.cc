@@ -25,21 +25,13 @@ class Complaint {
   explicit Complaint(std::string_view prefix) : prefix_(prefix) {}
 
   [[noreturn]] void invalid(std::string_view field, std::string_view message) const {
-    fail(ErrorKind::invalid_config, field, message);
-  }
-  [[noreturn]] void only_in_v1(std::string_view field, std::string_view advice) const {
-    fail(ErrorKind::unsupported, field,
-         std::string("cgroup v2 has nothing like it (it belongs to cgroup v1); ")
-             .append(advice.empty() ? "remove it" : advice));
-  }
-
- private:
-  [[noreturn]] void fail(ErrorKind kind, std::string_view field, std::string_view message) const {
-    Error error(kind, std::string(prefix_).append(field).append(": ").append(message));
+    Error error(ErrorKind::invalid_config,
+                std::string(prefix_).append(field).append(": ").append(message));
     error.with_path(json_path(prefix_, field));
     throw error;
   }
 
+ private:
   std::string_view prefix_;
 };
 
@@ -108,18 +100,6 @@ std::optional<std::string> swap_value(const MemoryResources& memory, const Compl
 }
 
 void add_memory(const MemoryResources& memory, const Complaint& complaint, Settings& settings) {
-  if (memory.kernel.value_or(0) > 0) {
-    complaint.only_in_v1("memory.kernel", "memory.limit counts the kernel's memory too");
-  }
-  if (memory.kernel_tcp.value_or(0) > 0) {
-    complaint.only_in_v1("memory.kernelTCP", "memory.limit counts socket buffers too");
-  }
-  if (memory.swappiness) {
-    complaint.only_in_v1("memory.swappiness", "");
-  }
-  if (memory.disable_oom_killer.value_or(false)) {
-    complaint.only_in_v1("memory.disableOOMKiller", "");
-  }
   // useHierarchy needs nothing: v2 always counts descendants.
   const auto limit = memory_value(memory.limit, "memory.limit", complaint);
   const auto reservation = memory_value(memory.reservation, "memory.reservation", complaint);
@@ -197,15 +177,7 @@ void add_cpu_bandwidth(const CpuResources& cpu, Settings& settings) {
   }
 }
 
-void add_cpu(const CpuResources& cpu, const Complaint& complaint, Settings& settings) {
-  constexpr std::string_view realtime_advice =
-      "v2 lets realtime processes run only where their time is not limited: remove it";
-  if (cpu.realtime_runtime.value_or(0) != 0) {
-    complaint.only_in_v1("cpu.realtimeRuntime", realtime_advice);
-  }
-  if (cpu.realtime_period.value_or(0) != 0) {
-    complaint.only_in_v1("cpu.realtimePeriod", realtime_advice);
-  }
+void add_cpu(const CpuResources& cpu, Settings& settings) {
   const bool idle = cpu.idle.value_or(0) != 0;
   const auto add_idle = [&] {
     if (cpu.idle) {
@@ -280,19 +252,12 @@ void add_throttle(const std::vector<ThrottleDevice>& devices, std::string_view l
 }
 
 void add_io(const BlockIoResources& io, const Complaint& complaint, Settings& settings) {
-  constexpr std::string_view leaf_advice = "weight is what remains of it: remove it";
-  if (io.leaf_weight.value_or(0) != 0) {
-    complaint.only_in_v1("blockIO.leafWeight", leaf_advice);
-  }
   if (const std::uint16_t weight = io.weight.value_or(0); weight != 0) {
     settings.push_back(io_weight(weight, "", "blockIO.weight", complaint));
   }
   for (std::size_t index = 0; index < io.weight_device.size(); ++index) {
     const WeightDevice& device = io.weight_device[index];
     const std::string field = indexed("blockIO.weightDevice", index);
-    if (device.leaf_weight.value_or(0) != 0) {
-      complaint.only_in_v1(field + ".leafWeight", leaf_advice);
-    }
     if (const std::uint16_t weight = device.weight.value_or(0); weight != 0) {
       settings.push_back(io_weight(weight, device_number(device.major, device.minor),
                                    field + ".weight", complaint));
@@ -386,22 +351,48 @@ void add_unified(const std::vector<std::pair<std::string, std::string>>& unified
 std::vector<CgroupSetting> cgroup_settings(const Resources& resources, std::string_view prefix) {
   const Complaint complaint(prefix);
   Settings settings;
-  if (resources.network_class_id.value_or(0) != 0) {
-    complaint.only_in_v1("network.classID", "mark packets by nftables' `socket cgroupv2` instead");
-  }
-  if (!resources.network_priorities.empty()) {
-    complaint.only_in_v1("network.priorities",
-                         "mark packets by nftables' `socket cgroupv2` instead");
-  }
   add_pids(resources, settings);
   add_memory(resources.memory, complaint, settings);
   add_io(resources.block_io, complaint, settings);
-  add_cpu(resources.cpu, complaint, settings);
+  add_cpu(resources.cpu, settings);
   add_cpuset(resources.cpu, settings);
   add_hugetlb(resources.hugepage_limits, complaint, settings);
   add_rdma(resources.rdma, complaint, settings);
   add_unified(resources.unified, complaint, settings);
   return settings;
+}
+
+std::vector<std::string> ignored_resources(const Resources& resources, std::string_view prefix) {
+  std::vector<std::string> warnings;
+  const auto ignore = [&](bool is_set, std::string_view field, std::string_view reason) {
+    if (is_set) {
+      warnings.push_back(std::string(prefix).append(field).append(": ignored, as ").append(reason));
+    }
+  };
+  constexpr std::string_view realtime = "cgroup v2 does not limit the time of realtime processes";
+  constexpr std::string_view leaf = "cgroup v2 weighs a cgroup's processes and children alike";
+  constexpr std::string_view packets =
+      "cgroup v2 does not mark packets; nftables can, by `socket cgroupv2`";
+  const MemoryResources& memory = resources.memory;
+  ignore(memory.kernel.value_or(0) > 0, "memory.kernel",
+         "cgroup v2 counts the kernel's memory with memory.limit");
+  ignore(memory.kernel_tcp.value_or(0) > 0, "memory.kernelTCP",
+         "cgroup v2 counts socket buffers with memory.limit");
+  ignore(memory.swappiness.has_value(), "memory.swappiness",
+         "cgroup v2 has one vm.swappiness for the whole host");
+  ignore(memory.disable_oom_killer.value_or(false), "memory.disableOOMKiller",
+         "cgroup v2 always has the OOM killer");
+  ignore(resources.cpu.realtime_runtime.value_or(0) != 0, "cpu.realtimeRuntime", realtime);
+  ignore(resources.cpu.realtime_period.value_or(0) != 0, "cpu.realtimePeriod", realtime);
+  const BlockIoResources& io = resources.block_io;
+  ignore(io.leaf_weight.value_or(0) != 0, "blockIO.leafWeight", leaf);
+  for (std::size_t index = 0; index < io.weight_device.size(); ++index) {
+    ignore(io.weight_device[index].leaf_weight.value_or(0) != 0,
+           indexed("blockIO.weightDevice", index) + ".leafWeight", leaf);
+  }
+  ignore(resources.network_class_id.value_or(0) != 0, "network.classID", packets);
+  ignore(!resources.network_priorities.empty(), "network.priorities", packets);
+  return warnings;
 }
 
 }  // namespace tare

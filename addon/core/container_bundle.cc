@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "mount_options.h"
+#include "tare/cgroup.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 #include "tare/validate.h"
@@ -142,6 +143,9 @@ Bundle read_bundle(const CreateOptions& options) {
   }
   check_mounted_root(bundle, options);
   warn_of_bind_options(bundle.spec);
+  for (std::string& warning : ignored_resources(bundle.spec.linux_.resources)) {
+    bundle.spec.warnings.push_back(std::move(warning));
+  }
   bundle.has_process = bundle.spec.process.has_value();
   if (!bundle.has_process) {
     bundle.spec.process.emplace().cwd = "/";

@@ -41,19 +41,11 @@ void Container::resume() {
   impl_->dir.unbar_start_gate();
 }
 
-void Container::update(const Resources& given, const std::string& name) {
+void Container::update(const Resources& changes, const std::string& name) {
   const Doing doing("update", id());
   const Locked locked(impl_->dir, impl_->runtime);
   if (impl_->status() == Status::stopped) {
     throw Error(ErrorKind::bad_status, "container not running");
-  }
-  Resources changes = given;
-  if (changes.memory.kernel.has_value() || changes.memory.kernel_tcp.has_value()) {
-    impl_->warn("update " + id() +
-                ": kernel memory settings are ignored: cgroup v2 counts the "
-                "kernel's memory with memory.limit");
-    changes.memory.kernel.reset();
-    changes.memory.kernel_tcp.reset();
   }
   const auto remembered = impl_->dir.read_resources();
   Resources before = remembered
@@ -67,6 +59,9 @@ void Container::update(const Resources& given, const std::string& name) {
   }
   validate_resources(updated_resources(before, changes), name);
   const std::string prefix = name + ": ";
+  for (const std::string& warning : ignored_resources(changes, prefix)) {
+    impl_->warn("update " + id() + ": " + warning);
+  }
   ResourcesChange change = change_of_resources(before, changes, prefix);
   Cgroup cgroup = impl_->cgroup();
   UnitChange unit(impl_->record, impl_->runtime, cgroup, change, prefix);

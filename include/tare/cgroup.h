@@ -64,10 +64,15 @@ struct CgroupSetting {
 };
 
 /// What `resources` means in cgroup v2, in the order of writing; the device filter is apart. Values
-/// that are absent, zero or empty mean "not set". Pure. Throws `invalid_config` for values that
-/// contradict each other or that no kernel takes, `unsupported` for what only cgroup v1 had.
-/// `prefix` is what messages put before a field of linux.resources.
+/// that are absent, zero or empty mean "not set"; what only cgroup v1 has comes to nothing. Pure.
+/// Throws `invalid_config` for values that contradict each other or that no kernel takes. `prefix`
+/// is what messages put before a field of linux.resources.
 std::vector<CgroupSetting> cgroup_settings(const Resources& resources,
+                                           std::string_view prefix = config_resources);
+
+/// A sentence about each field of `resources` that is set and that cgroup v2 has nothing for: a
+/// configuration that names one starts under other runtimes, so it is warned of. Pure.
+std::vector<std::string> ignored_resources(const Resources& resources,
                                            std::string_view prefix = config_resources);
 
 /// A change of the resources of a container that is there.

@@ -68,6 +68,15 @@ const accepted: [name: string, change: Change][] = [
     },
   ],
   [
+    'limits that only cgroup v1 has',
+    {
+      'linux.resources.memory': { kernel: 1, kernelTCP: 1, swappiness: 60, disableOOMKiller: true },
+      'linux.resources.cpu': { realtimeRuntime: 1000, realtimePeriod: 1000000 },
+      'linux.resources.blockIO': { leafWeight: 100 },
+      'linux.resources.network': { classID: 1, priorities: [{ name: 'lo', priority: 1 }] },
+    },
+  ],
+  [
     'no limits',
     { 'linux.resources.memory': { limit: -1, swap: -1 }, 'linux.resources.pids': { limit: -1 } },
   ],

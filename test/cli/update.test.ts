@@ -75,7 +75,6 @@ if (whyNot !== undefined) {
         'memory.swap: unable to set swap limit without memory limit; set memory.limit too',
       ],
       ['{"cpu": {"idle": 2}}', 'cpu.idle: 2 is neither 0 nor 1'],
-      ['{"cpu": {"realtimePeriod": 2}}', 'cpu.realtimePeriod: cgroup v2 has nothing like it'],
       [
         '{"unified": {"a/b.c": "1"}}',
         'unified["a/b.c"]: unified resource "a/b.c" must be a file name (no slashes)',
@@ -135,6 +134,66 @@ if (whyNot !== undefined) {
     const missing = sandbox.id('missing');
     t.match(sandbox.tare(['update', '--pids-limit', '5', missing]).error, /does not exist/);
     sandbox.must(['delete', '--force', id]);
+  });
+
+  sandbox.test('limits that only cgroup v1 has are warned of, and ignored', async (t) => {
+    const id = await created(t, 'v1');
+    const realtime = 'cgroup v2 does not limit the time of realtime processes';
+    const warnings = (stderr: string): string[] =>
+      stderr.split('\n').flatMap((line) => /level=warning msg="(.*)"$/.exec(line)?.[1] ?? []);
+    for (const [args, field, reason] of [
+      ['--cpu-rt-period 1000000', 'cpu.realtimePeriod', realtime],
+      ['--cpu-rt-runtime 1000', 'cpu.realtimeRuntime', realtime],
+      [
+        '--kernel-memory 10M',
+        'memory.kernel',
+        "cgroup v2 counts the kernel's memory with memory.limit",
+      ],
+      [
+        '--kernel-memory-tcp 10M',
+        'memory.kernelTCP',
+        'cgroup v2 counts socket buffers with memory.limit',
+      ],
+    ] as const) {
+      const { status, stderr } = sandbox.tare(['update', ...args.split(' '), id]);
+      t.equal(status, 0, args);
+      t.strictSame(warnings(stderr), [`update ${id}: flags: ${field}: ignored, as ${reason}`]);
+    }
+    const input = JSON.stringify({
+      memory: { swappiness: 60 },
+      network: { classID: 1 },
+      unified: { 'cgroup.max.depth': '7' },
+    });
+    const { status, stderr } = sandbox.tare(['update', '-r', '-', id], { input });
+    t.equal(status, 0);
+    t.match(warnings(stderr), [/memory\.swappiness: ignored/, /network\.classID: ignored/]);
+    t.equal(readFileSync(join(cgroupOf(id), 'cgroup.max.depth'), 'utf8'), '7\n', 'the rest holds');
+    t.equal(sandbox.must(['update', id]).stderr, '', 'they are not named again');
+    sandbox.must(['delete', '--force', id]);
+
+    const run = sandbox.tare([
+      'run',
+      '-b',
+      sandbox.bundle(['true'], (config) => {
+        config.linux['resources'] = {
+          memory: { kernel: 1e7, kernelTCP: 1e7, swappiness: 60, disableOOMKiller: true },
+          cpu: { realtimeRuntime: 1000, realtimePeriod: 1000000 },
+          blockIO: { leafWeight: 100, weightDevice: [{ major: 8, minor: 0, leafWeight: 100 }] },
+          network: { classID: 1, priorities: [{ name: 'lo', priority: 1 }] },
+        };
+      }),
+      sandbox.id('v1-run'),
+    ]);
+    t.equal(run.status, 0, 'a container starts');
+    const named = warnings(run.stderr).map(
+      (text) => /^config\.json: linux\.resources\.(\S+): ignored, as /.exec(text)?.[1],
+    );
+    t.strictSame(named, [
+      ...['memory.kernel', 'memory.kernelTCP', 'memory.swappiness', 'memory.disableOOMKiller'],
+      ...['cpu.realtimeRuntime', 'cpu.realtimePeriod'],
+      ...['blockIO.leafWeight', 'blockIO.weightDevice[0].leafWeight'],
+      ...['network.classID', 'network.priorities'],
+    ]);
   });
 
   sandbox.test('the device filter is replaced in one step', async (t) => {

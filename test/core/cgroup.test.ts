@@ -452,7 +452,6 @@ t.test('limits as files', async (t) => {
 });
 
 t.test('limits that are refused', async (t) => {
-  const v1 = 'cgroup v2 has nothing like it (it belongs to cgroup v1);';
   const cases: [object, string][] = [
     [
       { memory: { swap: 5 } },
@@ -466,38 +465,13 @@ t.test('limits that are refused', async (t) => {
       { memory: { limit: -2 } },
       'INVALID_CONFIG memory.limit: -2 is no number of bytes; give one, or -1 for no limit',
     ],
-    [{ memory: { swappiness: 60 } }, `UNSUPPORTED memory.swappiness: ${v1} remove it`],
-    [
-      { memory: { disableOOMKiller: true } },
-      `UNSUPPORTED memory.disableOOMKiller: ${v1} remove it`,
-    ],
-    [
-      { memory: { kernel: 1 } },
-      `UNSUPPORTED memory.kernel: ${v1} memory.limit counts the kernel's memory too`,
-    ],
-    [
-      { memory: { kernelTCP: 1 } },
-      `UNSUPPORTED memory.kernelTCP: ${v1} memory.limit counts socket buffers too`,
-    ],
-    [
-      { cpu: { realtimeRuntime: 1 } },
-      `UNSUPPORTED cpu.realtimeRuntime: ${v1} v2 lets realtime processes run only where their time is not limited: remove it`,
-    ],
     [
       { blockIO: { weight: 5 } },
       'INVALID_CONFIG blockIO.weight: 5 is out of range; give 10 to 1000',
     ],
     [
-      { blockIO: { leafWeight: 10 } },
-      `UNSUPPORTED blockIO.leafWeight: ${v1} weight is what remains of it: remove it`,
-    ],
-    [
       { hugepageLimits: [{ pageSize: '../2MB', limit: 1 }] },
       'INVALID_CONFIG hugepageLimits[0].pageSize: "../2MB" is no page size; write it like "64KB", "2MB" or "1GB"',
-    ],
-    [
-      { network: { classID: 1 } },
-      `UNSUPPORTED network.classID: ${v1} mark packets by nftables' \`socket cgroupv2\` instead`,
     ],
     [
       { unified: { '../x.y': '1' } },
@@ -517,5 +491,62 @@ t.test('limits that are refused', async (t) => {
       `ERR_TARE_${kind} config.json: linux.resources.${rest}`,
       'status 1',
     ]);
+  }
+});
+
+t.test('limits that only cgroup v1 has are named and come to nothing', async (t) => {
+  const ignored = (resources: object) =>
+    cgroupProgram('ignored', JSON.stringify(resources)).filter((line) => line !== '');
+  const realtime = 'cgroup v2 does not limit the time of realtime processes';
+  const leaf = "cgroup v2 weighs a cgroup's processes and children alike";
+  const packets = 'cgroup v2 does not mark packets; nftables can, by `socket cgroupv2`';
+  const cases: [object, string[]][] = [
+    [
+      { memory: { kernel: 1 } },
+      ["memory.kernel: cgroup v2 counts the kernel's memory with memory.limit"],
+    ],
+    [
+      { memory: { kernelTCP: 1 } },
+      ['memory.kernelTCP: cgroup v2 counts socket buffers with memory.limit'],
+    ],
+    [
+      { memory: { swappiness: 0 } },
+      ['memory.swappiness: cgroup v2 has one vm.swappiness for the whole host'],
+    ],
+    [
+      { memory: { disableOOMKiller: true } },
+      ['memory.disableOOMKiller: cgroup v2 always has the OOM killer'],
+    ],
+    [
+      { cpu: { realtimeRuntime: 1, realtimePeriod: 2 } },
+      [`cpu.realtimeRuntime: ${realtime}`, `cpu.realtimePeriod: ${realtime}`],
+    ],
+    [
+      { blockIO: { leafWeight: 10, weightDevice: [{ major: 8, minor: 0, leafWeight: 10 }] } },
+      [`blockIO.leafWeight: ${leaf}`, `blockIO.weightDevice[0].leafWeight: ${leaf}`],
+    ],
+    [
+      { network: { classID: 1, priorities: [{ name: 'lo', priority: 1 }] } },
+      [`network.classID: ${packets}`, `network.priorities: ${packets}`],
+    ],
+    [
+      {
+        memory: { kernel: -1, kernelTCP: 0, disableOOMKiller: false, useHierarchy: true },
+        cpu: { realtimeRuntime: 0, realtimePeriod: 0 },
+        blockIO: { leafWeight: 0 },
+        network: { classID: 0, priorities: [] },
+      },
+      [],
+    ],
+  ];
+  for (const [resources, expected] of cases) {
+    t.strictSame(
+      ignored(resources),
+      expected.map(
+        (text) => `config.json: linux.resources.${text.replace(': ', ': ignored, as ')}`,
+      ),
+      JSON.stringify(resources),
+    );
+    t.strictSame(settings(resources), [''], 'nothing is written');
   }
 });

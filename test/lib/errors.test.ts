@@ -61,8 +61,8 @@ t.test('configurations', options, async (t) => {
     ],
     [
       'ERR_TARE_UNSUPPORTED',
-      (spec) => Object.assign(spec.linux!, { resources: { network: { classID: 1 } } }),
-      'linux.resources.network.classID',
+      (spec) => (spec.annotations = { 'run.oci.handler': 'krun' }),
+      'annotations["run.oci.handler"]',
     ],
   ];
   for (const [code, edit, path] of specs) {

@@ -296,13 +296,19 @@ int dispatch(int argc, char** argv) {
   if (command == "settings" && argc == 3) {
     return print_settings(argv[2]);
   }
+  if (command == "ignored" && argc == 3) {
+    for (const std::string& warning : tare::ignored_resources(resources_of(argv[2]))) {
+      std::printf("%s\n", warning.c_str());
+    }
+    return 0;
+  }
   if (command == "change" && argc == 4) {
     return print_change(argv[2], argv[3]);
   }
   if (command == "run" && argc > 3) {
     return run(argv[2], argv + 3);
   }
-  std::fprintf(stderr, "usage: cgroup host|path|settings|change|run ...\n");
+  std::fprintf(stderr, "usage: cgroup host|path|settings|ignored|change|run ...\n");
   return 2;
 }
 
