@@ -20,6 +20,7 @@ int ps(const Call& call);
 int kill(const Call& call);
 int remove(const Call& call);
 int events(const Call& call);
+int mounts(const Call& call);
 int pause(const Call& call);
 int resume(const Call& call);
 int restore(const Call& call);

@@ -57,7 +57,10 @@ std::vector<Value> arguments_of(const Verb& verb) {
     } else if (are_words(choices)) {
       values.push_back({Completes::words, std::move(choices)});
     } else {
-      values.push_back({name == "verb" ? Completes::verb : Completes::nothing, {}});
+      values.push_back({name == "verb"   ? Completes::verb
+                        : name == "file" ? Completes::file
+                                         : Completes::nothing,
+                        {}});
     }
   }
   return values;

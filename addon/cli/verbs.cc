@@ -130,6 +130,17 @@ constexpr std::array table = {
          1,
          interleaved,
          man},
+    Verb{"mounts",
+         "add mounts to a running container, or remove them",
+         "<add|remove> <container-id> <file>",
+         "The file is a JSON array like mounts of config.json: bind mounts and tmpfs. Sources are\n"
+         "this host's, destinations the container's. Removed is what add has mounted at a\n"
+         "destination; other members of the file then have no meaning.\n",
+         {},
+         3,
+         3,
+         interleaved,
+         mounts},
     Verb{"pause",
          "stop all processes of a container",
          "<container-id>",

@@ -129,16 +129,6 @@ void choose_cgroup(Target& target, const StateRecord& record,
   }
 }
 
-/// Whether this process may have another root than pid 1. In a chroot, pivot_root(2) moves the
-/// chroot's mount and not the root of the mount namespace, so where it cannot be told it counts as
-/// one.
-bool may_be_in_chroot() {
-  struct stat own{};
-  struct stat first{};
-  return stat("/", &own) < 0 || stat("/proc/1/root/", &first) < 0 || own.st_dev != first.st_dev ||
-         own.st_ino != first.st_ino;
-}
-
 /// In a paused container a process would be stopped before its first instruction, and with it the
 /// thread that clones it; so too in a cgroup that the container freezes meanwhile. It is set up
 /// outside, and enters the cgroup when that is all that is left to be done.
@@ -204,6 +194,13 @@ InitProcess spawn_on_processors(const CpuAffinity& affinity, bool appears,
 }
 
 }  // namespace
+
+bool may_be_in_chroot() {
+  struct stat own{};
+  struct stat first{};
+  return stat("/", &own) < 0 || stat("/proc/1/root/", &first) < 0 || own.st_dev != first.st_dev ||
+         own.st_ino != first.st_ino;
+}
 
 std::string cgroup_of(pid_t pid) {
   const auto text = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/cgroup");

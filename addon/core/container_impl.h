@@ -128,6 +128,10 @@ struct Joined {
   int pidfd = -1;
   int root = -1;
 };
+/// Whether this process may have another root than pid 1. In a chroot, pivot_root(2) moves the
+/// chroot's mount and not the root of the mount namespace, so where it cannot be told it counts as
+/// one.
+bool may_be_in_chroot();
 /// Opens what `plan` wants passed. `owned` keeps the fds; the result is in the plan's order.
 std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined& container,
                              std::vector<Fd>& owned);

@@ -83,6 +83,8 @@ std::string reason(int errnum, Step step) {
       return "/proc is not a procfs";
     case Step::inside_proc:
       return "a symlink leads it inside /proc, where nothing may be mounted; name the place itself";
+    case Step::not_the_mount:
+      return "what is mounted there is not what `mounts add` has mounted there";
     case Step::not_a_directory:
       return "it must be mounted on ordinary directory, and there is a symlink or a file; replace "
              "that in the root filesystem";
@@ -154,7 +156,8 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   if (op.code == OpCode::root && errnum == ENOENT) {
     return "; root.path in config.json must name a directory";
   }
-  if (op.code == OpCode::bind && (step == Step::open_tree || step == Step::open_source)) {
+  if ((op.code == OpCode::bind || op.code == OpCode::open_source) &&
+      (step == Step::open_tree || step == Step::open_source)) {
     return source_remedy(op.flags, errnum);
   }
   if (op.code == OpCode::bind && step == Step::mount_setattr &&
@@ -162,7 +165,7 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
     return id_mapping_remedy(errnum);
   }
   if (op.code == OpCode::bind && step == Step::mount_setattr && errnum == EPERM &&
-      (plan.clone_flags() & CLONE_NEWUSER) != 0) {
+      is_in_user_namespace(plan)) {
     return "; " + errno_words(errnum) + " in a user namespace: " + locked_flags(plan, op);
   }
   if (op.code == OpCode::mount_fs && errnum == EPERM &&
@@ -172,7 +175,7 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
            "{\"type\": \"network\"} to linux.namespaces, or bind /sys of the host instead";
   }
   if ((op.flags & wire::op_make_target) != 0 && errnum == EACCES &&
-      (step == Step::openat2 || step == Step::mkdir) && (plan.clone_flags() & CLONE_NEWUSER) != 0) {
+      (step == Step::openat2 || step == Step::mkdir) && is_in_user_namespace(plan)) {
     return "; the place is not there, and the container's root may not make it in somebody else's "
            "directory: make it, or let the container's ids own its root filesystem";
   }

@@ -258,6 +258,54 @@ Plan make_read_only_plan(const std::vector<std::string>& places) {
   return builder.take();
 }
 
+namespace {
+
+/// Into the mount namespace and the root of a container that is there. With a user namespace: from
+/// a copy of the caller's mounts that belongs to that, in which what is read-only or nosuid on the
+/// host is locked to be so (mount_namespaces(7)), and stays locked in what is taken from there.
+void add_mount_namespace_entry(PlanBuilder& builder, bool pass_root) {
+  const int space = builder.pass({PassedKind::container_namespace, "ns/mnt", 0, {}});
+  wire::Op& enter = builder.add(wire::OpCode::setns);
+  enter.fd = space;
+  enter.a = CLONE_NEWNS;
+  add_container_root(builder, pass_root);
+  builder.add(wire::OpCode::root_here);
+}
+
+void add_container_user(PlanBuilder& builder) {
+  if (builder.spec().has_namespace(NamespaceType::user)) {
+    builder.join(builder.pass({PassedKind::container_pidfd, {}, 0, {}}), CLONE_NEWUSER);
+    builder.clone_flags(CLONE_NEWNS);
+  }
+  add_user_namespace_entry(builder, false, true, false);
+}
+
+}  // namespace
+
+Plan make_mounts_plan(const Spec& spec, const Host& host, const std::string& list, bool pass_root) {
+  PlanBuilder builder(spec, host);
+  add_container_user(builder);
+  add_further_mounts(builder, list, [&] { add_mount_namespace_entry(builder, pass_root); });
+  builder.wait(wire::WaitTag::go);
+  add_program_of_host(builder, {}, {}, {});
+  return builder.take();
+}
+
+Plan make_unmount_plan(const Spec& spec, const Host& host, const std::string& destination,
+                       std::uint64_t number, const std::string& origin, bool pass_root) {
+  PlanBuilder builder(spec, host);
+  add_container_user(builder);
+  builder.add(wire::OpCode::open_proc);
+  add_mount_namespace_entry(builder, pass_root);
+  const std::uint32_t path = builder.text(destination);
+  wire::Op& op = builder.add(wire::OpCode::unmount, origin);
+  op.str[1] = path;
+  op.a = number;
+  builder.wait(wire::WaitTag::go);
+  add_program_of_host(builder, {}, {}, {});
+  return builder.take();
+}
+
 Plan make_program_plan(const ProgramPlanOptions& options) {
   const Spec spec;
   const Host host;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -115,6 +116,10 @@ void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& 
 
 // plan_mounts.cc
 void add_mounts(PlanBuilder& builder, const std::vector<RootEntry>& root_entries);
+/// The mounts of the builder's spec in a container that is there, which `enter` enters once all
+/// sources are open. The host is told of each. `list` is how messages call them.
+void add_further_mounts(PlanBuilder& builder, const std::string& list,
+                        const std::function<void()>& enter);
 void add_root_finish(PlanBuilder& builder);
 
 // plan_hidden.cc

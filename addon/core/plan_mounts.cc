@@ -14,7 +14,11 @@ using wire::OpCode;
 
 namespace {
 
-std::string mount_origin(std::size_t index) { return "mounts[" + std::to_string(index) + "]"; }
+constexpr const char* config_mounts = "mounts";
+
+std::string mount_origin(const std::string& list, std::size_t index) {
+  return list + "[" + std::to_string(index) + "]";
+}
 
 bool is_destination(const Mount& mount, std::string_view path) {
   return absolute_path(mount.destination) == path;
@@ -46,15 +50,8 @@ void make_root(const PlanBuilder& builder, wire::Op& op) {
   }
 }
 
-void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
-              const std::string& origin) {
-  const bool beneath = !options.source_within.empty();
-  const std::string source =
-      beneath ? mount.source : absolute_path_in(builder.host().bundle, mount.source);
-  const std::uint32_t source_text =
-      beneath ? builder.list({source, options.source_within}) : builder.text(source);
-  const std::uint32_t destination = builder.text(mount.destination);
-  std::uint16_t flags = wire::op_make_target;
+std::uint16_t source_flags(const MountOptions& options) {
+  std::uint16_t flags = 0;
   if (options.recursive) {
     flags |= wire::op_recursive;
   }
@@ -64,9 +61,53 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   if (options.source_no_symlinks) {
     flags |= wire::op_source_no_symlinks;
   }
-  if (beneath) {
+  if (!options.source_within.empty()) {
     flags |= wire::op_source_beneath;
   }
+  return flags;
+}
+
+/// The source as the op has it: with src-within relative to that directory.
+std::string source_name(const PlanBuilder& builder, const Mount& mount,
+                        const MountOptions& options) {
+  return options.source_within.empty() ? source_path(builder, mount) : mount.source;
+}
+
+/// Op::str[0] of a bind: the source, and behind it the directory of src-within.
+std::uint32_t source_text(PlanBuilder& builder, const Mount& mount, const MountOptions& options) {
+  const std::string name = source_name(builder, mount, options);
+  return options.source_within.empty() ? builder.text(name)
+                                       : builder.list({name, options.source_within});
+}
+
+/// What a bind mount needs beside its op.
+struct BindSource {
+  int mapping = -1;  ///< the passed user namespace of an id-mapped mount; -1: none
+  int fd = -1;       ///< Op::fd of a mount that is opened by then; -1: the op opens it
+};
+
+/// Where the host opens the mounts, has it open this one: not before what stands in the plan by now
+/// if `late`.
+BindSource add_source(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
+                      const std::string& origin, bool late) {
+  BindSource source;
+  source.mapping = options.id_mapped ? builder.pass_id_mapping(mount, origin) : -1;
+  if (host_opens_sources(builder)) {
+    Passed passed{PassedKind::detached_mount, source_name(builder, mount, options),
+                  source_flags(options), origin + ".source"};
+    passed.within = options.source_within;
+    passed.id_mapping = source.mapping;
+    passed.maps_all = options.id_mapped_recursively;
+    source.fd = builder.source(std::move(passed), late);
+  }
+  return source;
+}
+
+void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
+              const BindSource& source, const std::string& origin) {
+  const std::uint32_t text = source_text(builder, mount, options);
+  const std::uint32_t destination = builder.text(mount.destination);
+  std::uint16_t flags = source_flags(options) | wire::op_make_target;
   if (options.target_no_follow) {
     flags |= wire::op_target_no_follow;
   }
@@ -74,25 +115,14 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
     flags |= wire::op_no_symlink;
     flags |= kernel_interface_place(mount);
   }
-  const int mapping = options.id_mapped ? builder.pass_id_mapping(mount, origin) : -1;
-  const bool opened = host_opens_sources(builder);
-  int fd = -1;
-  if (opened) {
-    Passed passed{PassedKind::detached_mount, source, flags, origin + ".source"};
-    passed.within = options.source_within;
-    passed.id_mapping = mapping;
-    passed.maps_all = options.id_mapped_recursively;
-    // Nothing is mounted before the root is.
-    const bool late =
-        is_below_root(builder, source_path(builder, mount)) && !is_destination(mount, "/");
-    fd = builder.source(std::move(passed), late);
+  if (source.fd != -1) {
     flags |= wire::op_source_is_fd;
   }
   wire::Op& op = builder.add(OpCode::bind, origin);
   op.flags = flags;
-  op.str[0] = source_text;
+  op.str[0] = text;
   op.str[1] = destination;
-  op.fd = fd;
+  op.fd = source.fd;
   set_attributes(op, options);
   // As mount(2) has it for a remount: the times' flags stay as they are unless one of them is set.
   constexpr std::uint64_t times = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
@@ -100,9 +130,9 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   if (is_destination(mount, "/")) {
     make_root(builder, op);
   }
-  if (!opened && mapping >= 0) {
+  if (!host_opens_sources(builder) && source.mapping >= 0) {
     (options.id_mapped_recursively ? op.d : op.a) |= MOUNT_ATTR_IDMAP;
-    op.n = static_cast<std::uint32_t>(mapping);
+    op.n = static_cast<std::uint32_t>(source.mapping);
   }
 }
 
@@ -272,6 +302,19 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
   }
 }
 
+/// A file system with options of any length.
+void add_new_file_system(PlanBuilder& builder, const Mount& mount, MountOptions options,
+                         const std::string& origin) {
+  if (!is_too_long(mount, options)) {
+    add_file_system(builder, mount, options, origin);
+  } else if (mount.options_size() <= longest_mount_data) {
+    add_long_file_system(builder, mount, options, origin);
+  } else {
+    split_layers(options);
+    add_file_system(builder, mount, options, origin);
+  }
+}
+
 void add_attributes(PlanBuilder& builder, const std::string& path, const MountOptions& options,
                     const std::string& origin) {
   const std::uint32_t target = builder.text(path);
@@ -336,8 +379,8 @@ void add_mounts(PlanBuilder& builder, const std::vector<RootEntry>& root_entries
   const std::vector<std::string> remounted = remounted_paths(spec);
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
     const Mount& mount = spec.mounts[i];
-    const std::string origin = mount_origin(i);
-    MountOptions options = read_mount_options(mount);
+    const std::string origin = mount_origin(config_mounts, i);
+    const MountOptions options = read_mount_options(mount);
     const bool changes_later =
         read_only_later(mount, options) || std::ranges::any_of(remounted, [&](const auto& path) {
           return is_destination(mount, path);
@@ -351,14 +394,12 @@ void add_mounts(PlanBuilder& builder, const std::vector<RootEntry>& root_entries
       continue;
     }
     if (options.bind) {
-      add_bind(builder, mount, options, origin);
-    } else if (is_too_long(mount, options) && mount.options_size() <= longest_mount_data) {
-      add_long_file_system(builder, mount, options, origin);
+      // Nothing is mounted before the root is.
+      const bool late =
+          is_below_root(builder, source_path(builder, mount)) && !is_destination(mount, "/");
+      add_bind(builder, mount, options, add_source(builder, mount, options, origin, late), origin);
     } else {
-      if (is_too_long(mount, options)) {
-        split_layers(options);
-      }
-      add_file_system(builder, mount, options, origin);
+      add_new_file_system(builder, mount, options, origin);
     }
     if (is_destination(mount, "/")) {
       add_root_entries(builder, root_entries, origin);
@@ -366,6 +407,60 @@ void add_mounts(PlanBuilder& builder, const std::vector<RootEntry>& root_entries
       builder.keep(mount.destination, changes_later);
     }
   }
+}
+
+namespace {
+
+/// A tmpfs that is to be read-only becomes that when mount points have been made in it.
+void add_read_only_file_systems(PlanBuilder& builder, const std::string& list) {
+  const std::vector<Mount>& mounts = builder.spec().mounts;
+  for (std::size_t i = 0; i < mounts.size(); ++i) {
+    if (read_only_later(mounts[i], read_mount_options(mounts[i]))) {
+      MountOptions options;
+      options.set = MOUNT_ATTR_RDONLY;
+      add_attributes(builder, mounts[i].destination, options, mount_origin(list, i));
+    }
+  }
+}
+
+}  // namespace
+
+void add_further_mounts(PlanBuilder& builder, const std::string& list,
+                        const std::function<void()>& enter) {
+  const std::vector<Mount>& mounts = builder.spec().mounts;
+  std::vector<BindSource> sources;
+  for (std::size_t i = 0; i < mounts.size(); ++i) {
+    const MountOptions options = read_mount_options(mounts[i]);
+    const std::string origin = mount_origin(list, i);
+    BindSource& source = sources.emplace_back();
+    if (!options.bind) {
+      continue;
+    }
+    source = add_source(builder, mounts[i], options, origin, false);
+    if (source.fd == -1) {
+      const std::uint32_t text = source_text(builder, mounts[i], options);
+      wire::Op& op = builder.add(OpCode::open_source, origin + ".source");
+      op.str[0] = text;
+      op.flags = source_flags(options);
+      op.a = i;
+      source.fd = -2 - static_cast<int>(i);
+    }
+  }
+  enter();
+  for (std::size_t i = 0; i < mounts.size(); ++i) {
+    MountOptions options = read_mount_options(mounts[i]);
+    const std::string origin = mount_origin(list, i);
+    if (options.bind) {
+      // What the host mounts or unmounts later is not the container's, unless it asks for that.
+      options.propagation = options.propagation != 0 ? options.propagation : MS_PRIVATE | MS_REC;
+      add_bind(builder, mounts[i], options, sources[i], origin);
+    } else {
+      add_new_file_system(builder, mounts[i], options, origin);
+    }
+    builder.add(OpCode::tell_mount, origin);
+    builder.keep(mounts[i].destination, read_only_later(mounts[i], options));
+  }
+  add_read_only_file_systems(builder, list);
 }
 
 void add_root_finish(PlanBuilder& builder) {
@@ -377,15 +472,7 @@ void add_root_finish(PlanBuilder& builder) {
     options.propagation = *wanted;
     add_attributes(builder, "/", options, "linux.rootfsPropagation");
   }
-  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
-    const Mount& mount = spec.mounts[i];
-    const MountOptions given = read_mount_options(mount);
-    if (read_only_later(mount, given)) {
-      MountOptions options;
-      options.set = MOUNT_ATTR_RDONLY;
-      add_attributes(builder, mount.destination, options, mount_origin(i));
-    }
-  }
+  add_read_only_file_systems(builder, config_mounts);
   if (spec.root.readonly) {
     MountOptions options;
     options.set = MOUNT_ATTR_RDONLY;

@@ -43,12 +43,18 @@ const char* op_name(OpCode code) noexcept {
       return "reconfigure";
     case OpCode::fetch:
       return "fetch";
+    case OpCode::open_source:
+      return "open_source";
     case OpCode::bind:
       return "bind";
     case OpCode::bind_device:
       return "bind_device";
     case OpCode::keep:
       return "keep";
+    case OpCode::tell_mount:
+      return "tell_mount";
+    case OpCode::unmount:
+      return "unmount";
     case OpCode::attributes:
       return "attributes";
     case OpCode::mask:
@@ -253,6 +259,7 @@ const char* step_name(Step step) noexcept {
     case Step::not_a_device:
     case Step::not_procfs:
     case Step::inside_proc:
+    case Step::not_the_mount:
     case Step::not_a_directory:
     case Step::too_long:
     case Step::bad_plan:

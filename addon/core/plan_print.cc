@@ -232,12 +232,18 @@ class Printer {
         return "wait for the host" +
                std::string((op.flags & wire::op_may_reach) != 0 ? ", if need be" : "") +
                ": the next " + std::to_string(op.n) + " mounts";
+      case OpCode::open_source:
+        return "open the mount at " + first(op);
       case OpCode::bind:
         return describe_bind(op);
       case OpCode::bind_device:
         return "mount --bind " + first(op) + " " + second(op) + " -o private";
       case OpCode::keep:
         return "keep it by its descriptor";
+      case OpCode::tell_mount:
+        return "tell the host the mount's number";
+      case OpCode::unmount:
+        return "umount -l " + second(op);
       case OpCode::attributes:
         return with_options("mount " + second(op), "remount,bind," + mount_words(op));
       case OpCode::mask:

@@ -124,6 +124,9 @@ bool InitProcess::is_told(const Heard& heard) const {
       return !executing_;
     case wire::ReportKind::failed:
       return true;
+    case wire::ReportKind::mounted:
+      return heard.alone && heard.report.op < plan_->ops().size() &&
+             plan_->ops()[heard.report.op].code == wire::OpCode::tell_mount;
     case wire::ReportKind::appeared:
       break;
   }
@@ -162,6 +165,9 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
         return wire::WaitTag::listener;
       case wire::ReportKind::executing:
         executing_ = true;
+        break;
+      case wire::ReportKind::mounted:
+        mounted_.push_back(std::uint64_t{report.step} << 32 | report.value);
         break;
       case wire::ReportKind::appeared:
         break;

@@ -42,7 +42,8 @@ std::string remedy_for(int errnum, const std::string& step, const Passed& passed
   if (step == "mount_setattr") {
     return id_mapping_remedy(errnum);
   }
-  const bool is_device = passed.origin.find("device") != std::string::npos;
+  const bool is_device = passed.origin.find(": ") == std::string::npos &&
+                         passed.origin.find("device") != std::string::npos;
   if (is_device && step == "open_tree" && errnum == ENOENT) {
     return device_remedy();
   }
@@ -52,12 +53,17 @@ std::string remedy_for(int errnum, const std::string& step, const Passed& passed
 
 [[noreturn]] void fail(int errnum, const std::string& step, const Passed& passed) {
   const std::string remedy = remedy_for(errnum, step, passed);
+  const std::size_t document = passed.origin.find(": ");
+  const bool named = document != std::string::npos;
   const bool in_config = passed.origin.find(' ') == std::string::npos;
-  const std::string place = in_config ? "config.json: " + passed.origin + ": " : "";
+  const std::string place = (in_config ? "config.json: " : "") +
+                            (in_config || named ? passed.origin + ": " : std::string());
   throw Error(ErrorKind::system,
               place + passed.path + ": " + step + ": " + errno_text(errnum) + remedy)
       .with_errno(errnum, step)
-      .with_path(in_config ? passed.origin : passed.path);
+      .with_path(named       ? passed.origin.substr(document + 2)
+                 : in_config ? passed.origin
+                             : passed.path);
 }
 
 /// Whether init asks for that only if it cannot open something itself.

@@ -251,6 +251,17 @@ Spec parse_spec(std::string text, const std::string& name) {
   return spec;
 }
 
+std::vector<Mount> parse_mounts(std::string text, const std::string& name, const Spec& container) {
+  check_text_size(text, name);
+  const json::Document document(std::move(text), name);
+  Spec spec;
+  read_mounts(spec, document.root());
+  spec.linux_.uid_mappings = container.linux_.uid_mappings;
+  spec.linux_.gid_mappings = container.linux_.gid_mappings;
+  read_idmap_options(spec, name, "");
+  return spec.mounts;
+}
+
 Process parse_process(std::string text, const std::string& name) {
   check_text_size(text, name);
   const json::Document document(std::move(text), name);

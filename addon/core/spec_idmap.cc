@@ -85,7 +85,7 @@ bool read_mapping(std::string_view text, const Linux& config, Mount& mount) {
 
 }  // namespace
 
-void read_idmap_options(Spec& spec, const std::string& document) {
+void read_idmap_options(Spec& spec, const std::string& document, const std::string& list) {
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
     Mount& mount = spec.mounts[i];
     for (std::size_t j = 0; j < mount.options.size(); ++j) {
@@ -96,7 +96,7 @@ void read_idmap_options(Spec& spec, const std::string& document) {
         continue;
       }
       const std::string place =
-          "mounts[" + std::to_string(i) + "].options[" + std::to_string(j) + "]";
+          list + "[" + std::to_string(i) + "].options[" + std::to_string(j) + "]";
       const bool given = !mount.uid_mappings.empty() || !mount.gid_mappings.empty();
       if (given || !read_mapping(std::string_view(option).substr(equals + 1), spec.linux_, mount)) {
         throw Error(ErrorKind::invalid_config,

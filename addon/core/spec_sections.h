@@ -25,8 +25,10 @@ void read(CpuAffinity& affinity, const json::Value& value);
 /// What crun's annotations ask for, into the fields that stand for it. `document` is how errors
 /// call the text. Throws `invalid_config`, `unsupported`.
 void read_annotations(Spec& spec, const std::string& document);
-/// Makes mappings of crun's option "idmap=…". Throws `invalid_config`.
-void read_idmap_options(Spec& spec, const std::string& document);
+/// Makes mappings of crun's option "idmap=…". `list` is how messages call the mounts. Throws
+/// `invalid_config`.
+void read_idmap_options(Spec& spec, const std::string& document,
+                        const std::string& list = "mounts");
 
 /// Whether the table of `linux` has the field ("intelRdt", "intelRdt.schemata").
 bool reads_linux(std::string_view field);

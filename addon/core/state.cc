@@ -27,6 +27,7 @@ namespace {
 constexpr const char* state_file = "state.json";
 constexpr const char* config_file = "config.json";
 constexpr const char* resources_file = "resources.json";
+constexpr const char* added_mounts_file = "mounts.json";
 constexpr const char* gate_fifo = "exec.fifo";
 constexpr const char* barred_fifo = "paused.fifo";
 constexpr const char* origin_link = "cgroup";
@@ -540,6 +541,16 @@ void StateDir::write_resources(std::string_view resources) {
 
 std::optional<std::string> StateDir::read_resources() const {
   return read_kept_if_exists(*this, resources_file);
+}
+
+void StateDir::write_added_mounts(std::string_view mounts) {
+  const std::string place = path();
+  const Doing doing(keeping, place);
+  write_file_atomically(dir_.get(), added_mounts_file, std::string(mounts));
+}
+
+std::optional<std::string> StateDir::read_added_mounts() const {
+  return read_kept_if_exists(*this, added_mounts_file);
 }
 
 void StateDir::make_start_gate() {

@@ -201,6 +201,16 @@ void validate_resources(const Resources& resources, const std::string& name) {
   }
 }
 
+void validate_further_mounts(const Spec& spec, const std::string& name) {
+  Problems problems;
+  check_mounts(spec, problems);
+  check_further_mounts(spec, problems);
+  for (Problem& problem : problems.take()) {
+    problem.path.erase(0, std::string_view("mounts").size());
+    throw_problem(problem, name + (problem.path.empty() ? "" : ": ") + problem.path);
+  }
+}
+
 void validate_id(const std::string& id) {
   constexpr std::size_t longest = 1024;
   const auto allowed = [](char c) {

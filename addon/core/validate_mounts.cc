@@ -255,7 +255,60 @@ void check_mount(const Mount& mount, const Spec& spec, std::size_t index, Proble
   check_below_proc(mount, bind, index, problems);
 }
 
+/// A further mount is made in the container's mount namespace, where a file system's own paths (a
+/// device, the layers of an overlay) would be the container's, by an init that is in no other
+/// namespace of the container, so that a procfs or sysfs would be the host's.
+void check_further_mount(const Mount& mount, std::size_t index, Problems& problems) {
+  const MountOptions options = read_mount_options(mount);
+  const std::string destination = absolute_path(mount.destination);
+  if (!options.bind && !options.remount && mount.type != "tmpfs") {
+    problems.add_unsupported(
+        element("mounts", index, ".type"),
+        quoted(mount.type) +
+            " cannot be mounted in a container that runs, as a bind mount and a "
+            "tmpfs can; mount it on the host and bind it");
+  }
+  for (const char* word : {"remount", "copy-symlink"}) {
+    const auto option = std::find(mount.options.begin(), mount.options.end(), word);
+    if (option != mount.options.end()) {
+      problems.add_unsupported(
+          element(element("mounts", index, ".options"),
+                  static_cast<std::size_t>(option - mount.options.begin())),
+          quoted(word) + " makes no mount, and only mounts can be added; remove it");
+    }
+  }
+  if (destination == "/") {
+    problems.add(element("mounts", index, ".destination"),
+                 "is the root itself, which cannot be replaced in a container that runs; name a "
+                 "directory or file below it");
+  }
+  if (destination == "/proc" || destination == "/sys") {
+    problems.add(element("mounts", index, ".destination"),
+                 quoted(destination) +
+                     " cannot be covered in a container that runs: what is masked "
+                     "there would appear again; remove it");
+  }
+}
+
 }  // namespace
+
+void check_further_mounts(const Spec& spec, Problems& problems) {
+  // What one message can carry of descriptors.
+  constexpr std::size_t most = 48;
+  if (!spec.makes_namespace(NamespaceType::mount)) {
+    problems.add_unsupported(
+        "mounts",
+        "the container has no mount namespace of its own, and its mounts would "
+        "be those of others; give it one (linux.namespaces)");
+  }
+  if (spec.mounts.size() > most) {
+    problems.add_unsupported("mounts", std::to_string(spec.mounts.size()) + " mounts; at most " +
+                                           std::to_string(most) + " can be added at a time");
+  }
+  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+    check_further_mount(spec.mounts[i], i, problems);
+  }
+}
 
 void check_mounts(const Spec& spec, Problems& problems) {
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {

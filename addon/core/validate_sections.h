@@ -53,6 +53,8 @@ void check_scheduling(const Process& process, const std::string& prefix, Problem
 void check_memory_policy(const MemoryPolicy& policy, Problems& problems);
 void check_time_offsets(const Spec& spec, Problems& problems);
 void check_mounts(const Spec& spec, Problems& problems);
+/// Of mounts that are to be made in a container that runs.
+void check_further_mounts(const Spec& spec, Problems& problems);
 void check_linux(const Spec& spec, Problems& problems);
 void check_sysctl(const Spec& spec, Problems& problems);
 void check_resources(const Resources& resources, Problems& problems);

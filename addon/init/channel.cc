@@ -212,6 +212,13 @@ Outcome tell_of_child(const Context& context, std::uint32_t op, long pid) {
                Step::sendmsg);
 }
 
+Outcome tell_of_mount(const Context& context, std::uint32_t op, std::uint64_t number) {
+  tare::wire::Report message =
+      make_report(tare::wire::ReportKind::mounted, op, static_cast<std::uint32_t>(number));
+  message.step = static_cast<std::uint32_t>(number >> 32);
+  return check(send(context, message), Step::sendmsg);
+}
+
 void end_without_host(const Context& context) {
   constexpr long msg_peek = 2;
   char byte = 0;

@@ -86,12 +86,18 @@ Outcome execute_mount_op(Context& context, std::uint32_t index, const Op& op) {
     case OpCode::fetch:
       context.to_fetch = (op.flags & tare::wire::op_may_reach) != 0 ? index : 0;
       return context.to_fetch != 0 ? ok : fetch(context, index);
+    case OpCode::open_source:
+      return do_open_source(context, op);
     case OpCode::bind:
     case OpCode::bind_device:
       return do_bind(context, op);
     case OpCode::keep:
       do_keep(context, op);
       return ok;
+    case OpCode::tell_mount:
+      return do_tell_mount(context, index);
+    case OpCode::unmount:
+      return do_unmount(context, op);
     case OpCode::attributes:
       return do_attributes(context, op);
     case OpCode::mask:

@@ -152,6 +152,8 @@ Outcome send_console(Context& context, std::uint32_t op, int master);
 Outcome announce(Context& context, std::uint32_t op);
 /// Tells the host of the child that goes on instead of this process.
 Outcome tell_of_child(const Context& context, std::uint32_t op, long pid);
+/// Tells the host the number of a mount.
+Outcome tell_of_mount(const Context& context, std::uint32_t op, std::uint64_t number);
 /// Ends this process where the host has died.
 void end_without_host(const Context& context);
 /// Sends the listener and waits for the answer.
@@ -173,8 +175,11 @@ Outcome do_root_here(Context& context);
 Outcome do_mount_fs(Context& context, const Op& op);
 Outcome do_mount_data(Context& context, const Op& op);
 Outcome do_reconfigure(Context& context, const Op& op);
+Outcome do_open_source(Context& context, const Op& op);
 Outcome do_bind(Context& context, const Op& op);
 void do_keep(Context& context, const Op& op);
+Outcome do_tell_mount(const Context& context, std::uint32_t index);
+Outcome do_unmount(const Context& context, const Op& op);
 Outcome do_attributes(Context& context, const Op& op);
 Outcome do_mask(Context& context, const Op& op);
 Outcome do_read_only(Context& context, const Op& op);

@@ -397,6 +397,16 @@ Outcome open_source(Context& context, const Op& op, Handle& tree) {
 
 }  // namespace
 
+Outcome do_open_source(Context& context, const Op& op) {
+  Step step = Step::open_tree;
+  const long tree = open_host_source(context, op, step);
+  if (tree < 0) {
+    return failure(tree, step);
+  }
+  context.fetched[op.a] = static_cast<int>(tree);
+  return ok;
+}
+
 Outcome do_bind(Context& context, const Op& op) {
   if ((op.flags & op_on_fall_back) != 0 && !context.gave_up) {
     return ok;
@@ -433,6 +443,57 @@ Outcome do_bind(Context& context, const Op& op) {
     return opened;
   }
   return attach_and_remember(context, op, tree, target.get());
+}
+
+namespace {
+
+// The number that no other mount gets as long as the machine runs, where the kernel has it (6.8).
+long stat_mount(int fd, struct statx& status) {
+  constexpr unsigned mount_id_unique = 0x4000;  // STATX_MNT_ID_UNIQUE of newer headers
+  return sys::run(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_MNT_ID | mount_id_unique, &status);
+}
+
+}  // namespace
+
+Outcome do_tell_mount(const Context& context, std::uint32_t index) {
+  struct statx status{};
+  if (const long result = stat_mount(context.mounted, status); result < 0) {
+    return failure(result, Step::stat);
+  }
+  return tell_of_mount(context, index, status.stx_mnt_id);
+}
+
+// The container may have put something else in the place of the mount, or in the way there. So what
+// is taken away is what was looked at, by its descriptor: umount2(2) takes that by its name in
+// procfs alone.
+Outcome do_unmount(const Context& context, const Op& op) {
+  const Handle target(open_below(context, context.text(op, 1), O_PATH));
+  if (!target.valid()) {
+    return failure(target.get(), Step::openat2);
+  }
+  struct statx status{};
+  if (const long result = stat_mount(target.get(), status); result < 0) {
+    return failure(result, Step::stat);
+  }
+  if (status.stx_mnt_id != op.a || (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
+    return {0, Step::not_the_mount};
+  }
+  char name[24] = "self/fd/";
+  char* end = name + sys::length(name);
+  char digits[12] = {};
+  int count = 0;
+  for (int rest = target.get(); rest > 0 || count == 0; rest /= 10) {
+    digits[count++] = static_cast<char>('0' + rest % 10);
+  }
+  while (count > 0) {
+    *end++ = digits[--count];
+  }
+  if (const long result = sys::run(__NR_fchdir, context.proc); result < 0) {
+    return failure(result, Step::fchdir);
+  }
+  const long result = sys::run(__NR_umount2, name, 2 /* MNT_DETACH */);
+  sys::run(__NR_chdir, "/");
+  return check(result, Step::umount);
 }
 
 Outcome do_attributes(Context& context, const Op& op) {

@@ -110,6 +110,9 @@ class Verifier {
         return has_strings(op.str[1], 3);
       case OpCode::keep:
         return op.a < most_kept;
+      case OpCode::open_source:
+        return op.a < most_fetched &&
+               has_strings(op.str[0], (op.flags & op_source_beneath) != 0 ? 2 : 1);
       case OpCode::seccomp:
         // The op that follows is carried out by the thread that hands the listener over.
         return is_blob(op.str[0], op.n) && op.n / sizeof(sock_filter) <= BPF_MAXINSNS &&

@@ -244,6 +244,15 @@ class Container {
   /// remembers them for the next update. `name` is how errors call `changes`. Where a limit cannot
   /// be set, all are as before.
   void update(const Resources& changes, const std::string& name);
+  /// Mounts more in a container that has not stopped: `mounts`, a JSON array as config.json has it,
+  /// of bind mounts and tmpfs. Sources are the host's, relative ones from the working directory;
+  /// destinations are found below the container's root. `name` is how errors call `mounts`. On
+  /// failure none stays; mount points that were made do.
+  void add_mounts(const std::string& mounts, const std::string& name);
+  /// Takes away what add_mounts() has mounted at the destinations of `mounts`. Throws
+  /// `invalid_argument`, before anything is taken away, for a destination where it has mounted
+  /// nothing.
+  void remove_mounts(const std::string& mounts, const std::string& name);
   /// What the container uses. Throws `unsupported` where it has no cgroup.
   CgroupStats stats() const;
   /// What the container's group in resctrl has and uses, as a JSON object; an empty one where

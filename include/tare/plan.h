@@ -188,6 +188,13 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
 /// criu has restored without.
 Plan make_read_only_plan(const std::vector<std::string>& places);
 
+/// The plan for an init that makes the mounts of `spec` in its container, which is there, tells of
+/// each, and then waits. `list` is how messages call them.
+Plan make_mounts_plan(const Spec& spec, const Host& host, const std::string& list, bool pass_root);
+/// The plan for an init that takes one of these away again, by its number, and then waits.
+Plan make_unmount_plan(const Spec& spec, const Host& host, const std::string& destination,
+                       std::uint64_t number, const std::string& origin, bool pass_root);
+
 /// A program of the host that tare has work done by.
 struct ProgramPlanOptions {
   std::string path;  ///< absolute

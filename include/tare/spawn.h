@@ -72,6 +72,9 @@ class InitProcess {
   void answer(wire::WaitTag tag);
   /// Answers a wait for mounts with `fds`, at most wire::most_fetched; they stay the caller's.
   void send_mounts(const std::vector<int>& fds);
+  /// The numbers of the mounts that init has told of (wire::OpCode::tell_mount), in the plan's
+  /// order.
+  const std::vector<std::uint64_t>& mounted() const noexcept { return mounted_; }
   /// The pty master that init sent, still this object's; -1 where it sent none yet.
   int console() const noexcept { return console_.get(); }
   /// The pty master that init sent; empty where it sent none.
@@ -116,6 +119,7 @@ class InitProcess {
   Fd console_;
   Fd listener_;
   std::vector<Heard> heard_;  ///< and not yet used
+  std::vector<std::uint64_t> mounted_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
   mutable bool is_late_ = false;  ///< a limit has passed
   bool has_listener_ = false;     ///< or had it

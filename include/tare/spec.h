@@ -405,6 +405,9 @@ Spec parse_spec(std::string text, const std::string& name);
 Process parse_process(std::string text, const std::string& name);
 /// Reads a linux.resources object alone (`update --resources`), with the same errors.
 Resources parse_resources(std::string text, const std::string& name);
+/// Reads a mounts array alone (`mounts add`), for the container of `container`, with the same
+/// errors; places are relative to it.
+std::vector<Mount> parse_mounts(std::string text, const std::string& name, const Spec& container);
 
 /// `resources` as the JSON of linux.resources, which `parse_resources` reads.
 std::string resources_json(const Resources& resources);

@@ -130,6 +130,10 @@ class StateDir {
   void write_resources(std::string_view resources);
   std::optional<std::string> read_resources() const;
 
+  /// The mounts that were added since create(), as JSON; none where there was none.
+  void write_added_mounts(std::string_view mounts);
+  std::optional<std::string> read_added_mounts() const;
+
   /// Remembers the container's cgroup before it is made: state.json comes late in create(), which
   /// may die. That it is the container's, and nobody else's, is not known before `has_config`.
   /// With it the process that the container is to end with; none where `caller` is empty.

@@ -30,6 +30,12 @@ void validate_process(const Process& process, const Spec& spec, const ProcessSou
 /// The same for a linux.resources object alone; places are relative to it.
 void validate_resources(const Resources& resources, const std::string& name);
 
+/// The same for mounts that are to be made in the running container of `spec`, in place of its own;
+/// places are relative to the array of them. Refused, beside what a config may not have, are those
+/// that mean one thing on the host and another in the container, and those that would uncover what
+/// the container masks.
+void validate_further_mounts(const Spec& spec, const std::string& name);
+
 /// Throws `invalid_argument` unless `id` is 1 to 1024 bytes of [A-Za-z0-9_+.-], and not "." or
 /// "..".
 void validate_id(const std::string& id);

@@ -48,12 +48,18 @@ enum class OpCode : std::uint16_t {
                 ///< behind; fd as in attributes
   fetch,  ///< the host opens n mounts, as they are in this mount namespace now, and sends them; an
           ///< op's fd names the Kth of them by -2 - K, until the next fetch; flags op_may_reach
+  open_source,  ///< open the mount at host path str[0], as it is in this mount namespace now, as if
+                ///< it were the ath that a fetch brings; flags op_recursive, op_no_follow,
+                ///< op_source_no_symlinks, op_source_beneath
   bind,  ///< str[0] host source (or fd; behind it a directory with op_source_beneath), str[1] path,
          ///< a, b = MOUNT_ATTR_* to set and clear on it, d, e = the same for the whole tree, c =
          ///< propagation (MS_*, with MS_REC); flags op_recursive, …; n = the passed user namespace
          ///< of MOUNT_ATTR_IDMAP in a or d
   bind_device,  ///< as bind, of the device with type a (S_IFCHR, S_IFBLK) and dev_t b
   keep,         ///< remember what was mounted last as the ath: below most_kept
+  tell_mount,   ///< tell the host the number of what was mounted last (Report mounted)
+  unmount,  ///< str[1] path: take away the mount that it names, and all below it, if its number is
+            ///< a; needs open_proc
   attributes,   ///< str[1] path, a, b, c, d, e as in bind; fd = number of a kept mount: of that,
                 ///< whatever has the path by now
   mask,         ///< str[1] path: an empty read-only directory or /dev/null over it; absent is fine;
@@ -245,13 +251,15 @@ enum class ReportKind : std::uint32_t {
   executing = 4,  ///< the start gate or execve(2) follows; then the channel closes
   listener = 5,   ///< as waiting; carries the listener of the seccomp filter as SCM_RIGHTS
   appeared = 6,   ///< value = the pid of the child that goes on after the op `appear`
+  mounted = 7,    ///< value and step = low and high half of a mount's number: that of
+                  ///< STATX_MNT_ID_UNIQUE (Linux 6.8), or of STATX_MNT_ID
 };
 
 struct Report {
   ReportKind kind = ReportKind::failed;
   std::uint32_t op = 0;     ///< index of the op
   std::uint32_t value = 0;  ///< by kind
-  std::uint32_t step = 0;   ///< Step: which system call of the op
+  std::uint32_t step = 0;   ///< by kind; of `failed` the Step, which system call of the op
   char detail[240] = {};  ///< what the kernel says more (fsopen's log), or the path; NUL-terminated
 };
 static_assert(sizeof(Report) == 256);
@@ -370,6 +378,7 @@ enum class Step : std::uint32_t {
   not_a_device,     ///< no system call: not the device that it must be
   not_procfs,       ///< no system call: not on a procfs
   inside_proc,      ///< no system call: a symlink of the image leads a mount into procfs
+  not_the_mount,    ///< no system call: what is mounted there is not what was to be unmounted
   not_a_directory,  ///< no system call: a symlink or no directory where only a directory may be
   too_long,         ///< no system call: a path or a list is longer than init's buffers
   bad_plan,         ///< no system call: the plan makes no sense
