@@ -104,11 +104,13 @@ void check_mounted_root(const Bundle& bundle, const CreateOptions& options) {
                 "--no-pivot: mounts[0] would be moved to \"/\", which it covers; name another "
                 "directory with root.path, or leave --no-pivot out");
   }
-  if (!mounted && options.root_entries && !options.root_entries->empty()) {
+  // Made in a directory of the host they would be the host's files.
+  const bool own_root = mounted && bundle.spec.mounts.front().type == "tmpfs";
+  if (!own_root && options.root_entries && !options.root_entries->empty()) {
     throw Error(ErrorKind::invalid_config,
-                "config.json: mounts[0].destination: must be \"/\": files are to be made in the "
+                "config.json: mounts[0]: must be a tmpfs at \"/\": files are to be made in the "
                 "root, which is to be the container's alone")
-        .with_path("mounts[0].destination");
+        .with_path("mounts[0]");
   }
 }
 

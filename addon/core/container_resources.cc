@@ -51,18 +51,19 @@ void Container::update(const Resources& changes, const std::string& name) {
   Resources before = remembered
                          ? parse_resources(*remembered, impl_->dir.path() + "/resources.json")
                          : spec().linux_.resources;
+  Resources wanted = changes;
   if (impl_->record.has_reaper) {
-    make_room_for_reaper(changes);
+    make_room_for_reaper(wanted);
     if (!remembered) {
       make_room_for_reaper(before);
     }
   }
-  validate_resources(updated_resources(before, changes), name);
+  validate_resources(updated_resources(before, wanted), name);
   const std::string prefix = name + ": ";
-  for (const std::string& warning : ignored_resources(changes, prefix)) {
+  for (const std::string& warning : ignored_resources(wanted, prefix)) {
     impl_->warn("update " + id() + ": " + warning);
   }
-  ResourcesChange change = change_of_resources(before, changes, prefix);
+  ResourcesChange change = change_of_resources(before, wanted, prefix);
   Cgroup cgroup = impl_->cgroup();
   UnitChange unit(impl_->record, impl_->runtime, cgroup, change, prefix);
   cgroup.change(change, prefix, [&] { impl_->dir.write_resources(resources_json(change.after)); });
