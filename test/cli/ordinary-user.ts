@@ -123,7 +123,7 @@ export class OrdinaryUser {
   /** What is left of containers. */
   containers(): string[] {
     try {
-      return readdirSync(join(this.runtime, 'tare')).filter((id) => !id.startsWith('@'));
+      return readdirSync(join(this.runtime, 'tare')).filter((id) => !/^\.?@/.test(id));
     } catch {
       return [];
     }

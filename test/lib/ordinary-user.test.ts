@@ -70,9 +70,7 @@ t.test('limits that cannot be set are told, with what to do', skip, (t) => {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, string>);
-  const paths = ['memory.limit', 'cpu.quota', 'pids.limit'].map(
-    (path) => `linux.resources.${path}`,
-  );
+  const paths = ['memory', 'cpus', 'pids'];
   t.equal(errors.length, 3);
   for (const [index, { code, message, path }] of errors.entries()) {
     t.equal(code, 'ERR_TARE_UNSUPPORTED');
