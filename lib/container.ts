@@ -418,7 +418,8 @@ export class Container implements ProcessStreams {
     const native = await started(stdio, () =>
       this.#native.exec({
         process: text,
-        given: Object.keys(process),
+        // Of the text: a property that is undefined is not in it, and is as in the container.
+        given: Object.keys(JSON.parse(text) as object),
         stdio: stdio.fds,
         held: stdio.held,
         consoleSocket,

@@ -24,8 +24,9 @@ export type Check = (name: string, value: unknown) => void;
 export type Checks<Options> = Readonly<Record<keyof Options & string, Check>>;
 
 /**
- * A copy of the options that are given. Each is read once: a getter could answer differently the
- * second time, and the caller may change the object while a call is under way.
+ * A copy of the options that are given, down to plain objects and arrays in them. Each is read once:
+ * a getter could answer differently the second time, and the caller may change the object while a
+ * call is under way.
  *
  * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for one that is unknown or cannot be.
  */
@@ -40,10 +41,11 @@ export function checkedOptions<Options extends object>(
     if (typeof given !== 'object' || given === null || Array.isArray(given)) {
       throw mustBe(place || 'options', 'an object', given);
     }
+    if (place !== '' && !isPlain(given)) throw mustBe(place, 'a plain object', given);
     for (const key in given) {
       const name = place === '' ? key : `${place}.${key}`;
       if (!Object.hasOwn(checks, key)) throw unknownOption(name, key, Object.keys(checks));
-      const value: unknown = (given as Record<string, unknown>)[key];
+      const value = snapshot((given as Record<string, unknown>)[key]);
       if (value === undefined) continue;
       checks[key as keyof Options & string](name, value);
       taken[key] = value;
@@ -52,6 +54,31 @@ export function checkedOptions<Options extends object>(
     throw asInvalidArgument(place || 'options', error);
   }
   return taken as Options;
+}
+
+/** Whether an object is one of literals: no Map, and no instance of a class. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype || value === process.env;
+}
+
+/** Levels of objects in objects that are copied; no option has more, but a cycle has no end. */
+const maxDepth = 16;
+
+/** A copy of plain objects and arrays; streams, iterables and the like are what they are. */
+function snapshot(value: unknown, depth = 0): unknown {
+  if (typeof value !== 'object' || value === null || depth > maxDepth) return value;
+  if (Array.isArray(value)) return Array.from(value, (item) => snapshot(item, depth + 1));
+  if (!isPlain(value) || Object.getOwnPropertySymbols(value).length > 0) return value;
+  const copy: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) {
+    if (item === undefined) continue;
+    // Not by assignment, which "__proto__" would take for the prototype.
+    Object.defineProperty(copy, key, {
+      ...{ value: snapshot(item, depth + 1), enumerable: true, writable: true, configurable: true },
+    });
+  }
+  return copy;
 }
 
 /** What a getter, a proxy or a toString of the caller's threw is an error of the option. */
@@ -128,6 +155,8 @@ export function bytesOf(name: string, size: unknown): number {
       `${name}: invalid size ${shownValue(size)}; give bytes, or text such as "128MiB" or "1.5GB"`,
     );
   }
+  // To the kernel 0 is often no limit at all.
+  if (bytes < 1) throw mustBe(name, 'a size of at least 1 byte', size);
   return bytes;
 }
 
@@ -157,6 +186,7 @@ export const isObject: Check = (name, value) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw mustBe(name, 'an object', value);
   }
+  if (!isPlain(value)) throw mustBe(name, 'a plain object', value);
 };
 
 /** Text that a system call can take. */

@@ -48,9 +48,10 @@ export class StreamOutput {
 
   /**
    * To be called when all processes have ended that were to write. Resolves with what came, when all
-   * is there, whoever could write more. A reader that stands still is waited for unless `hurry`.
+   * is there, whoever could write more. A reader that stands still is waited for until `hurries` says
+   * that there is no more time.
    */
-  async all(hurry: boolean): Promise<Buffer> {
+  async all(hurries: () => boolean): Promise<Buffer> {
     let quiet = 0;
     let stalled = 0;
     for (let before = -1; !(await within(this.#ended, look)); before = this.#came) {
@@ -60,7 +61,7 @@ export class StreamOutput {
       const waits = reads && stream.readableLength === 0;
       const idle = this.#came === before;
       quiet = waits && idle ? quiet + 1 : 0;
-      stalled = hurry && idle ? stalled + 1 : 0;
+      stalled = hurries() && idle ? stalled + 1 : 0;
       // Since the last look the event loop has read what there was.
       if (quiet === 2) end(stream);
       if (stalled === mostStalled) stream.destroy();
@@ -152,8 +153,11 @@ export class PipeOutput implements NativeOutput {
   }
 
   /** Resolves with what came: `collected`, by the addon, or what went through the stream (null). */
-  async all(collected: Buffer | undefined | null, hurry: boolean): Promise<Buffer | undefined> {
-    return collected === null ? this.#rest?.all(hurry) : collected;
+  async all(
+    collected: Buffer | undefined | null,
+    hurries: () => boolean,
+  ): Promise<Buffer | undefined> {
+    return collected === null ? this.#rest?.all(hurries) : collected;
   }
 
   /** To be called when the process has ended, or got no pipe. */

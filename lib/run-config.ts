@@ -4,8 +4,10 @@ import { join, resolve } from 'node:path';
 import { cwd, getegid, geteuid } from 'node:process';
 import { binding } from './binding.js';
 import type { ConfigTexts } from './container.js';
+import { TareError } from './errors.js';
 import { forgetHostRoot, hostRoot } from './host-root.js';
 import { stringify } from './json.js';
+import { shownValue } from './option-values.js';
 import { Recently } from './recently.js';
 import type { RunOptions } from './run/options.js';
 import {
@@ -18,7 +20,7 @@ import {
   type SandboxOptions,
 } from './sandbox.js';
 import { defaultSeccompText } from './seccomp-profile.js';
-import type { Mount } from './spec.js';
+import type { Mount, Spec } from './spec.js';
 
 /** The container's config.json, in one or without its process. */
 export async function configOf(
@@ -35,11 +37,24 @@ export async function configOf(
   }
   const { spec: edit } = options;
   if (edit !== undefined) {
-    const config = stringify(edit({ ...surroundingsOf(options, root), process: made }));
+    const config = stringify(edited(edit, { ...surroundingsOf(options, root), process: made }));
     return { config, rootEntries };
   }
   const config = surroundingsText(options, root, isKnown);
   return { config, process: stringify(made), rootEntries };
+}
+
+/** What the caller's function makes of a configuration. */
+function edited(edit: (spec: Spec) => Spec, spec: Spec): Spec {
+  try {
+    return edit(spec);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : shownValue(error);
+    throw new TareError(`spec: the function threw: ${why}`, {
+      code: 'ERR_TARE_INVALID_ARGUMENT',
+      cause: error,
+    });
+  }
 }
 
 /** What of the options is in the configuration's surroundings; the others are in its process. */

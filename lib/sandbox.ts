@@ -197,7 +197,8 @@ export function rootOf({ rootfs, readonly = true }: SandboxOptions, hasRun: bool
   const path = resolve(rootfs);
   if (readonly || geteuid!() !== 0) return { path, mounts: none, hasRun };
   // Root's containers have other uids: what they write is to be owned by the host's.
-  const options = ['rbind', 'idmap', 'nosuid', 'nodev'];
+  // A link could be another command's.
+  const options = ['rbind', 'idmap', 'nosuid', 'nodev', 'src-no-symlinks'];
   return {
     path: '/',
     mount: { destination: '/', type: 'bind', source: path, options },
@@ -265,7 +266,9 @@ function writesToHost({
 }: Pick<SandboxOptions, 'readonly' | 'mounts'>): boolean {
   const isReadOnly = (mount: BindMount | Mount): boolean => {
     if (!('type' in mount || 'options' in mount)) return (mount as BindMount).writable !== true;
-    return ['ro', 'rro'].some((option) => mount.options?.includes(option));
+    // `ro` leaves what is mounted below as it is, and of contrary words the last one holds.
+    const { options = [] } = mount;
+    return options.includes('rro') && !options.some((word) => word === 'rw' || word === 'rrw');
   };
   return !readonly || !mounts.every(isReadOnly);
 }

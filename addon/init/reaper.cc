@@ -64,10 +64,18 @@ void pass_on(long program_pid, const siginfo_t& signal) {
   sys::run(__NR_kill, program_pid, carries ? signal.si_int & 0xff : signal.si_signo);
 }
 
+std::int64_t monotonic_ns() {
+  __kernel_timespec now{};
+  sys::run(__NR_clock_gettime, CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
 // Reaps until the program and all that it has left have ended. What does not end by SIGKILL within
-// a second, as the reaper may not send it, is left to the kernel, which ends the namespace.
+// a second, as the reaper may not send it, is left to the kernel, which ends the namespace. A
+// process that goes on sending signals to pid 1 does not extend that second.
 int reap_all(long program_pid) {
-  constexpr __kernel_timespec patience{1, 0};
+  constexpr std::int64_t second_ns = 1'000'000'000;
+  std::int64_t deadline = 0;
   bool ended = false;
   bool killed = false;
   int status = 0;
@@ -83,10 +91,18 @@ int reap_all(long program_pid) {
     if (ended && (pid == -ECHILD || (!killed && sys::run(__NR_kill, -1, SIGKILL) < 0))) {
       return status;
     }
+    if (ended && !killed) {
+      deadline = monotonic_ns() + second_ns;
+    }
     killed = ended;
+    const std::int64_t left = ended ? deadline - monotonic_ns() : 0;
+    if (ended && left <= 0) {
+      return status;
+    }
+    const __kernel_timespec timeout{left / second_ns, left % second_ns};
     siginfo_t signal;
     const long number = sys::run(__NR_rt_sigtimedwait, &all_signals, &signal,
-                                 ended ? &patience : nullptr, sizeof all_signals);
+                                 ended ? &timeout : nullptr, sizeof all_signals);
     if (number > 0 && !ended) {
       pass_on(program_pid, signal);
     } else if (number == -EAGAIN) {

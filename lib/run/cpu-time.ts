@@ -1,10 +1,14 @@
 /** A limit of the processor time that all processes of a command use together. */
 import { availableParallelism } from 'node:os';
 import type { Container } from '../container.js';
+import type { TareError } from '../errors.js';
 import type { Rlimits } from '../rlimits.js';
 
 /** Milliseconds between two looks at least. */
 const minInterval = 10;
+
+/** Codes of errors that further looks would have, too. */
+const lasting = new Set(['ERR_TARE_UNSUPPORTED', 'ERR_TARE_BAD_STATUS', 'ERR_TARE_NOT_FOUND']);
 
 /** Looks at what a command uses, as often as it could have come to its limit. */
 export class CpuTimeWatch {
@@ -33,9 +37,9 @@ export class CpuTimeWatch {
   async #look(container: Container): Promise<void> {
     const used = await container.stats().then(
       ({ cpu: { usage } }) => (usage.kernel + usage.user) / 1e6,
-      () => undefined,
+      // Without a cgroup the kernel's limit of each process is all there is; what else hinders may pass.
+      ({ code }: TareError) => (lasting.has(code) ? undefined : 0),
     );
-    // Without a cgroup the kernel's limit of each process is all there is.
     if (this.#stopped || used === undefined) return;
     if (used >= this.#limit) this.#reached();
     else this.#wait(container, used);

@@ -95,9 +95,15 @@ export function callerOf(callee: (...args: never[]) => unknown): { stack?: strin
   return call;
 }
 
+/** What is no error of ours, such as what `options.spec` threw, as the cause of one. */
+export function asTareError(error: unknown): TareError {
+  if (error instanceof TareError) return error;
+  const what = error instanceof Error ? error.message : shownValue(error);
+  return new TareError(what, { code: 'ERR_TARE_INVALID_ARGUMENT', cause: error });
+}
+
 /** An error with the stack of a call that was made earlier. */
-export function withStack(error: unknown, call: { stack?: string }): unknown {
-  if (!(error instanceof Error)) return error;
+export function withStack(error: TareError, call: { stack?: string }): TareError {
   const frames = /\n {4}at [^]*$/.exec(call.stack ?? '')?.[0] ?? '';
   const stack = `${error.name}: ${error.message}${frames}`;
   Object.defineProperty(error, 'stack', { value: stack, writable: true, configurable: true });

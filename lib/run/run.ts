@@ -21,6 +21,7 @@ import {
   defaultMaxBuffer,
   failureOf,
   streamError,
+  asTareError,
   withStack,
 } from './failure.js';
 import { closeInput, InputFeed } from './input.js';
@@ -95,6 +96,8 @@ class Run {
   readonly #cancelKey = ++lastCancelKey;
   /** Whether the result is told. */
   #isSettled = false;
+  /** What came when the process had ended, and its output was still on its way. */
+  #lateEnd: End | undefined;
   /** What was to end it before its own end, and when. */
   readonly #ends: { why: End; at: number; signal: number }[] = [];
   #finished = false;
@@ -224,13 +227,18 @@ class Run {
   }
 
   /** There is nothing to end any more. */
-  #disarm(): void {
+  /** Nothing can be sent to the process any more. */
+  #endProcess(): void {
     this.#finished = true;
-    clearTimeout(this.#timer);
     clearTimeout(this.#forceTimer);
     this.#cpuTime?.stop();
-    this.#stopListening?.();
     this.#input?.close();
+  }
+
+  #disarm(): void {
+    this.#endProcess();
+    clearTimeout(this.#timer);
+    this.#stopListening?.();
   }
 
   /** From the making of the container to the telling of the result. */
@@ -339,22 +347,24 @@ class Run {
       await container[Symbol.asyncDispose]();
       throw error;
     } finally {
-      this.#disarm();
+      this.#endProcess();
       streams.stdin?.destroy();
       for (const output of this.#outputs) output.close();
     }
     const durationMs = performance.now() - this.#began - ending.ageMs;
     const endedAt = this.#began + durationMs;
-    // A reader that stands still does not hold up what was to end by now.
-    const hurry = ['timeout', 'abort', 'cpu'].includes(this.#endOf(ending, endedAt) ?? '');
+    // A reader or a target that stands still does not hold up what was to end by now.
+    const isLate = ['timeout', 'abort', 'cpu'].includes(this.#endOf(ending, endedAt) ?? '');
+    const hurries = (): boolean => isLate || this.#lateEnd !== undefined;
     const [stdout, stderr] = shown
-      ? [await shown.all(hurry)]
-      : await this.#collected(ending, hurry);
-    const all = await this.#all?.all(hurry);
-    await this.#relay?.end(hurry);
+      ? [await shown.all(hurries)]
+      : await this.#collected(ending, hurries);
+    const all = await this.#all?.all(hurries);
+    await this.#relay?.end(hurries);
+    this.#disarm();
     // A loop that was busy has heard of its start late, and of its end how long ago it was.
     const times = { startMs: Math.min(startMs, durationMs), durationMs };
-    const end = this.#endOf(ending, endedAt);
+    const end = this.#lateEnd ?? this.#endOf(ending, endedAt);
     const result = this.#result(ending, end, times, [stdout, stderr, all]);
     if (this.#streamFailure) {
       const { name, cause } = this.#streamFailure;
@@ -369,11 +379,11 @@ class Run {
   /** Of standard output and error, what was collected. */
   async #collected(
     { outputs }: NativeEnding,
-    hurry: boolean,
+    hurries: () => boolean,
   ): Promise<[stdout?: Buffer, stderr?: Buffer]> {
     const all: [stdout?: Buffer, stderr?: Buffer] = [];
     for (const [index, output] of this.#outputs.entries()) {
-      all[output.number - 1] = await output.all(outputs[index], hurry);
+      all[output.number - 1] = await output.all(outputs[index], hurries);
     }
     return all;
   }
@@ -402,7 +412,7 @@ class Run {
         end === 'cpu' ||
         (end === undefined && byKernel && isLimited(cpuTimeout) && cpuMs >= cpuTimeout),
       aborted: end === 'abort',
-      outputTooLong: end === 'output',
+      outputTooLong: this.#ends.some(({ why }) => why === 'output'),
       oomKilled: (usage.oomKills ?? 0) > 0,
       ...times,
       usage,
@@ -429,6 +439,7 @@ class Run {
 
   #endBy(why: End, signal = this.#killSignal): void {
     // What it has written is known late, and was too much all the same.
+    if (this.#finished && (why === 'timeout' || why === 'abort')) this.#lateEnd ??= why;
     if (this.#finished && why !== 'output') return;
     this.#ends.push({ why, at: performance.now(), signal });
     if (this.#container) {
@@ -467,14 +478,16 @@ class Run {
   }
 
   #settle(result: RunResult<RunOptions>): void {
+    this.#disarm();
     this.#isSettled = true;
     this.#settled.resolve(result);
   }
 
   /** Rejects with that, as if it were thrown where run() was called. */
   #refuse(error: unknown): void {
+    this.#disarm();
     this.#isSettled = true;
-    const thrown = withStack(error, this.#call);
+    const thrown = withStack(asTareError(error), this.#call);
     this.#created.reject(thrown);
     this.#settled.reject(thrown);
   }
@@ -490,11 +503,12 @@ class Run {
 
   /** What ended it before its own end: what came later, or was survived, did not. */
   #endOf({ exitCode }: NativeEnding, endedAt: number): End | undefined {
-    const ended = this.#ends.find(
+    const ended = this.#ends.filter(
       ({ why, at, signal }) =>
         why === 'output' || (at <= endedAt && !(signal === sigkill && exitCode !== null)),
     );
-    return ended?.why;
+    // A kill() before it does not make a failure a success.
+    return (ended.find(({ why }) => why !== 'kill') ?? ended[0])?.why;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The files and streams that a command's output goes to, and the file that is its input. */
-import { createWriteStream } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { constants, createWriteStream, write, writev } from 'node:fs';
+import { open, readlink, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
 import { finished, Writable, type Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { TareError } from '../errors.js';
@@ -48,21 +48,60 @@ export function outputPlan(item: OutputItem): OutputPlan {
   return { item: 'pipe', targets, isPiped: targets.length < all.length };
 }
 
+const pathOf = ({ file }: FileSource | FileTarget): string =>
+  resolve(typeof file === 'string' ? file : fileURLToPath(file));
+
+/**
+ * Opens a regular file, or a device such as /dev/null, without following a link in any part of its
+ * path: in a directory that a command may write to, one could lead to any file of the host. The
+ * directory is opened first, and the file in it, so that no part is looked up twice. What is there
+ * is emptied only when it is known to be that file.
+ */
+async function openNoFollow(path: string, access: 'r' | 'w' | 'a'): Promise<FileHandle> {
+  const directory = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    const place = `/proc/self/fd/${directory.fd}`;
+    if ((await readlink(place)) !== dirname(path)) {
+      throw new Error(
+        `${dirname(path)} leads through a symbolic link; give the path without links, ${await readlink(place)}`,
+      );
+    }
+    const flags =
+      access === 'r'
+        ? constants.O_RDONLY
+        : constants.O_WRONLY | constants.O_CREAT | (access === 'a' ? constants.O_APPEND : 0);
+    // Without waiting for the other end of a FIFO.
+    const how = flags | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const handle = await open(`${place}/${basename(path)}`, how, 0o666).catch((error: unknown) => {
+      const { code, errno, syscall } = error as NodeJS.ErrnoException;
+      const why = code === 'ELOOP' ? 'is a symbolic link, which is not followed' : String(code);
+      throw Object.assign(new Error(`${path}: ${why}`), { code, errno, syscall, path });
+    });
+    const status = await handle.stat();
+    if (!status.isFile() && !status.isCharacterDevice()) {
+      await handle.close();
+      throw new Error(`${path} is no regular file; open it, and give its descriptor`);
+    }
+    if (access === 'w' && status.isFile()) await handle.truncate();
+    return handle;
+  } finally {
+    await directory.close();
+  }
+}
+
 /** Opens files for a command. The same file is opened once: two would overwrite each other. */
 export class OpenFiles {
   readonly #handles = new Map<string, Promise<FileHandle>>();
 
   /** The file descriptor of a file; it stays open until close(). `name` is the option's. */
   async open(name: string, source: FileSource | FileTarget, writes: boolean): Promise<number> {
-    const path = resolve(
-      typeof source.file === 'string' ? source.file : fileURLToPath(source.file),
-    );
+    const path = pathOf(source);
     const append = 'append' in source && source.append === true;
     const flags = writes ? (append ? 'a' : 'w') : 'r';
     const key = `${writes} ${path}`;
     let handle = this.#handles.get(key);
     if (handle === undefined) {
-      handle = open(path, flags);
+      handle = openNoFollow(path, flags);
       this.#handles.set(key, handle);
     }
     try {
@@ -124,7 +163,7 @@ export class Relay {
 
   /** One that both outputs go to is one, and ends behind both. */
   #open(name: string, number: number, target: OutputTarget): Writable {
-    const key = isFile(target) ? String(target.file) : target === 'inherit' ? -number : target;
+    const key = isFile(target) ? pathOf(target) : target === 'inherit' ? -number : target;
     const known = this.#targets.get(key);
     if (known) return known.writable;
     const writable = writableOf(target, number);
@@ -140,13 +179,15 @@ export class Relay {
     return writable;
   }
 
-  /** Resolves when all that the sources brought is written. */
-  async end(hurry: boolean): Promise<void> {
-    await Promise.all(this.#sources.map(({ ended }) => ended));
+  /**
+   * Resolves when all that the sources brought is written. A target that stands still is waited for
+   * until `hurries` says that there is no more time.
+   */
+  async end(hurries: () => boolean): Promise<void> {
+    await waitFor(Promise.all(this.#sources.map(({ ended }) => ended)), hurries);
     this.close();
     const ending = [...this.#targets.values()].filter(({ ends }) => ends);
-    const written = Promise.all(ending.map(({ done }) => done));
-    await (hurry ? within(written, patience) : written);
+    await waitFor(Promise.all(ending.map(({ done }) => done)), hurries);
   }
 
   /** Nothing comes any more. */
@@ -159,15 +200,40 @@ export class Relay {
   }
 }
 
+/** Waits for that; no longer than `patience` where `hurries`. */
+async function waitFor(work: Promise<unknown>, hurries: () => boolean): Promise<void> {
+  const done = work.then(() => undefined);
+  while (!(await within(done, patience))) if (hurries()) return;
+}
+
 function writableOf(target: OutputTarget, number: number): Writable {
   if (target === 'inherit') return number === 1 ? process.stdout : process.stderr;
   if (typeof target === 'number') return descriptor(target);
-  if (isFile(target)) {
-    return createWriteStream(target.file, { flags: target.append === true ? 'a' : 'w' });
-  }
+  if (isFile(target)) return fileStream(pathOf(target), target.append === true ? 'a' : 'w');
   if (isStream(target)) return isWebStream(target) ? Writable.fromWeb(target) : target;
   if (target instanceof Writable) return target;
   return descriptor((target as { fd: number }).fd);
+}
+
+/** A stream to a file, which is opened as those for a command are. */
+function fileStream(path: string, access: 'w' | 'a'): Writable {
+  let handle: FileHandle | undefined;
+  type Opened = (error: NodeJS.ErrnoException | null, fd?: number) => void;
+  return createWriteStream(path, {
+    fs: {
+      write,
+      writev,
+      open(_path: string, _flags: string, _mode: number, opened: Opened) {
+        openNoFollow(path, access).then(
+          (one) => opened(null, (handle = one).fd),
+          (error: unknown) => opened(error as NodeJS.ErrnoException),
+        );
+      },
+      close(_fd: number, closed: (error: Error | null) => void) {
+        handle!.close().then(() => closed(null), closed);
+      },
+    },
+  });
 }
 
 /** A file descriptor of the caller's, which stays open. */
