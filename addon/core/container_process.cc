@@ -25,7 +25,9 @@ void raise_rlimits(pid_t pid, const std::vector<Rlimit>& limits, const ProcessSo
   for (std::size_t i = 0; i < limits.size(); ++i) {
     const auto resource = static_cast<__rlimit_resource>(limits[i].resource);
     rlimit limit{};
-    const bool known = prlimit(pid, resource, nullptr, &limit) == 0;
+    // The process was cloned from this one, and has its limits; asking for those of a process in
+    // another owner's user namespace takes CAP_SYS_RESOURCE.
+    const bool known = getrlimit(resource, &limit) == 0;
     if (known && limit.rlim_max >= limits[i].hard) {
       continue;
     }

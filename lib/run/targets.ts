@@ -58,7 +58,10 @@ const pathOf = ({ file }: FileSource | FileTarget): string =>
  * is emptied only when it is known to be that file.
  */
 async function openNoFollow(path: string, access: 'r' | 'w' | 'a'): Promise<FileHandle> {
-  const directory = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  const opened = open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  const directory = await opened.catch((error: unknown) => {
+    throw Object.assign(error as Error, { path });
+  });
   try {
     const place = `/proc/self/fd/${directory.fd}`;
     if ((await readlink(place)) !== dirname(path)) {

@@ -11,8 +11,8 @@ t.teardown(() => rmSync(directory, { recursive: true }));
 
 const verbs = [
   ...['checkpoint', 'completion', 'create', 'delete', 'doctor', 'events', 'exec', 'features'],
-  ...['kill', 'list', 'man', 'pause', 'plan', 'ps', 'restore', 'resume', 'run', 'spec', 'start'],
-  ...['state', 'update'],
+  ...['kill', 'list', 'man', 'mounts', 'pause', 'plan', 'ps', 'restore', 'resume', 'run', 'spec'],
+  ...['start', 'state', 'update'],
 ];
 
 /** Names of the entries below a heading of a help text. */

@@ -270,11 +270,12 @@ if (whyNot !== undefined) {
     user.ranges('');
   });
 
-  sandbox.test('no directory for the state', async (t) => {
+  sandbox.test('no XDG_RUNTIME_DIR: the state is in a directory of the user', async (t) => {
     const { runtime } = user;
     user.runtime = '';
     const nowhere = ordinaryStart(t);
-    t.strictSame(nowhere.lacks, ['state-root']);
+    t.strictSame(nowhere.lacks, []);
+    t.match(nowhere.of('state-root'), { found: `/tmp/tare-${uid}` });
     t.match(nowhere.of('xdg-runtime-dir'), {
       status: 'missing',
       remedy: `XDG_RUNTIME_DIR=/run/user/${uid}`,

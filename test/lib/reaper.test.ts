@@ -35,7 +35,7 @@ const perl = (script: string): string[] => ['perl', '-e', script];
 
 /** Resolves with the first output. */
 async function output(running: Running): Promise<string> {
-  const [chunk] = (await once(running.stdout!, 'data')) as [Buffer];
+  const [chunk] = (await once(running.stdout, 'data')) as [Buffer];
   return chunk.toString();
 }
 

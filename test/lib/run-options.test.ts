@@ -68,6 +68,10 @@ t.test('values that cannot be', async (t) => {
     [getter, 'options: reading it failed: not today'],
     [{ memory: Symbol('x') }, /^memory: invalid size Symbol\(x\); give bytes/],
     [{ memory: {} }, /^memory: invalid size an object/],
+    [{ memory: 0 }, 'memory: must be a size of at least 1 byte, not 0'],
+    [{ tmpSize: '0.4' }, 'tmpSize: must be a size of at least 1 byte, not "0.4"'],
+    [{ env: new Map() }, 'env: must be a plain object, not an object'],
+    [{ rlimits: Object.create({ nofile: 64 }) }, 'rlimits: must be a plain object, not an object'],
     [{ cpus: '1' }, 'cpus: must be a number of at least 0.01, not "1"'],
     [{ timeout: NaN }, /^timeout: must be a number from 0 to/],
     [{ maxBuffer: -1 }, 'maxBuffer: must be a number of at least 0, not -1'],
@@ -121,6 +125,21 @@ t.test('values that cannot be', async (t) => {
   ] as unknown as [() => Spec, string | RegExp][]) {
     t.match(await failure(run(['true'], { spec })), { code: 'ERR_TARE_INVALID_ARGUMENT', message });
   }
+});
+
+t.test('what the caller changes later changes no call that is under way', options, async (t) => {
+  const containers = new Containers(t);
+  const env = { TOKEN: 'first' };
+  const first = run(['sh', '-c', 'echo $TOKEN'], { ...containers.options, env });
+  env.TOKEN = 'second';
+  t.equal((await first).stdout, 'first\n');
+  const frozen = (): never => {
+    throw Object.freeze(new Error('no'));
+  };
+  t.match(await failure(run(['true'], { ...containers.options, spec: frozen })), {
+    code: 'ERR_TARE_INVALID_ARGUMENT',
+    message: 'spec: the function threw: no',
+  });
 });
 
 t.test('what is refused leaves nothing running', options, async (t) => {

@@ -198,6 +198,23 @@ t.test('streams, and several targets', options, async (t) => {
   t.ok(performance.now() - began < 5000, 'one that stands still does not hold up a timeout');
 });
 
+t.test('a target that stands still holds up no end', options, async (t) => {
+  const of = new Containers(t).options;
+  const stalled = new Writable({ write: () => undefined, highWaterMark: 1 });
+  const result = await run(sh('echo a; echo b'), {
+    ...{ ...of, stdout: stalled, timeout: 1000, reject: false },
+  });
+  t.match(result, { timedOut: true, failed: true, exitCode: 0 });
+});
+
+t.test('kill() does not hide that an output was cut off', options, async (t) => {
+  const of = new Containers(t).options;
+  const script = 'trap "printf %100s; exit 0" TERM; echo ready; while :; do sleep 0.05; done';
+  const running = run(sh(script), { ...of, maxBuffer: 10, reject: false });
+  running.stdout.once('data', () => running.kill('SIGTERM'));
+  t.match(await running, { failed: true, outputTooLong: true });
+});
+
 t.test('await using', options, async (t) => {
   const of = new Containers(t).options;
   const running = run(['sleep', '1000'], of);

@@ -230,4 +230,33 @@ if (whyNot !== undefined) {
     const mounts = [{ source: own, destination: '/mnt' }];
     t.equal((await run(['/mnt/their-program'], { root: sandbox.root, mounts })).stdout, 'ran\n');
   });
+
+  t.test('outputs, input and a writable root are opened without following links', async (t) => {
+    const place = directory('left-links');
+    const outside = directory('left-outside');
+    const victim = join(outside, 'victim');
+    writeFileSync(victim, 'precious');
+    symlinkSync(victim, join(place, 'link'));
+    symlinkSync(outside, join(place, 'directory'));
+    for (const file of [join(place, 'link'), join(place, 'directory', 'victim')]) {
+      for (const streams of [
+        { stdout: { file } },
+        { stdout: ['pipe', { file }] },
+        { stdin: { file } },
+      ] as RunOptions[]) {
+        const error = await failure(inside('echo hostile', streams));
+        t.match(error.message, /symbolic link/, JSON.stringify(streams));
+      }
+    }
+    await failure(inside('echo x', { stdout: { file: join(place, 'directory', 'new') } }));
+    t.same(readdirSync(outside), ['victim']);
+    t.equal(readFileSync(victim, 'utf8'), 'precious');
+    const file = join(place, 'ordinary');
+    writeFileSync(file, 'longer than what comes');
+    await inside('echo short', { stdout: { file } });
+    t.equal(readFileSync(file, 'utf8'), 'short\n');
+    symlinkSync('/', join(place, 'root'));
+    const root = await failure(inside('true', { rootfs: join(place, 'root'), readonly: false }));
+    t.match(root.message, /symbolic link/);
+  });
 }
