@@ -112,8 +112,9 @@ class Undumpable {
 /// Has the calling thread make user namespaces that belong to another uid: to the effective one of
 /// their maker. The kernel counts what is used up in a namespace (inotify instances and watches,
 /// pending signals, locked memory, further namespaces) for its owner too: one container of root's
-/// would use up what root and all others may have. The file system id stays, as the cgroup is
-/// entered with it.
+/// would use up what root and all others may have. The real uid goes with it: to a kernel before
+/// 6.16 an execve(2) with two different ones is that of a set-id program, which takes the ambient
+/// capabilities from init. The file system id stays, as the cgroup is entered with it.
 class NamespaceOwner {
  public:
   explicit NamespaceOwner(uid_t owner) : securebits_(prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)) {
@@ -121,13 +122,13 @@ class NamespaceOwner {
     changed_ = prctl(PR_SET_SECUREBITS, securebits_ | SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0;
     if (changed_) {
       // glibc's functions of that name mean all threads.
-      syscall(SYS_setresuid, -1, owner, -1);
+      syscall(SYS_setresuid, owner, owner, -1);
       syscall(SYS_setfsuid, root_);
     }
   }
   ~NamespaceOwner() {
     if (changed_) {
-      syscall(SYS_setresuid, -1, root_, -1);
+      syscall(SYS_setresuid, real_, root_, -1);
       prctl(PR_SET_SECUREBITS, securebits_, 0, 0, 0);
     }
   }
@@ -136,6 +137,7 @@ class NamespaceOwner {
 
  private:
   Undumpable undumpable_;  ///< as the kernel makes a process whose effective uid changes
+  uid_t real_ = getuid();
   uid_t root_ = geteuid();
   int securebits_;
   bool changed_ = false;
