@@ -26,6 +26,6 @@ t.test('the greatest uint64 as JSON.parse reads it', (t) => {
 t.test('what JSON cannot say', (t) => {
   const circular: { self?: unknown } = {};
   circular.self = circular;
-  t.throws(() => stringify(circular), TypeError);
+  t.throws(() => stringify(circular), { code: 'ERR_TARE_INVALID_ARGUMENT' });
   t.end();
 });
