@@ -180,9 +180,12 @@ class Events {
   /// The value of a key; false too where the cgroup is gone.
   bool read(std::string_view key) const {
     std::array<char, 256> text;
-    const ssize_t size = fd_ ? pread(fd_.get(), text.data(), text.size(), 0) : 0;
+    ssize_t size = 0;
+    do {
+      size = fd_ ? pread(fd_.get(), text.data(), text.size(), 0) : 0;
+    } while (size < 0 && errno == EINTR);
     if (size < 0 && errno != ENODEV) {
-      throw_errno("read", "cgroup.events");
+      throw_errno("pread64", "cgroup.events");
     }
     const std::string_view all(text.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
     const std::size_t at = all.find(key);

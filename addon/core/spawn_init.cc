@@ -9,9 +9,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "spawn_end.h"
@@ -91,7 +93,12 @@ std::string early_end(int pidfd, bool appears, bool appeared) {
     // In the container it can be kept from ending. Where it is ending, this changes nothing.
     syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
   }
-  const siginfo_t info = await_end(pidfd, WNOWAIT);
+  siginfo_t info = await_end(pidfd, WNOWAIT);
+  // A tracer, such as strace, hears of the end first. In the container one could keep it to itself.
+  for (int attempt = 0; info.si_pid == 0 && !appears && !appeared && attempt < 1000; ++attempt) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    info = await_end(pidfd, WNOWAIT);
+  }
   if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
     std::string text = "init was killed by signal " + std::to_string(info.si_status);
     if (appeared) {
