@@ -134,7 +134,7 @@ t.test('what the caller changes later changes no call that is under way', option
   env.TOKEN = 'second';
   t.equal((await first).stdout, 'first\n');
   const frozen = (): never => {
-      // eslint-disable-next-line @typescript-eslint/only-throw-error
+    // eslint-disable-next-line @typescript-eslint/only-throw-error
     throw Object.freeze(new Error('no'));
   };
   t.match(await failure(run(['true'], { ...containers.options, spec: frozen })), {
