@@ -41,7 +41,7 @@ bool send(int pidfd, int signal, siginfo_t* info) {
   if (errno == ESRCH) {
     return false;
   }
-  throw_errno("pidfd_send_signal");
+  throw_errno("pidfd_send_signal", "the container's init");
 }
 
 /// For what the reaper itself cannot catch.

@@ -51,6 +51,22 @@ void Handle::forget() {
   beside_.reset();
 }
 
+void Handle::keep(std::shared_ptr<Container> made) {
+  const std::lock_guard lock(mutex_);
+  created_ = std::move(made);
+}
+
+void Handle::discard(const std::shared_ptr<Container>& made) {
+  keep(made);
+  try {
+    made->remove(true);
+  } catch (const Error&) {
+    unremoved_ = shared_from_this();
+    throw;
+  }
+  forget();
+}
+
 bool Handle::cancel_create() noexcept { return cancellation_ && cancellation_->cancel(); }
 
 std::shared_ptr<Container> Handle::make(CreateOptions options) {
@@ -64,7 +80,7 @@ std::shared_ptr<Container> Handle::make(CreateOptions options) {
       made = std::make_shared<Container>(Container::create(runtime_, id_, options));
     }
     if (cancellation_->complete()) return made;
-    if (made) made->remove(true);
+    if (made) discard(made);
   } catch (const Error&) {
     // What was killed fails in many ways.
     if (!cancellation_->is_cancelled()) throw;
@@ -82,11 +98,11 @@ void Handle::create(const CreateOptions& options) {
                                   std::move(init.ending));
     if (stay) watched->when_ended([stay](const Exit&) {});
   } catch (...) {
-    made->remove(true);
+    discard(made);
     throw;
   }
+  keep(made);
   const std::lock_guard lock(mutex_);
-  created_ = made;
   ends_with_init_ = made->ends_with_init();
   console_ = std::move(init.console);
   init_ = watched;
@@ -134,6 +150,7 @@ void Handle::remove(bool force) {
 void Handle::end_created() noexcept {
   try {
     if (created()) remove(true);
+    unremoved_.reset();
   } catch (const std::exception&) {
     // remove_orphans() of another program comes for it.
   }

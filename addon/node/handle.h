@@ -106,6 +106,10 @@ class Handle : public std::enable_shared_from_this<Handle> {
   CgroupTotals conclude();
   /// Container::create(), which cancel_create() may stop.
   std::shared_ptr<Container> make(CreateOptions options);
+  void keep(std::shared_ptr<Container> made);
+  /// Removes what create() has made and does not hand out. Where that fails, this object stays for
+  /// end_created() to try again.
+  void discard(const std::shared_ptr<Container>& made);
   /// False where another one comes first.
   bool submit_task(Task task);
   /// As submit(), within a pool thread.
@@ -128,6 +132,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::shared_ptr<Container> created_;
   bool ends_with_init_ = false;  // where it is known
   bool removed_ = false;
+  std::shared_ptr<Handle> unremoved_;  // itself, while a container is left that nobody asks for
   std::optional<CgroupTotals> totals_;  // where it is removed
   Fd console_;
   std::shared_ptr<Watched> init_;

@@ -4,7 +4,7 @@ import { shownValue } from '../option-values.js';
 import type { RunOptions } from './options.js';
 import type { RunResult } from './result.js';
 
-/** Bytes of standard error, its last ones, that a message has. */
+/** Bytes of standard error, its last ones, that a message has; and characters of a stream's error. */
 const maxComplaint = 2048;
 /** Characters. */
 const maxCommand = 256;
@@ -65,7 +65,8 @@ export function streamError(
   result: RunResult<RunOptions>,
 ): TareError {
   const why = cause instanceof Error ? cause.message : shownValue(cause);
-  return new TareError(`${shownCommand(command)}: ${name} failed: ${why}`, {
+  const told = why.length > maxComplaint ? `${why.slice(0, maxComplaint)}…` : why;
+  return new TareError(`${shownCommand(command)}: ${name} failed: ${told}`, {
     code: 'ERR_TARE_STREAM_FAILED',
     cause,
     result,

@@ -110,7 +110,10 @@ export interface RunOptions
   stderr?: OutputItem;
   /** All at once, instead of the three. */
   stdio?: RunStdio;
-  /** Whether both outputs are told together, too, in the order in which they came: as `all`. */
+  /**
+   * Whether both outputs are told together, too, as `all`: in the order in which they were read, which is
+   * not always that in which they were written, as they are two pipes.
+   */
   all?: boolean;
   /** Of what the result has of the output; `buffer` leaves it as it is. `utf8` by default. */
   encoding?: BufferEncoding | 'buffer';

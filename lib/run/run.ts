@@ -29,7 +29,6 @@ import { linesOf } from './lines.js';
 import {
   checkedRunOptions,
   isFile,
-  type FileSource,
   type InputItem,
   type OutputItem,
   type RunOptions,
@@ -37,7 +36,7 @@ import {
 import { inOptions } from './places.js';
 import type { KnownOptions, Running, RunResult } from './result.js';
 import { merged, refused, RunningCommand } from './running.js';
-import { OpenFiles, outputPlan, Relay, type OutputPlan } from './targets.js';
+import { filesOf, OpenFiles, outputPlan, Relay, type OutputPlan } from './targets.js';
 
 const defaultForceKillDelay = 5000;
 const sigkill = signalNumber('SIGKILL');
@@ -174,25 +173,12 @@ class Run {
       [first, stdout?.item ?? 'ignore', stderr?.item ?? 'ignore', ...more],
       output,
     );
-    try {
-      for (const one of this.#outputs) this.#relayTo(one);
-      // Nobody else has to listen for its errors: the command need not read what is written.
-      if (first === 'pipe') {
-        stdio.streams.stdin!.on('error', () => undefined);
-        this.#input?.to(stdio.streams.stdin!, false);
-      }
-    } catch (error) {
-      stdio.failed();
-      throw error;
+    // Nobody else has to listen for its errors: the command need not read what is written.
+    if (first === 'pipe') {
+      stdio.streams.stdin!.on('error', () => undefined);
+      this.#input?.to(stdio.streams.stdin!, false);
     }
     return stdio;
-  }
-
-  #relayTo(output: PipeOutput): void {
-    const { targets } = this.#plans![output.number === 1 ? 0 : 1];
-    if (targets.length === 0) return;
-    this.#relay ??= new Relay((name, error) => this.#streamFailed(name, error));
-    this.#relay.add(this.#nameOf(output.number), output.number, output.stream, targets);
   }
 
   /** What the caller calls a standard stream. */
@@ -226,7 +212,6 @@ class Run {
       this.#stopListening = onAbort(signal, () => this.#endBy('abort'));
   }
 
-  /** There is nothing to end any more. */
   /** Nothing can be sent to the process any more. */
   #endProcess(): void {
     this.#finished = true;
@@ -235,6 +220,7 @@ class Run {
     this.#input?.close();
   }
 
+  /** There is nothing to end any more. */
   #disarm(): void {
     this.#endProcess();
     clearTimeout(this.#timer);
@@ -249,18 +235,16 @@ class Run {
     } catch (error) {
       stdio.failed();
       this.#disarm();
-      this.#relay?.close();
+      this.#closeTargets();
       const end = this.#isCancelled ? this.#ends[0] : undefined;
       if (end === undefined) this.#refuse(error);
       else this.#endMaking(end.why);
       return;
-    } finally {
-      this.#files?.close();
     }
     if (this.#isSettled) {
       await removeUnwanted(container);
       stdio.failed();
-      this.#relay?.close();
+      this.#closeTargets();
       return;
     }
     this.#container = container;
@@ -282,9 +266,7 @@ class Run {
     try {
       const root = stateRoot(options.root);
       texts = await configOf(this.#command, options);
-      if (isFile(stdin) || this.#plans?.some(({ file }) => file)) {
-        await this.#openFiles(stdio, stdin);
-      }
+      await this.#openTargets(stdio, stdin);
       if (this.#isCancelled) throw abortedError(this.#command, undefined);
       this.#isMaking = true;
       const container = await createContainer(
@@ -311,18 +293,31 @@ class Run {
     }
   }
 
-  /** What the command itself reads from or writes to. */
-  async #openFiles(stdio: OpenedStdio, stdin: InputItem): Promise<void> {
-    const files = (this.#files = new OpenFiles());
-    const open = async (
-      number: number,
-      file: FileSource | undefined,
-      writes: boolean,
-    ): Promise<void> => {
-      if (file) stdio.fds[number] = await files.open(this.#nameOf(number), file, writes);
-    };
-    await open(0, isFile(stdin) ? stdin : undefined, false);
-    for (const [index, { file }] of this.#plans!.entries()) await open(index + 1, file, true);
+  /** The files that are named, and the way from the outputs to their targets. */
+  async #openTargets(stdio: OpenedStdio, stdin: InputItem): Promise<void> {
+    const plans = this.#plans ?? [];
+    const files = filesOf(stdin, plans).map(([number, place, source]) => ({
+      name: this.#nameOf(number) + place,
+      source,
+      writes: number > 0,
+    }));
+    if (files.length > 0) this.#files = await OpenFiles.open(files);
+    const own = [isFile(stdin) ? stdin : undefined, ...plans.map(({ file }) => file)];
+    for (const [number, file] of own.entries()) {
+      if (file) stdio.fds[number] = this.#files!.get(file, number > 0).fd;
+    }
+    for (const output of this.#outputs) {
+      const { number } = output;
+      const { targets } = plans[number - 1]!;
+      if (targets.length === 0) continue;
+      this.#relay ??= new Relay(this.#files, (name, error) => this.#streamFailed(name, error));
+      this.#relay.add(this.#nameOf(number), number, output.stream, targets);
+    }
+  }
+
+  #closeTargets(): void {
+    this.#relay?.close();
+    this.#files?.close();
   }
 
   async #finish(container: Container, streams: ProcessStreams): Promise<RunResult<RunOptions>> {
@@ -343,7 +338,7 @@ class Run {
     try {
       ending = await endingOf(container);
     } catch (error) {
-      this.#relay?.close();
+      this.#closeTargets();
       await container[Symbol.asyncDispose]();
       throw error;
     } finally {
@@ -355,12 +350,14 @@ class Run {
     const endedAt = this.#began + durationMs;
     // A reader or a target that stands still does not hold up what was to end by now.
     const isLate = ['timeout', 'abort', 'cpu'].includes(this.#endOf(ending, endedAt) ?? '');
-    const hurries = (): boolean => isLate || this.#lateEnd !== undefined;
+    const hurries = (): boolean =>
+      isLate || this.#lateEnd !== undefined || this.#streamFailure !== undefined;
     const [stdout, stderr] = shown
       ? [await shown.all(hurries)]
       : await this.#collected(ending, hurries);
     const all = await this.#all?.all(hurries);
     await this.#relay?.end(hurries);
+    this.#files?.close();
     this.#disarm();
     // A loop that was busy has heard of its start late, and of its end how long ago it was.
     const times = { startMs: Math.min(startMs, durationMs), durationMs };
@@ -428,7 +425,10 @@ class Run {
     if (!buffer || isPiped !== true) return undefined;
     if (encoding === 'buffer') return stripFinalNewline ? withoutNewline(bytes) : bytes;
     if (lines) return linesOf(bytes.toString(encoding));
-    return (stripFinalNewline ? withoutNewline(bytes) : bytes).toString(encoding);
+    if (!stripFinalNewline) return bytes.toString(encoding);
+    return isWide(encoding)
+      ? bytes.toString(encoding).replace(/\r?\n$/, '')
+      : withoutNewline(bytes).toString(encoding);
   }
 
   #streamFailed(name: string, cause: unknown): void {
@@ -534,6 +534,9 @@ function itemsOf({
     stdio as readonly (InputItem & OutputItem & StdioItem)[];
   return [first, second, third, more];
 }
+
+/** Whether a newline is more than one byte. */
+const isWide = (encoding: BufferEncoding): boolean => /^(?:utf-?16le|ucs-?2)$/i.test(encoding);
 
 function withoutNewline(bytes: Buffer): Buffer {
   if (bytes.at(-1) !== 0x0a) return bytes;

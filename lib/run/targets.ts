@@ -1,5 +1,5 @@
 /** The files and streams that a command's output goes to, and the file that is its input. */
-import { constants, createWriteStream, write, writev } from 'node:fs';
+import { constants, createWriteStream } from 'node:fs';
 import { open, readlink, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { finished, Writable, type Readable } from 'node:stream';
@@ -13,6 +13,7 @@ import {
   isWebStream,
   type FileSource,
   type FileTarget,
+  type InputItem,
   type OutputItem,
   type OutputTarget,
 } from './options.js';
@@ -54,10 +55,9 @@ const pathOf = ({ file }: FileSource | FileTarget): string =>
 /**
  * Opens a regular file, or a device such as /dev/null, without following a link in any part of its
  * path: in a directory that a command may write to, one could lead to any file of the host. The
- * directory is opened first, and the file in it, so that no part is looked up twice. What is there
- * is emptied only when it is known to be that file.
+ * directory is opened first, and the file in it, so that no part is looked up twice.
  */
-async function openNoFollow(path: string, access: 'r' | 'w' | 'a'): Promise<FileHandle> {
+async function openNoFollow(path: string, flags: number): Promise<FileHandle> {
   const opened = open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
   const directory = await opened.catch((error: unknown) => {
     throw Object.assign(error as Error, { path });
@@ -69,10 +69,6 @@ async function openNoFollow(path: string, access: 'r' | 'w' | 'a'): Promise<File
         `${dirname(path)} leads through a symbolic link; give the path without links, ${await readlink(place)}`,
       );
     }
-    const flags =
-      access === 'r'
-        ? constants.O_RDONLY
-        : constants.O_WRONLY | constants.O_CREAT | (access === 'a' ? constants.O_APPEND : 0);
     // Without waiting for the other end of a FIFO.
     const how = flags | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     const handle = await open(`${place}/${basename(path)}`, how, 0o666).catch((error: unknown) => {
@@ -85,42 +81,89 @@ async function openNoFollow(path: string, access: 'r' | 'w' | 'a'): Promise<File
       await handle.close();
       throw new Error(`${path} is no regular file; open it, and give its descriptor`);
     }
-    if (access === 'w' && status.isFile()) await handle.truncate();
     return handle;
   } finally {
     await directory.close();
   }
 }
 
-/** Opens files for a command. The same file is opened once: two would overwrite each other. */
-export class OpenFiles {
-  readonly #handles = new Map<string, Promise<FileHandle>>();
+/** The files that are named: with the number of the descriptor, and where in its option each stands. */
+export function filesOf(
+  stdin: InputItem,
+  plans: readonly OutputPlan[],
+): [number: number, place: string, source: FileSource | FileTarget][] {
+  const inputs: [number, string, FileSource][] = isFile(stdin) ? [[0, '', stdin]] : [];
+  const outputs = plans.flatMap(({ file, targets }, index) =>
+    [...(file ? [{ target: file, place: '' }] : []), ...targets].flatMap(
+      ({ target, place }): [number, string, FileTarget][] =>
+        isFile(target) ? [[index + 1, place, target]] : [],
+    ),
+  );
+  return [...inputs, ...outputs];
+}
 
-  /** The file descriptor of a file; it stays open until close(). `name` is the option's. */
-  async open(name: string, source: FileSource | FileTarget, writes: boolean): Promise<number> {
-    const path = pathOf(source);
-    const append = 'append' in source && source.append === true;
-    const flags = writes ? (append ? 'a' : 'w') : 'r';
-    const key = `${writes} ${path}`;
-    let handle = this.#handles.get(key);
-    if (handle === undefined) {
-      handle = openNoFollow(path, flags);
-      this.#handles.set(key, handle);
-    }
+interface NamedFile {
+  /** The option's. */
+  name: string;
+  source: FileSource | FileTarget;
+  writes: boolean;
+}
+
+const isAppended = (source: FileSource | FileTarget): boolean =>
+  'append' in source && source.append === true;
+
+/** The files of a call, open. The same file is opened once: two would overwrite each other. */
+export class OpenFiles {
+  readonly #handles = new Map<string, { handle: FileHandle; name: string; append: boolean }>();
+
+  /** Opens all, and only then empties those that are to be. They stay open until close(). */
+  static async open(files: readonly NamedFile[]): Promise<OpenFiles> {
+    const opened = new OpenFiles();
     try {
-      return (await handle).fd;
+      for (const file of files) await opened.#add(file);
+      for (const { handle, append } of opened.#handles.values()) if (!append) await empty(handle);
     } catch (error) {
-      this.#handles.delete(key);
-      throw fileError(`${name}.file`, error);
+      opened.close();
+      throw error;
     }
+    return opened;
+  }
+
+  async #add({ name, source, writes }: NamedFile): Promise<void> {
+    const append = !writes || isAppended(source);
+    const known = this.#handles.get(keyOf(source, writes));
+    if (known === undefined) {
+      const flags = !writes
+        ? constants.O_RDONLY
+        : constants.O_WRONLY | constants.O_CREAT | (append ? constants.O_APPEND : 0);
+      const handle = await openNoFollow(pathOf(source), flags).catch((error: unknown) => {
+        throw fileError(`${name}.file`, error);
+      });
+      this.#handles.set(keyOf(source, writes), { handle, name, append });
+    } else if (known.append !== append) {
+      throw new TareError(
+        `${name}.append: ${known.name} names the same file; say the same of both`,
+        { code: 'ERR_TARE_INVALID_ARGUMENT' },
+      );
+    }
+  }
+
+  /** One of them. */
+  get(source: FileSource | FileTarget, writes: boolean): FileHandle {
+    return this.#handles.get(keyOf(source, writes))!.handle;
   }
 
   close(): void {
-    for (const handle of this.#handles.values()) {
-      handle.then((one) => one.close()).catch(() => undefined);
-    }
+    for (const { handle } of this.#handles.values()) handle.close().catch(() => undefined);
     this.#handles.clear();
   }
+}
+
+const keyOf = (source: FileSource | FileTarget, writes: boolean): string =>
+  `${writes} ${pathOf(source)}`;
+
+async function empty(handle: FileHandle): Promise<void> {
+  if ((await handle.stat()).isFile()) await handle.truncate();
 }
 
 function fileError(name: string, error: unknown): TareError {
@@ -144,12 +187,14 @@ interface OpenTarget {
 
 /** Writes streams to targets, at the pace of the slowest. */
 export class Relay {
+  readonly #files: OpenFiles | undefined;
   readonly #failed: (name: string, error: unknown) => void;
   readonly #targets = new Map<unknown, OpenTarget>();
   readonly #sources: { stream: Readable; ended: Promise<void> }[] = [];
 
-  /** Calls `failed` with the option and the error if a target fails. */
-  constructor(failed: (name: string, error: unknown) => void) {
+  /** Of `files` are those among the targets. Calls `failed` with the option and the error if one fails. */
+  constructor(files: OpenFiles | undefined, failed: (name: string, error: unknown) => void) {
+    this.#files = files;
     this.#failed = failed;
   }
 
@@ -169,11 +214,17 @@ export class Relay {
     const key = isFile(target) ? pathOf(target) : target === 'inherit' ? -number : target;
     const known = this.#targets.get(key);
     if (known) return known.writable;
-    const writable = writableOf(target, number);
+    const writable = isFile(target)
+      ? this.#files!.get(target, true).createWriteStream()
+      : writableOf(target, number);
     let stopListening = (): void => undefined;
     const done = new Promise<void>((resolve) => {
       stopListening = finished(writable, { readable: false }, (error) => {
-        if (error) this.#failed(name, error);
+        if (error) {
+          this.#failed(name, error);
+          // A stream without a target pauses, and would not come to its end.
+          for (const { stream } of this.#sources) stream.resume();
+        }
         resolve();
       });
     });
@@ -209,35 +260,13 @@ async function waitFor(work: Promise<unknown>, hurries: () => boolean): Promise<
   while (!(await within(done, patience))) if (hurries()) return;
 }
 
-function writableOf(target: OutputTarget, number: number): Writable {
+function writableOf(target: Exclude<OutputTarget, FileTarget>, number: number): Writable {
   if (target === 'inherit') return number === 1 ? process.stdout : process.stderr;
   if (typeof target === 'number') return descriptor(target);
-  if (isFile(target)) return fileStream(pathOf(target), target.append === true ? 'a' : 'w');
   if (isStream(target)) return isWebStream(target) ? Writable.fromWeb(target) : target;
   if (target instanceof Writable) return target;
   return descriptor((target as { fd: number }).fd);
 }
 
-/** A stream to a file, which is opened as those for a command are. */
-function fileStream(path: string, access: 'w' | 'a'): Writable {
-  let handle: FileHandle | undefined;
-  type Opened = (error: NodeJS.ErrnoException | null, fd?: number) => void;
-  return createWriteStream(path, {
-    fs: {
-      write,
-      writev,
-      open(_path: string, _flags: string, _mode: number, opened: Opened) {
-        openNoFollow(path, access).then(
-          (one) => opened(null, (handle = one).fd),
-          (error: unknown) => opened(error as NodeJS.ErrnoException),
-        );
-      },
-      close(_fd: number, closed: (error: Error | null) => void) {
-        handle!.close().then(() => closed(null), closed);
-      },
-    },
-  });
-}
-
-/** A file descriptor of the caller's, which stays open. */
+/** Of a file descriptor that stays open. */
 const descriptor = (fd: number): Writable => createWriteStream('', { fd, autoClose: false });

@@ -74,6 +74,8 @@ t.test('the final newline', options, async (t) => {
   t.equal((await run(sh('printf "a\\r\\n"'), strip)).stdout, 'a');
   t.equal((await run(sh('printf a'), strip)).stdout, 'a');
   t.same((await run(['echo', 'a'], { ...strip, encoding: 'buffer' })).stdout, Buffer.from('a'));
+  const wide = { ...strip, encoding: 'utf16le' } as const;
+  t.equal((await run(sh('printf "a\\0\\n\\0"'), wide)).stdout, 'a');
   t.equal((await run(['echo', 'a'], of)).stdout, 'a\n', 'by default it is there');
 });
 
@@ -141,10 +143,24 @@ t.test('files', options, async (t) => {
   t.match(await failure(run(['true'], { ...of, stdio: [absent] })), {
     message: /^stdio\[0\]\.file/,
   });
-  t.match(await failure(run(['sleep', '60'], { ...of, stdout: ['pipe', absent] })), {
-    code: 'ERR_TARE_STREAM_FAILED',
-    message: /stdout\[1\] failed: ENOENT/,
+  const known = { file: path('a') };
+  const refused = await failure(run(['sleep', '60'], { ...of, stdout: [known, absent] }));
+  t.match(refused, { code: 'ERR_TARE_SYSTEM', message: /^stdout\[1\]\.file: ENOENT/ });
+  t.equal(read('a'), 'out\nmore\n', 'a call that is refused empties none');
+  const twice = { ...of, stdout: known, stderr: ['pipe', { ...known, append: true }] } as const;
+  t.match(await failure(run(['true'], twice)), {
+    code: 'ERR_TARE_INVALID_ARGUMENT',
+    message: 'stderr[1].append: stdout names the same file; say the same of both',
   });
+  t.equal(read('a'), 'out\nmore\n');
+  await run(sh('echo 1; sleep 0.1; echo 2 >&2; sleep 0.1; echo 3'), {
+    ...of,
+    stdout: [known, { file: path('x') }],
+    stderr: ['pipe', known],
+  });
+  t.equal(read('a'), '1\n2\n3\n', 'one file of two outputs is one');
+  await run(sh('echo 1; sleep 0.1; echo 2 >&2'), { ...of, stdout: known, stderr: ['pipe', known] });
+  t.equal(read('a'), '1\n2\n', 'also where the command itself has it');
 });
 
 t.test('streams, and several targets', options, async (t) => {
@@ -190,6 +206,11 @@ t.test('streams, and several targets', options, async (t) => {
   const error = await failure(run(['yes'], { ...of, stdout: ['pipe', full] }));
   t.match(error, { code: 'ERR_TARE_STREAM_FAILED', message: /stdout\[1\] failed: disk full/ });
   t.equal(error.cause, cause);
+  const verbose = new Writable({
+    write: (_chunk, _encoding, done) => done(new Error('x'.repeat(1e6))),
+  });
+  const long = await failure(run(['echo'], { ...of, stdout: verbose }));
+  t.ok(long.message.length < 3000, 'the message is bounded');
 
   const stuck = new Writable({ write: () => undefined });
   const began = performance.now();
