@@ -3,26 +3,19 @@
 #include <poll.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <cerrno>
-#include <mutex>
-#include <new>
 #include <utility>
-#include <vector>
+
+#include "tare/container.h"
 
 namespace tare {
 namespace {
 
-/// Children that are still to be reaped.
-struct Unreaped {
-  std::mutex mutex;
-  std::vector<Fd> pidfds;
-};
+/// Its caller ends soon, and leaves its children to who reaps them then.
+void leave(Fd) noexcept {}
 
-Unreaped& unreaped() {
-  // Never destroyed: threads may need it while the process ends.
-  static Unreaped* const all = new Unreaped;
-  return *all;
-}
+std::atomic<LateReaper> late_reaper = leave;
 
 /// False where it has not ended, or is traced.
 bool is_reaped(const Fd& pidfd) noexcept {
@@ -43,22 +36,16 @@ siginfo_t await_end(int pidfd, int flags) noexcept {
   return info;
 }
 
+void set_late_reaper(LateReaper reaper) noexcept { late_reaper = reaper; }
+
 void reap_ending(Fd pidfd, std::chrono::milliseconds timeout) noexcept {
   if (is_reaped(pidfd)) {
     return;
   }
   pollfd ended{pidfd.get(), POLLIN, 0};
   poll(&ended, 1, static_cast<int>(timeout.count()));
-  Unreaped& all = unreaped();
-  const std::lock_guard lock(all.mutex);
-  std::erase_if(all.pidfds, is_reaped);
-  if (is_reaped(pidfd)) {
-    return;
-  }
-  try {
-    all.pidfds.push_back(std::move(pidfd));
-  } catch (const std::bad_alloc&) {
-    // Then it stays until this process ends.
+  if (!is_reaped(pidfd)) {
+    late_reaper.load()(std::move(pidfd));
   }
 }
 

@@ -15,8 +15,8 @@ namespace tare {
 /// `flags`: WNOWAIT, or 0 to reap it.
 siginfo_t await_end(int pidfd, int flags) noexcept;
 
-/// Reaps a child that is ending: now, or with a later call where it has not ended by `timeout`, or
-/// is traced.
+/// Reaps a child that is ending: now, or by the late reaper (set_late_reaper()) where it has not
+/// ended by `timeout`, or is traced.
 void reap_ending(Fd pidfd, std::chrono::milliseconds timeout) noexcept;
 
 }  // namespace tare

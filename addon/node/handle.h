@@ -132,7 +132,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::shared_ptr<Container> created_;
   bool ends_with_init_ = false;  // where it is known
   bool removed_ = false;
-  std::shared_ptr<Handle> unremoved_;  // itself, while a container is left that nobody asks for
+  std::shared_ptr<Handle> unremoved_;   // itself, while a container is left that nobody asks for
   std::optional<CgroupTotals> totals_;  // where it is removed
   Fd console_;
   std::shared_ptr<Watched> init_;

@@ -6,6 +6,7 @@
 #include "output.h"
 #include "process.h"
 #include "tare/container.h"
+#include "watched.h"
 
 namespace tare::node {
 
@@ -37,6 +38,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     mortals->end();
   });
   expect_many_containers();
+  set_late_reaper(Watched::reap_late);
   ContainerObject::export_functions(env, exports);
   export_descriptors(env, exports);
   exports.Set("endMortals", Napi::Function::New<end_mortals>(env, "endMortals"));

@@ -37,6 +37,14 @@ std::shared_ptr<Watched> Watched::watch(Fd pidfd, bool is_child) {
   return watch_init(std::move(pidfd), is_child, false, {});
 }
 
+void Watched::reap_late(Fd pidfd) noexcept {
+  try {
+    watch(std::move(pidfd), true);
+  } catch (const std::exception&) {
+    // Without memory it stays until this process ends.
+  }
+}
+
 std::shared_ptr<Watched> Watched::watch_init(Fd pidfd, bool is_child, bool is_reaper, Fd ending) {
   std::shared_ptr<Watched> watched(
       new Watched(std::move(pidfd), is_child, is_reaper, std::move(ending)));

@@ -32,8 +32,10 @@ class Watched final : public Source, public std::enable_shared_from_this<Watched
  public:
   /// Takes the pidfd of a process. Throws `system`.
   static std::shared_ptr<Watched> watch(Fd pidfd, bool is_child);
-  /// The same for a container's init, which may be the reaper of its program: then the end and the
-  /// signals are those of that. `ending` is StartedProcess::ending.
+  /// Has a child that was killed reaped: a LateReaper.
+  static void reap_late(Fd pidfd) noexcept;
+  /// The same as watch() for a container's init, which may be the reaper of its program: then the
+  /// end and the signals are those of that. `ending` is StartedProcess::ending.
   static std::shared_ptr<Watched> watch_init(Fd pidfd, bool is_child, bool is_reaper, Fd ending);
 
   using Callback = std::function<void(const Exit&)>;

@@ -341,6 +341,13 @@ bool signal_init(int pidfd, bool has_reaper, int signal);
 /// may not be able to, as when it is frozen; false: it has ended. Throws `system`.
 bool kill_by_reaper(int pidfd);
 
+/// Reaps a child of this process, which has been killed, when that is possible: a process of its
+/// container may trace it, and then is the first that may wait for it (ptrace(2)). Until it is
+/// reaped, its pid namespace does not end. Called from any thread.
+using LateReaper = void (*)(Fd pidfd) noexcept;
+/// By default such a child is left to who reaps this process's children when it ends.
+void set_late_reaper(LateReaper reaper) noexcept;
+
 /// Waits for a child by its pidfd and reaps it: exit status, or 128 + signal.
 int wait_exit_code(int pidfd);
 
