@@ -212,7 +212,11 @@ void write_file_atomically(int dirfd, const std::string& path, std::string_view 
     return;
   }
   const std::string temporary = temporary_beside(path);
-  Fd fd = open_file(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+  Fd fd(open_retrying(dirfd, temporary.c_str(), flags, mode));
+  if (!fd) {
+    throw_errno("open", path);
+  }
   Temporary cleanup(dirfd, temporary);
   write_all(fd.get(), data, path);
   fd.reset();

@@ -230,7 +230,8 @@ ProgramResult run_program(const std::vector<std::string>& args, const ProgramOpt
   pid_t pid = -1;
   const int error =
       actions.run(pid, path, argv.data(), options.env.has_value() ? env.data() : environ);
-  if (error == ENOENT) {
+  // EACCES is also said of $PATH where it names a directory that the caller may not enter.
+  if (error == ENOENT || (error == EACCES && path.find('/') == std::string::npos)) {
     ProgramResult result;
     result.found = false;
     return result;

@@ -19,7 +19,7 @@ import { mountAt } from '../init/inside.js';
 import { recvtty } from './recvtty.js';
 import { Sandbox, cli, exitOf, state, type Config } from './tare.js';
 
-t.setTimeout(290_000);
+t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 loadModules();
@@ -288,7 +288,7 @@ sandbox.test('hooks', async (t) => {
   await one.goesOn(t, from);
   for (const kind of ['prestart', 'createRuntime']) {
     t.equal(states(kind).length, 2, `${kind} ran again`);
-    t.match(states(kind)[1], { id: one.id, pid: one.pid(), status: 'created', bundle: one.bundle });
+    t.match(states(kind)[1], { id: one.id, pid: one.pid(), status: 'creating', bundle: one.bundle });
   }
   t.equal(states('poststart').length, 1, 'its program has started once');
   one.remove();

@@ -230,6 +230,11 @@ if (whyNot !== undefined) {
       remedy: 'usermod --add-subuids 100000-165535 tare-test',
     });
     t.match(user.tare('doctor').stdout, "what a start of an ordinary user's containers needs");
+    const path = user.path;
+    user.path = `${join(sandbox.directory, 'closed')}:${path}`;
+    mkdirSync(join(sandbox.directory, 'closed'), { mode: 0o700 });
+    t.match(new Diagnosis(user.tare(...asJson)).of('criu').found, /^(?!.*EACCES)/);
+    user.path = path;
   });
 
   const needsHelpers = existsSync('/usr/bin/newuidmap') ? {} : { skip: 'needs the package uidmap' };

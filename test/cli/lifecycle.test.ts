@@ -1,6 +1,6 @@
 /** create, start, state, kill, delete, list, ps, run: what each does, and that nothing stays. */
 import { recvtty } from './recvtty.js';
-import { Output, Sandbox, exitOf, state, tare, whyNot } from './tare.js';
+import { Output, Sandbox, errorIn, exitOf, state, tare, whyNot } from './tare.js';
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -60,6 +60,22 @@ if (whyNot !== undefined) {
     const deleted = sandbox.tare(['delete', '--force', id]);
     t.strictSame([deleted.status, deleted.stdout, deleted.stderr], [0, '', '']);
     t.notOk(existsSync(`/proc/${pid}/root/`), 'its process has gone');
+  });
+
+  sandbox.test('a pid file that cannot be written is named', async (t) => {
+    const id = sandbox.id('life');
+    const pidFile = join(sandbox.directory, 'no/such.pid');
+    const created = sandbox.tare([
+      'create',
+      '-b',
+      sandbox.bundle(['true']),
+      '--pid-file',
+      pidFile,
+      id,
+    ]);
+    t.equal(created.status, 1);
+    t.match(errorIn(created.stderr), `${pidFile}: open: ENOENT`);
+    t.equal(sandbox.tare(['state', id]).status, 1, 'nothing is left of it');
   });
 
   sandbox.test('the output of a created container appears with start', async (t) => {

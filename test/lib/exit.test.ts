@@ -58,6 +58,9 @@ t.test('processes of exec', options, async (t) => {
   const inherited = await container.exec({ args: ['sh', '-c', script] });
   t.ok(inherited.pid > 0);
   t.same(await inherited.wait(), { exitCode: 1, signal: null }, 'cwd and env of the container');
+  const leftOpen = { cwd: undefined, env: undefined, user: undefined } as object;
+  const open = await container.exec({ args: ['sh', '-c', script], ...leftOpen });
+  t.same(await open.wait(), { exitCode: 1, signal: null }, 'what is undefined is not given');
   const given = await container.exec({
     args: ['sh', '-c', 'test $PWD = /bin && exit $MORE'],
     env: ['PATH=/bin', 'MORE=42'],

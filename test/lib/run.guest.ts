@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { run, TareError, type RunOptions } from '../../lib/index.js';
 
-t.setTimeout(240_000);
+t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 const project = new ProjectOfUser(sandbox);

@@ -137,6 +137,16 @@ t.test('without the list of system calls', skip, async (t) => {
   const mounts = [{ source: staticProgram('calls'), destination: '/calls' }];
   const nowhere = await run(['grep', 'Seccomp:', '/proc/self/status'], { ...unconfined, mounts });
   t.equal(nowhere.stdout, 'Seccomp:\t0\n');
+  // Below a mount that is `ro` another one can be written to; `rro` is of all.
+  for (const [word, mode] of [
+    ['ro', 2],
+    ['rro', 0],
+  ] as const) {
+    const bind = { type: 'bind', source: directory, destination: '/bound' };
+    const bound = { ...unconfined, mounts: [{ ...bind, options: ['rbind', word] }] };
+    const seen = await run(['grep', 'Seccomp:', '/proc/self/status'], bound);
+    t.equal(seen.stdout, `Seccomp:\t${mode}\n`, word);
+  }
   t.strictSame(readdirSync(directory), []);
 });
 

@@ -4,7 +4,7 @@ import { TapFile, type Test } from 'tap';
 import type { Suite } from './suite.js';
 import { GuestDied, Vm, type RunResult, type VmOptions } from './vm.js';
 
-export const suiteTimeout = 300_000;
+export const suiteTimeout = 600_000;
 
 export type Runner = (suite: Suite) => Promise<RunResult>;
 

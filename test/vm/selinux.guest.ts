@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Sandbox, exitOf, type Config } from '../cli/tare.js';
 
-t.setTimeout(240_000);
+t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 
