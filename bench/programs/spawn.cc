@@ -17,7 +17,8 @@
 //   pss                     the memory of all processes left by this contender's commands, as a
 //                           sample
 //
-// In each round another contender is first. Each contender's steps of a round print one line:
+// In each round another contender is first, and the direction alternates: what one leaves to the
+// kernel to be done falls on different ones. Each contender's steps of a round print one line:
 // {"round":0,"contender":"a","ns":[...],"rss_kib":[...],"pss_kib":[...]}, one element a sample.
 //
 // Commands are started by vfork, from a small static process: what a big one adds to starting and
@@ -214,7 +215,8 @@ bool execute_rounds(const std::vector<Contender>& contenders, long rounds) {
   size_t count = contenders.size();
   for (size_t round = 0; round < static_cast<size_t>(rounds); round++) {
     for (size_t i = 0; i < count; i++) {
-      const Contender& contender = contenders[(round + i) % count];
+      const size_t place = round / count % 2 == 0 ? i : count - i;
+      const Contender& contender = contenders[(round + place) % count];
       Samples samples;
       if (!execute_steps(contender.each, samples)) return false;
       printf("{\"round\":%zu,\"contender\":\"%s\",\"ns\":[%s],\"rss_kib\":[%s],\"pss_kib\":[%s]}\n",

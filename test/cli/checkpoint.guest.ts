@@ -288,7 +288,12 @@ sandbox.test('hooks', async (t) => {
   await one.goesOn(t, from);
   for (const kind of ['prestart', 'createRuntime']) {
     t.equal(states(kind).length, 2, `${kind} ran again`);
-    t.match(states(kind)[1], { id: one.id, pid: one.pid(), status: 'creating', bundle: one.bundle });
+    t.match(states(kind)[1], {
+      id: one.id,
+      pid: one.pid(),
+      status: 'creating',
+      bundle: one.bundle,
+    });
   }
   t.equal(states('poststart').length, 1, 'its program has started once');
   one.remove();
