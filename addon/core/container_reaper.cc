@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "container_impl.h"
+#include "spawn_end.h"
 #include "tare/error.h"
 
 namespace tare {
@@ -59,6 +60,8 @@ bool signal_init(int pidfd, bool has_reaper, int signal) {
   return has_reaper && signal == SIGSTOP ? send_carried(pidfd, signal)
                                          : send(pidfd, signal, nullptr);
 }
+
+void set_late_reaper(LateReaper reaper) noexcept { reap_late_by(reaper); }
 
 bool kill_by_reaper(int pidfd) { return send_carried(pidfd, SIGKILL); }
 

@@ -7,15 +7,13 @@
 #include <cerrno>
 #include <utility>
 
-#include "tare/container.h"
-
 namespace tare {
 namespace {
 
 /// Its caller ends soon, and leaves its children to who reaps them then.
 void leave(Fd) noexcept {}
 
-std::atomic<LateReaper> late_reaper = leave;
+std::atomic<void (*)(Fd) noexcept> late_reaper = leave;
 
 /// False where it has not ended, or is traced.
 bool is_reaped(const Fd& pidfd) noexcept {
@@ -36,7 +34,7 @@ siginfo_t await_end(int pidfd, int flags) noexcept {
   return info;
 }
 
-void set_late_reaper(LateReaper reaper) noexcept { late_reaper = reaper; }
+void reap_late_by(void (*reaper)(Fd) noexcept) noexcept { late_reaper = reaper; }
 
 void reap_ending(Fd pidfd, std::chrono::milliseconds timeout) noexcept {
   if (is_reaped(pidfd)) {

@@ -15,8 +15,10 @@ namespace tare {
 /// `flags`: WNOWAIT, or 0 to reap it.
 siginfo_t await_end(int pidfd, int flags) noexcept;
 
-/// Reaps a child that is ending: now, or by the late reaper (set_late_reaper()) where it has not
-/// ended by `timeout`, or is traced.
+/// Reaps a child that is ending: now, or by the late reaper where it has not ended by `timeout`, or
+/// is traced.
 void reap_ending(Fd pidfd, std::chrono::milliseconds timeout) noexcept;
+/// set_late_reaper() of container.h.
+void reap_late_by(void (*reaper)(Fd) noexcept) noexcept;
 
 }  // namespace tare
