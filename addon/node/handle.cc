@@ -51,13 +51,11 @@ void Handle::forget() {
   beside_.reset();
 }
 
-void Handle::keep(std::shared_ptr<Container> made) {
-  const std::lock_guard lock(mutex_);
-  created_ = std::move(made);
-}
-
 void Handle::discard(const std::shared_ptr<Container>& made) {
-  keep(made);
+  {
+    const std::lock_guard lock(mutex_);
+    created_ = made;
+  }
   try {
     made->remove(true);
   } catch (const Error&) {
@@ -101,8 +99,8 @@ void Handle::create(const CreateOptions& options) {
     discard(made);
     throw;
   }
-  keep(made);
   const std::lock_guard lock(mutex_);
+  created_ = made;
   ends_with_init_ = made->ends_with_init();
   console_ = std::move(init.console);
   init_ = watched;

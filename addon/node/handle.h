@@ -106,7 +106,6 @@ class Handle : public std::enable_shared_from_this<Handle> {
   CgroupTotals conclude();
   /// Container::create(), which cancel_create() may stop.
   std::shared_ptr<Container> make(CreateOptions options);
-  void keep(std::shared_ptr<Container> made);
   /// Removes what create() has made and does not hand out. Where that fails, this object stays for
   /// end_created() to try again.
   void discard(const std::shared_ptr<Container>& made);

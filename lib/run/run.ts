@@ -266,7 +266,9 @@ class Run {
     try {
       const root = stateRoot(options.root);
       texts = await configOf(this.#command, options);
-      await this.#openTargets(stdio, stdin);
+      if (isFile(stdin) || this.#plans?.some(({ file, targets }) => file || targets.length > 0)) {
+        await this.#openTargets(stdio, stdin);
+      }
       if (this.#isCancelled) throw abortedError(this.#command, undefined);
       this.#isMaking = true;
       const container = await createContainer(
