@@ -19,6 +19,7 @@ if (question === undefined) {
     process.exitCode = await (await question()).main(args);
   } catch (error) {
     console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = 1;
+    // The other contenders still run, and wait for their turn.
+    process.exit(1);
   }
 }

@@ -19,7 +19,9 @@ const enterView = `
     touch /run/docker.sock
     mount --no-canonicalize --bind /proc/self/fd/9/docker.sock /run/docker.sock
   fi
-  exec 9<&- "$@"`;
+  # Not by exec: who is pid 1 here has to reap what a contender leaves behind.
+  status=0; "$@" 9<&- || status=$?
+  exit $status`;
 
 function cgroup2MountPoint(): string {
   const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');

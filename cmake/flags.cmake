@@ -3,7 +3,8 @@
 
 set(warning_options
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
-    -Woverloaded-virtual -Wold-style-cast -Wimplicit-fallthrough -Wformat=2
+    -Woverloaded-virtual -Wsuggest-override -Wold-style-cast -Wzero-as-null-pointer-constant
+    -Wimplicit-fallthrough -Wformat=2
     # Designated initializers leave out what is zero, as the kernel's argument structures want.
     -Wno-missing-field-initializers
     # gcc 12 takes std::string's own copying for overlapping (gcc PR 105651), and does not see that

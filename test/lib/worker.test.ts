@@ -3,6 +3,7 @@ import { Containers, openFiles, whyNot } from './containers.js';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { Container, run } from '../../lib/index.js';
@@ -144,8 +145,8 @@ t.test('commands of run() end with their worker, those of others go on', options
     stdin: 'pipe',
   });
   await running.container;
-  const files: string[][] = [];
-  for (const awaited of [true, false, false, true, false, false]) {
+  let before: string[] = [];
+  for (const [round, awaited] of [true, false, false, true, false, false].entries()) {
     const worker = start(body, { ids, options: containers.options, await: awaited });
     await once(worker, 'message');
     await worker.terminate();
@@ -155,9 +156,11 @@ t.test('commands of run() end with their worker, those of others go on', options
       [mine],
       'removed when the worker is gone',
     );
-    files.push(openFiles());
+    if (round === 2) before = openFiles();
   }
-  t.same(files.at(-1), files[2], 'pipes of those that were cut off, too');
+  // A thread of the pool closes them, and may have just begun to.
+  for (let i = 0; i < 100 && openFiles().length > before.length; i++) await sleep(20);
+  t.ok(openFiles().length <= before.length, 'no pipe of those that were cut off stays');
   running.stdin.end('goes on\n');
   t.equal((await running).stdout, 'goes on\n');
 });
