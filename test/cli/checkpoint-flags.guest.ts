@@ -19,7 +19,6 @@ import t, { type Test } from 'tap';
 import { Counter, comes, counting, loadModules } from './counter.js';
 import { Output, Sandbox, cli, exitOf, state, staticProgram, type Config } from './tare.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 loadModules();

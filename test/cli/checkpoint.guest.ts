@@ -19,7 +19,6 @@ import { mountAt } from '../init/inside.js';
 import { recvtty } from './recvtty.js';
 import { Sandbox, cli, exitOf, state, type Config } from './tare.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 loadModules();

@@ -6,7 +6,6 @@ import { Diagnosis, asJson } from './doctor.js';
 import { OrdinaryUser } from './ordinary-user.js';
 import { Sandbox, call, cli } from './tare.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 const user = new OrdinaryUser(sandbox);
 t.teardown(() => sandbox.remove());

@@ -5,7 +5,6 @@ import t, { type Test } from 'tap';
 import { OrdinaryUser } from './ordinary-user.js';
 import { Sandbox } from './tare.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 const user = new OrdinaryUser(sandbox);
 t.teardown(() => sandbox.remove());

@@ -7,7 +7,6 @@ import { OrdinaryUser, uid } from './ordinary-user.js';
 import { cgroupRoot, systemctl } from './systemd-units.js';
 import { Sandbox, state, type Config, type Result } from './tare.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 const user = new OrdinaryUser(sandbox);

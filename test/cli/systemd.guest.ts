@@ -15,7 +15,6 @@ import { Counter, loadModules } from './counter.js';
 import { Sandbox, exitOf, state, type Config, type Result } from './tare.js';
 import { cgroupRoot, property, systemctl, unitExists } from './systemd-units.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 const global = ['--systemd-cgroup'];

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import t from 'tap';
 import { run, TareError, type RunOptions } from '../../lib/index.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 const project = new ProjectOfUser(sandbox);

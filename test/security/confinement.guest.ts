@@ -5,7 +5,6 @@ import { chmodSync, chownSync, readFileSync, rmdirSync, symlinkSync, writeFileSy
 import { join } from 'node:path';
 import t from 'tap';
 
-t.setTimeout(580_000);
 const inside = new Inside();
 t.teardown(() => inside.remove());
 

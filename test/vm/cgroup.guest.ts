@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Output, Sandbox, exitOf, state, type Config } from '../cli/tare.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 

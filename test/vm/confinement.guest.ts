@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { Sandbox, call, cli, exitOf, type Config } from '../cli/tare.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 

@@ -56,7 +56,9 @@ async function suitePath(suites: string[]): Promise<string> {
 }
 
 function suiteEnvironment(path: string): Record<string, string> {
-  const env: Record<string, string> = { PATH: path };
+  // A suite ends by itself, and tells what it waited for, before its guest is given up.
+  const seconds = suiteTimeout / 1000 - 20;
+  const env: Record<string, string> = { PATH: path, TAP_TIMEOUT: String(seconds) };
   for (const name of ['RUNTIME', 'CI']) {
     const value = process.env[name];
     if (value !== undefined) env[name] = value;

@@ -6,7 +6,6 @@ import t from 'tap';
 import { Sandbox, cli, exitOf, state, type Config } from '../cli/tare.js';
 import { inNewUserNamespace, mapped } from '../init/inside.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Sandbox, exitOf, type Config } from '../cli/tare.js';
 
-t.setTimeout(580_000);
 const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 
