@@ -1,11 +1,20 @@
 /** Each kind of error as a program sees it, and that nothing stays of what failed. */
 import { Containers, failure, whyNot } from './containers.js';
+import { OrdinaryUser } from '../cli/ordinary-user.js';
+import type { Config, Result } from '../cli/tare.js';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import t from 'tap';
-import { Container, type Spec, type StdioItem, TareError } from '../../lib/index.js';
+import t, { type Test } from 'tap';
+import {
+  Container,
+  run,
+  type RunOptions,
+  type Spec,
+  type StdioItem,
+  TareError,
+} from '../../lib/index.js';
 
 const options = { skip: whyNot ?? false };
 
@@ -159,4 +168,181 @@ t.test('warnings', options, async (t) => {
   const [warning] = await warned;
   t.equal(warning.name, 'TareWarning');
   t.match(warning.message, /CAP_NONSENSE/);
+});
+
+/** What tare may open a file by; the caller does not know such a path. */
+const descriptorPath = /\/proc\/(?:self|thread-self|\d+)\/fd/;
+
+/** Files of the host for failures: a directory, a file, a symlink to the directory, and nothing. */
+class Sources {
+  readonly top: string;
+  readonly directory: string;
+  readonly file: string;
+  readonly link: string;
+  readonly missing: string;
+
+  constructor(containers: Containers) {
+    this.top = join(containers.sandbox.directory, 'sources');
+    this.directory = join(this.top, 'directory');
+    this.file = join(this.top, 'file');
+    this.link = join(this.top, 'link');
+    this.missing = join(this.top, 'missing');
+    mkdirSync(this.directory, { recursive: true });
+    writeFileSync(this.file, '');
+    symlinkSync(this.directory, this.link);
+  }
+}
+
+/** What a program may print of an error. */
+function errorTexts(error: Error): string[] {
+  const { message, path, stage, cause } = error as TareError;
+  const texts = [message, path ?? '', stage ?? ''];
+  return cause instanceof Error ? [...texts, ...errorTexts(cause)] : texts;
+}
+
+t.test('run() names files as the caller does', options, async (t) => {
+  const containers = new Containers(t);
+  const { top, directory, file, link, missing } = new Sources(containers);
+  const rootfs = join(containers.bundle(['true']), 'rootfs');
+  const mount = (source: string, destination = '/mnt', within?: string): RunOptions => ({
+    mounts: [{ source, destination, ...(within !== undefined && { within }) }],
+  });
+  const cases: [what: string, RunOptions, named: string][] = [
+    ['a source that is missing', mount(missing), missing],
+    ['a source below a file', mount(join(file, 'x')), join(file, 'x')],
+    ['a source through a symlink', mount(link), link],
+    [
+      'a missing source within a directory',
+      mount('missing', '/mnt', top),
+      'mounts[0].source: missing',
+    ],
+    [
+      'a source within a directory that is missing',
+      mount('x', '/mnt', missing),
+      'mounts[0].source: x',
+    ],
+    ['a source within a file', mount('x', '/mnt', file), 'mounts[0].source: x'],
+    ['a source that leads out', mount('link', '/mnt', top), `link leads out of ${top}`],
+    ['a file on a directory', mount(file, '/tmp'), `${file} /tmp`],
+    [
+      'a directory on a file',
+      { rootfs, ...mount(directory, '/bin/busybox') },
+      `${directory} /bin/busybox`,
+    ],
+    [
+      'a destination below a file',
+      { rootfs, ...mount(directory, '/bin/busybox/x') },
+      `${directory} /bin/busybox/x`,
+    ],
+    ['a destination that cannot be made', mount(directory, '/sys/x'), '/sys/x'],
+    ['a source without id-mapped mounts', mount('/dev/pts'), '/dev/pts'],
+    ['a root that is missing', { rootfs: missing }, missing],
+    ['a root that is a file', { rootfs: file }, file],
+    ['a writable root that is missing', { rootfs: missing, readonly: false }, missing],
+    ['a writable root that is a file', { rootfs: file, readonly: false }, file],
+    ['a writable root that is a symlink', { rootfs: link, readonly: false }, link],
+    ['a missing network namespace', { network: { path: missing } }, missing],
+    ['an output in no directory', { stdout: { file: join(missing, 'out') } }, missing],
+    ['an output below a file', { stdout: { file: join(file, 'out') } }, file],
+    ['an output that is a directory', { stdout: { file: directory } }, directory],
+    ['an output that is a symlink', { stdout: { file: link } }, link],
+    ['an output through a symlink', { stderr: { file: join(link, 'out') } }, link],
+    ['an input that is missing', { stdin: { file: missing } }, missing],
+    ['an input that is a directory', { stdin: { file: directory } }, directory],
+  ];
+  for (const [what, given, named] of cases) {
+    const error = await failure(run(['true'], { ...containers.options, ...given }));
+    t.ok(error.message.includes(named), `${what}: ${error.message}`);
+    for (const shown of errorTexts(error)) t.notMatch(shown, descriptorPath, what);
+  }
+});
+
+type Edit = (config: Config) => void;
+type Case = [what: string, edit: Edit, named: string | RegExp];
+
+function expectRefusal(
+  t: Test,
+  caller: string,
+  call: (edit: Edit) => Result,
+  [what, edit, named]: Case,
+): void {
+  const { status, stderr } = call(edit);
+  t.equal(status, 1, `${caller}: ${what}`);
+  t.match(stderr, named, `${caller}: ${what}`);
+  t.notMatch(stderr, descriptorPath, `${caller}: ${what}`);
+}
+
+t.test('the command line names files as the caller does', options, async (t) => {
+  const containers = new Containers(t);
+  const { sandbox } = containers;
+  const { top, directory, file, link, missing } = new Sources(containers);
+  const user = new OrdinaryUser(sandbox);
+  chmodSync(top, 0o700);
+  const bind = (source: string, destination = '/tmp', ...more: string[]): Edit => {
+    return ({ mounts }) => mounts.push({ destination, source, options: ['bind', ...more] });
+  };
+  const within = (source: string): Edit => bind(source, '/tmp', `src-within=${top}`);
+  const root = (path: string): Edit => {
+    return (config) => (config.root.path = path);
+  };
+  const cases: Case[] = [
+    ['a source that is missing', bind(missing), missing],
+    ['a source below a file', bind(join(file, 'x')), join(file, 'x')],
+    ['a source through a symlink', bind(link, '/tmp', 'src-no-symlinks'), link],
+    ['a missing source within a directory', within('missing'), /missing.*ENOENT/],
+    ['a source that leads out', within('link'), /link.*EXDEV/],
+    ['a file on a directory', bind(file), `${file} /tmp`],
+    ['a directory on a file', bind(directory, '/bin/busybox'), `${directory} /bin/busybox`],
+    ['a destination below a file', bind(directory, '/bin/busybox/x'), '/bin/busybox/x'],
+    ['a root that is missing', root(missing), missing],
+    ['a root that is a file', root(file), file],
+  ];
+  const byRoot = (edit: Edit): Result =>
+    sandbox.tare(['run', '--bundle', containers.bundle(['true'], edit), containers.id('refused')]);
+  for (const one of cases) expectRefusal(t, 'root', byRoot, one);
+
+  // The host opens what init in a user namespace has no permission to open.
+  const inUserNamespace = (edit: Edit): Result =>
+    byRoot((config) => {
+      edit(config);
+      config.linux.namespaces.push({ type: 'user' });
+      for (const key of ['uidMappings', 'gidMappings'])
+        config.linux[key] = [{ containerID: 0, hostID: 100000, size: 65536 }];
+    });
+  const unmapped: Case = [
+    'a source without id-mapped mounts',
+    bind('/dev/pts', '/tmp', 'idmap'),
+    '/dev/pts',
+  ];
+  const notMade: Case = [
+    'a destination that cannot be made',
+    bind('/usr', '/not/there'),
+    '/not/there',
+  ];
+  for (const one of [...cases, unmapped, notMade])
+    expectRefusal(t, 'a user namespace', inUserNamespace, one);
+
+  const byUser = (edit: Edit): Result =>
+    user.tare('run', '--bundle', user.bundle(['true'], edit), containers.id('refused'));
+  const ids = [{ containerID: 0, hostID: 1, size: 1 }];
+  for (const one of [
+    ['a source without permission', bind(directory), directory],
+    ['a source within one without permission', within('directory'), /directory.*EACCES/],
+    ['a source that is missing', bind('/nowhere'), '/nowhere'],
+    ['a destination below a file', bind('/usr', '/bin/busybox/x'), '/bin/busybox/x'],
+    ['a root without permission', root(directory), directory],
+    [
+      'an id-mapped mount',
+      ({ mounts }) =>
+        mounts.push({
+          destination: '/tmp',
+          source: '/usr',
+          options: ['bind'],
+          uidMappings: ids,
+          gidMappings: ids,
+        }),
+      'mounts[7]: id-mapped mounts',
+    ],
+  ] satisfies Case[])
+    expectRefusal(t, 'an ordinary user', byUser, one);
 });

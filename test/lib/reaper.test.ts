@@ -4,6 +4,7 @@ import { program } from './programs.js';
 import { exitOf, Sandbox } from '../cli/tare.js';
 import { once } from 'node:events';
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 import { kill } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -182,6 +183,40 @@ t.test('what the program leaves ends with it', skip, async (t) => {
     capabilities: ['CAP_SETUID'],
   });
   t.match(own, { exitCode: 0 }, 'also where the reaper may not kill it');
+});
+
+/**
+ * Exits with status 3 and leaves two processes: one that sleeps, and one that executes `prepare`, and
+ * then sends SIGUSR1 to pid 1 every 10 ms and writes a dot for each signal.
+ */
+const leaveSender = (prepare: string): string[] =>
+  perl(`
+    pipe my $ready, my $written;
+    if (fork) { close $written; readline $ready; exit 3 }
+    if (!fork) { sleep 100 }
+    ${prepare}
+    syswrite $written, "ready\\n";
+    while (kill USR1 => 1) { syswrite STDOUT, '.'; select undef, undef, undef, 0.01 }
+    print "kill: $!\\n"`);
+
+t.test('a process that the reaper cannot kill gets one second', skip, async (t) => {
+  const inside = sandbox(t);
+  const options = { capabilities: ['CAP_SETUID'], timeout: 10_000 } as const;
+  const killable = await inside(leaveSender(''), options);
+  t.match(killable, { exitCode: 3, stdout: /^\.*$/ });
+  t.ok(killable.durationMs < 1000, `${killable.durationMs} ms: a sender that can be killed`);
+
+  // With effective uid 0 a process may signal pid 1. Pid 1 has no CAP_KILL, and may not signal a
+  // process whose real and saved uids are 7 (kill(2)). Perl has no setresuid(2) of its own.
+  const number = process.arch === 'arm64' ? 147 : 117;
+  const setresuid = `syscall(${number}, 7, 0, 7) == 0 or die "setresuid: $!";`;
+  const began = performance.now();
+  const survivor = await inside(leaveSender(setresuid), options);
+  const elapsed = performance.now() - began;
+  t.match(survivor, { exitCode: 3, stderr: '' });
+  t.match(survivor.stdout, /^\.{20,}$/, 'its signals reach pid 1 during that second');
+  t.ok(survivor.durationMs >= 1000, `${survivor.durationMs} ms: it outlives the SIGKILL`);
+  t.ok(elapsed < 5000, `${elapsed} ms: its signals do not extend the second`);
 });
 
 t.test('init: false: the program is pid 1', skip, async (t) => {

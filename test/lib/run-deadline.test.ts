@@ -1,8 +1,10 @@
 /** `timeout`, `cpuTimeout` and `signal` of run() take effect at their time, whatever goes on then. */
 import { Containers, failure, whyNot } from './containers.js';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { Container, run, type Spec } from '../../lib/index.js';
+import { Container, run, TareError, type Spec } from '../../lib/index.js';
+import { CpuTimeWatch } from '../../lib/run/cpu-time.js';
 
 const options = { skip: whyNot ?? false };
 t.setTimeout(120_000);
@@ -72,4 +74,44 @@ t.test('processor time', options, async (t) => {
   });
   t.match(children, { cpuTimedOut: true }, 'that of all its processes together');
   t.match(await run(['sleep', '0.6'], of), { cpuTimedOut: false, exitCode: 0 });
+});
+
+/** A container for a watch, which only calls its stats(). */
+const withReadings = (stats: () => Promise<unknown>): Container => ({ stats }) as Container;
+
+t.test('processor time, when a reading fails', options, async (t) => {
+  const containers = new Containers(t);
+  const bundle = containers.bundle(['sh', '-c', 'while :; do :; done']);
+  const container = await containers.create('busy', bundle);
+  await container.start();
+
+  let readings = 0;
+  const firstFails = withReadings(() => {
+    const transient = new TareError('stats: open: EMFILE', { code: 'ERR_TARE_SYSTEM' });
+    return ++readings === 1 ? Promise.reject(transient) : container.stats();
+  });
+  let watch: CpuTimeWatch | undefined;
+  const reached = new Promise<string>((resolve) => {
+    watch = new CpuTimeWatch(firstFails, 300, () => resolve('reached'));
+  });
+  const giveUp = new AbortController();
+  const late = sleep(20_000, 'not reached', { signal: giveUp.signal });
+  t.equal(await Promise.race([reached, late]), 'reached');
+  giveUp.abort();
+  watch!.stop();
+  t.ok(readings >= 2, `${readings} readings: the failed one does not count as the limit`);
+  const { kernel, user } = (await container.stats()).cpu.usage;
+  t.ok((kernel + user) / 1e6 >= 300, `${kernel + user} ns`);
+
+  // No later reading of a deleted container can succeed.
+  await container.delete({ force: true });
+  readings = 0;
+  const deleted = withReadings(() => {
+    readings++;
+    return container.stats();
+  });
+  const idle = new CpuTimeWatch(deleted, 20, () => t.fail('the limit of a deleted container'));
+  await sleep(500);
+  idle.stop();
+  t.equal(readings, 1, 'ERR_TARE_NOT_FOUND ends the watch');
 });
