@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { binding, type NativeContainer, type NativeEnding, type NativeRuntime } from './binding.js';
 import { settled, TareError } from './errors.js';
 import { stringify } from './json.js';
+import { checkedProcess, checkedResources } from './oci-checks.js';
 import {
   checkedOptions,
   isAbortSignal,
@@ -27,88 +28,96 @@ import {
 import { openStdio, type OpenedStdio, type ProcessStreams, type Stdio } from './stdio.js';
 import { terminalOf, type Terminal } from './terminal.js';
 
-/** Where containers are kept, and how the host is to be treated. */
+/** Where containers are kept, and how their cgroups are managed. */
 export interface RuntimeOptions {
   /**
-   * The directory that holds the states, as `--root` of the command line: /run/tare by default. An
-   * ordinary user's is `$XDG_RUNTIME_DIR/tare`; without that variable `/run/user/UID/tare` where the user
-   * has such a directory, else `/tmp/tare-UID`. It must belong to the caller, or to root, and nobody else
-   * may write to it; it is made with mode 0700.
+   * State directory, as `--root` of the command line: /run/tare by default. For an ordinary user it
+   * is `$XDG_RUNTIME_DIR/tare`; without that variable `/run/user/UID/tare` if the user has such a
+   * directory, else `/tmp/tare-UID`. It must belong to the caller or to root, and no other user may
+   * write to it; it is created with mode 0700.
    */
   root?: string;
   /**
-   * Whether to go on without what only a privileged caller can do to cgroups. By default that is
-   * so where the caller is not root of the host.
+   * Whether to continue without cgroup operations that only a privileged caller can do. True by
+   * default if the caller is not root of the host.
    */
   rootless?: boolean;
   /**
-   * Whether the cgroups of new containers are made by systemd, as units of it: `linux.cgroupsPath`
-   * is then SLICE:PREFIX:NAME. Existing containers remember what they were created with.
+   * Whether systemd creates the cgroups of new containers, as its units: `linux.cgroupsPath` is
+   * then SLICE:PREFIX:NAME. Existing containers keep the setting they were created with.
    */
   systemdCgroup?: boolean;
 }
 
-/** What the file descriptors of a process are. */
+/** The file descriptors of a process. */
 export interface StdioOptions {
   /**
-   * The process's standard streams and further file descriptors; `ignore` by default. Those that
-   * are given are not closed here, and must stay open until the call has succeeded.
+   * Standard streams and further file descriptors; `ignore` by default. Given descriptors are not
+   * closed, and must stay open until the call has succeeded.
    */
   stdio?: Stdio;
   /**
-   * A listening AF_UNIX socket that gets the master of the process's pseudo-terminal, if
-   * `process.terminal` is set. Without it the terminal is this program's, as `terminal` of the
-   * container or the process.
+   * Path of a listening AF_UNIX socket that receives the master of the process's pseudo-terminal,
+   * if `process.terminal` is set. Without it this program gets the master, as `terminal` of the
+   * container or process.
    */
   consoleSocket?: string;
 }
 
+/** Options of {@link Container.create}. */
 export interface CreateOptions extends RuntimeOptions, StdioOptions {
-  /** The bundle's directory; the working directory by default. */
+  /** Bundle directory; the working directory by default. */
   bundle?: string;
-  /** The configuration; by default that is config.json of the bundle. */
+  /** Configuration; config.json of the bundle by default. */
   spec?: Spec;
-  /** A file that gets the host's id of the container's process. */
+  /** File that receives the host pid of the container's process. */
   pidFile?: string;
   /** Starts the program at once, which costs less than {@link Container.start} afterwards. */
   start?: boolean;
   /**
-   * Ends the container with this program, however that ends, and with the worker thread that made it.
-   * What stays of one whose program was killed, the next {@link run} removes.
+   * Ends the container when this program ends, for whatever reason, or when the worker thread that
+   * created it ends. If this program is killed, the next {@link run} removes what remains.
    */
   endsWithProgram?: boolean;
   /**
-   * Makes the program an ordinary process: pid 1 of the container is a reaper that passes signals on
-   * to it, reaps what it leaves and tells how it ended. False by default: the program is pid 1. In a
-   * pid namespace of others the program is an ordinary process in any case.
+   * Makes the program an ordinary process: pid 1 of the container is a reaper that forwards signals
+   * to it, reaps orphaned processes and reports how the program ended. False by default: the
+   * program is pid 1. In a pid namespace that the container shares with others, the program is an
+   * ordinary process in any case.
    */
   init?: boolean;
-  /** Changes the root without pivot_root(2), for a root on the initial ramdisk. Less safe. */
+  /** Changes the root without pivot_root(2), for a root on the initial ramdisk. Less secure. */
   noPivot?: boolean;
   /** Lets the container use the caller's session keyring. */
   noNewKeyring?: boolean;
 }
 
-/** How {@link Container.exec} starts a process. */
+/** Options of {@link Container.exec}. */
 export interface ExecOptions extends StdioOptions {
-  /** A file that gets the host's id of the process. */
+  /** File that receives the host pid of the process. */
   pidFile?: string;
-  /** Starts the process even if the container is paused; it then runs when that is resumed. */
+  /**
+   * Starts the process even if the container is paused; it then runs when the container is resumed.
+   */
   ignorePaused?: boolean;
 }
 
-/** How {@link Container.events} and {@link Container.stats} tell. */
+/** Options of {@link Container.events} and {@link Container.stats}. */
 export interface EventsOptions {
   /** Milliseconds between two samples; 5000 by default. */
   interval?: number;
-  /** Ends the events. */
+  /** An AbortSignal that ends the sequence. */
   signal?: AbortSignal;
 }
 
-/** What {@link Container.stats} gives: a promise of one sample, and a sequence of samples. */
+/**
+ * What {@link Container.stats} returns: a promise of one sample, and an async iterable of samples.
+ */
 export interface ContainerSamples extends Promise<ContainerStats>, AsyncIterable<ContainerStats> {}
 
-/** A process for {@link Container.exec}: what is absent is as in the container's own process. */
+/**
+ * A process for {@link Container.exec}. Absent properties are those of the container's own process.
+ */
 export type ExecProcess = Pick<Process, 'args'> & Partial<Process>;
 
 /** Items are checked when they are opened. */
@@ -147,30 +156,30 @@ const killChecks: Checks<{ all?: boolean }> = { all: isBoolean };
 const deleteChecks: Checks<{ force?: boolean }> = { force: isBoolean };
 
 let newContainer: (id: string, native: NativeContainer, streams: ProcessStreams) => Container;
-/** How a container that was created with `end` ended. */
+/** Resolves when a container that was created with `end` has ended. */
 export let endingOf: (container: Container) => Promise<NativeEnding>;
 
 /**
  * A container. It is not bound to this program or this object: the command line and other programs
- * see it, and it lives on when they end, until it is deleted.
+ * see it, and it outlives them until it is deleted.
  *
- * The methods of one object take effect in the order of their calls; but none waits until the process
- * of an {@link exec} is executed, which the container can hold up, and {@link kill} and deletion by force wait
- * for none longer than a moment. They reject with a
- * {@link TareError}. What must be told but is no failure, as an unknown capability in a
- * configuration, is a warning of the process, by the name of `TareWarning`.
+ * The methods of one object take effect in the order of their calls, with two exceptions. No call
+ * waits for the process of an {@link exec} to be executed, because the container can delay that.
+ * {@link kill} and forced deletion wait for no other call longer than a moment. All methods reject
+ * with a {@link TareError}. Warnings, such as an unknown capability in a configuration, are emitted
+ * by `process` with the name `TareWarning`.
  *
- * The process of a container that this program creates is a child of it: its end raises SIGCHLD, as
- * that of any child, and it is reaped whether or not anybody waits. If this program ends in the
- * middle of a call, by process.exit() or a signal, the call is cut off; a worker thread's end lets
- * its calls be carried through. See {@link CreateOptions.endsWithProgram}.
+ * The process of a container that this program creates is its child: its end raises SIGCHLD, as
+ * that of any child, and it is reaped even without a call of {@link wait}. If this program ends
+ * during a call, by process.exit() or a signal, the call is cut off; the calls of a worker thread
+ * that ends are completed. See {@link CreateOptions.endsWithProgram}.
  */
 export class Container implements ProcessStreams {
-  /** Its name, unique in its state directory. */
+  /** Id, unique in its state directory. */
   readonly id: string;
   /**
-   * The terminal of its process, where this object created the container, `process.terminal` is set
-   * and no `consoleSocket` took it.
+   * Terminal of its process, if this object created the container with `process.terminal` and
+   * without `consoleSocket`; else null.
    */
   readonly terminal: Terminal | null = null;
   readonly #native: NativeContainer;
@@ -188,7 +197,10 @@ export class Container implements ProcessStreams {
     if (streams) this.terminal = terminalOf(native.takeConsole());
   }
 
-  /** These four where this object created the container with `pipe`. */
+  /**
+   * Writable end of standard input. It and the other streams exist only if this object created the
+   * container with `pipe`.
+   */
   get stdin(): ProcessStreams['stdin'] {
     return this.#streams?.stdin ?? null;
   }
@@ -206,14 +218,14 @@ export class Container implements ProcessStreams {
   }
 
   /**
-   * Makes a container with all that its configuration asks for; its program is held until
-   * {@link start}, unless `start` is set. If it fails, nothing stays behind.
+   * Creates a container as its configuration describes. The program is not executed before
+   * {@link start}, unless `start` is set. A failed creation leaves nothing behind.
    *
    * @param id 1 to 1024 of the characters `A-Z a-z 0-9 _ + . -`
-   * @throws {@link TareError} `ERR_TARE_INVALID_CONFIG` and `ERR_TARE_UNSUPPORTED` for a configuration,
-   * naming its place, before anything is done; `ERR_TARE_ALREADY_EXISTS`;
-   * `ERR_TARE_COMMAND_NOT_FOUND`; `ERR_TARE_HOOK_FAILED`; with `start` what {@link start} throws;
-   * `ERR_TARE_SYSTEM` for what the kernel refuses.
+   * @throws {@link TareError} `ERR_TARE_INVALID_CONFIG` or `ERR_TARE_UNSUPPORTED` for a
+   * configuration, naming the place in it, before anything is done; `ERR_TARE_ALREADY_EXISTS`;
+   * `ERR_TARE_COMMAND_NOT_FOUND`; `ERR_TARE_HOOK_FAILED`; with `start` the errors of {@link start};
+   * `ERR_TARE_SYSTEM` if a system call fails.
    */
   static async create(id: string, options: CreateOptions = {}): Promise<Container> {
     isText('id', id);
@@ -222,7 +234,7 @@ export class Container implements ProcessStreams {
   }
 
   /**
-   * Finds a container, whoever created it.
+   * Opens a container that exists, whichever program created it.
    *
    * @throws {@link TareError} `ERR_TARE_NOT_FOUND`
    */
@@ -233,7 +245,7 @@ export class Container implements ProcessStreams {
     return new Container(id, native);
   }
 
-  /** The states of all containers, by id. */
+  /** Returns the states of all containers, sorted by id. */
   static async list(options: RuntimeOptions = {}): Promise<ContainerState[]> {
     const checked = checkedOptions<RuntimeOptions>(options, runtimeChecks);
     const states = await settled(binding.list(runtimeOf(checked)));
@@ -241,28 +253,28 @@ export class Container implements ProcessStreams {
   }
 
   /**
-   * What it is and how it is, now.
+   * Returns the current state.
    *
-   * @throws {@link TareError} `ERR_TARE_NOT_FOUND` if it is deleted, here or elsewhere.
+   * @throws {@link TareError} `ERR_TARE_NOT_FOUND` if the container was deleted, here or elsewhere.
    */
   async state(): Promise<ContainerState> {
     return JSON.parse(await settled(this.#native.state())) as ContainerState;
   }
 
   /**
-   * Lets the container's program go. Resolves when it is executed.
+   * Starts the container's program. Resolves when it is executed.
    *
    * @throws {@link TareError} `ERR_TARE_COMMAND_NOT_FOUND` or `ERR_TARE_COMMAND_NOT_EXECUTABLE` if
-   * execve(2) does not take the program; `ERR_TARE_HOOK_FAILED`, by which the container is deleted;
-   * `ERR_TARE_BAD_STATUS` if it is started already, or paused.
+   * execve(2) fails; `ERR_TARE_HOOK_FAILED`, after which the container is deleted;
+   * `ERR_TARE_BAD_STATUS` if it is already started, or paused.
    */
   async start(): Promise<void> {
     await settled(this.#native.start());
   }
 
   /**
-   * Sends a signal to the container's process, or with `all` to each process in the container.
-   * Resolves when it is sent; {@link wait} for the end.
+   * Sends a signal to the container's process or, with `all`, to each process in the container.
+   * Resolves when it is sent; use {@link wait} to await the end.
    *
    * @param signal a name or number; SIGTERM by default
    * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if the container has stopped.
@@ -277,17 +289,17 @@ export class Container implements ProcessStreams {
   }
 
   /**
-   * Stops all processes in the container until {@link resume}. Resolves when they stand still. By the
-   * freezer of cgroup v2, which every container has.
+   * Freezes all processes in the container until {@link resume}. Resolves when they are frozen.
+   * Uses the freezer of cgroup v2, which needs no controller.
    *
-   * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if it has stopped or is paused.
+   * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if the container has stopped or is paused.
    */
   async pause(): Promise<void> {
     await settled(this.#native.pause());
   }
 
   /**
-   * Lets the processes of a paused container go on.
+   * Resumes the processes of a paused container.
    *
    * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if it is not paused.
    */
@@ -296,23 +308,24 @@ export class Container implements ProcessStreams {
   }
 
   /**
-   * Changes limits: those that are given, absent ones stay as they are. They are remembered for the
-   * next update. Where one cannot be set, all are as before.
+   * Changes the given limits; absent ones keep their values. The new limits are recorded for the
+   * next update. If one cannot be set, all keep their previous values.
    *
-   * @throws {@link TareError} `ERR_TARE_INVALID_CONFIG` and `ERR_TARE_UNSUPPORTED`, naming the limit.
+   * @throws {@link TareError} `ERR_TARE_INVALID_CONFIG` or `ERR_TARE_UNSUPPORTED`, naming the
+   * limit.
    */
   async update(resources: Resources): Promise<void> {
-    await settled(this.#native.update(stringify(resources, 'resources')));
+    await settled(this.#native.update(stringify(checkedResources(resources), 'resources')));
   }
 
   /**
-   * What the container uses now: await it for one sample, or loop over it by `for await` for one now
-   * and one after each interval, until the container has ended.
+   * Returns the current resource usage: await it for one sample, or iterate it with `for await` for
+   * a sample now and one after each interval, until the container has ended.
    */
   stats(options: EventsOptions = {}): ContainerSamples {
     const checked = checkedOptions<EventsOptions>(options, eventsChecks);
     const now = settled(this.#native.stats()).then((text) => JSON.parse(text) as ContainerStats);
-    // Who loops hears of a failure there.
+    // A loop over the samples reports a failure itself.
     now.catch(() => undefined);
     return Object.assign(now, {
       [Symbol.asyncIterator]: () => this.#samples(now, checked),
@@ -330,16 +343,16 @@ export class Container implements ProcessStreams {
         if (event.type === 'stats') yield event.data;
       }
     } catch (error) {
-      // It has ended since, and may be removed.
+      // The container has ended meanwhile, and may be removed.
       const gone: unknown[] = ['ERR_TARE_BAD_STATUS', 'ERR_TARE_NOT_FOUND'];
       if (!(error instanceof TareError) || !gone.includes(error.code)) throw error;
     }
   }
 
   /**
-   * A sample after each interval, each kill for want of memory when it happens, and as the last one
-   * the exit, when no process is left in the container. Keeps this program running until then, or until the caller leaves the
-   * loop.
+   * Yields a sample after each interval, an event for each OOM kill, and finally the exit, when no
+   * process is left in the container. Keeps this program running until then, or until the caller
+   * leaves the loop.
    */
   async *events(options: EventsOptions = {}): AsyncGenerator<ContainerEvent> {
     const { interval = 5000, signal } = checkedOptions<EventsOptions>(options, eventsChecks);
@@ -347,14 +360,14 @@ export class Container implements ProcessStreams {
     const stop = (): void => watch.cancel();
     signal?.addEventListener('abort', stop);
     if (signal?.aborted === true) stop();
-    // News, and undefined for the tick of the clock.
+    // Cgroup events; undefined for a tick of the timer.
     const told: ({ oomKills: number; ended: boolean } | undefined)[] = [];
     let wake = (): void => undefined;
     const tell = (news?: (typeof told)[number]): void => {
       told.push(news);
       wake();
     };
-    // What nobody has waited for is not made up for.
+    // Ticks that the caller missed are not repeated.
     const tick = (): unknown => told.includes(undefined) || tell();
     const clock = interval === Infinity ? undefined : setInterval(tick, interval);
     const listen = (): void => void watch.next().then(tell);
@@ -365,7 +378,7 @@ export class Container implements ProcessStreams {
         const news = told.shift();
         if (news === undefined) {
           const data = await this.stats().catch(() => undefined);
-          // Without: it is just ending, which the watch will tell.
+          // Without a sample the container is just ending, which the watch reports.
           if (data) yield { type: 'stats', id: this.id, data };
           continue;
         }
@@ -386,10 +399,10 @@ export class Container implements ProcessStreams {
   }
 
   /**
-   * Removes a container that has stopped or was never started; with `force` it is killed first.
+   * Deletes a container that has stopped or was never started; with `force` it is killed first.
    *
-   * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if it runs; `ERR_TARE_NOT_FOUND` if it is deleted
-   * already, also with `force`.
+   * @throws {@link TareError} `ERR_TARE_BAD_STATUS` if it is running; `ERR_TARE_NOT_FOUND` if it is
+   * already deleted, even with `force`.
    */
   async delete(options: { force?: boolean } = {}): Promise<void> {
     const { force = false } = checkedOptions<{ force?: boolean }>(options, deleteChecks);
@@ -397,28 +410,28 @@ export class Container implements ProcessStreams {
   }
 
   /**
-   * Resolves when the container's process has ended, also if it has ended before. Until then it
-   * keeps this program running. How the process ended is known where this object created it.
+   * Resolves when the container's process has ended, also if it ended earlier. Keeps this program
+   * running until then. The exit status is known if this object created the container.
    */
   async wait(): Promise<ExitStatus> {
     return exitStatus(await settled(this.#native.wait()));
   }
 
   /**
-   * Starts a further process in the container. Resolves when it is executed.
+   * Starts another process in the container. Resolves when it is executed.
    *
    * @throws {@link TareError} `ERR_TARE_COMMAND_NOT_FOUND` or `ERR_TARE_COMMAND_NOT_EXECUTABLE`;
    * `ERR_TARE_BAD_STATUS` if the container has stopped, or is paused and `ignorePaused` is not set.
    */
   async exec(process: ExecProcess, options: ExecOptions = {}): Promise<ContainerProcess> {
-    const text = stringify(process, 'process');
+    const text = stringify(checkedProcess(process), 'process');
     const checked = checkedOptions<ExecOptions>(options, execChecks);
     const { consoleSocket, pidFile, ignorePaused } = checked;
     const stdio = openStdio(checked.stdio);
     const native = await started(stdio, () =>
       this.#native.exec({
         process: text,
-        // Of the text: a property that is undefined is not in it, and is as in the container.
+        // Keys of the text: an undefined property is not in it, and is as in the container.
         given: Object.keys(JSON.parse(text) as object),
         stdio: stdio.fds,
         held: stdio.held,
@@ -430,20 +443,20 @@ export class Container implements ProcessStreams {
     return new ContainerProcess(native, stdio.streams);
   }
 
-  /** The host's ids of all processes in the container. */
+  /** Returns the host pids of all processes in the container. */
   async ps(): Promise<number[]> {
     return settled(this.#native.processes());
   }
 
   /**
-   * Kills and deletes the container, and tells what it has used. As {@link delete} with `force`,
-   * in one step.
+   * Kills and deletes the container, as {@link delete} with `force`, and returns its total resource
+   * usage.
    */
   async end(): Promise<ContainerTotals> {
     return containerTotals(await settled(this.#native.end()));
   }
 
-  /** For `await using`: kills and deletes the container, if it is still there. */
+  /** For `await using`: kills and deletes the container if it still exists. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       await this.delete({ force: true });
@@ -453,18 +466,18 @@ export class Container implements ProcessStreams {
   }
 }
 
-/** What a container is made of, as text. */
+/** The configuration of a container, as JSON. */
 export interface ConfigTexts {
-  /** Its configuration, or that without its process. */
+  /** The configuration, or all of it except the process. */
   config: string;
-  /** Its process, where that is not in the configuration. */
+  /** The process, if `config` does not contain it. */
   process?: string;
-  /** What is in a root of its own, see `NativeCreateOptions`. */
+  /** The entries of a new root, see `NativeCreateOptions`. */
   rootEntries?: string;
 }
 
 /**
- * Container.create() with file descriptors that are made already; with `end` the container is
+ * Container.create() with file descriptors that are already open. With `end`, the container is
  * removed as soon as its process has ended. `cancelKey` is for `binding.cancelCreate()`.
  */
 export async function createContainer(
@@ -508,7 +521,10 @@ export async function createContainer(
   return newContainer(id, native, stdio.streams);
 }
 
-/** Settles what starts a process with file descriptors of `stdio`. */
+/**
+ * Calls `start`, which starts a process with the file descriptors of `stdio`, and closes this
+ * program's ends that are no longer needed.
+ */
 async function started<T>(stdio: OpenedStdio, start: () => Promise<T>): Promise<T> {
   let native;
   try {

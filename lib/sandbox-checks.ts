@@ -1,6 +1,7 @@
-/** What each option of a sandbox may be. */
+/** Checks of the sandbox options. */
 import { isAbsolute } from 'node:path';
 import { invalidArgument } from './errors.js';
+import { isSeccompProfile } from './oci-checks.js';
 import {
   bytesOf,
   checkedOptions,
@@ -18,14 +19,14 @@ import {
 } from './option-values.js';
 import { rlimitNames, type Rlimits } from './rlimits.js';
 import type { BindMount, SandboxOptions } from './sandbox.js';
-import type { Mount, User } from './spec.js';
+import type { Mount, Seccomp, User } from './spec.js';
 import type { TerminalSize } from './terminal.js';
 
 const maxId = 2 ** 32 - 2;
 const isId: Check = (name, value) => void integerOf(name, value, 0, maxId);
 const isSize: Check = (name, value) => void bytesOf(name, value);
 
-/** An option that is a whole number, or Infinity for none. */
+/** A whole number, or Infinity for no limit. */
 const isLimit: Check = (name, value) => {
   if (value !== Infinity) integerOf(name, value, 0);
 };
@@ -142,8 +143,10 @@ export const sandboxChecks: Checks<SandboxOptions> = {
   }),
   seccomp(name, value) {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      oneOf('default', 'unconfined')(name, value);
+      return oneOf('default', 'unconfined')(name, value);
     }
+    isSeccompProfile(name, value);
+    required(name, 'defaultAction', (value as Partial<Seccomp>).defaultAction);
   },
   rlimits(name, value) {
     checkedOptions<Rlimits>(value, rlimits, name);
@@ -161,7 +164,7 @@ export const sandboxChecks: Checks<SandboxOptions> = {
   },
 };
 
-/** A command: the program and its arguments. The copy is the caller's no more. */
+/** Returns a checked copy of a command: the program and its arguments. */
 export function checkedCommand(command: unknown): string[] {
   if (typeof command === 'string') {
     throw invalidArgument(

@@ -18,82 +18,86 @@ import type {
 } from './spec.js';
 import type { TerminalSize } from './terminal.js';
 
-/** A file or directory of the host in the container. */
+/** A file or directory of the host that is mounted in the container. */
 export interface BindMount {
   /**
-   * On the host. No part of the path may be a symbolic link, which a command with a writable mount
-   * could have put there: see `within`.
+   * Path on the host. No part of it may be a symbolic link, because a command with a writable mount
+   * could have created that; see `within`.
    */
   source: string;
   /**
-   * A directory of the host below which `source` is looked up, relative to it or by a path that
-   * begins with it. Symbolic links are followed there as long as they do not lead out of it.
+   * A directory of the host below which `source` is looked up, relative to it or as a path that
+   * begins with it. Symbolic links are followed there unless they lead out of the directory.
    */
   within?: string;
-  /** In the container, absolute. */
+  /** Absolute path in the container. */
   destination: string;
   /**
-   * Whether the container may write there; false by default. What root owns is root's in the
-   * container too, which needs a file system that can be mounted with other ids (`idmap`), as most
-   * can since Linux 6.6.
+   * Whether the container may write to it; false by default. In a container created by root, files
+   * of the host's root belong to the container's root. This needs a file system that supports
+   * id-mapped mounts (`idmap`), as most do since Linux 6.6.
    */
   writable?: boolean;
 }
 
-/** What a container is allowed and what it sees. What is not said is the safest there is. */
+/** What a container may do and what it sees. Each default is the safest choice. */
 export interface SandboxOptions {
   /**
-   * Its root file system, a directory. Files keep the owners that they have, who are nobody in a
-   * container of root's: what all may read can be read.
+   * Directory of the root file system. Files keep their owners, which are no users of a container
+   * created by root: it can read what every user may read.
    */
   rootfs: string;
   /**
-   * Whether the root cannot be written; true by default. /tmp and /run can in any case. What a
-   * container of root's writes is owned as if root had written it, which needs a file system that
-   * can be mounted with other ids (`idmap`), as most can since Linux 6.6.
+   * Whether the root is read-only; true by default. /tmp and /run are always writable. What a
+   * container created by root writes is owned by root on the host. This needs a file system that
+   * supports id-mapped mounts (`idmap`), as most do since Linux 6.6.
    */
   readonly?: boolean;
-  /** Files of the host, or mounts of the spec, on top of the root. */
+  /** Bind mounts of host files, or mounts of the runtime-spec, on top of the root. */
   mounts?: readonly (BindMount | Mount)[];
   /**
-   * Environment variables beside PATH, HOME and LANG. None comes from this program, unless it is given,
-   * as by `process.env`; what is undefined is left out.
+   * Environment variables besides PATH, HOME and LANG. This program's variables are not inherited
+   * unless they are given, e.g. as `process.env`. Undefined values are left out.
    */
   env?: Readonly<Record<string, string | undefined>>;
   /** The working directory; `/tmp` by default. */
   cwd?: string;
   /**
-   * A uid, `UID:GID`, or all of it; 0 by default, which is nobody of the host. Another one needs, in a
-   * container of an ordinary user, ranges of that user in /etc/subuid and /etc/subgid.
+   * A uid, `UID:GID`, or a {@link User}; 0 by default, which is root only within the container. In
+   * a container created by an ordinary user, another one needs ranges for that user in /etc/subuid
+   * and /etc/subgid.
    */
   user?: number | string | User;
-  /** What uname(2) calls the machine; `tare` by default. */
+  /** Hostname, as in uname(2); `tare` by default. */
   hostname?: string;
-  /** The most memory, swap space not counted. Infinity: no limit, as with the next two. */
+  /** Max memory; there is no swap space beside it. Infinity: no limit, as for `cpus` and `pids`. */
   memory?: ByteSize;
-  /** The most processor time, in processors: 0.5 is half of one. */
+  /** Max CPU time, in processors: 0.5 is half of one. */
   cpus?: number;
-  /** The most processes and threads. */
+  /** Max number of processes and threads. */
   pids?: number;
-  /** Limits of getrlimit(2), of each process. Those that are absent are this program's. */
+  /** Limits of getrlimit(2) for each process. Absent ones are those of this program. */
   rlimits?: Rlimits;
-  /** `none` (by default), the host's, or the network namespace of that path. */
+  /** `none` (the default), `host`, or the network namespace of a path. */
   network?:
     | 'none'
     | 'host'
     | {
-        /** Such as `/run/netns/NAME`. */
+        /** Path of the namespace, such as `/run/netns/NAME`. */
         readonly path: string;
       };
-  /** Capabilities, such as `CAP_NET_BIND_SERVICE`, within the container; none by default. */
+  /** Capabilities within the container, such as `CAP_NET_BIND_SERVICE`; none by default. */
   capabilities?: readonly string[];
-  /** The allow-list of this library by default; a profile of your own; or `unconfined`. */
+  /**
+   * Filter of system calls: {@link defaultSeccomp} by default, a profile of your own, or
+   * `unconfined`.
+   */
   seccomp?: 'default' | 'unconfined' | Seccomp;
-  /** How large /tmp may become, and /dev/shm too; 64 MiB each by default. */
+  /** Max size of /tmp, and of /dev/shm; 64 MiB each by default. */
   tmpSize?: ByteSize;
-  /** Whether the program has a pseudo-terminal as its standard streams, and of which size. */
+  /** Whether the program gets a pseudo-terminal as its standard streams, and its size. */
   tty?: boolean | TerminalSize;
-  /** Of the configuration, for whoever reads the state. */
+  /** Annotations of the configuration, which also appear in the state. */
   annotations?: Readonly<Record<string, string>>;
 }
 
@@ -106,13 +110,16 @@ const namespaces: readonly NamespaceType[] = [
   'cgroup',
   'user',
 ];
-/** In the place of this hostID the core puts the first of 65536 ids that no other container has. */
+/**
+ * A placeholder: the core replaces this hostID by the first of 65536 ids that no other container
+ * has.
+ */
 const ownIds = 0x7ffd0000;
 const idCount = 65_536;
 
 /**
- * What an ordinary user may have of these (128 instances, as a rule) is for all programs of that user. A
- * container of root's has as much of its own.
+ * An ordinary user's inotify limits (128 instances, as a rule) are shared by all programs of that
+ * user. A container created by root has limits of its own.
  */
 const rootlessLimits = {
   'user.max_inotify_instances': '32',
@@ -129,17 +136,19 @@ const masked = [
 const readOnlyPaths = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) => `/proc/${name}`);
 
 /**
- * The configuration of a container that runs `command` and is allowed what `options` say: every
- * namespace, no network, no capabilities, no new privileges, an allow-list of system calls. It is
- * an ordinary {@link Spec}, to be changed before it goes to {@link Container.create}.
+ * Returns the configuration of a container that runs `command` with what `options` allow: by
+ * default new namespaces of every type except time, no network, no capabilities, no new privileges,
+ * an allowlist of system calls. It is an ordinary {@link Spec}, which can be changed before it is
+ * passed to {@link Container.create}.
  *
- * Root's containers have uids of their own: in the place of the `hostID` of its mappings
- * {@link Container.create} puts the first of 65536 ids that no other container has. An ordinary user's
- * have that one user's alone, and with another `user` than 0 those of /etc/subuid and /etc/subgid.
+ * A container created by root has uids of its own: {@link Container.create} replaces the `hostID`
+ * of its mappings by the first of 65536 ids that no other container has. A container created by an
+ * ordinary user maps only that user and, with another `user` than 0, the ids of /etc/subuid and
+ * /etc/subgid.
  *
  * @param command the program, looked up in the container's PATH, and its arguments
- * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT`, naming the option that cannot be. It does not
- * look at the host, but for the ids of `user`: what that lacks is told by {@link Container.create}.
+ * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT`, naming the invalid option. The host is not
+ * examined, except for the ids of `user`: {@link Container.create} reports what the host lacks.
  */
 export function sandboxSpec(command: readonly string[], options: SandboxOptions): Spec {
   const args = checkedCommand(command);
@@ -150,14 +159,14 @@ export function sandboxSpec(command: readonly string[], options: SandboxOptions)
   return { ociVersion, process: processOf(args, checked), ...rest };
 }
 
-/** Of the configuration what is about its process. */
+/** Returns the process of the configuration. */
 export function processOf(
   command: readonly string[],
   options: Omit<SandboxOptions, 'rootfs'>,
 ): Process {
   const { tty = false, rlimits } = options;
   const size = typeof tty === 'object' ? tty : undefined;
-  const capabilities = [...(options.capabilities ?? [])];
+  const capabilities = capabilitiesOf(options);
   return {
     args: [...command],
     cwd: options.cwd ?? '/tmp',
@@ -175,29 +184,44 @@ export function processOf(
   };
 }
 
-/** What a container's root is made of. */
+/**
+ * Returns the capabilities. In a container created by root a writable mount maps the container's
+ * root to the host's, so a file capability set there (capabilities(7)) would hold on the host.
+ */
+function capabilitiesOf(options: Omit<SandboxOptions, 'rootfs'>): string[] {
+  const { capabilities = [] } = options;
+  if (geteuid!() === 0 && capabilities.includes('CAP_SETFCAP') && writesToHost(options)) {
+    throw invalidArgument(
+      'capabilities: CAP_SETFCAP: file capabilities set in a writable mount or root would hold ' +
+        'on the host; leave it out, or make all mounts and the root read-only',
+    );
+  }
+  return [...capabilities];
+}
+
+/** A container's root file system. */
 export interface Root {
   /** A directory. */
   path: string;
-  /** What is mounted on that to be the root, if it is not the root itself. */
+  /** Mounted on `path` to be the root, if the directory itself is not. */
   mount?: Mount;
-  /** What is mounted in it before the mounts of the options. */
+  /** Mounts in the root, made before the mounts of the options. */
   mounts: readonly Mount[];
   /**
-   * Whether there is a directory /run, or can be: one that somebody else owns may lack it, and the
-   * container's root could not make it.
+   * Whether /run exists or can be created: a root with another owner may lack it, and the
+   * container's root could not create it.
    */
   hasRun: boolean;
 }
 
 const none: readonly Mount[] = [];
 
-/** The directory of the options as a root. */
+/** Returns the root for the directory of the options. */
 export function rootOf({ rootfs, readonly = true }: SandboxOptions, hasRun: boolean): Root {
   const path = resolve(rootfs);
   if (readonly || geteuid!() !== 0) return { path, mounts: none, hasRun };
-  // Root's containers have other uids: what they write is to be owned by the host's.
-  // A link could be another command's.
+  // A container created by root has other uids, but what it writes must be owned by the host's
+  // root. A symlink could have been created by another command.
   const options = ['rbind', 'idmap', 'nosuid', 'nodev', 'src-no-symlinks'];
   return {
     path: '/',
@@ -207,7 +231,7 @@ export function rootOf({ rootfs, readonly = true }: SandboxOptions, hasRun: bool
   };
 }
 
-/** A root that is the container's alone, and starts empty. */
+/** Returns a new root, which starts empty. */
 export function newRoot(
   { readonly = true, tmpSize }: Omit<SandboxOptions, 'rootfs'>,
   mounts: readonly Mount[],
@@ -216,7 +240,7 @@ export function newRoot(
   return { path: '/', mount: memory('/', '755', size, []), mounts, hasRun: true };
 }
 
-/** Of the configuration all else. */
+/** Returns the configuration without its process. */
 export function surroundingsOf(options: Omit<SandboxOptions, 'rootfs'>, root: Root): Spec {
   const { network = 'none', hostname = 'tare' } = options;
   const maps = idMaps(userOf(options.user ?? 0));
@@ -250,7 +274,7 @@ export function surroundingsOf(options: Omit<SandboxOptions, 'rootfs'>, root: Ro
   };
 }
 
-/** The filter: the default one by its name. */
+/** Returns the seccomp filter; the default one by its name. */
 export function seccompOf(
   options: Pick<SandboxOptions, 'seccomp' | 'readonly' | 'mounts'>,
 ): 'default' | Seccomp | undefined {
@@ -259,14 +283,14 @@ export function seccompOf(
   return writesToHost(options) ? noSetIdSeccomp() : undefined;
 }
 
-/** Whether the container's processes can make files that are files of the host. */
+/** Whether the container's processes can create files in a file system of the host. */
 function writesToHost({
   readonly = true,
   mounts = [],
 }: Pick<SandboxOptions, 'readonly' | 'mounts'>): boolean {
   const isReadOnly = (mount: BindMount | Mount): boolean => {
     if (!('type' in mount || 'options' in mount)) return (mount as BindMount).writable !== true;
-    // `ro` leaves what is mounted below as it is, and of contrary words the last one holds.
+    // `ro` does not apply to submounts, and of contradicting options the last one wins.
     const { options = [] } = mount;
     return options.includes('rro') && !options.some((word) => word === 'rw' || word === 'rrw');
   };
@@ -274,8 +298,9 @@ function writesToHost({
 }
 
 /**
- * Root's containers have ids of their own. An ordinary user may map one id without further privilege:
- * its own; for others newuidmap(1) is executed, which takes longer than all else.
+ * Returns the id mappings. Containers created by root have ids of their own. An ordinary user may
+ * map its own id without privilege; for others newuidmap(1) is executed, which takes longer than
+ * everything else.
  */
 function idMaps(user: User): Pick<Linux, 'uidMappings' | 'gidMappings'> {
   if (geteuid!() === 0) {
@@ -298,7 +323,7 @@ function idMaps(user: User): Pick<Linux, 'uidMappings' | 'gidMappings'> {
 }
 
 const defaultTmpSize = '64MiB';
-/** Bytes of a tmpfs for what takes next to none. */
+/** Size in bytes of a tmpfs that holds very little. */
 const small = 2 ** 20;
 
 function memory(destination: string, mode: string, limit: number, flags: string[]): Mount {
@@ -310,7 +335,7 @@ function memory(destination: string, mode: string, limit: number, flags: string[
   };
 }
 
-/** A new sysfs is the right of who owns the network namespace. */
+/** Returns the system mounts. Mounting sysfs needs ownership of the network namespace. */
 function systemMounts(
   options: Pick<SandboxOptions, 'tmpSize'>,
   ownNetwork: boolean,
@@ -347,7 +372,7 @@ function resourcesOf(options: Pick<SandboxOptions, 'memory' | 'cpus' | 'pids'>):
   const limit = memory === undefined || memory === Infinity ? undefined : bytesOf('memory', memory);
   return {
     devices: [{ allow: false, access: 'rwm' }],
-    // Swap space beside it would only make the end come later.
+    // Swap would only delay the OOM kill.
     ...(limit !== undefined && { memory: { limit, swap: limit } }),
     ...(cpus !== undefined &&
       cpus !== Infinity && {
@@ -357,7 +382,7 @@ function resourcesOf(options: Pick<SandboxOptions, 'memory' | 'cpus' | 'pids'>):
   };
 }
 
-/** Whoever gets the specification may change it. */
+/** Copies a mount: the caller that gets the specification may change it. */
 function copyOf(mount: Mount): Mount {
   const { options } = mount;
   return Array.isArray(options) ? { ...mount, options: [...options] } : { ...mount };
@@ -366,7 +391,8 @@ function copyOf(mount: Mount): Mount {
 function mountOf(mount: BindMount | Mount, index: number): Mount {
   if ('type' in mount || 'options' in mount) return copyOf(mount);
   const { source, within, destination, writable = false } = mount as BindMount;
-  // Root's containers have other uids: their root is shown as the owner of what root owns.
+  // A container created by root has other uids: id-mapped mounts show files of the host's root as
+  // owned by the container's root.
   const owners = geteuid!() === 0 ? ['idmap'] : [];
   const flags = ['rbind', 'nosuid', 'nodev', writable ? 'rw' : 'rro', ...owners];
   return within === undefined
@@ -378,7 +404,7 @@ function mountOf(mount: BindMount | Mount, index: number): Mount {
       };
 }
 
-/** `source` as seen from `within`. Where it leads, the kernel sees. */
+/** Returns `source` relative to `within`. The kernel checks where it leads. */
 function pathWithin(place: string, source: string, within: string): string {
   const path = isAbsolute(source) ? relative(within, source) : source;
   if (isAbsolute(source) && /^\.\.(?:\/|$)/.test(path)) {

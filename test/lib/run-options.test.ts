@@ -1,4 +1,7 @@
-/** The options of run() and of Container: each is known and can be, or the call is refused in its own words. */
+/**
+ * The options of run() and Container: each unknown or invalid one is refused with an error that
+ * names it.
+ */
 import { Containers, failure, whyNot } from './containers.js';
 import { program } from './programs.js';
 import { exitOf } from '../cli/tare.js';
@@ -10,7 +13,7 @@ import { Container, run, sandboxSpec, type RunOptions, type Spec } from '../../l
 const options = { skip: whyNot ?? false };
 t.setTimeout(120_000);
 
-/** Calls run() as JavaScript can. */
+/** run() without its types, as JavaScript can call it. */
 const anyhow = run as unknown as (command: unknown, options?: unknown) => Promise<unknown>;
 
 t.test('unknown ones, with the nearest name', async (t) => {
@@ -38,6 +41,15 @@ t.test('unknown ones, with the nearest name', async (t) => {
     [{ rlimits: { nofiles: 1 } }, 'rlimits.nofiles: unknown option; did you mean nofile?'],
     [{ user: { uid: 1, gid: 1, guid: 1 } }, /^user.guid: unknown option; did you mean .id\?$/],
     [{ stdout: { file: '/x', apend: true } }, 'stdout.apend: unknown option; did you mean append?'],
+    [
+      { seccomp: { defaultAcion: 'SCMP_ACT_ERRNO' } },
+      'seccomp.defaultAcion: unknown option; did you mean defaultAction?',
+    ],
+    [
+      { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ name: ['chmod'] }] } },
+      'seccomp.syscalls[0].name: unknown option; did you mean names?',
+    ],
+    [{ seccomp: {} }, 'seccomp.defaultAction: must be given'],
   ] as [object, string | RegExp][]) {
     t.match(await failure(anyhow(['true'], given)), { code: 'ERR_TARE_INVALID_ARGUMENT', message });
   }
@@ -188,6 +200,33 @@ t.test("the core's errors name the option", options, async (t) => {
   });
   t.match(await failure(created.delete({ forced: true } as never)), { message: /mean force\?/ });
   t.match(await failure(created.exec(undefined as never)), { message: /^process: must be an obj/ });
+  const misspelt: [Promise<unknown>, string][] = [
+    [created.update({ pid: { limit: 5 } } as never), 'pid: unknown option; did you mean pids?'],
+    [
+      created.update({ memory: { limt: 5 } } as never),
+      'memory.limt: unknown option; did you mean limit?',
+    ],
+    [
+      created.update({
+        blockIO: { throttleReadBpsDevice: [{ major: 8, minor: 0, rat: 1 }] },
+      } as never),
+      'blockIO.throttleReadBpsDevice[0].rat: unknown option; did you mean rate?',
+    ],
+    [
+      created.exec({ args: ['true'], capabilites: {} } as never),
+      'capabilites: unknown option; did you mean capabilities?',
+    ],
+    [
+      created.exec({
+        args: ['true'],
+        rlimits: [{ type: 'RLIMIT_CORE', soft: 0, had: 0 }],
+      } as never),
+      'rlimits[0].had: unknown option; did you mean hard?',
+    ],
+  ];
+  for (const [call, message] of misspelt) {
+    t.match(await failure(call), { code: 'ERR_TARE_INVALID_ARGUMENT', message });
+  }
   t.throws(() => created.stats({ intervall: 1 } as never), { message: /mean interval\?/ });
   await created.delete({ force: true });
 });

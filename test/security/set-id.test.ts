@@ -1,4 +1,7 @@
-/** run() makes no file with a set-id mode, wherever it can write: outside, that is its owner's program. */
+/**
+ * run() makes no file with a set-id mode, wherever it can write: on the host such a program runs
+ * with its owner's rights.
+ */
 import { staticProgram, Sandbox } from '../cli/tare.js';
 import { failure, whyNot } from '../lib/containers.js';
 import { ProjectOfUser } from '../lib/user-programs.js';
@@ -10,7 +13,7 @@ import { run, type RunOptions } from '../../lib/index.js';
 const skip = { skip: whyNot ?? false };
 const here = -100;
 
-/** Calls that make a file, or change one that is named F, with a mode. */
+/** Calls that make a file with a mode, or change the mode of a file named F. */
 const making: Record<string, (mode: string) => string> = {
   chmod: (mode) => `chmod F ${mode}`,
   fchmod: (mode) => `fchmod fd:F ${mode}`,
@@ -35,7 +38,7 @@ interface Outcome {
 
 const modes = ['0755', '01755', '04755', '02755', '06711'];
 
-/** A script that makes the calls in `directory`, and prints what each of them gave. */
+/** Returns a script that makes the calls in `directory` and prints the result of each. */
 function script(directory: string): string {
   const lines = Object.entries(making).flatMap(([name, call]) =>
     modes.map(
@@ -59,7 +62,7 @@ function outcomes(stdout: string): Outcome[] {
 
 const hasSetId = (mode: string): boolean => (parseInt(mode, 8) & 0o6000) !== 0;
 
-/** Set-id modes are refused, all others are not. */
+/** Checks that set-id modes are refused and all others are not. */
 function check(t: Test, stdout: string): void {
   const all = outcomes(stdout);
   t.ok(all.length >= 8 * modes.length, 'all calls were made');
@@ -133,11 +136,11 @@ t.test('without the list of system calls', skip, async (t) => {
   const hidden = `/calls openat2 ${here} /shared/new how:0101:04755 24; /calls io_uring_setup 1 zeros`;
   t.equal((await run(['sh', '-c', hidden], unconfined)).stdout, 'ENOSYS\nENOSYS\n');
   t.equal((await run(['unshare', '-U', 'true'], unconfined)).exitCode, 0);
-  // Without anything of the host's to write to, there is no filter.
+  // Without a writable mount of the host there is no filter.
   const mounts = [{ source: staticProgram('calls'), destination: '/calls' }];
   const nowhere = await run(['grep', 'Seccomp:', '/proc/self/status'], { ...unconfined, mounts });
   t.equal(nowhere.stdout, 'Seccomp:\t0\n');
-  // Below a mount that is `ro` another one can be written to; `rro` is of all.
+  // Below an `ro` mount another mount can be writable; `rro` applies to all of them.
   for (const [word, mode] of [
     ['ro', 2],
     ['rro', 0],
@@ -188,4 +191,22 @@ t.test('a root that can be written to, without the list', skip, async (t) => {
   t.equal((await done).stdout, 'EPERM\n');
   t.strictSame(readdirSync(join(rootfs, 'own')), ['f']);
   t.match(await failure(run(['/absent'], options)), { code: 'ERR_TARE_COMMAND_NOT_FOUND' });
+});
+
+t.test('a file capability is not set on a file of the host', skip, async (t) => {
+  const { root, options, directory } = place(t);
+  const capabilities = ['CAP_SETFCAP'];
+  const rootfs = join(directory, 'rootfs');
+  for (const [given, what] of [
+    [options, 'a writable mount'],
+    [{ root, rootfs, readonly: false }, 'a writable root'],
+  ] as [RunOptions, string][]) {
+    t.match(
+      await failure(run(['true'], { ...given, capabilities })),
+      { code: 'ERR_TARE_INVALID_ARGUMENT', message: /^capabilities: CAP_SETFCAP: .*read-only$/ },
+      what,
+    );
+  }
+  const readOnly = await run(['true'], { root, capabilities });
+  t.equal(readOnly.exitCode, 0, 'where no file of the host can be changed');
 });
