@@ -3,7 +3,10 @@ import { join } from 'node:path';
 
 const busybox = '/bin/busybox';
 
-/** The configuration that `spec` of tare and runc generates, but for terminal and arguments. */
+/**
+ * Returns the configuration that `tare spec` and `runc spec` generate, except for terminal and
+ * arguments.
+ */
 function defaultConfig(
   args: string[],
   seccomp?: object,
@@ -75,9 +78,9 @@ function defaultConfig(
 }
 
 /**
- * Makes an OCI bundle of the default configuration over busybox, in a directory that is new.
- * @param binds how many directories of the host are mounted, every other one read-only
- * @param seccomp linux.seccomp; none without it
+ * Makes an OCI bundle of the default configuration over busybox, in a new directory.
+ * @param binds number of host directories to mount, every other one read-only
+ * @param seccomp linux.seccomp; none if absent
  */
 export function makeBundle(
   directory: string,

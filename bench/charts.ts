@@ -1,6 +1,6 @@
 /**
  * npm run charts: draws the figures of bench/runs, and writes the table of docs/comparison.md.
- * test/repository/charts.test.ts checks that they are those of the runs.
+ * test/repository/charts.test.ts checks that both match the runs.
  */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -18,7 +18,7 @@ interface Run<Results> {
   results: Results;
 }
 
-/** The runs of a question, the newest first. */
+/** Returns the runs of a question, newest first. */
 function runsOf<Results extends { date: string }>(question: string): Run<Results>[] {
   const directory = join(repository, 'bench/runs');
   return readdirSync(directory)
@@ -30,7 +30,7 @@ function runsOf<Results extends { date: string }>(question: string): Run<Results
     .sort((a, b) => b.results.date.localeCompare(a.results.date));
 }
 
-/** Of those with the most contenders the newest: not every machine has all of them. */
+/** Returns the newest of the runs with the most contenders: not every machine has all of them. */
 function fullestLibraryRun(): Run<LibraryResults> {
   const runs = runsOf<LibraryResults>('library');
   const size = ({ results }: Run<LibraryResults>): number => Object.keys(results.latency).length;
@@ -40,10 +40,11 @@ function fullestLibraryRun(): Run<LibraryResults> {
 
 const ms = (ns: number): number => ns / 1e6;
 
-/** What a contender of the library's benchmark is called where people read of it. */
+/** Labels of the library benchmark's contenders in charts and tables. */
 const labels: Record<string, string> = {
   floor: 'the kernel alone',
   'run() with rootfs': 'run(), a root of its own',
+  'run() with rootfs, init: false': 'run(), a root of its own, no reaper',
   'run()': "run(), the host's root",
   Container: 'Container, spec defaults',
   bwrap: 'bwrap, spawned',
@@ -52,7 +53,13 @@ const labels: Record<string, string> = {
   'node in run()': 'run() of node -e',
   'isolated-vm': 'isolated-vm (a snippet)',
 };
-const ours = ['run() with rootfs', 'run()', 'Container', 'node in run()'];
+const ours = [
+  'run() with rootfs',
+  'run() with rootfs, init: false',
+  'run()',
+  'Container',
+  'node in run()',
+];
 const whose = (name: string): string =>
   name === 'floor' ? 'floor' : ours.includes(name) ? 'tare' : 'others';
 
@@ -124,7 +131,7 @@ async function lifecycleChart({ scenarios }: LifecycleResults): Promise<string> 
   });
 }
 
-/** The rows of the comparison's table, and of which run they are. */
+/** Returns the rows of the comparison's table, and the run that they come from. */
 function table({ file, results }: Run<LibraryResults>): string {
   const { latency, throughput, node, kernel, rounds, versions } = results;
   const rows = Object.entries(latency)
@@ -155,7 +162,7 @@ function table({ file, results }: Run<LibraryResults>): string {
 
 const marked = /(<!-- npm run charts writes this -->\n)[\s\S]*?(\n<!-- to here -->)/;
 
-/** What is to be in which file of the repository. */
+/** Returns the contents of the generated files, by their paths in the repository. */
 export async function drawCharts(): Promise<Record<string, string>> {
   const library = fullestLibraryRun();
   const lifecycle = runsOf<LifecycleResults>('lifecycle')[0]!.results;

@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, realpathSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** A runtime to be timed. */
+/** A runtime to measure. */
 export interface Contender {
   name: string;
-  /** The executable, as seen where it is run. */
+  /** Path of the executable, as seen where it is run. */
   path: string;
   /** The first line of --version. */
   version: string;
@@ -38,8 +38,9 @@ function versionOf(name: string, path: string, prefix: string[]): string {
 }
 
 /**
- * The runtimes to compare tare with: crun and runc where they are found, and those named.
- * @param named NAME=PATH each; a NAME that is found as well is taken from PATH
+ * Returns the runtimes to compare tare with: crun and runc if they are installed, and the named
+ * ones.
+ * @param named NAME=PATH each; replaces a runtime of that name that is found in PATH
  * @param root the file system they are installed in, '/' for the host's
  * @param prefix what to put before a command to run it there
  */
@@ -60,7 +61,7 @@ export function findPeers(named: string[], root: string, prefix: string[]): Cont
   return [...paths].map(([name, path]) => ({ name, path, version: versionOf(name, path, prefix) }));
 }
 
-/** tare itself, if it is built. */
+/** Returns tare itself, if it is built. */
 export function findTare(path: string): Contender | undefined {
   if (!isExecutable(path)) return undefined;
   return { name: 'tare', path, version: versionOf('tare', path, []) };

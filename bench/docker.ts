@@ -1,4 +1,4 @@
-/** Docker's daemon, where there is one, by dockerode. */
+/** Access to Docker's daemon, if there is one, by dockerode. */
 import { spawn } from 'node:child_process';
 import { request, type RequestOptions } from 'node:http';
 import { env } from 'node:process';
@@ -7,7 +7,7 @@ import { installedPackage, requireFrom } from './npm-package.js';
 
 export const dockerodeVersion = '5.0.1';
 
-/** As far as it is used of dockerode. */
+/** The part of dockerode that is used here. */
 export interface Docker {
   importImage(archive: Readable, options: { repo: string; tag: string }): Promise<Readable>;
   getImage(name: string): { remove(): Promise<unknown> };
@@ -20,7 +20,7 @@ export interface Docker {
   version(): Promise<{ Version: string }>;
 }
 
-/** Where the daemon is said to be, as docker(1) has it. */
+/** Returns the daemon's address, as docker(1) determines it. */
 function address(): RequestOptions {
   const host = env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock';
   if (host.startsWith('unix://')) return { socketPath: host.slice('unix://'.length) };
@@ -28,7 +28,7 @@ function address(): RequestOptions {
   return { hostname, port };
 }
 
-/** Why no daemon can be asked; undefined if one answers. */
+/** Returns why no daemon is available; undefined if one answers. */
 export async function whyNoDocker(): Promise<string | undefined> {
   return new Promise((resolve) => {
     const asked = request({ ...address(), path: '/_ping', timeout: 5000 }, (answer) => {
@@ -41,25 +41,25 @@ export async function whyNoDocker(): Promise<string | undefined> {
   });
 }
 
-/** The directory with dockerode in it. */
+/** Returns the directory with dockerode in it. */
 export function dockerodeDirectory(): string {
   return installedPackage('dockerode', dockerodeVersion);
 }
 
-/** A client of the daemon that DOCKER_HOST names. */
+/** Returns a client of the daemon that DOCKER_HOST names. */
 export function connect(directory: string): Docker {
   const Client = requireFrom(directory, 'dockerode') as new () => Docker;
   return new Client();
 }
 
-/** Makes an image of the files of a directory. */
+/** Makes an image from the files of a directory. */
 export async function importImage(docker: Docker, repo: string, rootfs: string): Promise<void> {
   const tar = spawn('tar', ['-C', rootfs, '-c', '.'], { stdio: ['ignore', 'pipe', 'inherit'] });
   const progress = await docker.importImage(tar.stdout, { repo, tag: 'latest' });
   for await (const _ of progress) void _;
 }
 
-/** As near as docker's options come to what run() does. */
+/** Docker's options that come closest to what run() does. */
 export const dockerOptions = {
   Tty: false,
   HostConfig: {

@@ -1,6 +1,6 @@
 /**
- * What is a container's whole life by `ctr run --rm` and `podman run --rm` with tare, crun and runc, and how much of it
- * is the runtime's? See bench/README.md.
+ * How long does a container's whole life take by `ctr run --rm` and `podman run --rm` with tare,
+ * crun and runc, and what share of it is the runtime's? See bench/README.md.
  */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ ${runUsage}; by default a Debian with containerd and podman
   --engine NAME      only this one; may be given more than once
   --out FILE         write the raw results there; without it to bench/runs`;
 
-/** What a contender's runs took, and those of its commands alone. */
+/** Durations of a contender's runs, and of the runtime's commands alone. */
 interface Result {
   ns: number[];
   runtime_ns: number[];
@@ -45,12 +45,12 @@ const archive = join(work, 'image.tar');
 const stopwatch = join(work, 'build/bench/stopwatch');
 const timed = (name: string) => join(work, 'timed', name);
 
-/** How an engine is made ready, and one run with a runtime at a path. */
+/** The scripts that set an engine up and tear it down, and one run with the runtime at a path. */
 interface Engine {
   name: string;
   ready: string;
   run(path: string, name: string): string[];
-  /** Ends what was made ready. */
+  /** Ends what `ready` started. */
   over: string;
 }
 
@@ -61,7 +61,10 @@ const podman = [
   ...['--cgroup-manager', 'cgroupfs', '--events-backend', 'none'],
 ];
 
-/** Without limits: where controllers are absent, an engine's own would stop every runtime. */
+/**
+ * Without limits: if controllers are missing, the engine's default limits would make every runtime
+ * fail.
+ */
 const engines: Engine[] = [
   {
     name: 'containerd',
@@ -95,7 +98,10 @@ END
   },
 ];
 
-/** A contender has two turns: as it is, and by the stopwatch, which takes a little time itself. */
+/**
+ * A contender has two turns: on its own, and run by the stopwatch, which itself takes a little
+ * time.
+ */
 function turnsOf(engine: Engine, contenders: Contender[]): Turn[] {
   const step = (what: 'ready' | 'over') => {
     const file = join(work, `${engine.name}-${what}`);
@@ -126,7 +132,10 @@ function makeStopwatches(contenders: Contender[]): void {
   }
 }
 
-/** The sums of what the stopwatch noted in each of so many rounds; the engine calls the runtime as often in each. */
+/**
+ * Returns the sum of the stopwatch's records for each round; the engine calls the runtime equally
+ * often in each.
+ */
 function takeNotes(name: string, rounds: number): number[] {
   const file = `${timed(name)}.ns`;
   const notes = readFileSync(file, 'utf8').trimEnd().split('\n').map(Number);
@@ -161,7 +170,7 @@ function measure(
   );
 }
 
-/** The limits that the project has set itself. */
+/** The limit that the project has set itself. */
 const runtimeOfCrun = 0.45;
 
 function printReport(results: Results): void {

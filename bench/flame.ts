@@ -1,4 +1,4 @@
-/** What clinic flame has seen, as text. */
+/** Prints the samples of clinic flame as text. */
 import { formatTable } from './statistics.js';
 
 interface Frame {
@@ -9,7 +9,7 @@ interface Frame {
 const waiting = /epoll_p?wait/;
 const rows = 20;
 
-/** `function file:line`; of what is no JavaScript its kind. */
+/** Returns `function file:line` or, if the frame is not JavaScript, its name and type. */
 function nameOf({ name, type }: Frame): string {
   const words = name.replace(/file:\/\/\S*\/(?=[^/]+$)/, '').replace(/:\d+$/, '');
   return type === 'JS' ? words.trim() || '(anonymous)' : `${words} [${type}]`;
@@ -20,8 +20,8 @@ function count(names: Iterable<string>, into: Map<string, number>): void {
 }
 
 /**
- * Prints the functions that the event loop's thread was seen in most often, the time in which it
- * waited left out.
+ * Prints the functions in which the event loop's thread was sampled most often, without the time in
+ * which it waited.
  * @param text the `samples` of clinic flame: stacks, the outermost function first
  */
 export function printFlame(text: string): void {

@@ -1,11 +1,11 @@
 /**
- * in-process.ts ROOT BUNDLE ID HEAP-MB: containers from within Node, for lifecycle.ts.
- * For each byte on stdin one container is created, started, awaited and deleted through the library,
- * and a line {"ns":...} printed.
+ * in-process.ts ROOT BUNDLE ID HEAP-MB: containers created from within Node, for lifecycle.ts. For
+ * each byte on stdin it creates, starts, awaits and deletes one container through the library, and
+ * prints a line {"ns":...}.
  */
 import { Container } from '../lib/index.js';
 
-/** So many MB of JavaScript heap, in arrays of doubles. */
+/** Returns that many MB of JavaScript heap, in arrays of doubles. */
 function fillHeap(megabytes: number): number[][] {
   const doublesInMegabyte = 131072;
   return Array.from({ length: megabytes }, (_, i) =>
@@ -31,5 +31,5 @@ for await (const bytes of process.stdin) {
     throw new Error('asked for a cycle before the last had ended');
   console.log(JSON.stringify({ ns: await cycle(root, bundle, id) }));
 }
-// The heap is in use until here, so that no collection takes it away.
+// Keeps the heap in use until here, so that it is not garbage collected.
 if (heap.length !== Number(heapMegabytes)) throw new Error('the heap has another size');

@@ -1,4 +1,4 @@
-/** What library.ts compares: each runs a command in a container, or as near to one as it comes. */
+/** The contenders of library.ts: each runs a command in a container, or the closest equivalent. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,25 +17,29 @@ import { cgroupPrefix } from './private-view.js';
 
 export interface Contender {
   name: string;
-  /** Another process for each measurement. */
+  /** Returns the command line of a process; each measurement starts a new one. */
   command: (work: Partial<Work>) => [string, string[]];
-  /** Takes so much longer than the others that it is measured with a tenth of the commands. */
+  /** Whether it is so slow that it is measured with a tenth of the commands. */
   slow?: boolean;
 }
 
 export interface Contenders {
   all: Contender[];
-  /** Of those that are not ours. */
+  /** Versions of the contenders other than tare. */
   versions: Record<string, string>;
-  /** Name and why it is not among them. */
+  /** Contenders that are missing, with the reason. */
   absent: Record<string, string>;
-  /** Removes what they have made outside of this benchmark. */
+  /** Removes what the contenders created outside of this benchmark. */
   dispose(): Promise<void>;
 }
 
 const isolatedVmVersion = '7.0.1';
+/** The same as `run() with rootfs`, so that the difference is the cost of the reaper. */
+export const withoutReaper = 'run() with rootfs, init: false';
 
-/** The command line of a program below `root`, with that file system's libraries. */
+/**
+ * Returns the command line of a program below `root`, run with the libraries of that file system.
+ */
 function program(root: string, name: string): string[] | undefined {
   const path = ['usr/bin', 'bin'].map((dir) => join(root, dir, name)).find(existsSync);
   if (path === undefined || root === '/') return path === undefined ? undefined : [path];
@@ -43,19 +47,19 @@ function program(root: string, name: string): string[] | undefined {
   return [loader, '--library-path', join(root, 'usr/lib/x86_64-linux-gnu'), path];
 }
 
-/** The first line of what it says of itself. */
+/** Returns the first line of the output of --version. */
 function versionOf([command = '', ...args]: string[]): string {
   const { stdout } = spawnSync(command, [...args, '--version'], { encoding: 'utf8' });
   return stdout.split('\n', 1)[0] ?? '';
 }
 
-/** As near as bwrap comes to what run() does. */
+/** The bwrap options that come closest to what run() does. */
 const bwrapOptions = (rootfs: string): string[] => [
   ...['--unshare-all', '--die-with-parent', '--new-session', '--clearenv', '--cap-drop', 'ALL'],
   ...['--ro-bind', rootfs, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
 ];
 
-/** All that this machine has of them. */
+/** Returns the contenders that this machine has. */
 export async function findContenders(bundle: string, peersRoot: string): Promise<Contenders> {
   const script = fileURLToPath(new URL('library-process.ts', import.meta.url));
   const root = join(work, 'state/node');
@@ -80,6 +84,7 @@ export async function findContenders(bundle: string, peersRoot: string): Promise
   });
   const all = [
     contender('run() with rootfs', 'run'),
+    contender(withoutReaper, 'run', { init: false }),
     contender('run()', 'host'),
     contender('Container', 'container'),
   ];
@@ -108,7 +113,7 @@ export async function findContenders(bundle: string, peersRoot: string): Promise
   all.push({ ...contender('node in run()', 'node'), slow: true });
   const packages = findIsolatedVm(absent);
   if (packages !== undefined) {
-    // Its documentation asks for the flag.
+    // Required by its documentation.
     all.push(contender('isolated-vm', 'isolate', { packages }, ['--no-node-snapshot']));
     versions['isolated-vm'] = isolatedVmVersion;
   }
@@ -143,7 +148,7 @@ async function findDocker(
   }
 }
 
-/** Prebuilt for Node 24 and later; for others it would be compiled for minutes. */
+/** isolated-vm is prebuilt for Node 24 and later; for others it would take minutes to compile. */
 function findIsolatedVm(absent: Contenders['absent']): string | undefined {
   if (Number(process.versions.node.split('.')[0]) < 24) {
     absent['isolated-vm'] =

@@ -1,9 +1,9 @@
 /**
  * library-process.ts KIND JSON: commands in containers from within Node, for library.ts.
  *
- * For each byte on stdin one command is run, and a line {"ns":...} printed. With `inFlight` in JSON
- * that many are kept running until `count` have ended: at once, after which a line says how long the
- * loop was held up, and again for each byte, after which one says how long that took.
+ * For each byte on stdin it runs one command and prints a line {"ns":...}. With `inFlight` in JSON
+ * it keeps that many running until `count` have ended: once at the start, and then prints the event
+ * loop's delay, and once for each byte, and then prints how long that took.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,25 +18,27 @@ export interface Work {
   /** State directory of the library. */
   root: string;
   bundle: string;
-  /** What the ids begin with. */
+  /** Prefix of the container ids. */
   id: string;
-  /** The command line of the peer; `ID` in it is the container's id. */
+  /** Command line of the peer; `ID` in it stands for the container's id. */
   command?: string[];
-  /** Where the package is that is compared with, see npm-package.ts. */
+  /** Directory of the package to compare with, see npm-package.ts. */
   packages?: string;
-  /** docker's name of the root file system. */
+  /** Docker's name of the root file system. */
   image?: string;
+  /** See `RunOptions.init`. */
+  init?: boolean;
   inFlight?: number;
   count?: number;
 }
 
-/** What keeping many in flight came to. */
+/** Result of a flight, which keeps many commands running at a time. */
 export interface Flight {
   seconds: number;
   rssMb: number;
 }
 
-/** Of the first one. */
+/** Result of the first flight. */
 export interface FirstFlight {
   loopDelayMaxMs: number;
 }
@@ -47,7 +49,7 @@ let count = 0;
 let docker: Docker | undefined;
 let isolatedVm: IsolatedVm | undefined;
 
-/** As far as it is used of isolated-vm. */
+/** The part of isolated-vm that is used here. */
 interface IsolatedVm {
   Isolate: new (options: { memoryLimit: number }) => {
     createContext(): Promise<object>;
@@ -61,19 +63,22 @@ interface IsolatedVm {
 const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() });
 
 const kinds: Record<string, () => Promise<void>> = {
-  /** run() with a root of its own. */
+  /** run() with a given root file system. */
   async run() {
-    await run(['/bin/true'], { root: work.root, rootfs: `${work.bundle}/rootfs`, cwd: '/' });
+    await run(['/bin/true'], {
+      ...{ root: work.root, rootfs: `${work.bundle}/rootfs`, cwd: '/' },
+      init: work.init,
+    });
   },
-  /** run() as it is without options. */
+  /** run() without options. */
   async host() {
     await run(['/bin/true'], { root: work.root });
   },
-  /** A snippet of JavaScript that somebody else wrote, in a Node of its own. */
+  /** A snippet of untrusted JavaScript, in its own Node process. */
   async node() {
     await run(['node', '-e', '6 * 7'], { root: work.root });
   },
-  /** The same in an isolate of V8 within this process. */
+  /** The same in a V8 isolate within this process. */
   async isolate() {
     isolatedVm ??= requireFrom(work.packages!, 'isolated-vm') as IsolatedVm;
     const isolate = new isolatedVm.Isolate({ memoryLimit: 128 });
@@ -110,7 +115,7 @@ const kinds: Record<string, () => Promise<void>> = {
     if (exitCode !== 0) throw new Error(`the container exited with ${exitCode}`);
     await container.delete();
   },
-  /** Another program, as one would call it from Node. */
+  /** Another program, spawned from Node. */
   async spawn() {
     const id = `${work.id}${count++}`;
     const [command = '', ...args] = work.command!.map((word) => (word === 'ID' ? id : word));
@@ -134,12 +139,15 @@ async function fly(inFlight: number, total: number): Promise<number> {
   return (performance.now() - began) / 1000;
 }
 
-/** Which takes a turn of the loop each millisecond, so that the other flights are without. */
+/**
+ * Measures the event loop's delay. The monitor runs every millisecond, so the other flights do
+ * without it.
+ */
 async function loopDelayMax(flight: () => Promise<unknown>): Promise<number> {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   await flight();
-  // A delay that lasts until now is counted when it is over.
+  // A delay that has not ended yet is counted only when it ends.
   await setTimeout(5);
   delay.disable();
   return delay.max / 1e6;
@@ -153,7 +161,7 @@ if (work.inFlight !== undefined) {
   print({ loopDelayMaxMs });
   for await (const bytes of process.stdin) {
     for (let i = 0; i < (bytes as Buffer).length; i++) {
-      // It has stood still while others were flying.
+      // Warm up: this process was idle while other contenders ran.
       await fly(inFlight, Math.ceil(total / 10));
       const seconds = await fly(inFlight, total);
       print({ seconds, rssMb: process.memoryUsage().rss / 2 ** 20 });

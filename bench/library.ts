@@ -1,12 +1,12 @@
 /**
- * What does it cost to run a command in a container from Node, by the library, by spawning another
+ * What does it cost to run a command in a container from Node: by the library, by spawning another
  * program, and by the kernel alone? See bench/README.md.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { makeBundle } from './bundle.js';
-import { findContenders, type Contender } from './library-contenders.js';
+import { findContenders, withoutReaper, type Contender } from './library-contenders.js';
 import type { FirstFlight, Flight } from './library-process.js';
 import { positive } from './options.js';
 import { Paced } from './paced.js';
@@ -21,31 +21,31 @@ const usage = `usage: npm run bench -- library [OPTION...]
   --peers-root DIR   take crun and bwrap from the file system in DIR instead of this one
   --out FILE         write the raw results there; without it to bench/runs`;
 
-/** How many are kept running at a time. */
+/** Numbers of commands kept running at a time. */
 const flights = [1, 8, 64];
-/** How often each contender does so, all in turn. */
+/** Flights of each contender; the contenders take turns. */
 const flightRounds = 5;
-/** Milliseconds in which the kernel clears away what is left of one's, before the next one's. */
+/** Milliseconds between two flights, in which the kernel cleans up after the previous contender. */
 const settling = 300;
 
 export interface Results extends Machine {
   rounds: number;
-  /** Of those that are not ours. */
+  /** Versions of the contenders other than tare. */
   versions: Record<string, string>;
-  /** Nanoseconds, a number a round. */
+  /** Nanoseconds, one number per round. */
   latency: Record<string, number[]>;
-  /** By contender and number in flight. */
+  /** By contender and number of commands in flight. */
   throughput: Record<string, Record<number, Throughput>>;
 }
 
-/** Medians of several flights, and the loop's longest delay of one before them. */
+/** Medians of several flights, and the event loop's max delay in one before them. */
 interface Throughput extends Partial<Omit<Flight, 'seconds'> & FirstFlight> {
   perSecond: number;
-  /** Of each flight. */
+  /** Rate of each flight. */
   rates: number[];
 }
 
-/** The program that is the floor, by the name of its cgroup and the number of containers. */
+/** Command line of the floor program, given the name of its cgroup and the number of containers. */
 type Floor = (name: string, loops: number, ...more: string[]) => [string, string[]];
 
 async function timeOneAtATime(
@@ -70,17 +70,20 @@ async function timeOneAtATime(
   return ns;
 }
 
-/** Something that keeps many in flight, again and again. */
+/** A contender that makes flights repeatedly. */
 interface Flyer {
   name: string;
-  /** How many end in each flight. */
+  /** Number of commands per flight. */
   count: number;
   first?: FirstFlight;
   fly(): Promise<Partial<Flight> & { seconds: number }>;
   close(): Promise<void>;
 }
 
-/** The kernel alone: as many floor programs beside each other, each of which has had one container. */
+/**
+ * The kernel alone: `inFlight` floor programs in parallel, each of which has already run one
+ * container.
+ */
 async function floorFlyer(floor: Floor, inFlight: number, count: number): Promise<Flyer> {
   const each = Math.ceil(count / inFlight);
   const all = Array.from(
@@ -105,7 +108,7 @@ async function floorFlyer(floor: Floor, inFlight: number, count: number): Promis
   };
 }
 
-/** A contender in a process that has flown once before. */
+/** A contender in a process that has already made one flight. */
 async function contenderFlyer(
   { name, command, slow }: Contender,
   inFlight: number,
@@ -184,7 +187,7 @@ function print({ latency, throughput }: Results): void {
   const rate = (name: string, inFlight: number): number =>
     throughput[name]?.[inFlight]?.perSecond ?? NaN;
   const last = flights.at(-1)!;
-  // Round by round, as a machine that is slower for a while is so for all.
+  // Ratios are taken per round: a machine that is slower for a while is slower for all contenders.
   const ofFloor = (name: string): number =>
     median(
       throughput[name]![last]!.rates.map((one, i) => one / throughput['floor']![last]!.rates[i]!),
@@ -210,6 +213,8 @@ function print({ latency, throughput }: Results): void {
   console.log();
   const ours = median(latency['run() with rootfs']!);
   check('run() of the floor', ours / floor, 1.8, true);
+  const bare = median(latency[withoutReaper]!);
+  check('the reaper, ms', (ours - bare) / 1e6, 0.1, true);
   if (crun !== undefined) check('run() of crun', ours / crun, 0.4, true);
   check(`rate with ${last} in flight, of the floor's`, ofFloor('run() with rootfs'), 0.7, false);
 }

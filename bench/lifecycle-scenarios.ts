@@ -2,27 +2,27 @@ import { join } from 'node:path';
 import type { Contender } from './contenders.js';
 import type { Turn } from './sample.js';
 
-/** Where everything lies that the contenders' command lines name. */
+/** Paths that the contenders' command lines name. */
 export interface Place {
   work: string;
   trueBundle: string;
-  /** The same with twenty bind mounts. */
+  /** The same bundle with twenty bind mounts. */
   bindsBundle: string;
   sleepBundle: string;
   rootfs: string;
   floor: string;
-  /** What each container's id begins with. */
+  /** Prefix of each container's id. */
   idPrefix: string;
 }
 
 export interface Scenario {
   name: string;
-  /** Rounds, where the user's number is of no use. */
+  /** Number of rounds, if the user's number is not used. */
   rounds?: number;
   turns(place: Place, contenders: Contender[]): Turn[];
 }
 
-/** One contender's command lines on one container. */
+/** Command lines of one contender for one container. */
 export class Commands {
   readonly #runtime: string[];
   readonly #id: string;
@@ -54,7 +54,7 @@ export class Commands {
   }
 }
 
-/** Each contender with a container that runs for all of the rounds. */
+/** Turns in which each contender has a container that runs throughout all rounds. */
 function withRunning(
   place: Place,
   contenders: Contender[],
@@ -78,7 +78,7 @@ function withRunning(
   });
 }
 
-/** Each contender anew in each round. */
+/** Turns in which each contender starts anew in each round. */
 function anew(
   place: Place,
   contenders: Contender[],

@@ -1,6 +1,6 @@
 /**
- * What does a container's life cost with tare, with crun and runc, and with the kernel alone?
- * See bench/README.md.
+ * What does a container's life cost with tare, with crun and runc, and with the kernel alone? See
+ * bench/README.md.
  */
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
@@ -52,10 +52,12 @@ function parseOptions(args: string[]): Options {
   };
 }
 
-/** Heaps, in MB, of the processes that run containers within themselves. */
+/** Heap sizes, in MB, of the processes that create containers through the library. */
 const inProcess = [50, 500].map((heap) => ({ name: `node-${heap}MB`, heap }));
 
-/** Alternates the library in a Node process and the floor program, both with the same heap. */
+/**
+ * Alternates between the library in a Node process and the floor program, both with the same heap.
+ */
 async function timeInProcess(heap: number, place: Place, options: Options, withTare: boolean) {
   const total = options.warmup + options.rounds;
   const cgroup = `/sys/fs/cgroup/${cgroupPrefix()}floor-loop`;

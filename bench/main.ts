@@ -1,6 +1,4 @@
-/**
- * npm run bench -- NAME [ARGUMENT...]: answers one question with figures. bench/README.md lists them.
- */
+/** npm run bench -- NAME [ARGUMENT...]: runs one benchmark. bench/README.md lists them. */
 const questions: Record<string, () => Promise<{ main: (args: string[]) => Promise<number> }>> = {
   engines: () => import('./engines.js'),
   library: () => import('./library.js'),
@@ -19,7 +17,7 @@ if (question === undefined) {
     process.exitCode = await (await question()).main(args);
   } catch (error) {
     console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
-    // The other contenders still run, and wait for their turn.
+    // Other contenders are still running and waiting for their turns.
     process.exit(1);
   }
 }

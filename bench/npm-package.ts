@@ -1,6 +1,6 @@
 /**
- * Packages of npm that a benchmark compares with, installed when it is run: they are large, some are
- * compiled when they are installed, and nothing else here needs them.
+ * Installs npm packages that a benchmark compares with when it is run: they are large, some are
+ * compiled at installation, and nothing else here needs them.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,10 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { env } from 'node:process';
 
-/** The directory that holds `name@version` and all it needs, kept for the next run. */
+/**
+ * Returns the directory that holds `name@version` and its dependencies; it is kept for the next
+ * run.
+ */
 export function installedPackage(name: string, version: string): string {
   const cache = env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
   const directory = join(cache, 'tare', `${name}-${version}-${process.versions.modules}`);
@@ -26,7 +29,7 @@ export function installedPackage(name: string, version: string): string {
   return directory;
 }
 
-/** What `require(name)` gives from a directory of {@link installedPackage}. */
+/** Returns `require(name)` from a directory of {@link installedPackage}. */
 export function requireFrom(directory: string, name: string): unknown {
   return createRequire(join(directory, 'package.json'))(name);
 }

@@ -1,4 +1,4 @@
-/** The options that questions about command lines have in common. */
+/** The options that benchmarks of command lines share. */
 import type { ParseArgsConfig } from 'node:util';
 
 export const runOptions = {
@@ -15,7 +15,7 @@ export const runUsage = `  --rounds N         rounds of each scenario (200)
   --peer NAME=PATH   time this runtime too, or this one instead of the NAME that PATH has
   --peers-root DIR   run all command lines with DIR as root file system, and take peers from there`;
 
-/** The number that an option names; an exception with the usage for anything but one above 0. */
+/** Returns the number given for an option. Throws Error with the usage if it is not above 0. */
 export function positive(name: string, value: string, usage: string): number {
   const number = Number(value);
   if (!Number.isInteger(number) || number <= 0) {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 
-/** A process that prints a line of JSON, most often {"ns":...}, for each byte that it gets on its stdin. */
+/** A process that prints a line of JSON, usually {"ns":...}, for each byte on its stdin. */
 export class Paced {
   readonly #child: ChildProcess;
   readonly #stdin: Writable;
@@ -17,25 +17,25 @@ export class Paced {
     this.#lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
   }
 
-  /** Nanoseconds of one cycle. */
+  /** Runs one cycle. Returns its nanoseconds. */
   async cycle(): Promise<number> {
     this.ask();
     return (await this.next<{ ns: number }>()).ns;
   }
 
-  /** Has it do what it does for a byte, so often. */
+  /** Requests `times` cycles. */
   ask(times = 1): void {
     this.#stdin.write('.'.repeat(times));
   }
 
-  /** What it tells next. */
+  /** Returns the next line of its output. */
   async next<Told>(): Promise<Told> {
     const line = await this.#lines.next();
     if (line.done === true) throw new Error(`${this.#child.spawnargs.join(' ')}: ended early`);
     return JSON.parse(line.value) as Told;
   }
 
-  /** Ends the process, and waits until it has. */
+  /** Ends the process and waits for its end. */
   async close(): Promise<void> {
     const gone = once(this.#child, 'exit');
     this.#stdin.end();

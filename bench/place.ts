@@ -1,4 +1,7 @@
-/** Where command lines are run: a directory that they see under the same name, with the build in it. */
+/**
+ * Prepares the work directory, which all command lines see under the same path, with the build in
+ * it.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
@@ -11,10 +14,11 @@ const repository = fileURLToPath(new URL('..', import.meta.url));
 export const work = '/run/bench';
 export const spawnProgram = join(work, 'build/bench/spawn');
 
-/** Makes the work directory; `programs` are what is needed of the build. */
+/** Makes the work directory. Throws Error if one of `programs` is not built. */
 export function prepareWork(programs: string[]): void {
   mkdirSync(join(work, 'build'), { recursive: true });
-  // A bind mount and no copy: the executables stay on their own file system, as the peers' do.
+  // A bind mount instead of a copy: the executables stay on their own file system, as the peers'
+  // do.
   const build = join(repository, 'build');
   const { status } = spawnSync('mount', ['--bind', build, join(work, 'build')], {
     stdio: 'inherit',
@@ -26,7 +30,7 @@ export function prepareWork(programs: string[]): void {
   }
 }
 
-/** tare, if it is built, and its peers, with what is to be put before their command lines. */
+/** Returns tare, if it is built, and its peers, with the prefix of their command lines. */
 export function findContenders(
   peer: string[],
   peersRoot: string,
@@ -39,7 +43,7 @@ export function findContenders(
   return { contenders, prefix };
 }
 
-/** What raw results begin with. */
+/** The head of raw results. */
 export interface Machine {
   date: string;
   kernel: string;
@@ -56,12 +60,12 @@ export function machine(): Machine {
   };
 }
 
-/** Writes raw results to `out`, or to bench/runs by their date and the question's name. */
+/** Writes raw results to `out`, or to bench/runs under their date and the benchmark's name. */
 export function writeRaw(results: { date: string }, question: string, out?: string): void {
   const day = results.date.slice(0, 10);
   const file = out ?? join(repository, 'bench/runs', `${day}-${question}.json`);
   mkdirSync(join(file, '..'), { recursive: true });
-  // One line a contender: the file is read by people as well.
+  // One line per contender, which keeps the file readable.
   const text = JSON.stringify(results, null, 1).replace(/\n\s+(?=[\d[\]])/g, '');
   writeFileSync(file, `${text}\n`);
   console.log(`\nraw results: ${relative(process.cwd(), file)}`);

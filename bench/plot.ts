@@ -1,27 +1,27 @@
-/** Charts with a row a thing, for light and for dark pages, as SVG. */
+/** Draws charts as SVG, with one row per item, for light and for dark pages. */
 import * as vega from 'vega';
 
 export interface Figure {
   row: string;
   series: string;
   value: number;
-  /** Between which most of the samples lie. */
+  /** Bounds between which most of the samples lie. */
   low?: number;
   high?: number;
 }
 
 export interface Plot {
   title: string;
-  /** What the axis shows, with its unit. */
+  /** Title of the axis, with its unit. */
   axis: string;
-  /** From the first to the last, with their colours. */
+  /** Series in order, with their colours. */
   series: readonly (readonly [name: string, color: string])[];
   figures: readonly Figure[];
 }
 
 /**
- * In the middle between black and white, so that they can be told from a light page and from a
- * dark one, as test/repository/charts.test.ts checks.
+ * Halfway between black and white, so that they are visible on a light and on a dark page, as
+ * test/repository/charts.test.ts checks.
  */
 export const colors = {
   ink: '#767e88',
@@ -37,7 +37,10 @@ const figureWidth = 60;
 const dotRow = 30;
 const barWidth = 13;
 
-/** A dot a figure, of all series on one line, on a logarithmic axis: for what lies far apart. */
+/**
+ * Draws a dot per figure, those of all series on one line, on a logarithmic axis: for values that
+ * are far apart.
+ */
 export async function drawDots(plot: Plot): Promise<string> {
   const values = plot.figures.flatMap(({ value, low = value, high = value }) => [low, high]);
   const domain: [number, number] = [Math.min(...values) * 0.8, Math.max(...values) * 1.1];
@@ -74,7 +77,7 @@ export async function drawDots(plot: Plot): Promise<string> {
   ]);
 }
 
-/** A bar a figure, those of a row below each other, from 0 on. */
+/** Draws a bar per figure, those of a row below each other, on an axis from 0. */
 export async function drawBars(plot: Plot): Promise<string> {
   const most = Math.max(...plot.figures.map(({ value }) => value));
   const names = plot.series.map(([name]) => name);
@@ -112,7 +115,7 @@ export async function drawBars(plot: Plot): Promise<string> {
   );
 }
 
-/** The figure itself beside what shows it. */
+/** The figure as text beside its mark. */
 function number(place: vega.EncodeEntry): vega.TextMark {
   return {
     type: 'text',
@@ -182,7 +185,7 @@ async function draw(
   return `${await view.toSVG()}\n`;
 }
 
-/** Three digits. */
+/** Formats a number with three digits. */
 const shortened = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
@@ -199,7 +202,7 @@ function legend(): vega.Legend {
   };
 }
 
-/** 1, 2, 5, 10, … */
+/** Returns the ticks 1, 2, 5, 10, … of a logarithmic axis. */
 function ticks(low: number, high: number): number[] {
   const all = [];
   for (let ten = 0.01; ten < high; ten *= 10) all.push(ten, 2 * ten, 5 * ten);

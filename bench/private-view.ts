@@ -1,7 +1,8 @@
 /**
- * Benchmarks run in mount and pid namespaces of their own: there, /sys/fs/cgroup is the cgroup v2
- * tree also where it lies beside v1 trees, /run is a tmpfs with nothing but docker's socket, if there
- * is one, and whatever is left running dies with the benchmark. Nothing changes outside.
+ * Runs benchmarks in new mount and pid namespaces. There, /sys/fs/cgroup is the cgroup v2 tree,
+ * even if the host mounts that beside v1 trees; /run is a tmpfs that contains only docker's socket,
+ * if there is one; and processes that are left over end with the benchmark. Nothing changes
+ * outside.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +20,7 @@ const enterView = `
     touch /run/docker.sock
     mount --no-canonicalize --bind /proc/self/fd/9/docker.sock /run/docker.sock
   fi
-  # Not by exec: who is pid 1 here has to reap what a contender leaves behind.
+  # Not by exec: pid 1 of the namespace has to reap what a contender leaves behind.
   status=0; "$@" 9<&- || status=$?
   exit $status`;
 
@@ -33,12 +34,14 @@ function cgroup2MountPoint(): string {
   return path;
 }
 
-/** What the names of all cgroups (and so the ids of all containers) of this benchmark begin with. */
+/**
+ * Returns the prefix of the names of all cgroups, and so of all container ids, of this benchmark.
+ */
 export function cgroupPrefix(): string {
   return `tare-bench-${process.env[insideVariable] ?? process.pid}-`;
 }
 
-/** Removes cgroups that a benchmark left that did not come to its end; they are empty by now. */
+/** Removes the cgroups of a benchmark that did not finish; they are empty by now. */
 function removeCgroups(tree: string): void {
   for (const name of readdirSync(tree)) {
     if (name.startsWith(cgroupPrefix())) rmdirSync(join(tree, name));
@@ -46,8 +49,8 @@ function removeCgroups(tree: string): void {
 }
 
 /**
- * Runs this same program again in the private view.
- * @returns its exit status, or undefined if this is the program within the view already
+ * Runs this program again in the private view.
+ * @returns its exit status, or undefined if this process is already in the view
  */
 export async function runInPrivateView(): Promise<number | undefined> {
   if (process.env[insideVariable] !== undefined) {
@@ -64,7 +67,8 @@ export async function runInPrivateView(): Promise<number | undefined> {
     [...namespaces, '--kill-child', 'sh', '-ec', enterView, 'sh', tree, ...self],
     { stdio: 'inherit', env: { ...process.env, [insideVariable]: String(process.pid) } },
   );
-  // The program within ends at these itself; what it left is removed here, and then this ends too.
+  // The program in the view exits on these signals; this process then removes its cgroups and
+  // exits, too.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
   const [status] = (await once(child, 'exit')) as [number | null];
   removeCgroups(tree);
@@ -86,8 +90,8 @@ const enterRoot = `
   exec "$@"`;
 
 /**
- * What to put before a command so that it runs with another root file system, in which nothing of
- * this one but the work directory (below /run) is seen.
+ * Returns the prefix of a command that runs it with another root file system, in which nothing of
+ * this one except the work directory (below /run) is visible.
  */
 export function rootPrefix(root: string, work: string): string[] {
   return [

@@ -1,6 +1,6 @@
 /**
- * npm run profile [-- OPTION...]: the library under clinic.js, whose pages tell where its time goes.
- * See bench/README.md.
+ * npm run profile [-- OPTION...]: runs the library under clinic.js, whose pages show where its time
+ * goes. See bench/README.md.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,12 +16,12 @@ import { positive } from './options.js';
 import { prepareWork, work } from './place.js';
 import { cgroupPrefix, runInPrivateView } from './private-view.js';
 
-/** By npx and no dependency: it brings 694 packages, which nobody else here needs. */
+/** Run by npx instead of being a dependency: it has 694 packages, which nothing else here needs. */
 const clinic = 'clinic@13.0.0';
 
 /**
- * How many commands each tool can watch. bubbleprof cannot join more than one file of trace events,
- * and Node begins another after 2^19 of them, of which a command has some 1,400.
+ * Max number of commands that each tool can watch. bubbleprof cannot join several files of trace
+ * events, and Node starts a new one after 2^19 events; a command has about 1,400.
  */
 const tools: Record<string, number> = { doctor: 3000, flame: 3000, bubbleprof: 300 };
 const kinds = ['run', 'host', 'container'];
@@ -38,8 +38,9 @@ const repository = fileURLToPath(new URL('..', import.meta.url));
 const directory = join(repository, 'build/profile');
 
 /**
- * The program to be watched, in JavaScript, on the library as it is shipped. A loader for TypeScript
- * has a thread of its own, and Node 20's trace events, which bubbleprof reads, crash with two.
+ * Compiles the measured program to JavaScript; it uses the library as it is shipped. A TypeScript
+ * loader has a thread of its own, and Node 20's trace events, which bubbleprof reads, crash with
+ * two.
  */
 async function compileProgram(): Promise<string> {
   const outfile = join(directory, 'library-process.mjs');
@@ -71,7 +72,7 @@ async function watch(tool: string, program: string, kind: string, given: Work): 
   const child = spawn('npx', [...args, '--', 'node', program, kind, JSON.stringify(given)], {
     cwd: directory,
     stdio: ['ignore', 'inherit', 'inherit'],
-    // It would tell its makers of each use.
+    // Disables clinic's usage reporting and npm's update notice.
     env: { ...process.env, NO_INSIGHT: '1', NO_UPDATE_NOTIFIER: '1' },
   });
   const [status] = (await once(child, 'exit')) as [number | null];

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** The steps of one contender, each a line of a script of bench/programs/spawn.cc. */
+/** Steps of one contender, each a line of a script of bench/programs/spawn.cc. */
 export interface Turn {
   contender: string;
   before: string[][];
@@ -8,7 +8,7 @@ export interface Turn {
   after: string[][];
 }
 
-/** What one contender's steps of one round gave: an element a timed step, or a `pss` step. */
+/** Results of one contender in one round: one element per timed step, or per `pss` step. */
 export interface Sample {
   round: number;
   contender: string;
@@ -19,7 +19,7 @@ export interface Sample {
 
 export interface Samples {
   samples: Sample[];
-  /** The peak memory that even a process of no size is reported with. */
+  /** Peak memory that is reported even for an empty process. */
   ownRssKib: number;
 }
 
@@ -34,7 +34,7 @@ function scriptOf(turns: Turn[]): string {
 }
 
 /**
- * Takes turns for so many rounds.
+ * Runs the turns for that many rounds.
  * @param spawn the command line of the spawn program
  */
 export function takeSamples(spawn: string[], turns: Turn[], rounds: number): Samples {

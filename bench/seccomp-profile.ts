@@ -1,4 +1,4 @@
-/** Profiles of the size that engines give to containers. */
+/** Seccomp profiles of the size that engines give to containers. */
 import { existsSync, readFileSync } from 'node:fs';
 
 interface Rule {
@@ -22,8 +22,8 @@ const architecture =
     : { oci: 'SCMP_ARCH_AARCH64', docker: 'arm64', more: ['SCMP_ARCH_ARM'] };
 
 /**
- * A profile of a file, as linux.seccomp wants it. Of docker's own format it takes what holds for an
- * ordinary container: the rules of this architecture that ask for no capability.
+ * Reads a profile from a file, as linux.seccomp. From docker's own format it takes what applies to
+ * an ordinary container: the rules of this architecture that need no capability.
  */
 export function readProfile(path: string): object {
   const { archMap, ...profile } = JSON.parse(readFileSync(path, 'utf8')) as Profile;
@@ -44,7 +44,10 @@ export function readProfile(path: string): object {
   };
 }
 
-/** Calls of the whole host or of other processes, which engines leave to containers with a capability. */
+/**
+ * System calls that affect the whole host or other processes, which engines allow only with a
+ * capability.
+ */
 const privileged =
   'acct add_key afs_syscall bpf chroot clock_settime clock_settime64 clone clone3 create_module delete_module ' +
   'fanotify_init finit_module fsconfig fsmount fsopen fspick get_kernel_syms getpmsg init_module ioperm iopl ' +
@@ -55,7 +58,7 @@ const privileged =
   'socket stime swapoff swapon _sysctl syslog tuxcall umount umount2 unshare uselib userfaultfd ustat vhangup ' +
   'vm86 vm86old vserver';
 
-/** The names of all calls that the kernel's headers of this machine have. */
+/** Returns the names of all system calls in this machine's kernel headers. */
 function callNames(): string[] {
   const directory = process.arch === 'x64' ? 'x86_64-linux-gnu/asm' : 'aarch64-linux-gnu/asm';
   const files = ['unistd_64.h', 'unistd_32.h', 'unistd_x32.h'].map(
@@ -68,7 +71,10 @@ function callNames(): string[] {
   return [...new Set([...texts.matchAll(/^#define __NR_(\w+)/gm)].map(([, name = '']) => name))];
 }
 
-/** What docker's default profile of 2026 is like: its default, its number of names and of conditions. */
+/**
+ * Returns a profile like docker's default of 2026: the same default action, number of names and
+ * number of conditions.
+ */
 export function likeDockers(): object {
   const denied = new Set(privileged.split(' '));
   const allow = (names: string[], args?: Rule['args']): Rule => ({
@@ -86,7 +92,7 @@ export function likeDockers(): object {
     syscalls: [
       allow(callNames().filter((name) => !denied.has(name))),
       allow(['socket'], [{ index: 0, value: 12, op: 'SCMP_CMP_LT' }]),
-      // Address families but those that only a host's own programs need.
+      // Address families, except those that only a host's own programs need.
       ...equal('socket', [...range(13, 19), ...range(21, 37), 39, ...range(41, 46)]),
       ...equal('personality', [0, 8, 0x20000, 0x20008, 0xffffffff]),
       allow(['clone'], [{ index: 0, value: newNamespaces, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }]),

@@ -1,6 +1,6 @@
 /**
- * What does a seccomp profile add to a container's start, compiled before (warm) and for the first
- * time (cold)? See bench/README.md.
+ * What does a seccomp profile add to a container's start: already compiled (warm), and compiled for
+ * the first time (cold)? See bench/README.md.
  */
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -27,7 +27,7 @@ ${runUsage}
   --profile FILE     the profile, in docker's format or as linux.seccomp; without it one of that size
   --out FILE         write the raw results there; without it to bench/runs`;
 
-/** Where a runtime keeps what it has compiled, below its state; those not named keep nothing. */
+/** Where runtimes cache compiled filters, below their state; those not listed cache nothing. */
 const caches: Record<string, string> = { tare: '.@seccomp', crun: '.cache/seccomp' };
 
 interface Bundles {
@@ -35,13 +35,16 @@ interface Bundles {
   profile: string;
 }
 
-/** A contender's turns: without a profile, with one, and with one after its cache was removed. */
+/**
+ * Returns a contender's turns: without a profile, with one, and with one after its cache was
+ * removed.
+ */
 function turnsOf(contender: Contender, bundles: Bundles): Turn[] {
   const place = { work, idPrefix: cgroupPrefix() };
   const state = (name: string) => join(work, 'state', name);
   const turn = (how: string, bundle: string, forget: string[][]): Turn => {
     const name = `${contender.name} ${how}`;
-    // A state of its own, and so a cache of its own.
+    // A separate state directory, and so a separate cache.
     const commands = new Commands(place, { ...contender, name: name.replace(' ', '-') });
     return {
       contender: name,
@@ -63,7 +66,7 @@ interface Results extends Machine {
   rounds: number;
   profile: string;
   contenders: Record<string, string>;
-  /** Nanoseconds of each counted round, by contender and way. */
+  /** Nanoseconds of each counted round, by contender and variant. */
   ns: Record<string, number[]>;
 }
 

@@ -1,4 +1,7 @@
-/** The value below which the given part (0 to 1) of the values lies; of two middle ones the lower. */
+/**
+ * Returns the value below which the given part (0 to 1) of the values lies; of two middle ones the
+ * lower.
+ */
 export function quantile(values: number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const value = sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)];
@@ -10,7 +13,10 @@ export function median(values: number[]): number {
   return quantile(values, 0.5);
 }
 
-/** Rows of cells as text, columns aligned: the first to the left, all others to the right. */
+/**
+ * Formats rows of cells as text with aligned columns: the first to the left, all others to the
+ * right.
+ */
 export function formatTable(rows: string[][]): string {
   const widths: number[] = [];
   for (const row of rows) {

@@ -1,8 +1,8 @@
-// What the kernel-floor program has instead of a C library: system calls, program entry, output.
+// System calls, program entry and output for the kernel-floor program, in place of a C library.
 //
-// A static C library asks the processor for its features before main (the CPUID instruction traps
-// on virtual machines, and there are dozens of them), which can cost more than the process itself.
-// A floor must not pay for that. Include this from one source only: it defines the entry.
+// A static C library executes dozens of CPUID instructions before main, each of which traps on
+// virtual machines. That can cost more than the process itself, and a floor must not pay for it.
+// Include this from one source only: it defines the entry.
 #pragma once
 
 #include <asm/unistd.h>
@@ -66,15 +66,15 @@ inline Word call6(Word number, Word a, Word b, Word c, Word d, Word e, Word f) {
 #endif
 }
 
-/// A system call; the result is negative errno on failure.
+/// Makes a system call; returns its result, or negative errno.
 template <class... Arguments>
 Word call(Word number, Arguments... arguments) {
   Word words[6] = {word(arguments)...};
   return call6(number, words[0], words[1], words[2], words[3], words[4], words[5]);
 }
 
-/// clone3 of a child with a stack of its own (arguments.stack), which runs function(context) and
-/// must not return from it. Returns the child's pid, or negative errno, in the parent.
+/// clone3 with a separate stack for the child (arguments.stack). The child runs function(context),
+/// which must not return. Returns the child's pid, or negative errno, in the parent.
 inline Word clone_onto_stack(clone_args& arguments, void (*function)(void*), void* context) {
 #if defined(__x86_64__)
   Word result;
@@ -135,7 +135,7 @@ inline bool equal(const char* a, const char* b) {
   return *a == *b;
 }
 
-/// Decimal digits only; false if there is anything else.
+/// Parses decimal digits only; returns false if there is anything else.
 inline bool parse_number(const char* text, U64& number) {
   number = 0;
   if (*text == 0) return false;
@@ -146,7 +146,7 @@ inline bool parse_number(const char* text, U64& number) {
   return true;
 }
 
-/// Text built up in a fixed buffer; what does not fit is dropped.
+/// Text in a fixed buffer; what does not fit is dropped.
 class Text {
  public:
   Text& add(const char* text) {
@@ -172,7 +172,7 @@ class Text {
 
 }  // namespace bare
 
-/// The program: arguments and environment as the kernel laid them out.
+/// The program's main, with arguments and environment as the kernel laid them out.
 int program(int count, char** arguments);
 
 extern "C" [[noreturn]] void enter(Word* stack) {

@@ -1,4 +1,4 @@
-// floor: what the kernel itself takes for one container of the default spec, and nothing else.
+// floor: one container of the default spec with the kernel's work alone, as a lower bound of time.
 //
 //   floor [--cgroup PATH] [--loop N] [--paced] [--steps] [--heap MB] ROOTFS COMMAND [ARG...]
 //
@@ -14,11 +14,11 @@
 // Done: cgroup, device filter, six new namespaces, private propagation, the rootfs bound and made
 // read-only, seven mounts, six devices, six links, ten masked and five read-only paths, pivot_root,
 // lo up, hostname, session, keyring, rlimit, capabilities, noNewPrivileges, exec, wait, removal.
-// Not done, because the kernel is not asked for it: parsing, checks of what is mounted on what,
-// state, logs, synchronisation. Constants of the spec are constants here.
+// Not done, because it is not the kernel's work: parsing, checks of what is mounted on what, state,
+// logs, synchronisation. Constants of the spec are constants here.
 //
-// Of several ways to ask for one thing the fastest was kept. Ratios of time for the step, measured
-// on Linux 6.18, each against what is used here:
+// Of several ways to do one thing the fastest was kept. Ratios of the step's time, measured on
+// Linux 6.18, each against what is used here:
 //   clone3: CLONE_VM|CLONE_VFORK 1, a copied address space 1.1 with 1 MB of heap, 4 with 60 MB
 //   cgroup: CLONE_INTO_CGROUP 1; CLONE_NEWCGROUP with it is rooted in the new cgroup, so that no
 //     unshare is needed in the child
@@ -27,11 +27,12 @@
 //   read-only paths: binds, then one recursive mount_setattr and one that takes it back from /proc
 //     itself 1; a remount of each 1.15; open_tree_attr and move_mount of each 1.3
 //   masked directories: binds of one empty, then removed directory 1, a tmpfs each 1.5
-//   device filter: minors looked up in a bit table 1, one comparison a device on a combined
-//     major:minor 1.2, comparisons of type, major and minor 2. The verifier's time goes by branches
+//   device filter: minors looked up in a bit table 1, one comparison per device on a combined
+//     major:minor 1.2, comparisons of type, major and minor 2. The verifier's time depends on the
+//     number of branches
 //   attaching it: BPF_PROG_ATTACH 1, BPF_LINK_CREATE 2
-// A network namespace made by a second thread meanwhile saves a fifth where another processor
-// idles and loses as much where none does: it is not the kernel's least work, so not done here.
+// A second thread that makes the network namespace meanwhile saves a fifth if another processor is
+// idle, and loses as much if none is: it is not the kernel's least work, so it is not done here.
 
 #include <linux/bpf.h>
 #include <linux/capability.h>
@@ -80,7 +81,7 @@ Step steps[64];
 unsigned step_count;
 bool steps_wanted;
 
-/// The child shares this memory, so that its steps stand in one row with the parent's.
+/// The child shares this memory, so that its steps are in one list with the parent's.
 void done(const char* name) {
   if (steps_wanted) steps[step_count++] = {name, bare::now_ns()};
 }
@@ -166,8 +167,8 @@ void make_mounts() {
   done("cgroup2");
 }
 
-/// A removed directory can be mounted from, but nothing can be made in it any more: an empty
-/// directory for the price of no file system.
+/// Masks directories by a removed one: it can still be mounted, but nothing can be created in it.
+/// That is an empty directory without a file system of its own.
 void restrict_paths() {
   for (const char* path : {"proc/kcore", "proc/keys", "proc/latency_stats", "proc/timer_list",
                            "proc/timer_stats", "proc/sched_debug"}) {
@@ -253,7 +254,7 @@ constexpr bpf_insn instruction(int code, int to, int from, int jump, U64 number)
 }
 
 /// runc's default device rules: mknod of anything; read and write of 1:3,5,7,8,9, 5:0,2, 10:200 and
-/// 136:*. Bit major * 10 + minor of the table stands for the devices with majors to 5, minors to 9.
+/// 136:*. Bit major * 10 + minor of the table is a device with a major up to 5 and a minor up to 9.
 int load_device_filter() {
   constexpr U64 kTable =
       1ull << 13 | 1ull << 15 | 1ull << 17 | 1ull << 18 | 1ull << 19 | 1ull << 50 | 1ull << 52;
@@ -306,7 +307,7 @@ void filter_devices(int cgroup) {
   done("filter attach");
 }
 
-/// Waits for the process; its exit status, or 128 + signal.
+/// Waits for the process; returns its exit status, or 128 + signal.
 int wait_for(int pidfd) {
   int info[32] = {};  // siginfo_t: si_code is the third int, si_status the seventh
   must(call(__NR_waitid, 3 /* P_PIDFD */, pidfd, info, 4 /* WEXITED */, nullptr), "waitid");

@@ -2,9 +2,9 @@
 //
 //   spawn ROUNDS < SCRIPT > SAMPLES
 //
-// SCRIPT has one step a line, its fields parted by tabs:
+// SCRIPT has one step per line, its fields separated by tabs:
 //
-//   contender NAME          what follows is this contender's
+//   contender NAME          the following steps are this contender's
 //   before STEP...          once, before the rounds
 //   each STEP...            in each round
 //   after STEP...           once, after the rounds, whatever happened
@@ -13,22 +13,22 @@
 //
 //   run ARGUMENT...         run a command; it must succeed
 //   time ARGUMENT...        the same, with its wall time and its peak memory as a sample
-//   reap PIDFILE            wait for the process whose pid stands in the file
+//   reap PIDFILE            wait for the process whose pid is in the file
 //   pss                     the memory of all processes left by this contender's commands, as a
 //                           sample
 //
-// In each round another contender is first, and the direction alternates: what one leaves to the
-// kernel to be done falls on different ones. Each contender's steps of a round print one line:
-// {"round":0,"contender":"a","ns":[...],"rss_kib":[...],"pss_kib":[...]}, one element a sample.
+// In each round another contender is first, and the direction alternates, so that work that one
+// leaves to the kernel falls on different ones. Each contender's steps of a round print one line:
+// {"round":0,"contender":"a","ns":[...],"rss_kib":[...],"pss_kib":[...]}, one element per sample.
 //
-// Commands are started by vfork, from a small static process: what a big one adds to starting and
-// reaping them, and its noise, stay out of the samples. Peak memory is what wait4 reports, for the
-// command and for the children it waited for itself (with `run`: the container's process). It
-// begins at this process's own memory, because the address space that a command leaves at its exec
-// is counted: see the line {"own_rss_kib":N} that is printed last.
+// Commands are started by vfork from a small static process: the cost of starting and reaping them
+// from a big one, and its noise, stay out of the samples. Peak memory is what wait4 reports, for
+// the command and for the children that it waited for itself (with `run`: the container's process).
+// It is at least this process's own memory, because the address space that a command leaves at its
+// exec is counted: see the line {"own_rss_kib":N} that is printed last.
 //
 // Containers' processes become this process's children when their runtime exits (subreaper), so
-// that their end is awaited and not polled for.
+// that their end is awaited without polling.
 
 #include <dirent.h>
 #include <errno.h>
@@ -112,7 +112,7 @@ bool read_script(std::vector<Contender>& contenders) {
   return !contenders.empty();
 }
 
-/// Runs a command with stdin and stdout on /dev/null. Its wait status, or -1.
+/// Runs a command with stdin and stdout on /dev/null. Returns its wait status, or -1.
 int execute(const std::vector<std::string>& arguments, int64_t& elapsed_ns, rusage& usage) {
   static const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   std::vector<char*> argv;
@@ -143,7 +143,7 @@ bool reap(const std::string& pid_file) {
   return false;
 }
 
-/// The number behind "NAME:" in a file of /proc/PID, 0 if there is none (any more).
+/// Returns the number behind "NAME:" in a file of /proc/PID, or 0 if there is none (any more).
 int64_t number_in(const char* pid, const char* file_name, const std::string& name) {
   std::string path = std::string("/proc/") + pid + "/" + file_name;
   FILE* file = fopen(path.c_str(), "re");
@@ -159,7 +159,7 @@ int64_t number_in(const char* pid, const char* file_name, const std::string& nam
   return number;
 }
 
-/// Everything below this process in the tree of processes; -1 if there is nothing.
+/// Returns the memory of all descendants of this process; -1 if there are none.
 int64_t descendants_pss_kib() {
   int64_t sum = -1;
   std::vector<pid_t> family = {getpid()};

@@ -1,8 +1,8 @@
-// stopwatch: stands in for a program and notes how long it takes.
+// stopwatch: takes the place of a program and records how long it takes.
 //
-// Called by a path P it runs P.program with its arguments, and appends the nanoseconds of wall time
-// to P.ns, a line a call, from before vfork to after wait. It is small and static, so that it adds
-// little itself.
+// Called as a path P it runs P.program with its arguments, and appends the nanoseconds of wall time
+// to P.ns, one line per call, from before vfork to after wait. It is small and static, so that it
+// adds little itself.
 
 #include <fcntl.h>
 #include <stdint.h>
