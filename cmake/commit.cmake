@@ -1,11 +1,11 @@
-# build/generated/tare_commit.h: the commit that is built, for `tare --version`. Looked at with each
-# build, and rewritten only when there is another.
+# build/generated/tare_commit.h: the commit that is built, for `tare --version`. Each build checks
+# it and rewrites it only if the commit has changed.
 
 set(commit_header ${CMAKE_BINARY_DIR}/generated/tare_commit.h)
 
 if(CMAKE_SCRIPT_MODE_FILE)
   cmake_minimum_required(VERSION 3.25)
-  # Sources without git's history, or those of another user, have none.
+  # Sources without git history, or those of another user, have no commit.
   set(commit unknown)
   execute_process(
     COMMAND git rev-parse --verify HEAD
@@ -17,7 +17,7 @@ if(CMAKE_SCRIPT_MODE_FILE)
   if(result EQUAL 0)
     set(commit ${output})
   endif()
-  # Of manual pages. Without history it is that of the build, or SOURCE_DATE_EPOCH.
+  # The date of the manual pages. Without history it is the time of the build, or SOURCE_DATE_EPOCH.
   string(TIMESTAMP date "%Y-%m-%d" UTC)
   execute_process(
     COMMAND git show --no-patch --format=%cs HEAD

@@ -1,5 +1,5 @@
-# The messages of addon/core/criu.proto as C structs (protobuf-c), for addon/core/criu.cc: the smallest
-# of Debian's libraries for them, and one that needs no initialisation.
+# The messages of addon/core/criu.proto as C structs (protobuf-c), for addon/core/criu.cc.
+# protobuf-c is the smallest of Debian's libraries for them, and needs no initialisation.
 
 find_program(PROTOC_C protoc-c)
 find_path(PROTOBUF_C_INCLUDE protobuf-c/protobuf-c.h)
@@ -18,7 +18,7 @@ add_custom_command(
   VERBATIM)
 
 function(use_criu_messages target)
-  # What it writes compiles as C++ too; it is another's, and so are its warnings.
+  # The generated code compiles as C++, too. It is third-party code, so its warnings are disabled.
   set_source_files_properties(${criu_messages}/criu.pb-c.c PROPERTIES
     LANGUAGE CXX COMPILE_OPTIONS -w)
   target_sources(${target} PRIVATE ${criu_messages}/criu.pb-c.c)

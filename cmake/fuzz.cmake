@@ -1,5 +1,5 @@
-# The fuzzers, one a source in test/fuzz but those that they share: with TARE_FUZZ (clang) libFuzzer
-# drives them; else, for `npm test`, replay.cc hands them the files of their corpus.
+# The fuzzers: one for each source in test/fuzz except the shared ones. With TARE_FUZZ (clang)
+# libFuzzer drives them; otherwise, for `npm test`, replay.cc passes them the files of their corpus.
 
 set(fuzz_options ${host_compile_options})
 if(NOT TARE_FUZZ)
@@ -9,7 +9,7 @@ if(NOT TARE_FUZZ)
   target_link_libraries(tare_fuzz_replay PRIVATE tare_core)
 endif()
 
-# init's own sources with a C library around them, and test/fuzz/kernel.cc in the kernel's place.
+# init's own sources, linked with a C library and with test/fuzz/kernel.cc as the kernel.
 set(hosted_init_sources ${init_sources})
 list(FILTER hosted_init_sources EXCLUDE REGEX "/main[.]cc$")
 add_library(tare_fuzz_init OBJECT ${hosted_init_sources} test/fuzz/kernel.cc)
@@ -36,11 +36,11 @@ foreach(source ${fuzz_sources})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name})
   add_dependencies(tare-fuzz-programs ${target})
 endforeach()
-# What init demands of a plan, of those that are made.
+# init's verification, for the plans that these fuzzers make.
 foreach(target fuzz-config fuzz-process)
   target_sources(${target} PRIVATE addon/init/verify.cc)
 endforeach()
-# The command line, but for its main().
+# The command line without its main().
 set(fuzz_cli_sources ${cli_sources})
 list(FILTER fuzz_cli_sources EXCLUDE REGEX "/(main|quick_start)[.]cc$")
 target_sources(fuzz-arguments PRIVATE ${fuzz_cli_sources})

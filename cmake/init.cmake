@@ -8,7 +8,7 @@ set(init_start addon/init/start_${CMAKE_SYSTEM_PROCESSOR}.S)
 set(init_image_source "")
 if(init_sources)
   add_executable(tare-init ${init_sources} ${init_start})
-  # wire.h alone is included from here.
+  # Only wire.h is included from this directory.
   target_include_directories(tare-init PRIVATE include)
   target_compile_options(
     tare-init
@@ -38,6 +38,6 @@ if(init_sources)
 
   set(init_image_source ${CMAKE_BINARY_DIR}/init_image.S)
   configure_file(cmake/init_image.S.in ${init_image_source} @ONLY)
-  # The assembler's own dependency scan does not see .incbin.
+  # The assembler's dependency scan does not see .incbin.
   set_source_files_properties(${init_image_source} PROPERTIES OBJECT_DEPENDS ${init_image})
 endif()

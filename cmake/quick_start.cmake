@@ -1,5 +1,6 @@
-# Whether the command line may start without glibc's look at the processor (addon/cli/quick_start.cc): on x86_64, with a
-# version of glibc that it was checked with, and if a program that uses what the command line uses runs with it.
+# Whether the command line may skip glibc's CPUID probing at startup (addon/cli/quick_start.cc): on
+# x86_64, with a glibc version that it was checked with, and if a program that uses the same
+# functions as the command line runs with it.
 
 set(quick_start_source addon/cli/quick_start.cc)
 set(quick_start_options -fno-stack-protector -U_FORTIFY_SOURCE -fno-exceptions -Wno-pedantic)

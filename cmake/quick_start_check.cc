@@ -1,4 +1,5 @@
-// Uses what the command line uses of libc and the C++ runtime; exit status 0 if all of it works with quick_start.cc.
+// Uses the parts of libc and the C++ runtime that the command line uses. Exits with 0 if all of
+// them work with quick_start.cc.
 #include <pthread.h>
 #include <spawn.h>
 #include <sys/wait.h>

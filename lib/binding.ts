@@ -1,4 +1,4 @@
-/** The addon. Nothing else loads it. */
+/** Loads the addon; no other module does. */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { addonMissing } from './no-addon.js';
@@ -10,44 +10,44 @@ export interface NativeRuntime {
   systemdCgroup?: boolean;
 }
 
-/** A file descriptor that closes when nobody holds it any more. */
+/** A file descriptor that is closed when no reference to it is left. */
 export type NativeDescriptor = object;
 
-/** Two file descriptors that belong together. `ours` is the caller's. */
+/** Two connected file descriptors. `ours` is the caller's. */
 export interface NativeEnds {
   ours: number;
   theirs: number;
-  /** Holds `theirs`. */
+  /** Keeps `theirs` open. */
   held: NativeDescriptor;
 }
 
 export interface NativeStdio {
-  /** The process's fds 0, 1, 2, …; -1, for the first three: /dev/null. */
+  /** The process's fds 0, 1, 2, …; -1, for the first three only, means /dev/null. */
   stdio: number[];
-  /** Of those, what is to be kept open until the call has ended. */
+  /** The descriptors among them that must stay open until the call has ended. */
   held: NativeDescriptor[];
   consoleSocket?: string;
 }
 
-/** What a process writes to a pipe, to be collected by the addon. */
+/** Output that a process writes to a pipe, collected by the addon. */
 export interface NativeOutput {
-  /** Of the process's file descriptor: 1 or 2. */
+  /** The process's file descriptor: 1 or 2. */
   readonly number: number;
-  /** What the addon knows it by, from its first call with that until closeOutput(). */
+  /** Identifies the output, from the first call that passes it until closeOutput(). */
   readonly key: number;
-  /** Keeps the first so many bytes; has `full` of onFull() called if there are more. */
+  /** Max bytes to keep; if there are more, the function set by onFull() is called. */
   readonly most: number;
 }
 
 export interface NativeCreateOptions extends NativeStdio {
   bundle: string;
-  /** config.json's text; absent: the bundle's. */
+  /** Text of config.json; by default that of the bundle. */
   config?: string;
-  /** JSON of its process object, if `config` is without that. */
+  /** JSON of the process object, if `config` does not contain it. */
   process?: string;
   /**
-   * JSON of what a root gets that the configuration's first mount makes: an array of objects with
-   * `path` and, for a symlink, `link`, for a file `content`, or neither for a directory.
+   * JSON of the entries of a root that the configuration's first mount makes: an array of objects
+   * with `path` and `link` for a symlink, `content` for a file, or neither for a directory.
    */
   rootEntries?: string;
   pidFile?: string;
@@ -56,20 +56,20 @@ export interface NativeCreateOptions extends NativeStdio {
   endsWithProgram?: boolean;
   /** Whether pid 1 is a reaper, and the program its child. */
   init?: boolean;
-  /** Instead of what is in `stdio`. Only with `end`. */
+  /** Outputs that replace their entries in `stdio`. Only with `end`. */
   outputs?: readonly NativeOutput[];
   /** Whether it is removed as soon as its process has ended: see `ended`. */
   end?: boolean;
   noPivot?: boolean;
   noNewKeyring?: boolean;
-  /** What {@link Binding.cancelCreate} knows the call by; unique in this thread. */
+  /** Key for {@link Binding.cancelCreate}; unique in this thread. */
   cancelKey?: number;
 }
 
 export interface NativeExecOptions extends NativeStdio {
   /** JSON of the process object. */
   process: string;
-  /** Names of its properties that are given; others come from the container's own process. */
+  /** Names of the properties that are given; the others come from the container's own process. */
   given: string[];
   pidFile?: string;
   ignorePaused?: boolean;
@@ -83,20 +83,20 @@ export interface NativeExit {
 export interface NativeProcess {
   readonly pid: number;
   wait(): Promise<NativeExit>;
-  /** False: the process has ended. */
+  /** Returns false if the process has ended. */
   kill(signal: number): boolean;
-  /** The master of its terminal, which becomes the caller's; -1 where there is none. */
+  /** Returns the master of its terminal, which the caller then owns; -1 if there is none. */
   takeConsole(): number;
 }
 
-/** What a container has used in all. */
+/** Total resource usage of a container. */
 export interface NativeTotals {
   cpuUserNs: number;
   cpuSystemNs: number;
   /** Bytes. */
   peakMemory?: number;
   oomKills?: number;
-  /** Bytes; where a reaper has told it. */
+  /** Bytes; only where a reaper has reported it. */
   maxRss?: number;
 }
 
@@ -105,7 +105,9 @@ export interface NativeEnding extends NativeExit {
   /** Milliseconds since the process's end. */
   ageMs: number;
   totals: NativeTotals;
-  /** Of the outputs that were given: their bytes, undefined where there are none, null if taken. */
+  /**
+   * The bytes of each given output; undefined if there are none, null if the caller took it over.
+   */
   outputs: (Buffer | undefined | null)[];
 }
 
@@ -132,7 +134,7 @@ export interface NativeContainer {
   stats(): Promise<string>;
   watch(): Promise<NativeNews>;
   wait(): Promise<NativeExit>;
-  /** As for a process. */
+  /** As NativeProcess.takeConsole(). */
   takeConsole(): number;
   /** Resolves when all of its outputs have ended and it is removed. */
   ended(): Promise<NativeEnding>;
@@ -141,19 +143,19 @@ export interface NativeContainer {
 }
 
 export interface NativeNews {
-  /** Resolves when there is something new; not to be called before the last one has. */
+  /** Resolves at the next event. Must not be called again before it resolves. */
   next(): Promise<{ oomKills: number; ended: boolean }>;
-  /** Has `next` resolve with the end. */
+  /** Makes `next` resolve with `ended`. */
   cancel(): void;
 }
 
 export interface Binding {
   /**
-   * Leaves the collecting to the caller: `fd`, which becomes the caller's, is what more comes from,
-   * -1 where nothing more comes; `data` is what was read before.
+   * Hands the output over to the caller. `fd`, which the caller then owns, delivers the rest, and
+   * is -1 if there is none; `data` is what was read before.
    */
   takeOutput(output: NativeOutput): { fd: number; data: Buffer | undefined };
-  /** To be called in the end. The pipe is closed where no process got it. */
+  /** Must be called in the end. Closes the pipe if no process got it. */
   closeOutput(key: number): void;
   onFull(full: (key: number) => void): void;
   create(
@@ -162,42 +164,46 @@ export interface Binding {
     options: NativeCreateOptions,
   ): Promise<NativeContainer>;
   /**
-   * Cancels a create() that is under way, without waiting for that: its init, or the hook that it
-   * waits for, is killed, what it has made is undone, and it rejects with `ERR_TARE_ABORTED`. False:
-   * it has made the container before, or failed; where it resolves, the container is to be ended.
+   * Cancels a create() in progress, without waiting for it: kills its init, or the hook that it
+   * waits for. create() undoes what it has done and rejects with `ERR_TARE_ABORTED`. Returns false
+   * if create() has already made the container, or failed; if it resolves, the caller must end the
+   * container.
    */
   cancelCreate(key: number): boolean;
   open(runtime: NativeRuntime, id: string): Promise<NativeContainer>;
-  /** States as JSON. */
+  /** Resolves with states as JSON. */
   list(runtime: NativeRuntime): Promise<string[]>;
-  /** Where containers are kept if nothing else is said. */
+  /** Returns the default state directory. */
   defaultRoot(): string;
   /**
-   * Mappings for an ordinary user of 0 to the user itself, and of all ids from 1 on to those that
-   * /etc/subuid and /etc/subgid give to the user. Throws the fields of a TareError where they give none.
+   * Returns id mappings for an ordinary user: 0 maps to the user itself, ids from 1 on to those
+   * that /etc/subuid and /etc/subgid give to the user. Throws the fields of a TareError if they
+   * give none.
    */
   subordinateMappings(): { uidMappings: IdMapping[]; gidMappings: IdMapping[] };
-  /** Removes containers that were to end with programs that have ended. */
+  /** Removes containers with `endsWithProgram` whose program has ended. */
   removeOrphans(runtime: NativeRuntime): Promise<void>;
-  /** Kills and removes what `endsWithProgram` was set for, in a bounded time. */
+  /** Kills and removes the containers with `endsWithProgram`, in bounded time. */
   endMortals(): void;
-  /** What is wrong with the text of a config.json. */
+  /** Returns the problems in the text of a config.json. */
   validate(config: string): NativeProblem[];
-  /** A pipe, of which the other end is there to read or to write. */
+  /** Creates a pipe. `theirs` is its read end if `theirsIsRead`, else its write end. */
   pipe(theirsIsRead: boolean): NativeEnds;
-  /** A stream in both directions. */
+  /** Creates a bidirectional stream. */
   socketPair(): NativeEnds;
-  /** Lets go of a descriptor. */
+  /** Releases a descriptor. */
   release(held: NativeDescriptor): void;
-  /** Sets the size of a terminal by its master. */
+  /** Sets the size of a terminal through its master. */
   resize(fd: number, rows: number, columns: number): void;
-  /** Has `warn` called with what must be told but is no failure. Must be set before other calls. */
+  /** Sets the function that receives warnings. Must be called before all other functions. */
   onWarning(warn: (text: string) => void): void;
 }
 
 const require = createRequire(import.meta.url);
 
-/** From build/Release or prebuilds of the package, whose root is above lib/ and dist/ alike. */
+/**
+ * Loads it from build/Release or prebuilds of the package, whose root is above both lib/ and dist/.
+ */
 function load(): Binding {
   const build = require('node-gyp-build') as (root: string) => Binding;
   try {
@@ -208,6 +214,6 @@ function load(): Binding {
 }
 
 export const binding = load();
-// A worker thread that is terminated has no such event; there the addon sees to it itself.
+// A terminated worker thread emits no `exit` event; the addon itself does it there.
 process.on('exit', () => binding.endMortals());
 binding.onWarning((text) => process.emitWarning(text, 'TareWarning'));

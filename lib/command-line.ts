@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * `npx tare …`: the command line of the package, with this process's arguments. What installs it is no part of it.
+ * `npx tare …`: runs the package's command line with this process's arguments. `install` and
+ * `uninstall` are not part of that program.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -29,10 +30,9 @@ if (command === 'install' || command === 'uninstall') {
   pass(program);
 }
 
-/** Has `program` do it, with this process's streams and signals. */
+/** Runs `program` with this process's streams and forwards its signals. */
 function pass(program: string): void {
   const child = spawn(program, words, { stdio: 'inherit' });
-  // What this process is asked to do, it is.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
     process.on(signal, () => child.kill(signal));
   }

@@ -1,70 +1,70 @@
 import type { RunOptions } from './run/options.js';
 import type { RunResult } from './run/result.js';
 
-/** What kind of thing went wrong. */
+/** The kind of a failure. */
 export type TareErrorCode =
-  /** An id, an option or a signal that cannot be. */
+  /** Invalid container id, option or signal. */
   | 'ERR_TARE_INVALID_ARGUMENT'
-  /** The configuration says something impossible; `path` is the place, e.g. `mounts[3].source`. */
+  /** The configuration is invalid; `path` is the place in it, e.g. `mounts[3].source`. */
   | 'ERR_TARE_INVALID_CONFIG'
-  /** Valid by the OCI spec, but not implemented here or not offered by this host. */
+  /** Valid per the OCI spec, but not implemented by tare or not available on this host. */
   | 'ERR_TARE_UNSUPPORTED'
-  /** There is no such container. */
+  /** The container does not exist. */
   | 'ERR_TARE_NOT_FOUND'
-  /** There is a container of that id. */
+  /** A container with that id exists already. */
   | 'ERR_TARE_ALREADY_EXISTS'
-  /** The container's status does not allow it, e.g. a second start. */
+  /** The container's status does not allow the operation, e.g. a second start. */
   | 'ERR_TARE_BAD_STATUS'
-  /** The program to be run in the container is not there. */
+  /** The container has no such program. */
   | 'ERR_TARE_COMMAND_NOT_FOUND'
-  /** The program to be run in the container cannot be executed. */
+  /** The program cannot be executed in the container. */
   | 'ERR_TARE_COMMAND_NOT_EXECUTABLE'
-  /** A hook exited with an error or ran into its timeout. */
+  /** A hook failed or exceeded its timeout. */
   | 'ERR_TARE_HOOK_FAILED'
-  /** A command of `run` exited with something else than 0, or by a signal. */
+  /** A command of `run` exited with a nonzero code, or was terminated by a signal. */
   | 'ERR_TARE_COMMAND_FAILED'
-  /** A command of `run` was ended by its timeout. */
+  /** A command of `run` exceeded its `timeout`. */
   | 'ERR_TARE_TIMED_OUT'
-  /** A command of `run` was ended by its AbortSignal, whose reason is the error's `cause`. */
+  /** A command of `run` was aborted; the AbortSignal's reason is the error's `cause`. */
   | 'ERR_TARE_ABORTED'
-  /** A command of `run` used more processor time than its `cpuTimeout`. */
+  /** A command of `run` exceeded its `cpuTimeout`. */
   | 'ERR_TARE_CPU_TIMED_OUT'
   /**
-   * What was given to `run` as its `input`, or as a target of its output, failed; the failure is the
-   * error's `cause`.
+   * The `input` of a `run` command, or a target of its output, failed; the failure is the error's
+   * `cause`.
    */
   | 'ERR_TARE_STREAM_FAILED'
-  /** A command of `run` wrote more than it may. */
+  /** A command of `run` exceeded its `maxBuffer`. */
   | 'ERR_TARE_OUTPUT_TOO_LONG'
-  /** A command of `run` was killed because its memory was used up. */
+  /** A command of `run` was killed by the OOM killer, because its memory was used up. */
   | 'ERR_TARE_OUT_OF_MEMORY'
-  /** A system call failed; `errno` and `syscall` say how. */
+  /** A system call failed; see `errno` and `syscall`. */
   | 'ERR_TARE_SYSTEM';
 
-/** What is known of a failure beside its message. */
+/** Details of a failure. */
 export interface TareErrorFields {
-  /** What kind of thing went wrong. */
+  /** The kind of the failure. */
   code: TareErrorCode;
-  /** Negative, see {@link TareError.errno}. */
+  /** Negative error number, see {@link TareError.errno}. */
   errno?: number;
-  /** Of the system call that failed. */
+  /** The system call that failed. */
   syscall?: string;
-  /** What it is about. */
+  /** The file, or the place in the configuration, that the error is about. */
   path?: string;
   /** The step that failed. */
   stage?: string;
-  /** What became of a command of {@link run}. */
+  /** The result of a failed command of {@link run}. */
   result?: RunResult<RunOptions>;
-  /** What led to it. */
+  /** The underlying error. */
   cause?: unknown;
 }
 
 /**
- * Every failure of a container operation. The message is the whole sentence: what was being done,
- * to what, and why it failed.
+ * The error of every failed container operation. The message says what was being done, to what, and
+ * why it failed.
  */
 export class TareError extends Error implements TareErrorFields {
-  /** What kind of thing went wrong. */
+  /** The kind of the failure. */
   readonly code: TareErrorCode;
   /**
    * The error number of the system call that failed. Negative, as in Node's own errors, so
@@ -73,11 +73,11 @@ export class TareError extends Error implements TareErrorFields {
   declare readonly errno?: number;
   /** The system call that failed, e.g. `mount_setattr`. */
   declare readonly syscall?: string;
-  /** The file, or the place in the configuration, that it is about. */
+  /** The file, or the place in the configuration, that the error is about. */
   declare readonly path?: string;
   /** The step that failed, e.g. `mount proc on /proc`. */
   declare readonly stage?: string;
-  /** What became of a command of `run` that failed. */
+  /** The result of a failed command of `run`. */
   declare readonly result?: RunResult<RunOptions>;
 
   constructor(message: string, fields: TareErrorFields) {
@@ -90,14 +90,14 @@ export class TareError extends Error implements TareErrorFields {
     if (fields.result !== undefined) this.result = fields.result;
   }
 }
-// Not an own property of each error, as with Node's classes.
+// On the prototype, as in Node's own error classes.
 Object.defineProperty(TareError.prototype, 'name', { value: 'TareError' });
 
-/** C0 but tab and newline, DEL, C1: a terminal would obey them. */
+/** C0 except tab and newline, DEL, and C1: a terminal would interpret them. */
 // eslint-disable-next-line no-control-regex
 const controls = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
 
-/** Text of others' in a message: what a terminal would obey is shown instead. */
+/** Escapes control characters: a message may contain text from untrusted sources. */
 function printable(text: string): string {
   return text.replace(controls, (one) => {
     const code = one.charCodeAt(0).toString(16);
@@ -109,7 +109,7 @@ export function invalidArgument(message: string): TareError {
   return new TareError(message, { code: 'ERR_TARE_INVALID_ARGUMENT' });
 }
 
-/** What the core calls by a flag of the command line, and the library by an option. */
+/** Maps command-line flags in the core's messages to options of the library. */
 const optionOfFlag: readonly [RegExp, string][] = [
   [/`(?:tare )?delete --force`/g, '`delete({ force: true })`'],
   [/--force\b/g, '{ force: true }'],
@@ -123,7 +123,7 @@ const optionOfFlag: readonly [RegExp, string][] = [
   [/--root DIR\b/g, '`root`'],
 ];
 
-/** The error for what the addon throws or rejects with: plain objects, which have no stack. */
+/** Converts what the addon throws or rejects with, plain objects without a stack, to an error. */
 export function errorFrom(failure: unknown): unknown {
   if (failure instanceof Error) return failure;
   const fields = failure as TareErrorFields & { message: string };
@@ -134,7 +134,7 @@ export function errorFrom(failure: unknown): unknown {
   return new TareError(message, fields);
 }
 
-/** Awaits what the addon does; its failures get the stack of whoever awaits. */
+/** Awaits a promise of the addon. An error gets the stack of the caller that awaits. */
 export async function settled<T>(promise: Promise<T>): Promise<T> {
   try {
     return await promise;

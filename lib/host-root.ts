@@ -1,38 +1,42 @@
-/** The root of containers that bring none: what programs of the host need, in a tmpfs of their own. */
+/**
+ * The root file system of containers that bring none: what programs of the host need, in a tmpfs.
+ */
 import { access, constants, lstat, opendir, readlink, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { nodeInstallation } from './node-installation.js';
 import { Recently } from './recently.js';
 import type { Mount } from './spec.js';
 
-/** What a root gets that init makes, before all mounts. See `NativeCreateOptions.rootEntries`. */
+/**
+ * An entry that init makes in the root before all mounts. See `NativeCreateOptions.rootEntries`.
+ */
 export interface RootEntry {
   path: string;
-  /** A symlink, that leads there. */
+  /** Target of a symlink. */
   link?: string;
-  /** A file with that. */
+  /** Content of a file. */
   content?: string;
 }
 
-/** What a root made of the host's files consists of. */
+/** The contents of a root made of the host's files. */
 export interface HostRoot {
-  /** Directories, files and links in it, as JSON of {@link RootEntry}. */
+  /** Its directories, files and links, as JSON of {@link RootEntry}. */
   entries: string;
   mounts: readonly Mount[];
-  /** To be searched for programs, behind the usual ones. */
+  /** Directories to search for programs, after the usual ones. */
   programs: readonly string[];
 }
 
-/** Programs, libraries, and what they read: the directories of /usr and /usr/local that are shown. */
+/** Directories of /usr and /usr/local that are shown: programs, libraries, and what they read. */
 const inUsr = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32', 'libexec', 'share'];
-/** Links into /usr, or directories where it is not merged. */
+/** Symlinks into /usr, or directories where /usr is not merged. */
 const inRoot = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'];
 const trees = [
   ...inRoot.map((name) => `/${name}`),
   ...inUsr.map((name) => `/usr/${name}`),
   ...inUsr.map((name) => `/usr/local/${name}`),
 ];
-/** Of /etc what programs need to be loaded, to speak TLS and to tell the time. */
+/** Files of /etc that programs need to be loaded, to use TLS and to know the time zone. */
 const settings = [
   'alternatives',
   'ca-certificates',
@@ -42,7 +46,9 @@ const settings = [
   'ssl/certs',
   'ssl/openssl.cnf',
 ];
-/** What is in every such root. Of two paths the shorter one first, so that each has its directory. */
+/**
+ * Entries of every such root. Of two paths the shorter comes first: a parent precedes its children.
+ */
 const always: readonly RootEntry[] = [
   ...['dev', 'etc', 'home', 'proc', 'root', 'run', 'sys', 'tmp', 'usr', 'var'].map((name) => ({
     path: `/${name}`,
@@ -67,15 +73,15 @@ const found = new Recently(lookAtHost);
 let last: HostRoot | undefined;
 
 /**
- * The host's programs and libraries, for containers that bring no root of their own: read-only, and
- * nothing of anybody's home, of the machine's secrets or of what runs on it. Nothing is made on the
- * host for it.
+ * Returns the host's programs and libraries, read-only, for containers that bring no root of their
+ * own. It contains nothing of home directories, of the machine's secrets or of running services.
+ * Nothing is created on the host for it.
  */
 export function hostRoot(): HostRoot | Promise<HostRoot> {
   return found.ask(everywhere);
 }
 
-/** After a start that failed: the host may have changed. */
+/** Discards the cached root after a failed start: the host may have changed. */
 export function forgetHostRoot(): void {
   found.forget(everywhere);
 }
@@ -100,19 +106,19 @@ async function lookAtHost(): Promise<HostRoot> {
   const shown = new Set(mounts.map(({ destination }) => destination));
   for (const setting of await Promise.all(settings.map(readable))) {
     if (setting === undefined) continue;
-    // A link costs less than a mount.
+    // A symlink costs less than a mount.
     if (isBelow(setting.source, shown)) make({ path: setting.path, link: setting.source });
     else show(setting.source, setting.path, setting.isDirectory);
   }
   const node = await nodeInstallation((path) => isBelow(path, shown));
   for (const { source, path, isDirectory } of node.shown) show(source, path, isDirectory);
   for (const link of node.links) make(link);
-  // One directory after the other, as init opens each for all that it makes there.
+  // Sorted by directory: init opens each directory once for all its entries.
   const entries = [...made.values()].sort(
     (one, other) => depth(one) - depth(other) || compare(dirname(one.path), dirname(other.path)),
   );
   const root = { entries: JSON.stringify(entries), mounts, programs: node.programs };
-  // The same object for the same root, by which the text of a configuration is known.
+  // The same root is the same object: it is a key of the cached configuration text.
   if (last === undefined || JSON.stringify(last) !== JSON.stringify(root)) last = root;
   return last;
 }
@@ -120,7 +126,9 @@ async function lookAtHost(): Promise<HostRoot> {
 const depth = ({ path }: RootEntry): number => path.split('/').length;
 const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
 
-/** Where a tree leads that is a link; else whether there is something in it. */
+/**
+ * Returns the target of a symlink; for anything else, whether it is a directory that is not empty.
+ */
 async function look(path: string): Promise<string | boolean> {
   try {
     const status = await lstat(path);
@@ -135,7 +143,7 @@ async function look(path: string): Promise<string | boolean> {
   }
 }
 
-/** Whether a path of the host is in one of these directories. */
+/** Whether a path of the host is below one of these directories. */
 function isBelow(path: string, directories: ReadonlySet<string>): boolean {
   for (let above = dirname(path); above !== '/'; above = dirname(above)) {
     if (directories.has(above)) return true;
@@ -147,7 +155,7 @@ function readOnly(source: string, destination: string): Mount {
   return { source, destination, options: ['rbind', 'rro', 'rnosuid', 'rnodev'] };
 }
 
-/** Something in /etc; undefined where it leads nowhere, or nowhere that this user may read. */
+/** Looks up an entry of /etc; undefined if it does not exist, or this user may not read it. */
 async function readable(
   name: string,
 ): Promise<{ source: string; path: string; isDirectory: boolean } | undefined> {

@@ -1,6 +1,7 @@
 /**
- * What `require('tare')` gives: the same library, by require(esm). Its own module because the types of a CommonJS
- * package are another file, and because Node 20 warns of a require(esm) that is made outside of node_modules.
+ * What `require('tare')` returns: the same library, by require(esm). It is a separate module
+ * because the types of a CommonJS package need a file of their own, and because Node 20 warns about
+ * a require(esm) outside of node_modules.
  */
 import type * as tare from './index.js' with { 'resolution-mode': 'import' };
 

@@ -1,4 +1,4 @@
-/** Changes of files: found out first, told, and then made, each in one step. */
+/** File changes: all are computed first, then printed, then made, each atomically. */
 import {
   chmodSync,
   chownSync,
@@ -15,22 +15,22 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
-/** What a person can do something about; its message is all there is to say. */
+/** An error that the user can act on. Only its message is shown. */
 export class InstallError extends Error {
   override name = 'InstallError';
 }
 
-/** A file as it is to be. */
+/** The desired state of a file. */
 export interface Change {
-  /** On this machine. */
+  /** Path on this machine. */
   readonly path: string;
-  /** undefined: it is to be gone. */
+  /** undefined: the file is removed. */
   readonly content: string | Buffer | undefined;
-  /** Of a file that is new. */
+  /** Mode of a new file. */
   readonly mode: number;
 }
 
-/** The bytes of a file; undefined where there is none. */
+/** Returns the bytes of a file; undefined if it does not exist. */
 export function contentOf(path: string): Buffer | undefined {
   try {
     return readFileSync(path);
@@ -42,16 +42,16 @@ export function contentOf(path: string): Buffer | undefined {
   }
 }
 
-/** The text of a file; undefined where there is none. */
+/** Returns the text of a file; undefined if it does not exist. */
 export function textOf(path: string): string | undefined {
   return contentOf(path)?.toString('utf8');
 }
 
-/** Whether the file is so already. */
+/** Whether the file already has the desired state. */
 export function isDone({ path, content, mode }: Change): boolean {
   const now = contentOf(path);
   if (now === undefined || content === undefined) return now === content;
-  // A program that nobody may execute is not in place.
+  // A program must be executable, too.
   if ((mode & 0o111) !== 0 && (statSync(path).mode & 0o777) !== mode) return false;
   return now.equals(Buffer.from(content));
 }
@@ -70,8 +70,9 @@ function refusal(path: string, error: unknown): InstallError {
 }
 
 /**
- * Makes the change in one step: whoever opens the file sees the old one or the new one, and whoever has the old one
- * open, or executes it, keeps it. A link stays one, and what it leads to is changed.
+ * Makes the change atomically: a process that opens the file sees the old or the new one, and a
+ * process that has the old one open, or executes it, keeps it. A symlink remains, and its target is
+ * changed.
  */
 export function make(change: Change): void {
   try {
@@ -105,7 +106,7 @@ export function make(change: Change): void {
   }
 }
 
-/** Where links lead, as far as there is something. */
+/** Resolves symlinks in the part of the path that exists. */
 function existing(path: string): string {
   try {
     return realpathSync(path);
@@ -116,8 +117,8 @@ function existing(path: string): string {
 }
 
 /**
- * Where a file of another root file system is on this machine. Throws InstallError where a link in it leads out: it
- * would be this machine's file.
+ * Returns the path on this machine of a file of another root file system. Throws InstallError if a
+ * symlink in it leads out of `root`: the file would be this machine's.
  */
 export function below(root: string, path: string): string {
   const place = join(root, path);

@@ -1,6 +1,7 @@
 /**
- * containerd's configuration: an entry among the CRI plugin's runtimes, in /etc/containerd/config.toml or in a file that
- * this imports. (`ctr` and `nerdctl` take the program by a flag and read none of it.)
+ * containerd's configuration: an entry among the CRI plugin's runtimes, in
+ * /etc/containerd/config.toml or in a file that it imports. (`ctr` and `nerdctl` take the program
+ * by a flag and do not read it.)
  */
 import { dirname, isAbsolute, join } from 'node:path';
 import { InstallError } from './install-change.js';
@@ -17,7 +18,7 @@ import { TomlDocument, TomlError, isBelow, tomlString, type TomlKey } from './to
 const main = '/etc/containerd/config.toml';
 const dropIn = 'tare.toml';
 
-/** The plugin that has the runtimes, by the version of the configuration's format. */
+/** The plugin that has the runtimes, by version of the configuration format. */
 const plugins = new Map([
   ['2', 'io.containerd.grpc.v1.cri'],
   ['3', 'io.containerd.cri.v1.runtime'],
@@ -45,7 +46,7 @@ ${header(path)}
 ${entry.systemdCgroup ? '    SystemdCgroup = true\n' : ''}`;
 }
 
-/** Above the entry of the default runtime. */
+/** Comment above the entry of the default runtime. */
 const standardRemark =
   '# The default one. As soon as another is named, containerd 1 knows only those that are.';
 const standard = 'runc';
@@ -57,7 +58,7 @@ ${header(runtimePath(version, standard))}
 `;
 }
 
-/** The names of the runtimes that a file has. */
+/** Returns the names of the runtimes in a file. */
 function runtimesIn(document: TomlDocument, version: string): Set<string> {
   const above = runtimePath(version, '').slice(0, -1);
   const named = [...document.tables, ...document.keys].filter(({ path }) => isBelow(path, above));
@@ -73,13 +74,13 @@ function parse(path: string, text: string): TomlDocument {
   }
 }
 
-/** A key, or those of the table in braces that is its value. */
+/** Returns a key or, if its value is an inline table, the keys of that table. */
 function flat(key: TomlKey): TomlKey[] {
   const { value } = key;
   return typeof value === 'object' && 'inline' in value ? value.inline.flatMap(flat) : [key];
 }
 
-/** What the keys below a runtime come to, so that two can be compared. */
+/** Normalizes the keys below a runtime, so that two can be compared. */
 function meaning(keys: readonly TomlKey[], path: readonly string[]): string {
   const lines = keys
     .flatMap(flat)
@@ -98,7 +99,10 @@ function versionOf(path: string, document: TomlDocument): string {
   );
 }
 
-/** Refuses where tables that ours would be in cannot be added to. */
+/**
+ * Throws InstallError if one of the tables above our entry is an inline table, which cannot be
+ * added to.
+ */
 function refuseClosed(path: string, document: TomlDocument, ours: readonly string[]): void {
   const closed = document.keys.find(
     (key) => isBelow(ours, key.path) && typeof key.value === 'object' && 'inline' in key.value,
@@ -109,20 +113,22 @@ function refuseClosed(path: string, document: TomlDocument, ours: readonly strin
   );
 }
 
-/** The text with `added` behind it. */
+/** Returns the text followed by `added`. */
 function append(text: string, added: string): string {
   const gap = text === '' || text.endsWith('\n\n') ? '' : text.endsWith('\n') ? '\n' : '\n\n';
   return `${text}${gap}${added}`;
 }
 
-/** The text without a line, and without blank ones around it. */
+/** Returns the text without a line and the blank lines around it. */
 function strip(text: string, line: string): string {
   const parts = text.split(`${line}\n`).map((part) => part.trimEnd());
   const rest = parts.filter((part) => part !== '').join('\n\n');
   return rest === '' ? '' : `${rest}\n`;
 }
 
-/** The text without the runtime and what was added with it. */
+/**
+ * Returns the text without the runtime and the entry of the default runtime that was added with it.
+ */
 function without(path: string, document: TomlDocument, version: string, name: string): string {
   const rest = strip(document.without(runtimePath(version, name)), remark);
   if (!rest.includes(standardRemark)) return rest;
@@ -156,7 +162,7 @@ function edited(path: string, text: string, version: string, entry: Entry): stri
   return added(path, rest, version, entry);
 }
 
-/** The directory whose files are imported, where no other file says anything of the plugin. */
+/** Returns the directory of imported files, if no other file configures the plugin. */
 function dropInDirectory(
   files: EngineFiles,
   document: TomlDocument,
@@ -168,7 +174,7 @@ function dropInDirectory(
     .find((item) => item.endsWith('/*.toml'));
   if (pattern === undefined) return undefined;
   const directory = isAbsolute(pattern) ? dirname(pattern) : join(dirname(main), dirname(pattern));
-  // What is imported replaces all that another file has of the same plugin, in containerd 1.
+  // In containerd 1, an imported file replaces all settings of the same plugin in another file.
   const plugin = pluginPath(version);
   const says = (other: TomlDocument): boolean =>
     other.tables.some((table) => isBelow(table.path, plugin)) ||
@@ -182,7 +188,7 @@ function dropInDirectory(
   return taken ? undefined : directory;
 }
 
-/** `newVersion` is that of a file that is not there yet. */
+/** `newVersion` is the format version of a file that does not exist yet. */
 export function containerd(newVersion: string): Engine {
   return {
     name: 'containerd',

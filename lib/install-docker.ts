@@ -1,4 +1,7 @@
-/** docker's configuration: an entry in `runtimes` of /etc/docker/daemon.json, beside all that is there. */
+/**
+ * docker's configuration: an entry in `runtimes` of /etc/docker/daemon.json. Other settings are
+ * kept.
+ */
 import { InstallError } from './install-change.js';
 import {
   conflict,
@@ -16,14 +19,14 @@ function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Line and column of what V8 complains of. */
+/** Returns the line and column of V8's syntax error. */
 function placeIn(text: string, message: string): string {
   const offset = Number(/at position (\d+)/.exec(message)?.[1] ?? text.length);
   const lines = text.slice(0, offset).split('\n');
   return `${lines.length}:${lines.at(-1)!.length + 1}`;
 }
 
-/** V8's words without the text that it repeats and the place. */
+/** Returns V8's message without the quoted text and the position. */
 function reasonIn(message: string): string {
   return message
     .replace(/ at position.*$/s, '')
@@ -49,7 +52,7 @@ function parse(text: string): Json {
   return value;
 }
 
-/** In the manner of the text that was there. */
+/** Formats the value in the style of the text that was there. */
 function print(value: Json, before: string): string {
   const indent = /^[{[]\r?\n([ \t]+)/.exec(before)?.[1] ?? (before.trim() === '' ? '  ' : '');
   const end = before === '' || before.endsWith('\n') ? '\n' : '';

@@ -1,16 +1,19 @@
-/** What a shell and man(1) are to know of an installed command line: its own words, by `tare man` and `tare completion`. */
+/**
+ * The manual pages and shell completions of an installed command line, as printed by its own `tare
+ * man` and `tare completion`.
+ */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { InstallError } from './install-change.js';
 
-/** Where shells look for completions, below a prefix's share. */
+/** Where shells look for completions, below PREFIX/share. */
 const completions = {
   bash: 'bash-completion/completions/tare',
   zsh: 'zsh/site-functions/_tare',
   fish: 'fish/vendor_completions.d/tare.fish',
 };
 
-/** Words that each of these files has, and nobody else's. */
+/** Text that each of these files contains, and no file of another program. */
 export const documentationTrait = /^\.TH TARE|made by `tare completion /m;
 
 function output(program: string, words: string[]): string {
@@ -23,7 +26,7 @@ function output(program: string, words: string[]): string {
   return stdout;
 }
 
-/** The commands that `--help` lists, which are those that have a page. */
+/** Returns the commands that `--help` lists; each has a manual page. */
 function verbs(program: string): string[] {
   const [, list = ''] = /^COMMANDS:\n((?: {3}.*\n)+)/m.exec(output(program, ['--help'])) ?? [];
   return [...list.matchAll(/^ {3}(\w+) {2,}/gm)].map(([, verb = '']) => verb);
@@ -32,11 +35,11 @@ function verbs(program: string): string[] {
 /** A manual page or a completion. */
 export interface Page {
   readonly path: string;
-  /** What it is to say, by the program itself. */
+  /** Returns its content, as the program prints it. */
   readonly text: () => string;
 }
 
-/** Manual pages and completions below `prefix`. */
+/** Returns the manual pages and completions below `prefix`. */
 export function documentation(program: string, prefix: string): Page[] {
   const share = join(prefix, 'share');
   const page = (path: string, words: string[]): Page => ({

@@ -1,4 +1,7 @@
-/** Engines that read a directory of further files: podman and CRI-O. Theirs is a file of our own. */
+/**
+ * Engines that read a directory of further files: podman and CRI-O. tare adds a file of its own
+ * there.
+ */
 import { join } from 'node:path';
 import { InstallError } from './install-change.js';
 import {
@@ -18,15 +21,15 @@ import {
   type TomlValue,
 } from './toml.js';
 
-/** What such an engine is, beyond its name. */
+/** Properties of such an engine. */
 interface DropIn {
-  /** The file of our own, in the directory that the engine reads. */
+  /** The directory that the engine reads, where our file is written. */
   readonly directory: string;
-  /** Where the engine looks before, the later ones count. */
+  /** Files that the engine reads before; later ones take precedence. */
   readonly before: readonly string[];
-  /** The table of runtimes. */
+  /** Path of the table of runtimes. */
   readonly runtimes: readonly string[];
-  /** The key that names the default one. */
+  /** Path of the key that names the default runtime. */
   readonly standard: readonly string[];
   text(entry: Entry, others: TomlDocument[]): string;
 }
@@ -93,7 +96,7 @@ function engine(name: string, afterwards: string, dropIn: DropIn): Engine {
   };
 }
 
-/** Those that speak JSON by podman's own default; a list in a file replaces it. */
+/** podman's default for `runtime_supports_json`; a list in a file replaces it. */
 const speakJson = ['crun', 'runc', 'kata', 'runsc', 'youki', 'krun', 'crun-vm', 'crun-wasm'];
 
 export const podman = engine('podman', 'nothing: the next podman command reads it', {
@@ -102,7 +105,7 @@ export const podman = engine('podman', 'nothing: the next podman command reads i
   runtimes: ['engine', 'runtimes'],
   standard: ['engine', 'runtime'],
   text(entry, others): string {
-    // The last list counts.
+    // The last list takes precedence.
     const listed = others
       .map((other) => other.find(['engine', 'runtime_supports_json'])?.value)
       .filter((value): value is readonly TomlValue[] => Array.isArray(value))

@@ -1,52 +1,52 @@
-/** What an engine's configuration is to know of the runtime; and what every engine's part is made of. */
+/** The runtime's entry in an engine's configuration, and the interface of every engine. */
 import { InstallError } from './install-change.js';
 
-/** How the runtime is to be entered. */
+/** The entry to be made for the runtime. */
 export interface Entry {
-  /** Its name for the engine. */
+  /** Name of the runtime in the engine. */
   readonly name: string;
-  /** The program, as the engine will see it. */
+  /** Path of the program, as the engine sees it. */
   readonly program: string;
-  /** Whether it is to be the engine's default runtime. */
+  /** Whether it becomes the engine's default runtime. */
   readonly isDefault: boolean;
-  /** Whether containers' cgroups are to be systemd's, where that stands beside the runtime. */
+  /** Whether systemd manages the containers' cgroups, where the engine sets that per runtime. */
   readonly systemdCgroup: boolean;
-  /** Whether another entry of that name gives way. */
+  /** Whether a different entry of that name is replaced. */
   readonly force: boolean;
 }
 
-/** A configuration file, and what it is to hold; undefined: nothing any more. */
+/** A configuration file with its new content; undefined: the file is removed. */
 export interface Edit {
-  /** As the engine sees it. */
+  /** Path, as the engine sees it. */
   readonly path: string;
   readonly content: string | undefined;
 }
 
-/** An engine. */
+/** A container engine. */
 export interface Engine {
   readonly name: string;
-  /** What is to be added, for who does it by hand: where, and the text. */
+  /** Returns the text to add by hand, and where. */
   snippet(entry: Entry): { where: string; text: string };
-  /** The files that say what `entry` does. Throws InstallError. */
+  /** Returns the files with `entry` in them. Throws InstallError. */
   configure(files: EngineFiles, entry: Entry): Edit[];
-  /** The files without the entry of that name. Throws InstallError. */
+  /** Returns the files without the entry of that name. Throws InstallError. */
   remove(files: EngineFiles, name: string): Edit[];
-  /** What is to be done for the engine to know. */
+  /** What the user must do to make the engine read its configuration. */
   readonly afterwards: string;
 }
 
 /** The engines' files. */
 export interface EngineFiles {
-  /** undefined: there is none. */
+  /** Returns undefined if the file does not exist. */
   read(path: string): string | undefined;
-  /** Names in a directory; none where there is none. */
+  /** Returns the names in a directory; none if it does not exist. */
   list(directory: string): string[];
 }
 
-/** First line of what is added, by which uninstalling knows it. */
+/** First line of what is added; uninstall finds an entry by it. */
 export const remark = '# Added by `tare install`; `tare uninstall` takes it away, and so may you.';
 
-/** An entry of another content is there. */
+/** Returns the error for an existing entry with different content. */
 export function conflict(path: string, name: string, line?: number): InstallError {
   const place = line === undefined ? path : `${path}:${line}`;
   return new InstallError(

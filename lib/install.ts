@@ -1,6 +1,6 @@
 /**
- * `tare install` and `tare uninstall`: the command line as a program of this machine, and engines that know of it. Every
- * change is found out before the first one is made.
+ * `tare install` and `tare uninstall`: install the command line as a program of this machine, and
+ * enter it in engines. All changes are computed before the first one is made.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -67,15 +67,15 @@ function parse(words: readonly string[]) {
   }
 }
 
-/** The version of a configuration of containerd's that is new. */
+/** Returns the format version of a new configuration of containerd. */
 function containerdVersion(root: string): string {
   if (root !== '/') return '2';
   const { stdout } = spawnSync('containerd', ['--version'], { encoding: 'utf8', timeout: 10_000 });
-  // Versions 2 read both, and say that 2 is old.
+  // containerd 2 reads both versions, and reports version 2 as old.
   return /\bv?2\.\d+\.\d+/.test(String(stdout)) ? '3' : '2';
 }
 
-/** A word that only this program's command line has. */
+/** Text that only this program's command line contains. */
 const trait = 'tare.version';
 
 class Installation {
@@ -109,7 +109,7 @@ class Installation {
     this.#engines = [containerd(containerdVersion(this.#root)), podman, docker, crio];
   }
 
-  /** Where a file is on this machine. */
+  /** Returns the path of a file on this machine. */
   #on(path: string): string {
     return below(this.#root, path);
   }
@@ -149,7 +149,7 @@ class Installation {
     return this.given.prefix ?? '/usr/local';
   }
 
-  /** Manual pages and completions, by their paths on this machine. */
+  /** Returns the manual pages and completions, with their paths on this machine. */
   #documentation(): Page[] {
     if (this.given.destination !== undefined || this.given['no-manual']) return [];
     return documentation(this.program, this.#prefix).map(({ path, text }) => ({
@@ -158,7 +158,7 @@ class Installation {
     }));
   }
 
-  /** Whether a file is there that is not of this program's documentation. */
+  /** Whether the file exists and is not part of this program's documentation. */
   #isAnothers({ path }: Page): boolean {
     const there = textOf(path);
     return there !== undefined && !documentationTrait.test(there);
@@ -221,7 +221,7 @@ class Installation {
     return { path: this.#on(path), content, mode: 0o644 };
   }
 
-  /** Whether there was anything to be done. */
+  /** Makes the changes. Returns whether any was necessary. */
   #apply(changes: readonly Change[]): boolean {
     let changed = false;
     for (const change of changes) {
@@ -243,7 +243,7 @@ class Installation {
     return changed;
   }
 
-  /** A line for all of them. Whether there was anything to be done. */
+  /** Makes the changes and prints one line for all. Returns whether any was necessary. */
   #applyDocumentation(changes: readonly Change[], done: 'written' | 'removed'): boolean {
     const due = changes.filter((change) => !isDone(change));
     if (due.length === 0) return false;
@@ -276,7 +276,10 @@ function entriesOf(directory: string): string[] {
   }
 }
 
-/** `words` are what follows `tare`; `program` is the static command line. The exit status. */
+/**
+ * `words` are the arguments after `tare`; `program` is the static command line. Returns the exit
+ * status.
+ */
 export function install(words: readonly string[], program: string): number {
   const [verb, ...rest] = words;
   try {

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { asInvalidArgument, mustBe } from './option-values.js';
 
-/** 2^64 - 1 as a JavaScript number, which cannot be that exact. The spec has it for "unlimited". */
+/**
+ * 2^64 - 1 as a JavaScript number, which cannot hold it exactly. The spec uses it for "unlimited".
+ */
 const maxUint64 = 2 ** 64;
 
 /**
- * JSON in which 64-bit numbers are exact. `JSON.stringify` refuses bigints, and writes the greatest
- * uint64 that `JSON.parse` once read as a number that no uint64 can hold. `name` is what the caller
- * gave the value as.
+ * Returns JSON in which 64-bit numbers are exact. `JSON.stringify` refuses bigints, and writes the
+ * max uint64, once `JSON.parse` has read it, as a number that does not fit a uint64. `name` is the
+ * caller's name for the value.
  */
 export function stringify(value: unknown, name = 'spec'): string {
   if (typeof value !== 'object' || value === null) throw mustBe(name, 'an object', value);

@@ -1,8 +1,11 @@
-/** Why the addon did not load, for who is to do something about it. */
+/** Explains to the user why the addon did not load. */
 import { arch, platform } from 'node:process';
 import { TareError } from './errors.js';
 
-/** What the addon of the package was linked with; scripts/prebuild is run where this holds. */
+/**
+ * The glibc version that the package's addon is linked with: scripts/prebuild runs on a host that
+ * has it.
+ */
 const oldestGlibc = '2.34';
 
 function isOlder(version: string, than: string): boolean {
@@ -11,7 +14,7 @@ function isOlder(version: string, than: string): boolean {
   return major < otherMajor || (major === otherMajor && minor < otherMinor);
 }
 
-/** Of this process; undefined with another C library. */
+/** Returns the version of this process's glibc; undefined with another C library. */
 function glibc(): string | undefined {
   const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
   return header.glibcVersionRuntime;

@@ -1,26 +1,27 @@
-/** What of this Node's installation other programs need to run it. */
+/** Finds the parts of this Node installation that other programs need to run Node. */
 import { lstat, readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { execPath } from 'node:process';
 
-/** In a container; also where its directories `bin` and `lib` are. */
+/** Path of the installation in a container; its directories `bin` and `lib` are below it. */
 const place = '/opt/node';
 
-/** An installation of Node, as a container is to have it. */
+/** An installation of Node, as a container shows it. */
 export interface NodeInstallation {
-  /** What is there on the host, and where it is in the container. */
+  /** Files on the host, and their paths in the container. */
   shown: { source: string; path: string; isDirectory: boolean }[];
   /** Symlinks in the container. */
   links: { path: string; link: string }[];
-  /** To be searched for programs. */
+  /** Directories to search for programs. */
   programs: string[];
 }
 
 const nothing: NodeInstallation = { shown: [], links: [], programs: [] };
 
 /**
- * The executable, its own libraries and, where it came with npm or corepack, the modules that are
- * installed beside it: never a whole directory, which may be a home or an application's.
+ * Returns the executable, its own libraries and, if npm or corepack is installed with it, the
+ * modules beside it. The installation's directory as a whole is never shown: it may be a home or an
+ * application's.
  *
  * @param isShown whether a container has that path anyway
  */
@@ -28,7 +29,7 @@ export async function nodeInstallation(
   isShown: (path: string) => boolean,
 ): Promise<NodeInstallation> {
   const executable = await realpath(execPath).catch(() => undefined);
-  // A program that has Node built in is no Node.
+  // A program with an embedded Node is not a Node executable.
   if (executable === undefined || isShown(executable) || !/^node/.test(basename(executable))) {
     return nothing;
   }
@@ -49,7 +50,10 @@ export async function nodeInstallation(
   return { shown, links, programs: [`${place}/bin`] };
 }
 
-/** Libraries that this process has loaded from beside the executable, such as libnode.so. */
+/**
+ * Returns the libraries that this process has loaded from beside the executable, such as
+ * libnode.so.
+ */
 async function librariesIn(bin: string, prefix: string | undefined): Promise<string[]> {
   const directories = prefix === undefined ? [bin] : [bin, join(prefix, 'lib')];
   const maps = await readFile('/proc/self/maps', 'utf8').catch(() => '');
@@ -69,7 +73,7 @@ async function hasPackageManager(modules: string): Promise<boolean> {
   );
 }
 
-/** Of the links in `bin` those that lead into `modules`: npm, npx and the like. */
+/** Returns the links in `bin` that lead into `modules`: npm, npx and others. */
 async function linksInto(modules: string, bin: string): Promise<{ path: string; link: string }[]> {
   const entries = await readdir(bin, { withFileTypes: true }).catch(() => []);
   const links = entries

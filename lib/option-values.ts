@@ -1,4 +1,4 @@
-/** Checks of options: each that is given is known, and has a value that can be. */
+/** Checks of options: unknown names and invalid values are refused. */
 import { invalidArgument, TareError } from './errors.js';
 
 const units: Readonly<Record<string, number>> = {
@@ -14,21 +14,21 @@ const units: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
-/** A number of bytes: a number, or text such as `128MiB`, `1.5GB`. */
+/** A number of bytes, or text such as `128MiB` or `1.5GB`. */
 export type ByteSize = number | string;
 
-/** Throws unless `value` is what the option `name` may be, such as `mounts[1].source`. */
+/** Throws unless `value` is valid for the option `name`, such as `mounts[1].source`. */
 export type Check = (name: string, value: unknown) => void;
 
-/** One row for each option. */
+/** One check for each option. */
 export type Checks<Options> = Readonly<Record<keyof Options & string, Check>>;
 
 /**
- * A copy of the options that are given, down to plain objects and arrays in them. Each is read once:
- * a getter could answer differently the second time, and the caller may change the object while a
- * call is under way.
+ * Returns a copy of the given options, including plain objects and arrays in them. Each property is
+ * read once: a getter could return something else the second time, and the caller may change the
+ * object during a call.
  *
- * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for one that is unknown or cannot be.
+ * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for an unknown or invalid option.
  */
 export function checkedOptions<Options extends object>(
   given: unknown,
@@ -56,16 +56,16 @@ export function checkedOptions<Options extends object>(
   return taken as Options;
 }
 
-/** Whether an object is one of literals: no Map, and no instance of a class. */
+/** Whether an object is a plain one: no Map, and no instance of a class. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype || value === process.env;
 }
 
-/** Levels of objects in objects that are copied; no option has more, but a cycle has no end. */
+/** Max depth of copied objects. No option is nested deeper, and a cycle would never end. */
 const maxDepth = 16;
 
-/** A copy of plain objects and arrays; streams, iterables and the like are what they are. */
+/** Copies plain objects and arrays; streams, iterables and the like are returned as they are. */
 function snapshot(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null || depth > maxDepth) return value;
   if (Array.isArray(value)) return Array.from(value, (item) => snapshot(item, depth + 1));
@@ -73,7 +73,7 @@ function snapshot(value: unknown, depth = 0): unknown {
   const copy: Record<string, unknown> = {};
   for (const [key, item] of Object.entries(value)) {
     if (item === undefined) continue;
-    // Not by assignment, which "__proto__" would take for the prototype.
+    // No assignment: for "__proto__" it would set the prototype.
     Object.defineProperty(copy, key, {
       ...{ value: snapshot(item, depth + 1), enumerable: true, writable: true, configurable: true },
     });
@@ -81,7 +81,7 @@ function snapshot(value: unknown, depth = 0): unknown {
   return copy;
 }
 
-/** What a getter, a proxy or a toString of the caller's threw is an error of the option. */
+/** Wraps what a getter, proxy or toString of the caller threw as an error of the option. */
 export function asInvalidArgument(name: string, error: unknown): TareError {
   if (error instanceof TareError) return error;
   const why = error instanceof Error ? error.message : shownValue(error);
@@ -97,7 +97,7 @@ function unknownOption(name: string, key: string, known: readonly string[]): Tar
   return invalidArgument(`${shortened(name)}: unknown option; ${remedy}`);
 }
 
-/** Of `known` the name that `name` is likely to be a misspelling of. */
+/** Returns the known name that `name` is likely a misspelling of. */
 function nearest(name: string, known: readonly string[]): string | undefined {
   const lower = shortened(name).toLowerCase();
   let best: { one: string; distance: number } | undefined;
@@ -110,7 +110,9 @@ function nearest(name: string, known: readonly string[]): string | undefined {
   return best?.one;
 }
 
-/** Of Damerau and Levenshtein: letters added, left out, replaced, or two swapped. */
+/**
+ * Returns the Damerau–Levenshtein distance: characters added, removed, replaced, or two swapped.
+ */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, index) => index);
@@ -131,7 +133,7 @@ const maxShown = 100;
 const shortened = (text: string): string =>
   text.length > maxShown ? `${text.slice(0, maxShown)}…` : text;
 
-/** A value for a message; bounded, and no code of the value's runs. */
+/** Formats a value for a message. The length is bounded, and no code of the value runs. */
 export function shownValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(shortened(value));
   if (typeof value === 'bigint') return `${shortened(String(value))}n`;
@@ -144,7 +146,7 @@ export function mustBe(name: string, what: string, value: unknown): TareError {
   return invalidArgument(`${name}: must be ${what}, not ${shownValue(value)}`);
 }
 
-/** The number of bytes that an option is given as. */
+/** Returns the number of bytes that an option specifies. */
 export function bytesOf(name: string, size: unknown): number {
   const text = typeof size === 'number' || typeof size === 'string' ? String(size).trim() : '';
   const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(text) ?? [];
@@ -155,19 +157,19 @@ export function bytesOf(name: string, size: unknown): number {
       `${name}: invalid size ${shownValue(size)}; give bytes, or text such as "128MiB" or "1.5GB"`,
     );
   }
-  // To the kernel 0 is often no limit at all.
+  // The kernel often takes 0 as no limit.
   if (bytes < 1) throw mustBe(name, 'a size of at least 1 byte', size);
   return bytes;
 }
 
-/** A number that an option is given as, within `min` and `max`. */
+/** Returns the value of a numeric option. Throws unless it is within `min` and `max`. */
 export function numberOf(name: string, value: unknown, min: number, max = Infinity): number {
   if (typeof value === 'number' && value >= min && value <= max) return value;
   const range = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
   throw mustBe(name, `a number ${range}`, value);
 }
 
-/** The same for a whole number. */
+/** Like numberOf(), for a whole number. */
 export function integerOf(name: string, value: unknown, min: number, max?: number): number {
   const number = numberOf(name, value, min, max);
   if (Number.isInteger(number)) return number;
@@ -189,7 +191,7 @@ export const isObject: Check = (name, value) => {
   if (!isPlain(value)) throw mustBe(name, 'a plain object', value);
 };
 
-/** Text that a system call can take. */
+/** A string that a system call can take. */
 export const isText: Check = (name, value) => {
   if (typeof value !== 'string') throw mustBe(name, 'a string', value);
   if (value.includes('\0')) throw invalidArgument(`${name}: must not contain a NUL character`);
@@ -200,7 +202,7 @@ export const isPath: Check = (name, value) => {
   if (value === '') throw invalidArgument(`${name}: must be a path, not an empty string`);
 };
 
-/** Milliseconds, as far as a timer goes; `Infinity` for none. */
+/** Milliseconds within the range of a timer; `Infinity` for none. */
 export const isDelay: Check = (name, value) => {
   if (value !== Infinity) numberOf(name, value, 0, maxDelay);
 };

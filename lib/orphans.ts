@@ -3,12 +3,12 @@ import { binding } from './binding.js';
 const looked = new Set<string>();
 
 /**
- * Removes, once for each state directory, what is left of the containers of programs that were
- * killed: their processes ended with them.
+ * Removes, once per state directory, what remains of containers whose programs were killed. Their
+ * processes ended with the programs.
  */
 export function removeOrphans(root: string): void {
   if (looked.has(root)) return;
   looked.add(root);
-  // Whatever hinders that hinders nobody: the next program tries again.
+  // Errors are ignored: the next program tries again.
   binding.removeOrphans({ root }).catch(() => undefined);
 }

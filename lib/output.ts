@@ -4,21 +4,21 @@ import { finished } from 'node:stream/promises';
 import { binding, type NativeOutput } from './binding.js';
 import { errorFrom } from './errors.js';
 
-/** What a stream of a process brings, collected. */
+/** Collects what a process writes to a stream. */
 export class StreamOutput {
   readonly #most: number;
   readonly #tooLong: () => void;
   readonly #chunks: Buffer[] = [];
   readonly #keep: boolean;
   #length = 0;
-  /** Bytes, kept or not. */
+  /** Bytes received, kept or not. */
   #came = 0;
   #stream: Readable | undefined;
   #ended: Promise<void> | undefined;
 
   /**
-   * Calls `tooLong`, once, when there are more than `most` bytes, and keeps the first `most`; none, and
-   * any number may come, where it is not to `keep` them.
+   * Keeps the first `most` bytes, and calls `tooLong`, once, when there are more. If `keep` is
+   * false, it keeps none and there is no limit.
    */
   constructor(most: number, tooLong: () => void, keep = true) {
     this.#most = keep ? most : Infinity;
@@ -26,7 +26,7 @@ export class StreamOutput {
     this.#keep = keep;
   }
 
-  /** Begins to collect. */
+  /** Starts collecting. */
   collect(stream: Readable): void {
     let full = false;
     this.#stream = stream;
@@ -42,27 +42,27 @@ export class StreamOutput {
       this.#length += kept.length;
       if (kept.length > 0) this.#chunks.push(kept);
     });
-    // Whoever destroyed the stream does not want the rest.
+    // A caller that destroys the stream does not want the rest.
     this.#ended = finished(stream, { writable: false }).catch(() => undefined);
   }
 
   /**
-   * To be called when all processes have ended that were to write. Resolves with what came, when all
-   * is there, whoever could write more. A reader that stands still is waited for until `hurries` says
-   * that there is no more time.
+   * Must be called when all processes that write have ended. Resolves with the collected bytes when
+   * all are read, even if another process still has the pipe open. A stalled reader is waited for
+   * until `hurries` returns true.
    */
   async all(hurries: () => boolean): Promise<Buffer> {
     let quiet = 0;
     let stalled = 0;
     for (let before = -1; !(await within(this.#ended, look)); before = this.#came) {
       const stream = this.#stream!;
-      // Who listens for 'readable' has all when there is nothing left to read.
+      // With a listener for 'readable', everything is read once the buffer is empty.
       const reads = !stream.isPaused() || stream.listenerCount('readable') > 0;
       const waits = reads && stream.readableLength === 0;
       const idle = this.#came === before;
       quiet = waits && idle ? quiet + 1 : 0;
       stalled = hurries() && idle ? stalled + 1 : 0;
-      // Since the last look the event loop has read what there was.
+      // Since the last check, the event loop has read what was there.
       if (quiet === 2) end(stream);
       if (stalled === mostStalled) stream.destroy();
     }
@@ -70,12 +70,12 @@ export class StreamOutput {
   }
 }
 
-/** Milliseconds. */
+/** Milliseconds between two checks. */
 const look = 25;
-/** How many looks a reader may stand still where it is to hurry. */
+/** Number of checks for which a reader may stall once `hurries` returns true. */
 const mostStalled = 20;
 
-/** Whether that is settled after so many milliseconds. */
+/** Whether the promise is fulfilled within `delay` milliseconds. */
 export async function within(
   promise: Promise<unknown> | undefined,
   delay: number,
@@ -98,14 +98,14 @@ const tooLongByKey = new Map<number, () => void>();
 binding.onFull((key) => tooLongByKey.get(key)?.());
 
 /**
- * What a process writes to a pipe, collected by the addon, which costs a fraction of a stream, until
- * somebody wants the stream.
+ * Output that a process writes to a pipe. The addon collects it, at a fraction of a stream's cost,
+ * until the stream is requested.
  */
 export class PipeOutput implements NativeOutput {
   readonly number: number;
   readonly key = ++lastKey;
   readonly most: number;
-  /** Whether the caller of run() is to have its stream. */
+  /** Whether the caller of run() gets the stream. */
   readonly isShown: boolean;
   readonly #tooLong: () => void;
   readonly #keep: boolean;
@@ -113,7 +113,10 @@ export class PipeOutput implements NativeOutput {
   #stream: Readable | undefined;
   #rest: StreamOutput | undefined;
 
-  /** As of a {@link StreamOutput}, for file descriptor `number` of a process. To be closed. */
+  /**
+   * Parameters as for {@link StreamOutput}, for file descriptor `number` of a process. The caller
+   * must call close().
+   */
   constructor(
     number: number,
     most: number,
@@ -128,7 +131,7 @@ export class PipeOutput implements NativeOutput {
     tooLongByKey.set(this.key, tooLong);
   }
 
-  /** A stream with all of it. It is collected on the way. */
+  /** A stream of the whole output, which is collected as it passes. */
   get stream(): Readable {
     if (this.#stream === undefined) {
       this.#stream = this.#take();
@@ -152,7 +155,10 @@ export class PipeOutput implements NativeOutput {
     return stream;
   }
 
-  /** Resolves with what came: `collected`, by the addon, or what went through the stream (null). */
+  /**
+   * Resolves with the output: `collected` by the addon or, if that is null, what passed through the
+   * stream.
+   */
   async all(
     collected: Buffer | undefined | null,
     hurries: () => boolean,
@@ -160,14 +166,14 @@ export class PipeOutput implements NativeOutput {
     return collected === null ? this.#rest?.all(hurries) : collected;
   }
 
-  /** To be called when the process has ended, or got no pipe. */
+  /** Must be called when the process has ended, or got no pipe. */
   close(): void {
     this.#closed = true;
     tooLongByKey.delete(this.key);
     binding.closeOutput(this.key);
   }
 
-  /** To be called if the process was not started. */
+  /** Must be called if the process was not started. */
   failed(): void {
     this.close();
     this.#stream?.destroy();

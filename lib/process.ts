@@ -5,13 +5,13 @@ import type { ProcessStreams } from './stdio.js';
 import { terminalOf, type Terminal } from './terminal.js';
 
 /**
- * How a process ended: one of the two is not null. Both are where it was no child of this program,
- * since then the kernel tells only that it has ended.
+ * How a process ended: one of the two is not null. Both are null if the process was not a child of
+ * this program, because the kernel then reports only that it has ended.
  */
 export interface ExitStatus {
-  /** What it passed to exit(2). */
+  /** Exit code; null if a signal terminated the process. */
   exitCode: number | null;
-  /** The signal that ended it, e.g. `SIGKILL`; of real-time signals `SIGRTMIN+N`. */
+  /** Signal that terminated it, e.g. `SIGKILL`; real-time signals are `SIGRTMIN+N`. */
   signal: NodeJS.Signals | null;
 }
 
@@ -20,18 +20,19 @@ export function exitStatus(native: NativeExit): ExitStatus {
   return { exitCode, signal: signal === null ? null : signalName(signal) };
 }
 
-/** A process that was started in a container by {@link Container.exec}. */
+/** A process started by {@link Container.exec}. */
 export class ContainerProcess implements ProcessStreams {
   readonly stdin: ProcessStreams['stdin'];
   readonly stdout: ProcessStreams['stdout'];
   readonly stderr: ProcessStreams['stderr'];
   readonly stdio: ProcessStreams['stdio'];
-  /** Its terminal, where it has one and no `consoleSocket` took it. */
+  /** Its terminal; null if it has none, or `consoleSocket` received it. */
   readonly terminal: Terminal | null;
   readonly #native: NativeProcess;
 
   /**
-   * Comes from {@link Container.exec}.
+   * Created by {@link Container.exec}.
+   *
    * @internal
    */
   constructor(native: NativeProcess, { stdin, stdout, stderr, stdio }: ProcessStreams) {
@@ -43,24 +44,24 @@ export class ContainerProcess implements ProcessStreams {
     this.terminal = terminalOf(native.takeConsole());
   }
 
-  /** The host's id of the process. */
+  /** The pid on the host. */
   get pid(): number {
     return this.#native.pid;
   }
 
   /**
-   * Resolves when the process has ended, also if it has ended before. Until then it keeps this
-   * program running. May be called again, and by several.
+   * Resolves when the process has ended, also if it ended earlier. Keeps this program running until
+   * then. May be called repeatedly, and by several callers.
    */
   async wait(): Promise<ExitStatus> {
     return exitStatus(await settled(this.#native.wait()));
   }
 
   /**
-   * Sends a signal, by its name or number. It goes to this process and no other, by pidfd_send_signal(2).
+   * Sends a signal, given by name or number, to this process and no other (pidfd_send_signal(2)).
    *
    * @returns false if the process has ended
-   * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for a signal that is none.
+   * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for an invalid signal.
    */
   kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
     const number = signalNumber(signal);
@@ -71,7 +72,7 @@ export class ContainerProcess implements ProcessStreams {
     }
   }
 
-  /** For `await using`: kills the process, if it is still there, and waits for its end. */
+  /** For `await using`: kills the process if it still exists, and waits for its end. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill('SIGKILL');
     await this.wait();

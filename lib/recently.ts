@@ -1,22 +1,22 @@
-/** Milliseconds for which what was seen of the file system is taken to be so still. */
+/** Milliseconds for which an answer about the file system is taken as current. */
 const fresh = 1000;
 const most = 256;
 
 /**
- * Remembers answers about paths for a second: who starts many containers of one root need not wait
- * for the file system each time.
+ * Caches answers about paths for a second: a caller that starts many containers of one root need
+ * not wait for the file system each time.
  */
 export class Recently<Answer> {
   readonly #ask: (path: string) => Promise<Answer>;
   readonly #known = new Map<string, { answer: Answer; at: number }>();
-  /** Those that are on their way: the same is not asked twice at a time. */
+  /** Pending lookups: concurrent callers share one for the same path. */
   readonly #asked = new Map<string, Promise<Answer>>();
 
   constructor(ask: (path: string) => Promise<Answer>) {
     this.#ask = ask;
   }
 
-  /** The answer at once where it is known. */
+  /** Returns the answer itself if it is cached, else a promise. */
   ask(path: string): Answer | Promise<Answer> {
     const known = this.#known.get(path);
     if (known !== undefined && performance.now() - known.at < fresh) return known.answer;

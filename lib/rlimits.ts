@@ -1,4 +1,4 @@
-/** The limits of getrlimit(2) as options. */
+/** The resource limits of getrlimit(2), as options. */
 import type { Rlimit } from './spec.js';
 
 export const rlimitNames = [
@@ -6,19 +6,22 @@ export const rlimitNames = [
   ...(['nofile', 'nproc', 'rss', 'rtprio', 'rttime', 'sigpending', 'stack'] as const),
 ];
 
-/** Limits by their names of prlimit(1), such as `nofile`; a number is both, Infinity no limit. */
+/**
+ * Resource limits by their prlimit(1) names, such as `nofile`. A number sets both soft and hard
+ * limit; Infinity means no limit.
+ */
 export type Rlimits = {
   readonly [Name in (typeof rlimitNames)[number]]?:
     | number
     | {
-        /** What holds; the process may raise it up to the other. */
+        /** The limit in force; the process may raise it up to `hard`. */
         readonly soft: number;
-        /** The highest. More than this program's own needs privilege. */
+        /** The highest value of `soft`. Exceeding this program's own hard limit needs privilege. */
         readonly hard: number;
       };
 };
 
-/** No limit, of a uint64. */
+/** No limit, as a uint64. */
 const unlimited = 2 ** 64;
 
 export function rlimitsOf(rlimits: Rlimits): Rlimit[] {

@@ -1,4 +1,4 @@
-/** What a failure to start means in the words of run()'s options. */
+/** Explains failures to start a container in terms of run()'s options. */
 import { access, constants, lstat, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { env, geteuid } from 'node:process';
@@ -13,7 +13,7 @@ const erofs = -30;
 const eloop = -40;
 const enter = 0o001;
 
-/** `failure` of the creation of a container, in the words of the options, as it is to be told. */
+/** Returns the error to report for `failure`, in which the creation of a container ended. */
 export async function explained(
   failure: unknown,
   command: readonly string[],
@@ -35,7 +35,7 @@ export async function explained(
   return rootfs === undefined ? failure : inaccessible(failure, rootfs);
 }
 
-/** What is wrong with a mount of the options, where that can be seen. */
+/** Returns what is wrong with a mount of the options, if that can be determined. */
 async function reasonOf(
   { errno }: TareError,
   place: string,
@@ -72,7 +72,7 @@ async function reasonOf(
   return undefined;
 }
 
-/** The first part of a path that is a symbolic link. */
+/** Returns the first prefix of a path that is a symbolic link. */
 async function firstLink(path: string): Promise<string | undefined> {
   const parts = path.split('/').slice(1);
   for (let count = 1; count <= parts.length; count++) {
@@ -96,7 +96,7 @@ function changed(
   });
 }
 
-/** Where this program would have found a command that a default root does not have. */
+/** Adds where this program finds a command that the default root does not contain. */
 async function withPlaceOnHost(failure: TareError, command: string): Promise<TareError> {
   const directories = command.includes('/') ? [''] : (env['PATH'] ?? '').split(':');
   for (const directory of directories) {
@@ -123,8 +123,8 @@ async function isProgram(path: string): Promise<boolean> {
 }
 
 /**
- * The container's users may not enter `rootfs`: those of root's containers are nobody of the host, so
- * that what root alone may read they may not.
+ * Explains an EACCES on `rootfs`: the ids of root's containers are unknown to the host, so they
+ * have no access to files that only root may read.
  */
 async function inaccessible(failure: TareError, rootfs: string): Promise<TareError> {
   if (failure.errno !== eacces || geteuid!() !== 0) return failure;

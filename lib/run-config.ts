@@ -1,4 +1,7 @@
-/** What run() makes of its options: the container's configuration, and where it is kept. */
+/**
+ * Converts the options of run() to the container's configuration, and determines its state
+ * directory.
+ */
 import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { cwd, getegid, geteuid } from 'node:process';
@@ -22,7 +25,7 @@ import {
 import { defaultSeccompText } from './seccomp-profile.js';
 import type { Mount, Spec } from './spec.js';
 
-/** The container's config.json, in one or without its process. */
+/** Returns the container's config.json, whole or without its process. */
 export async function configOf(
   command: readonly string[],
   options: RunOptions,
@@ -44,7 +47,7 @@ export async function configOf(
   return { config, process: stringify(made), rootEntries };
 }
 
-/** What the caller's function makes of a configuration. */
+/** Applies the caller's function to a configuration. */
 function edited(edit: (spec: Spec) => Spec, spec: Spec): Spec {
   try {
     return edit(spec);
@@ -57,14 +60,14 @@ function edited(edit: (spec: Spec) => Spec, spec: Spec): Spec {
   }
 }
 
-/** What of the options is in the configuration's surroundings; the others are in its process. */
+/** Whether an option affects the configuration outside its process. */
 const surrounds: Record<keyof SandboxOptions, boolean> = {
   rootfs: true,
   readonly: true,
   mounts: true,
   env: false,
   cwd: false,
-  // An ordinary user's mappings depend on it.
+  // The id mappings of an ordinary user depend on it.
   user: true,
   hostname: true,
   memory: true,
@@ -84,8 +87,9 @@ const inSurroundings = (Object.keys(surrounds) as (keyof SandboxOptions)[]).filt
 let last: { of: unknown[]; text: string } | undefined;
 
 /**
- * Whoever runs many commands mostly has the same around each of them: that is made once. `isKnown`:
- * the same `root.mounts` always have the same content.
+ * Returns the configuration without its process. The last one is cached, because a caller that runs
+ * many commands mostly uses the same. `isKnown`: the same `root.mounts` always have the same
+ * content.
  */
 function surroundingsText(options: RunOptions, root: Root, isKnown: boolean): string {
   const euid = geteuid!();
@@ -96,7 +100,7 @@ function surroundingsText(options: RunOptions, root: Root, isKnown: boolean): st
   ];
   if (last?.of.every((value, index) => Object.is(value, of[index])) === true) return last.text;
   const text = textOf(options, root);
-  // An object of somebody else's may have another content the next time.
+  // An object of the caller may have changed by the next call.
   const known = isKnown ? root.mounts : undefined;
   if (of.every((value) => typeof value !== 'object' || value === known)) last = { of, text };
   return text;
@@ -104,7 +108,7 @@ function surroundingsText(options: RunOptions, root: Root, isKnown: boolean): st
 
 function textOf(options: RunOptions, root: Root): string {
   if (seccompOf(options) !== 'default') return stringify(surroundingsOf(options, root));
-  // The filter is most of the text, and the same each time.
+  // The filter is most of the text, and always the same.
   const { linux, ...rest } = surroundingsOf({ ...options, seccomp: 'unconfined' }, root);
   delete linux!.seccomp;
   const [most, inLinux] = [stringify(rest).slice(0, -1), stringify(linux).slice(0, -1)];
@@ -115,13 +119,13 @@ interface Surroundings {
   root: Root;
   /** See {@link ConfigTexts}. */
   rootEntries?: string;
-  /** To be searched for programs, behind the usual directories. */
+  /** Directories to search for programs, after the usual ones. */
   programs: readonly string[];
-  /** Whether nobody changes `root.mounts`, which are the same the next time. */
+  /** Whether `root.mounts` never change and are the same object the next time. */
   isKnown: boolean;
 }
 
-/** The root of the sandbox that is asked for. */
+/** Returns the root that the options ask for. */
 async function surroundings(options: RunOptions): Promise<Surroundings> {
   const { rootfs } = options;
   if (rootfs !== undefined) {
@@ -148,15 +152,16 @@ const directories = new Recently(async (path) => {
   return status?.isDirectory() ?? false;
 });
 
-/** After a start that failed: what was known of its root may not hold any more. */
+/** Discards cached facts about a root after a failed start. */
 export function forgetRoot(rootfs: string | undefined): void {
   if (rootfs === undefined) forgetHostRoot();
   else directories.forget(runOf(rootfs));
 }
 
 /**
- * Names are looked up as on the host where its network is there. Everybody may read these files, so their owners need
- * not be mapped, which not every file system can: not the overlay that is the root of most containers.
+ * Returns mounts that resolve names as the host does, if its network is used. Every user may read
+ * these files, so the mounts need no id mapping, which not every file system supports: overlay, the
+ * root of most containers, does not.
  */
 async function resolver({ network }: RunOptions): Promise<Mount[]> {
   if (network !== 'host') return [];
@@ -168,7 +173,10 @@ async function resolver({ network }: RunOptions): Promise<Mount[]> {
   return (await Promise.all(files)).flat();
 }
 
-/** The directory that holds containers: the core decides, for the command line and `doctor` too. */
+/**
+ * Returns the state directory. The core decides the default, also for the command line and
+ * `doctor`.
+ */
 export function stateRoot(given: string | undefined): string {
   return given === undefined ? binding.defaultRoot() : resolve(given);
 }

@@ -2,10 +2,10 @@ import { stringify } from './json.js';
 import type { Seccomp, SeccompSyscall } from './spec.js';
 
 /**
- * What programs that compute, read and write files, speak to peers and have threads and children
- * ask of the kernel. Not among them: what changes the machine (mounts, modules, time, reboot, swap,
- * quotas), what makes or joins namespaces, what looks into other processes or the kernel (ptrace,
- * bpf, perf events, kernel keys, userfaultfd) and what goes around a filter (io_uring).
+ * System calls that ordinary programs need for computation, files, peers, threads and child
+ * processes. Left out are calls that change the machine (mounts, modules, time, reboot, swap,
+ * quotas), that create or join namespaces, that look into other processes or the kernel (ptrace,
+ * bpf, perf events, kernel keys, userfaultfd), and that bypass a filter (io_uring).
  */
 const allowed: readonly string[] = `
   accept accept4 access adjtimex alarm arch_prctl arm_fadvise64_64 arm_sync_file_range bind brk
@@ -50,13 +50,13 @@ const allowed: readonly string[] = `
   .trim()
   .split(/\s+/);
 
-/** CLONE_NEW* of clone(2). */
+/** The CLONE_NEW* flags of clone(2). */
 const newNamespaces = 0x7e020000;
 const afUnix = 1;
 const afInet = 2;
 const afInet6 = 10;
 const afNetlink = 16;
-/** Of a socket's type, what is not SOCK_CLOEXEC or SOCK_NONBLOCK. */
+/** Mask of a socket's type, without SOCK_CLOEXEC and SOCK_NONBLOCK. */
 const socketTypes = 0xf;
 const sockStream = 1;
 const sockDgram = 2;
@@ -69,10 +69,10 @@ const enosys = 38;
 const setUid = 0o4000;
 const setGid = 0o2000;
 const setIds = setUid | setGid;
-/** The flags of open(2) with which it reads its mode: O_CREAT, and what O_TMPFILE is without O_DIRECTORY. */
+/** Flags for which open(2) reads its mode: O_CREAT, and O_TMPFILE without O_DIRECTORY. */
 const creatingFlags = [0o100, 0o20000000];
 
-/** Calls that take a file's mode, and which argument that is. */
+/** Calls that take a file's mode, with the index of that argument. */
 const modeArguments: Readonly<Record<string, number>> = {
   chmod: 1,
   fchmod: 1,
@@ -84,13 +84,15 @@ const modeArguments: Readonly<Record<string, number>> = {
   mknodat: 2,
   creat: 1,
 };
-/** The same of calls whose mode means something with {@link creatingFlags}, which come before it. */
+/** Calls whose mode is used only with {@link creatingFlags}, in the argument before it. */
 const openModeArguments: Readonly<Record<string, number>> = { open: 2, openat: 3 };
-/** They can make files with a mode that no filter sees: in a structure, or on a ring. */
+/**
+ * Calls that can create files with a mode that a filter cannot see: in a structure, or on a ring.
+ */
 const withHiddenModes = ['openat2', 'io_uring_setup'];
 /**
- * Asynchronous I/O: its contexts are taken from a number that all of the machine shares (fs.aio-max-nr).
- * Programs go without where the kernel has none.
+ * Asynchronous I/O: contexts count against a limit of the whole machine (fs.aio-max-nr). Programs
+ * do without it if the kernel does not have it.
  */
 const asynchronousIo = [
   ...['io_setup', 'io_destroy', 'io_submit', 'io_cancel'],
@@ -119,12 +121,12 @@ const rule = (action: string, names: readonly string[], errno?: number) => {
 const allow = (...names: string[]) => rule('SCMP_ACT_ALLOW', names);
 const refuse = (errno: number, ...names: string[]) => rule('SCMP_ACT_ERRNO', names, errno);
 
-/** Calls that make files or change modes, but for set-id modes. */
+/** Allows calls that create files or change modes, except with set-id modes. */
 function withoutSetIds(): SeccompSyscall[] {
   const creating = creatingFlags.reduce((all, flag) => all | flag);
   return [
     ...Object.entries(modeArguments).map(([name, mode]) => allow(name)(masked(mode, setIds, 0))),
-    // Without these flags the mode is whatever the register holds.
+    // Without these flags the mode is unused, and its register holds any value.
     ...Object.entries(openModeArguments).flatMap(([name, mode]) => [
       allow(name)(masked(mode - 1, creating, 0)),
       allow(name)(masked(mode, setIds, 0)),
@@ -133,7 +135,10 @@ function withoutSetIds(): SeccompSyscall[] {
   ];
 }
 
-/** Sockets of the families that programs are written for. The others are where kernel bugs are reached first. */
+/**
+ * Allows sockets of the families that programs are written for. Kernel bugs are easiest to reach
+ * through the others.
+ */
 function sockets(): SeccompSyscall[] {
   const protocols = [
     [sockStream, 0],
@@ -156,30 +161,30 @@ function sockets(): SeccompSyscall[] {
 
 let text: string | undefined;
 
-/** {@link defaultSeccomp} as JSON. */
+/** Returns {@link defaultSeccomp} as JSON. */
 export function defaultSeccompText(): string {
   return (text ??= stringify(defaultSeccomp()));
 }
 
 /**
- * The filter of {@link run}: a list of what is allowed, all else is refused with EPERM. What the
- * kernel has learnt since the list was made is refused with ENOSYS, as on a kernel without it.
+ * Returns the default filter of {@link run}, an allowlist: other system calls fail with EPERM.
+ * Those that are newer than the list fail with ENOSYS, as on a kernel without them.
  *
- * Modes with a set-id bit are refused: on a file system of the host that can be written to, such a file
- * would run with its owner's rights outside of the container.
+ * Modes with a set-id bit are refused: on a writable file system of the host, such a file would run
+ * with its owner's privileges outside the container.
  */
 export function defaultSeccomp(): Seccomp {
   return {
     defaultAction: 'SCMP_ACT_ERRNO',
     defaultErrnoRet: eperm,
-    // The native one alone: programs of another are ended.
+    // Only the native architecture: programs of another one are killed.
     syscalls: [
       allow(...allowed)(),
-      // No new namespaces. What clone3(2) is asked for a filter cannot see: C libraries go back to
-      // clone(2) where it is absent.
+      // No new namespaces. A filter cannot see the arguments of clone3(2); with ENOSYS, C libraries
+      // fall back to clone(2).
       allow('clone')(masked(0, newNamespaces, 0)),
       refuse(enosys, 'clone3')(),
-      // Linux, and what 32-bit programs ask for.
+      // The Linux domain, and the domains that 32-bit programs set.
       ...[0x0, 0x0008, 0x20000, 0x20008, 0xffffffff].map((domain) =>
         allow('personality')(equal(0, domain)),
       ),
@@ -191,14 +196,14 @@ export function defaultSeccomp(): Seccomp {
 }
 
 /**
- * A filter that refuses set-id modes alone, for containers that are otherwise unconfined and can write to
- * files of the host.
+ * Returns a filter that refuses only set-id modes, for containers that are otherwise unconfined and
+ * can write to files of the host.
  */
 export function noSetIdSeccomp(): Seccomp {
   const values = [setUid, setGid, setIds];
   return {
     defaultAction: 'SCMP_ACT_ALLOW',
-    // All that the kernel may execute, as it ends programs of those that are not listed.
+    // All architectures that the kernel may execute: programs of other ones are killed.
     architectures: ['X86_64', 'X86', 'X32', 'AARCH64', 'ARM'].map((name) => `SCMP_ARCH_${name}`),
     syscalls: [
       ...Object.entries(modeArguments).flatMap(([name, mode]) =>

@@ -3,7 +3,7 @@ import { invalidArgument } from './errors.js';
 import { shownValue, type Check } from './option-values.js';
 
 const numbers = constants.signals as Partial<Record<string, number>>;
-// Of names for the same number the first is the usual one (SIGABRT, not SIGIOT).
+// Of several names for a number, the first is the usual one (SIGABRT, not SIGIOT).
 const names = new Map<number, string>();
 for (const [name, number] of Object.entries(numbers)) {
   if (!names.has(number!)) names.set(number!, name);
@@ -12,7 +12,7 @@ for (const [name, number] of Object.entries(numbers)) {
 const sigrtmin = 34;
 const sigrtmax = 64;
 
-/** The number of a signal by its number or its name. `option` is what it was given as. */
+/** Returns the number of a signal, given by number or name. `option` is its name in an error. */
 export function signalNumber(signal: NodeJS.Signals | number, option = 'signal'): number {
   const number = typeof signal === 'number' ? signal : numberOfName(signal);
   if (number === undefined || !Number.isInteger(number) || number < 0 || number > sigrtmax) {
@@ -31,7 +31,7 @@ export const checkSignal: Check = (name, value) => {
   signalNumber(value as NodeJS.Signals, name);
 };
 
-/** The name of a signal: `SIGKILL`; `SIGRTMIN+2` for a real-time signal. */
+/** Returns the name of a signal: `SIGKILL`; `SIGRTMIN+2` for a real-time signal. */
 export function signalName(number: number): NodeJS.Signals {
   const name = names.get(number);
   if (name !== undefined) return name as NodeJS.Signals;

@@ -1,30 +1,30 @@
 /**
- * config.json of the OCI runtime-spec, as far as tare implements it; names and meaning are the
- * spec's. What it asks of a container is in its config.md and config-linux.md.
+ * config.json of the OCI runtime-spec, as far as tare implements it. Names and meanings are those
+ * of the spec's config.md and config-linux.md.
  */
 
-/** A 64-bit number of the spec. Beyond `Number.MAX_SAFE_INTEGER` only a bigint is exact. */
+/** A 64-bit number of the spec. Above `Number.MAX_SAFE_INTEGER` only a bigint is exact. */
 export type Uint64 = number | bigint;
 
-/** A container's configuration: config.json. The runtime-spec has it in config.md. */
+/** A container's configuration, config.json: the spec's config.md. */
 export interface Spec {
   /** The version of the runtime-spec that the configuration follows, e.g. `1.2.0`. */
   ociVersion: string;
-  /** What runs in the container. */
+  /** The process that runs in the container. */
   process?: Process;
   /** The container's root file system. */
   root: Root;
-  /** Needs a `uts` namespace. */
+  /** Hostname; needs a `uts` namespace. */
   hostname?: string;
   /** The NIS domain name; needs a `uts` namespace. */
   domainname?: string;
-  /** Mounted one after the other on top of the root. */
+  /** Mounts on top of the root, made in this order. */
   mounts?: Mount[];
   /** Programs that are run when the container is created, started and deleted. */
   hooks?: Hooks;
-  /** Of anybody's use; they are in the state too, and tare reads none of them but its own. */
+  /** Arbitrary metadata, which the state contains too. tare interprets none except its own. */
   annotations?: Record<string, string>;
-  /** What the spec has for Linux alone: namespaces, limits, devices, seccomp. */
+  /** Configuration specific to Linux: namespaces, limits, devices, seccomp. */
   linux?: Linux;
 }
 
@@ -34,31 +34,31 @@ export interface Process {
   terminal?: boolean;
   /** The size of that pseudo-terminal. */
   consoleSize?: Box;
-  /** Who it runs as; uid and gid 0 by default. */
+  /** Ids that it runs as; uid and gid 0 by default. */
   user?: User;
   /** The program, looked up in the container's PATH, and its arguments. */
   args: string[];
-  /** `NAME=value` each. */
+  /** Environment, `NAME=value` each. */
   env?: string[];
-  /** The working directory, absolute in the container. */
+  /** Working directory, an absolute path in the container. */
   cwd: string;
-  /** What it may of root's rights; none where it is absent. */
+  /** Capabilities; none if absent. */
   capabilities?: Capabilities;
-  /** Its limits of getrlimit(2); those of the caller where they are absent. */
+  /** Limits of getrlimit(2); those of the caller if absent. */
   rlimits?: Rlimit[];
-  /** See no_new_privs in prctl(2). */
+  /** Whether no_new_privs is set, see prctl(2). */
   noNewPrivileges?: boolean;
-  /** A profile of AppArmor that is loaded on the host. */
+  /** An AppArmor profile that is loaded on the host. */
   apparmorProfile?: string;
-  /** From -1000 (never) to 1000 (first) for the kernel's out-of-memory killer. */
+  /** Adjustment for the OOM killer, from -1000 (never killed) to 1000 (killed first). */
   oomScoreAdj?: number;
-  /** A context of SELinux. */
+  /** An SELinux context. */
   selinuxLabel?: string;
-  /** How the kernel shares the processors with it. */
+  /** CPU scheduling policy. */
   scheduler?: Scheduler;
-  /** How the kernel shares disks with it. */
+  /** I/O priority. */
   ioPriority?: IOPriority;
-  /** Of processes that `exec` starts. */
+  /** CPU affinity of processes that `exec` starts. */
   execCPUAffinity?: CPUAffinity;
 }
 
@@ -68,21 +68,21 @@ export interface Scheduler {
   policy: string;
   /** From -20 to 19. */
   nice?: number;
-  /** From 1 to 99, of `SCHED_FIFO` and `SCHED_RR`. */
+  /** From 1 to 99, for `SCHED_FIFO` and `SCHED_RR`. */
   priority?: number;
   /** `SCHED_FLAG_…` */
   flags?: string[];
-  /** Nanoseconds of processor time in each period, of `SCHED_DEADLINE`. */
+  /** Nanoseconds of CPU time in each period, for `SCHED_DEADLINE`. */
   runtime?: Uint64;
-  /** Nanoseconds from a period's begin within which it has them. */
+  /** Nanoseconds from the start of a period within which it gets that time. */
   deadline?: Uint64;
-  /** Nanoseconds. */
+  /** Length of a period, in nanoseconds. */
   period?: Uint64;
 }
 
 /** See ioprio_set(2). */
 export interface IOPriority {
-  /** Real time, best effort, or only when nobody else wants the disk. */
+  /** Real time, best effort, or only when no other process wants the disk. */
   class: 'IOPRIO_CLASS_RT' | 'IOPRIO_CLASS_BE' | 'IOPRIO_CLASS_IDLE';
   /** From 0 (highest) to 7. */
   priority?: number;
@@ -92,7 +92,7 @@ export interface IOPriority {
 export interface CPUAffinity {
   /** While the process is being started. */
   initial?: string;
-  /** From when it is in the container's cgroup. */
+  /** Once it is in the container's cgroup. */
   final?: string;
 }
 
@@ -106,30 +106,35 @@ export interface Box {
 
 /** Ids in the container's user namespace. */
 export interface User {
-  /** The user. */
+  /** User id. */
   uid: number;
-  /** The group. */
+  /** Group id. */
   gid: number;
-  /** Of the process; the runtime's default where absent. A number, so `0o022` rather than `22`. */
+  /**
+   * Umask of the process; the runtime's default if absent. A number, so `0o022` rather than `22`.
+   */
   umask?: number;
-  /** Further groups. */
+  /** Supplementary groups. */
   additionalGids?: number[];
 }
 
 /**
- * Sets of capabilities(7), by names such as `CAP_KILL`. Of a name that this kernel does not know tare
- * warns.
+ * Sets of capabilities(7), by names such as `CAP_KILL`. tare warns about a name that the kernel
+ * does not know.
  */
 export interface Capabilities {
-  /** The most that it can ever get. */
+  /** The most that the process can ever get. */
   bounding?: string[];
-  /** What it has at once. */
+  /** Capabilities in force. */
   effective?: string[];
-  /** What it can hand to programs whose files take it. */
+  /** Capabilities that it can pass on to programs whose files have them as inheritable. */
   inheritable?: string[];
-  /** What it can make effective. */
+  /** Capabilities that it can make effective. */
   permitted?: string[];
-  /** What it hands to programs that have no capabilities of their own; must be in the two above. */
+  /**
+   * Capabilities passed on to programs whose files have none; each must be permitted and
+   * inheritable.
+   */
   ambient?: string[];
 }
 
@@ -137,117 +142,120 @@ export interface Capabilities {
 export interface Rlimit {
   /** A name of getrlimit(2), e.g. `RLIMIT_NOFILE`. */
   type: string;
-  /** What holds now, in the unit of the kind. */
+  /** The limit in force, in the unit of the type. */
   soft: Uint64;
-  /** Up to where the process may raise it itself. */
+  /** The highest value to which the process itself may raise `soft`. */
   hard: Uint64;
 }
 
-/** The root file system: root in the spec's config.md. */
+/** The root file system: `root` in the spec's config.md. */
 export interface Root {
-  /** The container's root file system, absolute or relative to the bundle. */
+  /** Path of the root file system, absolute or relative to the bundle. */
   path: string;
-  /** Whether it cannot be written to; false by default. */
+  /** Whether it is read-only; false by default. */
   readonly?: boolean;
 }
 
-/** A mount: mounts in the spec's config.md and in its config-linux.md. */
+/** A mount: `mounts` in the spec's config.md and config-linux.md. */
 export interface Mount {
-  /** Where, absolute in the container. */
+  /** Mount point, an absolute path in the container. */
   destination: string;
-  /** A type of file system; `bind` where the options say so. */
+  /** Type of the file system; the options `bind` and `rbind` imply `bind`. */
   type?: string;
-  /** A device, a name, or, for a bind mount, a path on the host, relative to the bundle. */
+  /**
+   * A device, a name or, for a bind mount, a path on the host, absolute or relative to the bundle.
+   */
   source?: string;
-  /** As for mount(8), and the spec's own such as `rro` and `tmpcopyup`. */
+  /** Options of mount(8), and those of the spec such as `rro` and `tmpcopyup`. */
   options?: string[];
-  /** Of a bind mount whose files show other owners: `containerID` on disk is `hostID` outside. */
+  /** User ids of an id-mapped bind mount: `containerID` on disk is `hostID` outside. */
   uidMappings?: IdMapping[];
-  /** The same for groups. */
+  /** Group ids of an id-mapped bind mount. */
   gidMappings?: IdMapping[];
 }
 
 /** A program of {@link Hooks}. */
 export interface Hook {
-  /** The program, absolute. */
+  /** Absolute path of the program. */
   path: string;
-  /** Beginning with `argv[0]`. */
+  /** Arguments, beginning with `argv[0]`. */
   args?: string[];
-  /** `NAME=value` each; nothing of the caller's. */
+  /** Environment, `NAME=value` each; the caller's is not inherited. */
   env?: string[];
   /** Seconds until it is killed. */
   timeout?: number;
 }
 
 /**
- * Programs to be run at certain points; each gets the container's state on its standard input. One that
- * fails ends what it is part of with `ERR_TARE_HOOK_FAILED`, and the container with it; failures of
- * `poststop` are warnings.
+ * Programs that run at certain points. Each gets the container's state on its standard input. A
+ * failed hook makes its operation fail with `ERR_TARE_HOOK_FAILED`, and ends the container;
+ * failures of `poststop` are warnings.
  */
 export interface Hooks {
   /** @deprecated by the spec, in favour of `createRuntime`. */
   prestart?: Hook[];
-  /** On the host, when the namespaces are there and before the root is changed. */
+  /** Run on the host, when the namespaces exist and before the root is changed. */
   createRuntime?: Hook[];
-  /** The same, in the container's namespaces; the path is the host's. */
+  /** Run at the same time in the container's namespaces; the path is one of the host. */
   createContainer?: Hook[];
-  /** In the container, by `start`, before the program. */
+  /** Run in the container by `start`, before the program. */
   startContainer?: Hook[];
-  /** On the host, when the program runs. */
+  /** Run on the host, when the program runs. */
   poststart?: Hook[];
-  /** On the host, when the container is deleted. */
+  /** Run on the host, when the container is deleted. */
   poststop?: Hook[];
 }
 
-/** The part of the configuration that is Linux's own: config-linux.md. */
+/** The configuration specific to Linux: config-linux.md. */
 export interface Linux {
-  /** Needs a new `user` namespace. */
+  /** User id mappings; need a new `user` namespace. */
   uidMappings?: IdMapping[];
-  /** Needs a new `user` namespace. */
+  /** Group id mappings; need a new `user` namespace. */
   gidMappings?: IdMapping[];
-  /** By names such as `net.ipv4.ip_forward`. */
+  /** Kernel parameters by name, such as `net.ipv4.ip_forward`. */
   sysctl?: Record<string, string>;
-  /** What the container may use at most. */
+  /** Resource limits. */
   resources?: Resources;
   /**
-   * Absolute from the root of the cgroup tree, or relative to where the runtime keeps them. With
-   * systemd: SLICE:PREFIX:NAME for the unit PREFIX-NAME.scope in SLICE, or SLICE:NAME for NAME.scope.
+   * Path of the cgroup, absolute from the root of the cgroup tree, or relative to where the runtime
+   * keeps its cgroups. With systemd: SLICE:PREFIX:NAME for the unit PREFIX-NAME.scope in SLICE, or
+   * SLICE:NAME for NAME.scope.
    */
   cgroupsPath?: string;
-  /** What the container has for itself of the system; the rest it shares with the caller. */
+  /** Namespaces of the container; it shares those of other types with the caller. */
   namespaces?: Namespace[];
-  /** Device nodes to be made beside the spec's default ones. */
+  /** Device nodes to create besides the spec's default ones. */
   devices?: Device[];
-  /** Which system calls may be made. */
+  /** Filter of system calls. */
   seccomp?: Seccomp;
-  /** Of mounts below the root, to and from the host: `private`, `slave`, `shared`, … */
+  /** Propagation of mounts below the root to and from the host: `private`, `slave`, `shared`, … */
   rootfsPropagation?: string;
-  /** What the container cannot read. */
+  /** Paths that the container cannot read. */
   maskedPaths?: string[];
-  /** What the container cannot write. */
+  /** Paths that the container cannot write to. */
   readonlyPaths?: string[];
   /** SELinux context of the container's mounts. */
   mountLabel?: string;
-  /** Network devices of the host that move into the container, by their names. */
+  /** Network devices of the host, by name, that are moved into the container. */
   netDevices?: Record<string, NetDevice>;
-  /** A share of caches and memory bandwidth, by a resctrl file system. */
+  /** Allocation of caches and memory bandwidth, by a resctrl file system. */
   intelRdt?: IntelRdt;
-  /** What kind of machine programs are shown. */
+  /** The kind of machine that programs see. */
   personality?: Personality;
-  /** Needs a new `time` namespace, see time_namespaces(7). */
+  /** Clock offsets; need a new `time` namespace, see time_namespaces(7). */
   timeOffsets?: {
-    /** Of CLOCK_MONOTONIC. */
+    /** Offset of CLOCK_MONOTONIC. */
     monotonic?: TimeOffset;
-    /** Of CLOCK_BOOTTIME. */
+    /** Offset of CLOCK_BOOTTIME. */
     boottime?: TimeOffset;
   };
-  /** Where memory is taken from on a machine with several nodes. */
+  /** NUMA memory policy. */
   memoryPolicy?: MemoryPolicy;
 }
 
-/** A network device of the host that moves into the container. */
+/** A network device of the host that is moved into the container. */
 export interface NetDevice {
-  /** Its name in the container; absent: the one that it has. */
+  /** Name in the container; unchanged if absent. */
   name?: string;
 }
 
@@ -255,15 +263,15 @@ export interface NetDevice {
 export interface Personality {
   /** `LINUX32` shows a 32-bit machine in uname(2). */
   domain: 'LINUX' | 'LINUX32';
-  /** The spec has none. */
+  /** The spec defines no flags. */
   flags?: [];
 }
 
-/** What a clock of the container is ahead of the host's. */
+/** How far a clock of the container is ahead of the host's. */
 export interface TimeOffset {
   /** Seconds; may be negative. */
   secs?: number;
-  /** Nanoseconds beside them, 0 to 999999999. */
+  /** Additional nanoseconds, 0 to 999999999. */
   nanosecs?: number;
 }
 
@@ -271,178 +279,181 @@ export interface TimeOffset {
 export interface MemoryPolicy {
   /** `MPOL_…` */
   mode: string;
-  /** A list such as `0-3,7`. */
+  /** Memory nodes, a list such as `0-3,7`. */
   nodes?: string;
   /** `MPOL_F_…` */
   flags?: string[];
 }
 
-/** A kind of namespaces(7). */
+/** A type of namespace, see namespaces(7). */
 export type NamespaceType =
   'cgroup' | 'ipc' | 'mount' | 'network' | 'pid' | 'time' | 'user' | 'uts';
 
-/** A namespace that the container has for itself, or that it joins. */
+/** A namespace that is created for the container, or that it joins. */
 export interface Namespace {
-  /** Each kind once. */
+  /** Each type at most once. */
   type: NamespaceType;
-  /** The namespace to join, e.g. `/proc/1234/ns/net`; absent: a new one. */
+  /** Namespace to join, e.g. `/proc/1234/ns/net`; absent: a new one. */
   path?: string;
 }
 
 /** A range of ids, see user_namespaces(7). */
 export interface IdMapping {
-  /** The first id in the container. */
+  /** First id in the container. */
   containerID: number;
-  /** The id of the host that it stands for. */
+  /** Id of the host that it maps to. */
   hostID: number;
-  /** How many follow one another. */
+  /** Number of ids. */
   size: number;
 }
 
-/** A device node. In a user namespace that of the host is mounted, as no node can be made there. */
+/**
+ * A device node. In a user namespace the host's node is mounted instead, because none can be
+ * created there.
+ */
 export interface Device {
-  /** Where, absolute in the container. */
+  /** Absolute path in the container. */
   path: string;
-  /** Character, unbuffered character, block, FIFO. */
+  /** `c`: character, `u`: unbuffered character, `b`: block, `p`: FIFO. */
   type: 'c' | 'u' | 'b' | 'p';
-  /** The driver's number; absent for a FIFO. */
+  /** Major number; absent for a FIFO. */
   major?: number;
-  /** The driver's number for the device; absent for a FIFO. */
+  /** Minor number; absent for a FIFO. */
   minor?: number;
   /** Permission bits. A number, so `0o666` rather than `666`. */
   fileMode?: number;
-  /** Its owner in the container; 0 by default. */
+  /** Owner in the container; 0 by default. */
   uid?: number;
-  /** Its group in the container; 0 by default. */
+  /** Group in the container; 0 by default. */
   gid?: number;
 }
 
 /**
  * Limits of the container's cgroup: control groups in the spec's config-linux.md, and the kernel's
- * cgroup-v2.rst. Absent, and 0 where the spec says so, means no limit. What needs a controller that the
- * host's cgroup v2 does not have is refused with `ERR_TARE_UNSUPPORTED`; what only cgroup v1 has is ignored
- * with a warning.
+ * cgroup-v2.rst. An absent limit, or 0 where the spec says so, means no limit. A limit whose
+ * controller the host's cgroup v2 lacks is refused with `ERR_TARE_UNSUPPORTED`; one that only
+ * cgroup v1 has is ignored with a warning.
  */
 export interface Resources {
-  /** What devices may be used; a later rule wins. */
+  /** Device access rules; a later rule wins. */
   devices?: DeviceRule[];
-  /** Needs the memory controller. */
+  /** Memory limits; need the memory controller. */
   memory?: MemoryResources;
-  /** Needs the cpu and cpuset controllers, for what is set of theirs. */
+  /** CPU limits; need the cpu or the cpuset controller, depending on what is set. */
   cpu?: CpuResources;
-  /** Needs the pids controller. */
+  /** Limit of processes; needs the pids controller. */
   pids?: {
-    /** The most processes and threads; -1: no limit. */
+    /** Max number of processes and threads; -1: no limit. */
     limit?: number;
   };
-  /** Needs the io controller. */
+  /** Block I/O limits; need the io controller. */
   blockIO?: BlockIoResources;
-  /** Needs the hugetlb controller. */
+  /** Huge page limits; need the hugetlb controller. */
   hugepageLimits?: {
-    /** As in `2MB`, one of the kernel's. */
+    /** Page size, such as `2MB`; one of the kernel's. */
     pageSize: string;
-    /** Bytes. */
+    /** Limit in bytes. */
     limit: Uint64;
   }[];
-  /** Of cgroup v1 alone: ignored with a warning. */
+  /** cgroup v1 only: ignored with a warning. */
   network?: {
     /** For tc(8): ignored with a warning. */
     classID?: number;
     /** By network interface: ignored with a warning. */
     priorities?: {
-      /** Of the interface. */
+      /** Name of the interface. */
       name: string;
-      /** Of the packets that leave there. */
+      /** Priority of the packets that leave there. */
       priority: number;
     }[];
   };
-  /** By name of the device. Needs the rdma controller. */
+  /** RDMA limits by device name; need the rdma controller. */
   rdma?: Record<
     string,
     {
-      /** The most handles. */
+      /** Max number of handles. */
       hcaHandles?: number;
-      /** The most objects. */
+      /** Max number of objects. */
       hcaObjects?: number;
     }
   >;
-  /** Files of cgroup v2 and what is to be written to them. */
+  /** Files of cgroup v2, and the values to write to them. */
   unified?: Record<string, string>;
 }
 
-/** Whether devices may be used. */
+/** A device access rule. */
 export interface DeviceRule {
-  /** Or forbidden. */
+  /** Whether access is allowed or denied. */
   allow: boolean;
-  /** All, character, block. */
+  /** `a`: all, `c`: character, `b`: block. */
   type?: 'a' | 'c' | 'b';
-  /** The driver's number; absent or -1: all. */
+  /** Major number; absent or -1: all. */
   major?: number;
-  /** The device's number; absent or -1: all. */
+  /** Minor number; absent or -1: all. */
   minor?: number;
-  /** Of `r`, `w` and `m` (mknod). */
+  /** Any of `r`, `w` and `m` (mknod). */
   access?: string;
 }
 
-/** Limits of memory. */
+/** Memory limits. */
 export interface MemoryResources {
-  /** Bytes; -1: no limit. The kernel's own memory and socket buffers of the container count. */
+  /** Max bytes; -1: no limit. The container's kernel memory and socket buffers count. */
   limit?: number;
   /** Bytes that the kernel tries to leave the container when memory is short. */
   reservation?: number;
-  /** Bytes of memory and swap space together; -1: no limit. */
+  /** Max bytes of memory and swap together; -1: no limit. */
   swap?: number;
-  /** Of cgroup v1 alone: ignored with a warning, as `limit` counts it. */
+  /** cgroup v1 only: ignored with a warning, because `limit` includes it. */
   kernel?: number;
-  /** Of cgroup v1 alone: ignored with a warning, as `limit` counts it. */
+  /** cgroup v1 only: ignored with a warning, because `limit` includes it. */
   kernelTCP?: number;
-  /** Of cgroup v1 alone: ignored with a warning. */
+  /** cgroup v1 only: ignored with a warning. */
   swappiness?: number;
-  /** Of cgroup v1 alone: true is ignored with a warning. */
+  /** cgroup v1 only: true is ignored with a warning. */
   disableOOMKiller?: boolean;
-  /** Says nothing more: cgroup v2 always counts what is below. */
+  /** No effect: cgroup v2 always counts what is below. */
   useHierarchy?: boolean;
-  /** Whether an update refuses a limit that is below what is used, instead of having it killed. */
+  /** Whether an update refuses a limit below current usage, instead of having processes killed. */
   checkBeforeUpdate?: boolean;
 }
 
-/** Limits of processor time. */
+/** CPU limits. */
 export interface CpuResources {
-  /** Weight against other cgroups, 2 to 262144. */
+  /** Weight relative to other cgroups, 2 to 262144. */
   shares?: number;
-  /** Microseconds of processor time in each period. */
+  /** Microseconds of CPU time in each period. */
   quota?: number;
-  /** Microseconds that may be saved up of earlier periods. */
+  /** Microseconds that may be saved up from earlier periods. */
   burst?: number;
-  /** Microseconds. */
+  /** Length of a period, in microseconds. */
   period?: number;
-  /** Of cgroup v1 alone: ignored with a warning. */
+  /** cgroup v1 only: ignored with a warning. */
   realtimeRuntime?: number;
-  /** Of cgroup v1 alone: ignored with a warning. */
+  /** cgroup v1 only: ignored with a warning. */
   realtimePeriod?: number;
   /** Processors that may be used, e.g. `0-3,7`. */
   cpus?: string;
   /** Memory nodes that may be used. */
   mems?: string;
-  /** 1: only when nothing else wants to run (SCHED_IDLE). */
+  /** 1: runs only when nothing else wants to (SCHED_IDLE). */
   idle?: number;
 }
 
-/** Limits of block devices. */
+/** Block I/O limits. */
 export interface BlockIoResources {
-  /** Weight against other cgroups, 10 to 1000. */
+  /** Weight relative to other cgroups, 10 to 1000. */
   weight?: number;
-  /** Of cgroup v1 alone: ignored with a warning. */
+  /** cgroup v1 only: ignored with a warning. */
   leafWeight?: number;
-  /** The weight at one device. */
+  /** Weights for single devices. */
   weightDevice?: {
-    /** The driver's number. */
+    /** Major number. */
     major: number;
-    /** The device's number. */
+    /** Minor number. */
     minor: number;
-    /** 10 to 1000. */
+    /** Weight, 10 to 1000. */
     weight?: number;
-    /** Of cgroup v1 alone: ignored with a warning. */
+    /** cgroup v1 only: ignored with a warning. */
     leafWeight?: number;
   }[];
   /** Bytes read per second. */
@@ -455,27 +466,27 @@ export interface BlockIoResources {
   throttleWriteIOPSDevice?: ThrottleDevice[];
 }
 
-/** The most of something that one block device does for the container. */
+/** A rate limit of one block device. */
 export interface ThrottleDevice {
-  /** The driver's number. */
+  /** Major number. */
   major: number;
-  /** The device's number. */
+  /** Minor number. */
   minor: number;
   /** Bytes or operations per second. */
   rate: Uint64;
 }
 
-/** Shares of caches and of memory bandwidth: the kernel's resctrl.rst. */
+/** Allocation of caches and memory bandwidth: the kernel's resctrl.rst. */
 export interface IntelRdt {
-  /** The group's name; absent: one of the container's own, `/`: the root. */
+  /** Name of the resctrl group; absent: one of the container's own, `/`: the root group. */
   closID?: string;
-  /** `L3:0=7f0;1=1f` */
+  /** Cache schema, such as `L3:0=7f0;1=1f`. */
   l3CacheSchema?: string;
-  /** `MB:0=20;1=70` */
+  /** Memory bandwidth schema, such as `MB:0=20;1=70`. */
   memBwSchema?: string;
   /** Lines of the group's `schemata`, written after the other two. */
   schemata?: string[];
-  /** Give the container a monitoring group. */
+  /** Whether the container gets a monitoring group. */
   enableMonitoring?: boolean;
 }
 
@@ -483,35 +494,35 @@ export interface IntelRdt {
 export interface Seccomp {
   /** `SCMP_ACT_…`, for system calls that no rule names. */
   defaultAction: string;
-  /** The error number that `SCMP_ACT_ERRNO` returns by default; EPERM where it is absent. */
+  /** Error number that `SCMP_ACT_ERRNO` returns by default; EPERM if absent. */
   defaultErrnoRet?: number;
-  /** `SCMP_ARCH_…` beside the native one. */
+  /** `SCMP_ARCH_…` in addition to the native architecture. */
   architectures?: string[];
   /** `SECCOMP_FILTER_FLAG_…` */
   flags?: string[];
-  /** Socket of the agent that answers `SCMP_ACT_NOTIFY`. */
+  /** Socket of the agent that handles `SCMP_ACT_NOTIFY`. */
   listenerPath?: string;
-  /** Told to the agent. */
+  /** Data that is sent to the agent. */
   listenerMetadata?: string;
-  /** What is done with some of them. */
+  /** Rules for single system calls. */
   syscalls?: SeccompSyscall[];
 }
 
-/** What is done with system calls of certain names and arguments. */
+/** A rule for system calls of certain names and arguments. */
 export interface SeccompSyscall {
-  /** Those that libseccomp does not know are left out. */
+  /** Names of system calls; those that libseccomp does not know are left out. */
   names: string[];
   /** `SCMP_ACT_…` */
   action: string;
-  /** The error number, or for `SCMP_ACT_TRACE` what the tracer is told. */
+  /** Error number or, for `SCMP_ACT_TRACE`, the value that the tracer gets. */
   errnoRet?: number;
-  /** All must hold. */
+  /** Conditions on arguments, all of which must hold. */
   args?: {
-    /** Which argument, from 0 to 5. */
+    /** Index of the argument, from 0 to 5. */
     index: number;
-    /** What it is compared with; of `SCMP_CMP_MASKED_EQ` the mask. */
+    /** Value to compare it with; for `SCMP_CMP_MASKED_EQ`, the mask. */
     value: Uint64;
-    /** Of `SCMP_CMP_MASKED_EQ`: what the masked argument is compared with. */
+    /** For `SCMP_CMP_MASKED_EQ`: value to compare the masked argument with. */
     valueTwo?: Uint64;
     /** `SCMP_CMP_…` */
     op: string;

@@ -2,47 +2,47 @@ import type { ExitStatus } from './process.js';
 import type { NativeTotals } from './binding.js';
 
 /**
- * What a container uses, in the words of runc's `events`. Times are nanoseconds, sizes bytes. What needs
- * a controller that the host's cgroup v2 does not have is absent.
+ * Resource usage of a container, in the format of runc's `events`. Times are nanoseconds, sizes are
+ * bytes. Values that need a controller which the host's cgroup v2 lacks are absent.
  */
 export interface ContainerStats {
-  /** Processor time. */
+  /** CPU time. */
   cpu: {
-    /** Since the container was made; cpu.stat of cgroup v2. */
+    /** CPU time since the container was created; cpu.stat of cgroup v2. */
     usage: {
-      /** Of both kinds. */
+      /** Kernel and user time. */
       total?: number;
-      /** In the kernel. */
+      /** Kernel time. */
       kernel: number;
-      /** In programs. */
+      /** User time. */
       user: number;
     };
-    /** How often a quota has stopped it. */
+    /** Throttling by a CPU quota. */
     throttling?: {
-      /** Periods that have passed. */
+      /** Periods that have elapsed. */
       periods?: number;
-      /** Those in which it was stopped. */
+      /** Periods in which it was throttled. */
       throttledPeriods?: number;
-      /** For how long, in all. */
+      /** Total time for which it was throttled. */
       throttledTime?: number;
     };
     /** How long processes waited for a processor. */
     psi?: Pressure;
   };
-  /** The processors and memory nodes that may be used; what else is in it belongs to cgroup v1. */
+  /** Processors and memory nodes that may be used. Its other properties exist only in cgroup v1. */
   cpuset: {
-    /** By their numbers. */
+    /** Numbers of the processors. */
     cpus?: number[];
-    /** By their numbers. */
+    /** Numbers of the memory nodes. */
     mems?: number[];
   };
   /** Memory. */
   memory: {
-    /** Of it what holds the contents of files. */
+    /** Memory that holds the contents of files. */
     cache?: number;
-    /** All of it. */
+    /** All memory. */
     usage?: MemoryUse;
-    /** Memory and swap space together. */
+    /** Memory and swap together. */
     swap?: MemoryUse;
     /** The kernel's memory.stat. */
     raw?: Record<string, number>;
@@ -51,69 +51,69 @@ export interface ContainerStats {
   };
   /** Processes and threads. */
   pids: {
-    /** How many there are. */
+    /** Current number. */
     current?: number;
-    /** How many there may be; 0: no limit. */
+    /** Max number; 0: no limit. */
     limit?: number;
   };
   /** Block devices. */
   blkio: {
-    /** Bytes. */
+    /** Bytes transferred, by device. */
     ioServiceBytesRecursive?: BlockIoCount[];
-    /** Operations. */
+    /** Operations, by device. */
     ioServicedRecursive?: BlockIoCount[];
     /** How long processes waited for a device. */
     psi?: Pressure;
   };
-  /** By page size, as in `2MB`. */
+  /** By page size, such as `2MB`. */
   hugetlb: Record<
     string,
     {
       /** Bytes. */
       usage?: number;
-      /** How often the limit was met. */
+      /** How often the limit was reached. */
       failcnt: number;
     }
   >;
-  /** What the container's monitoring group of resctrl counts, if it has one. */
+  /** Counters of the container's resctrl monitoring group, if it has one. */
   intel_rdt: Record<string, unknown>;
-  /** runc's; always null. */
+  /** For compatibility with runc; always null. */
   network_interfaces: null;
 }
 
-/** How much of a kind of memory is used. */
+/** Usage of a kind of memory. */
 export interface MemoryUse {
-  /** About 2^64 where there is none. */
+  /** Limit; about 2^64 if there is none. */
   limit: number;
-  /** Now. */
+  /** Current usage. */
   usage?: number;
-  /** The highest usage. */
+  /** Peak usage. */
   max?: number;
-  /** Of cgroup v1: always 0. */
+  /** cgroup v1 only: always 0. */
   failcnt: number;
 }
 
-/** What was read from or written to one device. */
+/** What one device has read or written. */
 export interface BlockIoCount {
-  /** The driver's number. */
+  /** Major number. */
   major?: number;
-  /** The device's number. */
+  /** Minor number. */
   minor?: number;
-  /** Which of the two. */
+  /** Direction. */
   op: 'Read' | 'Write';
   /** Bytes or operations. */
   value?: number;
 }
 
-/** How long processes waited for something: the kernel's psi.rst. */
+/** Pressure stall information: the kernel's psi.rst. */
 export interface Pressure {
-  /** While others ran: at least one waited. */
+  /** At least one process waited. */
   some: PressureTimes;
-  /** Nobody ran: all waited. */
+  /** All processes waited, and none ran. */
   full: PressureTimes;
 }
 
-/** Shares of time. */
+/** Shares of the time for which processes waited. */
 export interface PressureTimes {
   /** Percent of the last 10 seconds. */
   avg10: number;
@@ -121,60 +121,60 @@ export interface PressureTimes {
   avg60: number;
   /** Percent of the last five minutes. */
   avg300: number;
-  /** Microseconds in all. */
+  /** Total, in microseconds. */
   total: number;
 }
 
-/** What a container has used from its beginning to its end. */
+/** Total resource usage of a container. */
 export interface ContainerTotals {
   /**
-   * Processor time in milliseconds, of all processes. Where a container has no cgroup, as those of
-   * an ordinary user may have none, it is told from the end of its process, where that is a child of
-   * this program; else it is 0.
+   * CPU time of all processes, in milliseconds. A container of an ordinary user may have no cgroup:
+   * the time is then known from the end of its process, if that is a child of this program, and is
+   * 0 otherwise.
    */
   cpuMs: {
-    /** In programs. */
+    /** User time. */
     user: number;
-    /** In the kernel. */
+    /** Kernel time. */
     system: number;
   };
   /**
-   * The most memory that it had at one time, in bytes. Absent where it has no cgroup, the host's
-   * cgroup v2 has no memory controller, or the kernel is older than 5.19.
+   * Peak memory usage, in bytes. Absent if the container has no cgroup, the host's cgroup v2 has no
+   * memory controller, or the kernel is older than 5.19.
    */
   peakMemory?: number;
   /**
-   * The largest resident set that one of its processes had, in bytes, as getrusage(2) tells it. Absent
-   * with `init: false`, where the reaper itself was killed, and of what {@link Container.end} tells.
+   * Largest resident set of a single process, in bytes, as in getrusage(2). Absent with `init:
+   * false`, if the reaper itself was killed, and in what {@link Container.end} returns.
    */
   maxRss?: number;
-  /** How many processes were killed for want of memory. Absent without the memory controller. */
+  /** Number of processes killed by the OOM killer. Absent without the memory controller. */
   oomKills?: number;
 }
 
-/**
- * What {@link Container.events} tells: what is used now, that a process was killed for want of
- * memory, or that all have ended.
- */
+/** An event of {@link Container.events}: a sample, an OOM kill, or the end of all processes. */
 export type ContainerEvent =
   | {
       /** A sample. */
       type: 'stats';
-      /** The container's. */
+      /** Id of the container. */
       id: string;
-      /** What it uses. */
+      /** The resource usage. */
       data: ContainerStats;
     }
   | {
-      /** A process was killed for want of memory; one event for each. */
+      /** The OOM killer killed a process; one event for each. */
       type: 'oom';
-      /** The container's. */
+      /** Id of the container. */
       id: string;
     }
   | ({
-      /** No process is left. How the container's own ended is known where this object created it. */
+      /**
+       * No process is left. The status is that of the container's own process, and is known if this
+       * object created the container.
+       */
       type: 'exit';
-      /** The container's. */
+      /** Id of the container. */
       id: string;
     } & ExitStatus);
 

@@ -6,11 +6,11 @@ import { mustBe, shownValue } from './option-values.js';
 import { PipeOutput } from './output.js';
 
 /**
- * What one of a process's file descriptors is:
+ * A file descriptor of a process:
  *
  * - `pipe`: a stream of this program, see {@link ProcessStreams};
  * - `ignore`: /dev/null;
- * - `inherit`: this program's own of the same number;
+ * - `inherit`: this program's own descriptor of the same number;
  * - a number, or a stream or file handle that has one as `fd`: that open file descriptor.
  */
 export type StdioItem =
@@ -24,39 +24,41 @@ export type StdioItem =
     };
 
 /**
- * The file descriptors of a process: one item for standard input, output and error each, or an
- * array with one for each of them; what follows in the array becomes its file descriptors 3, 4, ….
+ * The file descriptors of a process: one item for all of standard input, output and error, or an
+ * array with one item for each. Further items of the array become its file descriptors 3, 4, ….
  */
 export type Stdio = 'pipe' | 'ignore' | 'inherit' | readonly StdioItem[];
 
 /** This program's ends of the file descriptors of a process that are `pipe`. */
 export interface ProcessStreams {
-  /** Writes to the process's standard input. `end()` it, for many programs wait for that. */
+  /** Writable end of standard input. Call its `end()`: many programs read until end of file. */
   readonly stdin: Writable | null;
-  /** What the process writes to its standard output; it stands still when nobody reads on. */
+  /** Standard output of the process, which blocks while the stream is not read. */
   readonly stdout: Readable | null;
-  /** The same for its standard error. */
+  /** Standard error of the process, in the same way. */
   readonly stderr: Readable | null;
-  /** All of them by number. From the fourth on they are streams in both directions. */
+  /** All streams by file descriptor number; duplex from 3 on. */
   readonly stdio: readonly (Writable | Readable | Duplex | null)[];
 }
 
-/** File descriptors for a process that is to be started, and the streams to it. */
+/** File descriptors for a process to be started, and the streams to it. */
 export interface OpenedStdio {
-  /** The addon's form: numbers, -1 for /dev/null. */
+  /** Numbers for the addon; -1 for /dev/null. */
   readonly fds: number[];
-  /** Those of them that are to be kept open for the process. */
+  /** Descriptors among them that must stay open for the process. */
   readonly held: NativeDescriptor[];
-  /** What the addon collects. */
+  /** Outputs that the addon collects. */
   readonly outputs?: readonly PipeOutput[];
   readonly streams: ProcessStreams;
-  /** To be called when the process has its own: closes this program's ends of those. */
+  /**
+   * Must be called when the process has its own descriptors: closes this program's copies of them.
+   */
   started(): void;
-  /** To be called instead if it was not started. Both may be called again. */
+  /** Must be called instead if the process was not started. Both may be called again. */
   failed(): void;
 }
 
-/** Streams that are made when somebody asks for them. */
+/** Creates the streams when they are requested. */
 class Streams implements ProcessStreams {
   readonly #items: readonly (Socket | PipeOutput | null)[];
   #all: ProcessStreams['stdio'] | undefined;
@@ -89,8 +91,8 @@ class Streams implements ProcessStreams {
 }
 
 /**
- * Makes what `pipe` asks for. Nothing is made if an item is wrong. Standard output and error are
- * collected where `output`, by number, gives a collector.
+ * Opens what `pipe` asks for; nothing if an item is invalid. Standard output and error are
+ * collected if `output` returns a collector for their number.
  */
 export function openStdio(
   stdio: Stdio = 'ignore',
@@ -138,13 +140,16 @@ export function openStdio(
   return { fds, held, ...(outputs && { outputs }), streams: new Streams(opened), started, failed };
 }
 
-/** The three standard streams are one-way pipes, which unlike sockets have a path in /dev/fd. */
+/**
+ * The three standard streams are one-way pipes: unlike sockets, they can be opened by a path in
+ * /dev/fd.
+ */
 function streamOf(fd: number, number: number): Socket {
   if (number > 2) return new Socket({ fd });
   return new Socket({ fd, readable: number > 0, writable: number === 0 });
 }
 
-/** The kernel's file descriptors are C's int. */
+/** File descriptors are C ints. */
 const maxFd = 2 ** 31 - 1;
 
 function itemsOf(stdio: Stdio): StdioItem[] {
@@ -169,7 +174,7 @@ function normalized(stdio: Stdio): (number | 'pipe')[] {
   });
 }
 
-/** Throws unless `item` is one that openStdio() takes; where it may be "ignore" is not looked at. */
+/** Throws unless openStdio() takes `item`. Does not check where "ignore" is allowed. */
 export function checkStdioItem(name: string, item: unknown): void {
   if (item === 'pipe' || item === 'ignore' || item === 'inherit') return;
   const fd: unknown = typeof item === 'object' && item !== null && 'fd' in item ? item.fd : item;

@@ -12,15 +12,17 @@ export interface TerminalSize {
 }
 
 /**
- * The other side of a process's pseudo-terminal: what is written here is as if typed, what is read
- * is what it shows. It ends with the last process that has the terminal open.
+ * The master of a process's pseudo-terminal. The process reads what is written here as if it were
+ * typed; what is read here is what the process displays. The stream ends when the last process that
+ * has the terminal open closes it.
  */
 export class Terminal extends Duplex {
   readonly #fd: number;
   readonly #tty: ReadStream;
 
   /**
-   * Takes over the master of a pseudo-terminal.
+   * Takes ownership of the master of a pseudo-terminal.
+   *
    * @internal
    */
   constructor(fd: number) {
@@ -32,7 +34,7 @@ export class Terminal extends Duplex {
     });
     this.#tty.on('end', () => this.push(null));
     this.#tty.on('error', (error: NodeJS.ErrnoException) => {
-      // So says the kernel that nobody has the other side open any more.
+      // EIO: no process has the other side open any more.
       if (error.code === 'EIO') this.push(null);
       else this.destroy(error);
     });
@@ -40,10 +42,10 @@ export class Terminal extends Duplex {
   }
 
   /**
-   * Changes the size; the program in the foreground gets SIGWINCH. Nothing happens when the terminal is
-   * closed already.
+   * Changes the size; the foreground process group gets SIGWINCH. Does nothing if the terminal is
+   * already closed.
    *
-   * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for a size that cannot be.
+   * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for an invalid size.
    */
   resize({ columns, rows }: TerminalSize): void {
     for (const [name, value] of Object.entries({ columns, rows })) {
@@ -76,7 +78,7 @@ export class Terminal extends Duplex {
   }
 }
 
-/** Of the addon's takeConsole(). */
+/** Returns the terminal for a result of the addon's takeConsole(). */
 export function terminalOf(fd: number): Terminal | null {
   return fd < 0 ? null : new Terminal(fd);
 }

@@ -1,41 +1,41 @@
 /**
- * Where tables and keys stand in a TOML text, for additions that keep all that is there, comments and all. Reads what
- * https://toml.io/en/v1.0.0 allows; numbers, dates and truth values stay text.
+ * Locates tables and keys in a TOML text, so that additions keep everything else, including
+ * comments. Reads what https://toml.io/en/v1.0.0 allows; numbers, dates and booleans remain text.
  */
 
-/** A value, as far as anybody asks. */
+/** A value. */
 export type TomlValue = string | readonly TomlValue[] | TomlInline | TomlOther;
 
-/** What is no string, array or table: a number, a date, a truth value. */
+/** A value other than a string, an array or a table: a number, a date, a boolean. */
 export interface TomlOther {
   readonly raw: string;
 }
 
-/** A table in braces. It is closed: nothing can be added to it from outside. */
+/** An inline table. It is closed: nothing can be added to it from outside. */
 export interface TomlInline {
   readonly inline: readonly TomlKey[];
 }
 
 /** A key with its value. */
 export interface TomlKey {
-  /** From the root of the document on. */
+  /** Path from the root of the document. */
   readonly path: readonly string[];
   readonly value: TomlValue;
-  /** From 1 on. */
+  /** Line number, from 1. */
   readonly line: number;
 }
 
-/** What stands from a header on. */
+/** A header and what follows it. */
 export interface TomlTable {
   readonly path: readonly string[];
   /** Offset of the header. */
   readonly start: number;
-  /** Offset behind the line of its last key, or of the header. */
+  /** Offset after the line of its last key, or of its header. */
   end: number;
   readonly line: number;
 }
 
-/** The text is no TOML. */
+/** The text is not valid TOML. */
 export class TomlError extends Error {
   override name = 'TomlError';
   constructor(
@@ -55,7 +55,7 @@ const escapes: Record<string, string> = {
   ...{ b: '\b', t: '\t', n: '\n', f: '\f', r: '\r', '"': '"', '\\': '\\' },
 };
 
-/** The text of a basic string without its quotes. */
+/** Returns the text of a basic string that is given without its quotes. */
 function unescape(text: string): string {
   return text.replace(
     /\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|[ \t]*\n\s*|([^\n]))/g,
@@ -67,7 +67,7 @@ function unescape(text: string): string {
   );
 }
 
-/** A document, taken apart. */
+/** A parsed document. */
 export class TomlDocument {
   readonly tables: TomlTable[] = [];
   readonly keys: TomlKey[] = [];
@@ -90,17 +90,17 @@ export class TomlDocument {
     }
   }
 
-  /** The key of that path; undefined where there is none. */
+  /** Returns the key of that path; undefined if there is none. */
   find(path: readonly string[]): TomlKey | undefined {
     return this.keys.find((key) => key.path.length === path.length && isBelow(key.path, path));
   }
 
-  /** The keys of that table and of those below it, wherever they stand. */
+  /** Returns the keys of that table and of those below it, wherever they are in the text. */
   below(path: readonly string[]): TomlKey[] {
     return this.keys.filter((key) => key.path.length > path.length && isBelow(key.path, path));
   }
 
-  /** The text without the tables of that path and below it. */
+  /** Returns the text without the tables of that path and below it. */
   without(path: readonly string[]): string {
     let text = this.text;
     for (const table of this.tables.filter((one) => isBelow(one.path, path)).reverse()) {
@@ -117,7 +117,10 @@ export class TomlDocument {
     throw new TomlError(this.#line(), message);
   }
 
-  /** What matches a sticky expression here; undefined, and no step on, where nothing does. */
+  /**
+   * Matches a sticky expression at the current offset and moves past it. Returns undefined, and
+   * does not move, if it does not match.
+   */
   #take(expression: RegExp): RegExpExecArray | undefined {
     expression.lastIndex = this.#at;
     const match = expression.exec(this.text);
@@ -214,8 +217,8 @@ export class TomlDocument {
   }
 }
 
-/** A string as TOML writes it. */
+/** Formats a string as TOML. */
 export function tomlString(text: string): string {
-  // JSON's escapes are among TOML's; DEL alone is not allowed as it is.
+  // TOML has all of JSON's escapes; only DEL must also be escaped.
   return JSON.stringify(text).replaceAll('\x7f', '\\u007f');
 }

@@ -1,7 +1,7 @@
 /**
- * Unpacks Debian packages into the cache without installing them: a kernel, a daemon or another architecture's library
- * is wanted as files, and the machine is to stay as it is. apt gets sources, lists and archives of its own, so its
- * set-up is not touched either.
+ * Unpacks Debian packages into the cache without installing them: a kernel, a daemon or another
+ * architecture's library is needed as files, and the machine must not change. apt gets its own
+ * sources, lists and archives, so the machine's apt configuration is not touched either.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -19,12 +19,12 @@ export const cacheDirectory = join(
   'vm',
 );
 
-/** The machine cannot have what a guest needs; the message says what to do. Tests skip on it. */
+/** The machine cannot provide what a guest needs; the message says what to do. Tests skip on it. */
 export class Unavailable extends Error {
   override name = 'Unavailable';
 }
 
-/** VERSION_CODENAME of the running Debian, such as `bookworm`. */
+/** Returns VERSION_CODENAME of the running Debian, such as `bookworm`. */
 export function codename(): string {
   const fields = new Map<string, string>();
   for (const line of readFileSync('/etc/os-release', 'utf8').split('\n')) {
@@ -36,7 +36,7 @@ export function codename(): string {
       `test/vm takes its kernel from Debian, and this is ${fields.get('PRETTY_NAME')}`,
     );
   }
-  // sid and testing may carry no codename.
+  // sid and testing may have no codename.
   return fields.get('VERSION_CODENAME') ?? 'sid';
 }
 
@@ -90,7 +90,7 @@ function machineSources(): Source[] {
 
 const updated = new Map<string, Promise<string>>();
 
-/** What packages are taken of; by default this machine's of both. */
+/** Where packages come from; by default this machine's release and architecture. */
 export interface Origin {
   /** Debian's name of the architecture. */
   architecture?: string;
@@ -99,7 +99,8 @@ export interface Origin {
 }
 
 /**
- * A private apt configuration with a release and its backports, for an architecture; returns its file, for `apt-get -c`.
+ * Makes a private apt configuration of a release and its backports, for an architecture. Returns
+ * its file, for `apt-get -c`.
  */
 function privateApt(origin: Origin): Promise<string> {
   const words = [origin.release, origin.architecture].filter((word) => word !== undefined);
@@ -151,7 +152,7 @@ async function makeApt(apt: string, { architecture, release }: Origin): Promise<
       '',
     ].join('\n'),
   );
-  // Others may be at it; apt itself does not wait for them.
+  // Other processes may be updating it; apt itself does not wait for them.
   await run('flock', [apt, 'apt-get', '-c', file, '-q', 'update']);
   return file;
 }
@@ -173,15 +174,15 @@ async function run(file: string, args: string[], cwd?: string): Promise<string> 
 export interface Unpacking {
   /** Suite to prefer, such as `bookworm-backports`. */
   suite?: string;
-  /** Take the package that this one depends on first: a meta package's real one. */
+  /** Take the package's first dependency instead: the real package of a meta package. */
   firstDependency?: boolean;
-  /** tar's wildcard patterns of the members wanted; all by default. */
+  /** tar's wildcard patterns of the wanted members; all by default. */
   members?: string[];
   /** Debian's name of the architecture; this machine's by default. */
   architecture?: string;
 }
 
-/** A directory below the cache that `fill` makes, once. */
+/** Returns a directory below the cache. `fill` makes its contents, once. */
 async function once(
   directory: string,
   fill: (unpacking: string) => Promise<void>,
@@ -192,7 +193,7 @@ async function once(
   await mkdir(join(unpacking, 'root'), { recursive: true });
   await fill(unpacking);
   await rename(join(unpacking, 'root'), directory).catch((error: NodeJS.ErrnoException) => {
-    // Another process may have been faster with the same.
+    // Another process may have made the same directory first.
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
   });
   await rm(unpacking, { recursive: true, force: true });
@@ -203,12 +204,12 @@ function digestOf(words: readonly string[]): string {
   return createHash('sha256').update(words.join('\n')).digest('hex').slice(0, 8);
 }
 
-/** Unpacks a package below the cache, once for each release of Debian, and returns the directory. */
+/** Unpacks a package below the cache, once per release of Debian. Returns the directory. */
 export async function unpackPackage(
   name: string,
   { suite, firstDependency, members, architecture }: Unpacking = {},
 ): Promise<string> {
-  // Other members are another directory: what was unpacked before may lack some.
+  // Other members need another directory: what was unpacked before may lack some.
   const variant = members ? `-${digestOf(members)}` : '';
   const directory = join(cacheDirectory, codename(), architecture ?? '', name + variant);
   return once(directory, async (unpacking) => {
@@ -230,8 +231,8 @@ export async function unpackPackage(
 }
 
 /**
- * Unpacks packages and all that they depend on into one root file system below the cache, without running anything of
- * them, and returns its directory.
+ * Unpacks packages and all their dependencies into one root file system below the cache, without
+ * running anything from them. Returns its directory.
  */
 export async function unpackRoot(
   packages: readonly string[],

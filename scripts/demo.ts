@@ -1,6 +1,6 @@
 /**
- * npm run demo: makes an OCI bundle from busybox and runs it twice, in this process by the library
- * and with build/tare. What the process inside sees of itself is printed.
+ * npm run demo: makes an OCI bundle from busybox and runs it twice: in this process by the library,
+ * and with build/tare. Prints what the process in the container sees.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -31,7 +31,10 @@ ps -o pid,comm | sed 's/^/    /'
 `;
 const applets = ['sh', 'echo', 'hostname', 'id', 'ls', 'ps', 'readlink', 'sed', 'wc', 'xargs'];
 
-/** A bundle in a new directory: busybox as root file system, and the config.json of `tare spec`. */
+/**
+ * Makes a bundle in a new directory: busybox as root file system, and the config.json of `tare
+ * spec`.
+ */
 function makeBundle(): string {
   const bundle = mkdtempSync(join(tmpdir(), 'tare-demo-'));
   const bin = join(bundle, 'rootfs/bin');
@@ -54,7 +57,7 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Tells how long something took. */
+/** Prints how long `work` takes. */
 async function timed<T>(what: string, work: () => Promise<T>): Promise<T> {
   const began = performance.now();
   const result = await work();

@@ -1,6 +1,6 @@
 /**
- * foreign-packages ARCHITECTURE PACKAGE...: unpacks Debian packages of another architecture into the cache (debian.ts)
- * and prints their directories in CMake's way of a list.
+ * foreign-packages ARCHITECTURE PACKAGE...: unpacks Debian packages of another architecture into
+ * the cache (debian.ts) and prints their directories as a CMake list.
  */
 import { Unavailable, unpackPackage } from './debian.js';
 

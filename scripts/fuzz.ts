@@ -1,10 +1,12 @@
 /**
- * npm run fuzz [-- TARGET ...] [--seconds=N]: lets libFuzzer look for inputs that break a reader of hostile bytes,
- * each target (test/fuzz/TARGET.cc) for N seconds, 60 where none are said, one after the other.
+ * npm run fuzz [-- TARGET ...] [--seconds=N]: lets libFuzzer search for inputs that break a parser
+ * of untrusted bytes. Runs the targets (test/fuzz/TARGET.cc) one after the other, each for N
+ * seconds, 60 by default.
  *
- * It starts from what test/fuzz/corpus/TARGET has and from what earlier runs have found
- * (build/libfuzzer/corpus/TARGET). The input that breaks something is left in
- * build/libfuzzer/found/TARGET: put it, with the repair, into test/fuzz/corpus/TARGET, which `npm test` replays.
+ * It starts from test/fuzz/corpus/TARGET and from what earlier runs have found
+ * (build/libfuzzer/corpus/TARGET). An input that breaks something is written to
+ * build/libfuzzer/found/TARGET: add it, with the fix, to test/fuzz/corpus/TARGET, which `npm test`
+ * replays.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +21,7 @@ const build = join(root, 'build/libfuzzer');
 const corpora = join(root, 'test/fuzz/corpus');
 const known = readdirSync(corpora).sort();
 
-/** What libFuzzer says of itself at the end of a run, and with each of its lines. */
+/** libFuzzer's statistics, from its progress lines and the end of a run. */
 interface Figures {
   executions: number;
   edges: number;
@@ -30,7 +32,7 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** The words that the sources compare with: no mutation of bytes would come upon them. */
+/** Writes the words that the sources compare with, which byte mutations would not find. */
 function writeDictionary(file: string): void {
   const words = new Set<string>();
   for (const directory of ['addon/core', 'addon/cli']) {
@@ -43,7 +45,7 @@ function writeDictionary(file: string): void {
   writeFileSync(file, [...words].map((word) => `"${word}"\n`).join(''));
 }
 
-/** Runs one target; undefined where it found something. */
+/** Runs one target. Returns undefined if it found something. */
 async function run(target: string, seconds: number): Promise<Figures | undefined> {
   const grown = join(build, 'corpus', target);
   const found = join(build, 'found', target);
@@ -53,7 +55,7 @@ async function run(target: string, seconds: number): Promise<Figures | undefined
   const args = [
     ...[grown, join(corpora, target)],
     ...[`-max_total_time=${seconds}`, `-dict=${dictionary}`, `-artifact_prefix=${found}/`],
-    // No input of this size may take so long, on a busy machine, or so much.
+    // No input of this size may take that long, on a busy machine, or that much memory.
     ...['-max_len=65536', '-timeout=60', '-rss_limit_mb=2048', '-print_final_stats=1'],
   ];
   const child = spawn(join(build, 'fuzz', target), args, { stdio: ['ignore', 'ignore', 'pipe'] });

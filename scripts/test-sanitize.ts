@@ -1,12 +1,13 @@
 /**
- * npm run test:sanitize [-- FILE|DIRECTORY ...]: the tests with a command line, an addon and test programs that are
- * built with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer (build/sanitize). What these find ends
- * the program, and so fails the test.
+ * npm run test:sanitize [-- FILE|DIRECTORY ...]: runs the tests with a command line, an addon and
+ * test programs that are built with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
+ * (build/sanitize). A finding ends the program, and so fails the test.
  *
- * What they do not see is init and the stub between clone and exec, which have no C library; `npm run fuzz -- init`
- * builds init's sources with one. Left out are the virtual machines' tests, which run build/tare, those of
- * the repository, which run nothing, those of the package, which build it, and the crash matrix: LeakSanitizer
- * cannot be traced, and the calls that are made to fail would be the sanitizers' own as well.
+ * The sanitizers do not cover init and the vfork child between clone and exec, which have no C
+ * library; `npm run fuzz -- init` builds init's sources with one. Left out are the tests of the
+ * virtual machines, which run build/tare, of the repository, which run nothing, and of the package,
+ * which build it, and the crash matrix: LeakSanitizer cannot be traced, and the calls that are made
+ * to fail would include those of the sanitizers.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -16,7 +17,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const build = join(root, 'build/sanitize');
 
-/** Where the package's loader finds build/Release/tare.node. */
+/** Makes a directory in which the package's loader finds build/Release/tare.node. */
 function prepareAddon(): string {
   const directory = join(build, 'addon');
   rmSync(directory, { recursive: true, force: true });
@@ -25,14 +26,20 @@ function prepareAddon(): string {
   return directory;
 }
 
-/** Node is not built with the sanitizers' runtimes, which must come before all other libraries. */
+/**
+ * Returns the sanitizers' runtimes for LD_PRELOAD: Node is not built with them, and they must come
+ * before all other libraries.
+ */
 function runtimes(): string {
   return ['libasan.so', 'libubsan.so']
     .map((name) => execFileSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim())
     .join(':');
 }
 
-/** Node leaves a good deal to the end of its process; what has no frame of Node's is the addon's. */
+/**
+ * Writes a suppression for Node, which does not free everything at exit. A leak without a frame of
+ * Node is the addon's.
+ */
 function leaksOfNode(): string {
   const file = join(build, 'leaks');
   writeFileSync(file, `leak:${process.execPath}\n`);
@@ -44,7 +51,7 @@ function run(files: string[], env: NodeJS.ProcessEnv): boolean {
   const { status } = spawnSync('node_modules/.bin/tsx', ['scripts/test.ts', ...files], {
     cwd: root,
     stdio: 'inherit',
-    // Several times slower than the programs that the tests' times are meant for.
+    // Sanitized programs are several times slower than the tests' timeouts assume.
     env: { ...process.env, TARE_TEST_BUILD: build, TAP_TIMEOUT: '1200', ...env },
   });
   return status === 0;

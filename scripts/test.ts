@@ -1,15 +1,14 @@
 /**
- * npm test [-- FILE|DIRECTORY ...]: runs the test files with tap, prints a line for each file, everything
- * about what fails and why something is skipped, and as its last line
- * `N passed, N failed, N skipped` (assertions). What runs in virtual and emulated machines comes last, two
- * files beside each other.
+ * npm test [-- FILE|DIRECTORY ...]: runs the test files with tap. Prints a line for each file, all
+ * details of failures, the reasons of skips and, as its last line, `N passed, N failed, N skipped`
+ * (assertions). Tests in virtual and emulated machines come last, two files in parallel.
  *
- * npm run test:soak [-- FILE ...]: the same with TARE_TEST_LONG=1, by which tests that are bounded for
- * everyday use take the time that they would need; without a FILE those that know of it. The figures
- * that they tell (as comments) are printed too.
+ * npm run test:soak [-- FILE ...]: the same with TARE_TEST_LONG=1, with which tests that are
+ * shortened for everyday use take their full time; without a FILE it runs the files that have such
+ * a variant. The figures that they report (as comments) are printed, too.
  *
- * Exits non-zero if anything failed, and under CI=true also if anything was skipped: there a
- * machine that cannot run a test is a fault of the machine.
+ * Exits non-zero if anything failed and, under CI=true, also if anything was skipped: a CI machine
+ * must be able to run every test.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -31,13 +30,15 @@ function nameOf(result: Result): string {
   return result.fullname || result.name;
 }
 
-/** The lines between two lines of assertions: what failed, with tap's diagnostics. */
+/** Prints a failed assertion with tap's diagnostics, between the lines of the files. */
 function printFailure(result: Result): void {
   print(`not ok ${nameOf(result)}`);
   if (result.diag) print(stringify(result.diag).replace(/^/gm, '    ').trimEnd());
 }
 
-/** The test files that an argument names; tap itself would run every file of a directory. */
+/**
+ * Returns the test files that an argument names; tap itself would run every file of a directory.
+ */
 function testFiles(argument: string): string[] {
   if (!statSync(argument, { throwIfNoEntry: false })?.isDirectory()) return [argument];
   return readdirSync(argument, { recursive: true, encoding: 'utf8' })
@@ -46,17 +47,17 @@ function testFiles(argument: string): string[] {
     .sort();
 }
 
-/** Its files have their own, or none: what hangs is the reader's to end. */
+/** Long tests have their own timeouts, or none: a hanging test is the user's to end. */
 const longOptions = ['--timeout=7200'];
 const long = process.argv[2] === '--long';
 const given = process.argv.slice(long ? 3 : 2);
 
-/** The test files that have a long variant. */
+/** Returns the test files that have a long variant. */
 function longFiles(): string[] {
   return testFiles('test').filter((file) => readFileSync(file, 'utf8').includes('TARE_TEST_LONG'));
 }
 
-/** Comments of all levels, but those of tap itself. */
+/** Prints comments of all levels, except those of tap itself. */
 function printComments(parser: Parser): void {
   parser.on('comment', (comment: string) => {
     const text = comment.replace(/^ *#? ?/, '').trimEnd();
@@ -65,7 +66,7 @@ function printComments(parser: Parser): void {
   parser.on('child', printComments);
 }
 
-/** What a tap says, counted and printed. */
+/** Returns a parser that counts and prints what a tap process reports. */
 function newParser(): Parser {
   const parser = new Parser();
   const own = { pass: 0, fail: 0, skip: 0 };
@@ -80,7 +81,7 @@ function newParser(): Parser {
     const reason = typeof result.skip === 'string' ? result.skip : 'no reason given';
     skipped.push(`${nameOf(result)}: ${reason}`);
   });
-  // A todo is work that is not done.
+  // A todo counts as a failure: its work is not done.
   for (const event of ['fail', 'todo']) {
     parser.on(event, (result: Result) => {
       count('fail');
@@ -109,7 +110,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => running.forEach((tap) => tap.kill(signal)));
 }
 
-/** Runs these one after the other; tap's exit status. */
+/** Runs the files one after the other. Returns tap's exit status. */
 async function runFiles(files: string[]): Promise<number | null> {
   const tap = spawn(
     'node_modules/.bin/tap',
@@ -130,7 +131,7 @@ async function runFiles(files: string[]): Promise<number | null> {
   return status;
 }
 
-// tap's own options come with the files.
+// tap's own options are mixed with the files.
 const isOption = (word: string): boolean => word.startsWith('-');
 const options = given.filter(isOption);
 const asked = given.filter((word) => !isOption(word));
@@ -138,7 +139,7 @@ const files =
   long && asked.length === 0
     ? longFiles()
     : (asked.length > 0 ? asked : ['test']).flatMap(testFiles);
-// Takes minutes, which are not to count against the first file that needs it.
+// The build takes minutes, which must not count towards the first file that needs it.
 const foreign = process.arch === 'x64' ? 'arm64' : 'x64';
 if (asked.length === 0 && isBuildable(foreign)) {
   execFileSync('sh', ['scripts/build', `--arch=${foreign}`, 'tare', 'tare_node'], {
@@ -161,7 +162,7 @@ if (skipped.length > 0) {
   print('\nSKIPPED, so this run says nothing about:');
   for (const line of skipped) print(`  ${line}`);
 }
-// tap's own verdict covers what no assertion shows, such as a file that left early.
+// tap's exit status also covers what no assertion shows, such as a file that exited early.
 if (status !== 0 && counts.fail === 0) {
   counts.fail++;
   print(`\ntap exited with status ${status} although no assertion failed`);

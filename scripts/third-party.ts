@@ -1,7 +1,8 @@
 /**
- * third-party BUILD...: prints the licences of all that builds of tare have in them of others, for the package on npm.
- * What that is, the linker's maps and the compiler's dependencies tell: a file that belongs to no component below is an
- * error. The texts are those that Debian's packages and npm's have.
+ * third-party BUILD...: prints the licences of all third-party code in builds of tare, for the npm
+ * package. The code is determined from the linker's maps and the compiler's dependencies: a file
+ * that belongs to no component below is an error. The texts are those of the Debian and npm
+ * packages.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -14,11 +15,11 @@ const { homepage, version } = JSON.parse(
 
 interface Component {
   name: string;
-  /** As SPDX has it. */
+  /** SPDX expression. */
   license: string;
-  /** Which of the files that a build reads are its own. */
+  /** Matches the files of the component among those that a build reads. */
   files: RegExp;
-  /** The Debian package with its copyright file, or npm's. */
+  /** The Debian package with its copyright file, or the npm package. */
   from: { debian: string } | { npm: string };
 }
 
@@ -76,15 +77,15 @@ const components: Component[] = [
   },
 ];
 
-/** Debian's package that has installed a file. */
+/** Returns the Debian package that installed a file. */
 function packageOf(file: string): string {
   const path = resolve(file.trim());
-  // A merged /usr: the package may have put it below /lib.
+  // dpkg may know the file below /lib, where /usr is merged.
   const owner = execFileSync('dpkg-query', ['--search', path], { encoding: 'utf8' });
   return owner.split(/[:,]/)[0]!;
 }
 
-/** The files of archives, and start files, that are in a program. */
+/** Returns the archives and start files that are linked into a program. */
 function linked(map: string): string[] {
   const text = readFileSync(map, 'utf8');
   const [members = '', rest = ''] = text.split(/^Memory Configuration$/m);
@@ -94,7 +95,7 @@ function linked(map: string): string[] {
   return [...archives, ...objects];
 }
 
-/** The headers that objects of a program were compiled with. */
+/** Returns the headers that the objects of a program were compiled with. */
 function included(build: string): string[] {
   const text = execFileSync('ninja', ['-C', build, '-t', 'deps'], {
     encoding: 'utf8',
@@ -107,7 +108,7 @@ function included(build: string): string[] {
     .map((line) => resolve(build, line.trim()));
 }
 
-/** What of others is in these builds. */
+/** Returns the components in these builds. */
 function componentsOf(builds: readonly string[]): Component[] {
   const own = `${repository}/`;
   const files = builds.flatMap((build) => [

@@ -11,7 +11,7 @@ namespace tare::cli {
 
 namespace {
 
-/// The name between the dashes and a '=' or the end.
+/// Returns the name between the dashes and a '=' or the end.
 std::string_view flag_name(std::string_view word) {
   word.remove_prefix(word.starts_with("--") ? 2 : 1);
   return word.substr(0, word.find('='));
@@ -24,7 +24,7 @@ const Flag* find_flag(Flags flags, std::string_view name) {
   return nullptr;
 }
 
-/// The flag that was probably meant, with its dashes.
+/// Returns the flag that was probably meant, with its dashes.
 std::string meant_flag(std::string_view name, Flags flags, Flags more) {
   std::vector<std::string_view> names = {"help"};
   for (const Flags some : {flags, more}) {
@@ -38,7 +38,7 @@ std::string meant_flag(std::string_view name, Flags flags, Flags more) {
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-/// Throws UsageError where the value is not of the flag's type.
+/// Throws UsageError if the value is not of the flag's type.
 void check_value(const Flag& flag, const char* value) {
   bool truth = false;
   std::uint32_t number = 0;
@@ -73,7 +73,7 @@ Arguments::Arguments(std::span<char* const> words, Flags flags, AfterArgument af
       positional_.insert(positional_.end(), rest.begin(), rest.end());
       return;
     }
-    // A dash alone, and what looks like a negative number, are no flags.
+    // A dash alone, and what looks like a negative number, are not flags.
     if (word.size() > 1 && word[0] == '-' && (word[1] == '-' || is_letter(word[1]))) {
       at += take_flag(words, at, flags, more);
     } else {
@@ -82,7 +82,7 @@ Arguments::Arguments(std::span<char* const> words, Flags flags, AfterArgument af
   }
 }
 
-/// Takes the flag at words[at]; the number of words that it used.
+/// Takes the flag at words[at]; returns the number of words that it used.
 std::size_t Arguments::take_flag(std::span<char* const> words, std::size_t at, Flags flags,
                                  Flags more) {
   const std::string_view word = words[at];
@@ -170,7 +170,7 @@ std::vector<std::uint32_t> Arguments::numbers(const Flag& flag) const {
 bool parse_number(std::string_view text, std::uint32_t& number) noexcept {
   const char* end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, number, 10);
-  // from_chars takes no sign for unsigned types; what is left is a leading '-', which it refuses.
+  // from_chars accepts no sign for unsigned types, so a leading '-' is refused as well.
   return !text.empty() && error == std::errc() && rest == end;
 }
 

@@ -1,6 +1,6 @@
 /// \file
-/// The parser of the command line: flags and positional arguments by a table, with the habits of
-/// the command line that container engines know.
+/// The parser of the command line: flags and positional arguments by a table, with the conventions
+/// of the command line that container engines know.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ struct Flag {
   const char* name;  ///< without dashes
   char letter;       ///< the short form, 0: none
   FlagType type;
-  const char* value;  ///< how help calls its value: "DIR"; empty for booleans
+  const char* value;  ///< the name of its value in help: "DIR"; empty for booleans
   const char* help;
   bool hidden = false;
 };
@@ -35,28 +35,29 @@ using Flags = std::span<const Flag* const>;
 enum class AfterArgument : std::uint8_t {
   flags,      ///< flags and arguments, in any order; "--" ends the flags
   arguments,  ///< arguments alone; a "--" in front of them is left out
-  command,    ///< the argument is a verb, and what follows is all its own
+  command,    ///< the argument is a verb, and all that follows belongs to it
 };
 
-/// A command line that does not fit its table. `what` is the sentence.
+/// A command line that does not fit its table. `what` is the message.
 struct UsageError {
   std::string what;
 };
 
-/// What was given. Refers to argv.
+/// The parsed command line. Refers to argv.
 class Arguments {
  public:
-  /// `more` are flags that are taken as well, where `flags` has none of that name. Throws
+  /// `more` are flags that are accepted too, unless `flags` has one of that name. Throws
   /// UsageError.
   Arguments(std::span<char* const> words, Flags flags, AfterArgument after, Flags more = {});
 
-  /// What `later` has of `flags` counts as given after all that is here. Whether that is anything.
+  /// Adds the `flags` that `later` has, as given after all that is here. Returns whether it has
+  /// any.
   bool take(const Arguments& later, Flags flags);
   bool given(const Flag& flag) const noexcept;
   bool is_set(const Flag& flag) const noexcept;  ///< boolean
-  std::string text(const Flag& flag) const;      ///< text; empty where not given
+  std::string text(const Flag& flag) const;      ///< text; empty if not given
   std::vector<std::string> texts(const Flag& flag) const;
-  std::uint32_t number(const Flag& flag) const;  ///< number; 0 where not given
+  std::uint32_t number(const Flag& flag) const;  ///< number; 0 if not given
   std::vector<std::uint32_t> numbers(const Flag& flag) const;
   /// --help or -h.
   bool help() const noexcept { return help_; }
@@ -75,9 +76,9 @@ class Arguments {
   bool help_ = false;
 };
 
-/// Decimal digits and nothing else, at most 2^32-1; false otherwise.
+/// Parses decimal digits and nothing else, at most 2^32-1; returns false otherwise.
 bool parse_number(std::string_view text, std::uint32_t& number) noexcept;
-/// The words for a truth value: 1, t, true, 0, f, false in any usual case; false where it is none.
+/// Parses a boolean: 1, t, true, 0, f, false in any usual case; returns false for other words.
 bool parse_boolean(std::string_view text, bool& value) noexcept;
 
 }  // namespace tare::cli

@@ -50,7 +50,7 @@ int plan(const Call& call) {
   options.bundle = given.text(flag::bundle);
   options.no_pivot = given.is_set(flag::no_pivot);
   options.no_new_keyring = given.is_set(flag::no_new_keyring);
-  // What would become of the terminal is the caller's choice at run; the plan is the same.
+  // The caller decides about the terminal at run; the plan is the same.
   options.allow_terminal_without_socket = true;
   const bool json = is_second_choice(call, flag::text_format, "text", "json");
   const std::string text = Container::plan_text(call.runtime, options, json);

@@ -32,16 +32,17 @@ int doctor(const Call& call);
 int completion(const Call& call);
 int man(const Call& call);
 
-/// What --version prints: version, commit, and what tare speaks and is made of, as engines read it.
+/// Returns the output of --version: version, commit, and what tare supports and is built with, as
+/// engines parse it.
 std::string version(std::string_view name);
 
-/// Removes a container that is not to stay, whatever state it is in; what keeps it is a warning:
-/// its end, or the failure that led to that, is what the user has to know of.
+/// Removes a container that must not stay, whatever state it is in. If that fails, it only warns:
+/// the user needs to know of the container's end, or of the failure that led here.
 void remove_failed(Container& container);
 /// Writes to standard output at once.
 void print(std::string_view text);
-/// The choice of a flag like --format: `first` where it is not given. Throws `invalid_argument` for
-/// another word.
+/// Returns whether a flag like --format has its second choice; `first` is the default. Throws
+/// `invalid_argument` for another word.
 bool is_second_choice(const Call& call, const Flag& flag, std::string_view first,
                       std::string_view second);
 

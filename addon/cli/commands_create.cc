@@ -27,7 +27,7 @@ CreateOptions create_options(const Arguments& given) {
   return options;
 }
 
-/// Binds the socket of sd_notify(3), which must be there before the container's program is.
+/// Binds the socket of sd_notify(3), which must exist before the container's program runs.
 std::optional<NotifySocket> bind_notify_socket(const Container& container) {
   std::optional<NotifySocket> notify;
   const std::string host = notify_socket_of_caller();
@@ -40,7 +40,7 @@ std::optional<NotifySocket> bind_notify_socket(const Container& container) {
   return notify;
 }
 
-/// After create() with a start gate if there is a socket to bind first.
+/// Runs a created container. create() used a start gate if there is a socket to bind first.
 int run_created(Container& container, const CreateOptions& options, const HeldSignals* signals) {
   std::optional<NotifySocket> notify;
   if (options.start_gate) {
@@ -74,7 +74,7 @@ int create(const Call& call) {
 int start(const Call& call) {
   Container container = Container::open(call.runtime, call.id());
   const auto notify = bind_notify_socket(container);
-  // Before it starts, for it may end at once.
+  // Before the start: the process may end at once.
   const Fd pidfd = notify ? container.pidfd() : Fd();
   const pid_t pid = notify ? container.state().pid : 0;
   container.start();

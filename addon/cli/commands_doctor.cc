@@ -13,7 +13,7 @@ namespace tare::cli {
 
 namespace {
 
-/// Escape sequences of a terminal, for who looks at one; see no-color.org.
+/// Escape sequences, if standard output is a terminal; see no-color.org.
 class Colours {
  public:
   Colours() {
@@ -44,13 +44,13 @@ std::string status_of(const Finding& finding, const Colours& colours) {
   return "  " + colours.of(finding, padded(finding_status_name(finding.status), width));
 }
 
-/// Below the name.
+/// A further line, indented below the name.
 std::string further_line(const std::string& text) {
   constexpr std::size_t margin = 11;
   return std::string(margin, ' ') + printable(text) + "\n";
 }
 
-/// A line, and where something is to be done, what for and how.
+/// One line; if the finding is not ok, also what it is needed for and the remedy.
 std::string told(const Finding& finding, std::size_t width, const Colours& colours) {
   const bool is_ok = finding.status == FindingStatus::ok;
   const std::string& about = is_ok && finding.found.empty() ? finding.needed_for : finding.found;
@@ -111,7 +111,7 @@ std::string as_text(const Examination& examination) {
   return text + "\n" + conclusion(examination);
 }
 
-/// What is wrong alone; first what containers cannot be started without.
+/// Only what is wrong; what prevents all containers from starting comes first.
 std::string as_brief_text(const Examination& examination) {
   const Colours colours;
   std::string text;

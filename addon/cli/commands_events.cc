@@ -26,7 +26,7 @@ void print_stats(const Container& container) {
   print(event("stats", container.id(), stats_json(container.stats(), container.rdt_stats_json())));
 }
 
-/// poll(2) until `when`; whether there is something to read.
+/// Polls until `when`; returns whether there is something to read.
 bool wait_readable(int fd, Clock::time_point when) {
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(when - Clock::now()).count();
@@ -51,10 +51,10 @@ void follow(const Container& container, CgroupWatch& watch, Interval interval) {
     try {
       print_stats(container);
     } catch (const Error& error) {
-      // It may just be ending: the watch will tell.
+      // The container may be ending: the watch reports that.
       log::error(error.what());
     }
-    // What a slow reader has missed is not made up for.
+    // Intervals that a slow reader has missed are skipped.
     const auto now = Clock::now();
     if (next <= now) next += interval * ((now - next) / interval + 1);
   }

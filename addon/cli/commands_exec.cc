@@ -23,7 +23,8 @@ namespace {
   throw Error(ErrorKind::invalid_argument, what);
 }
 
-/// The process of --process FILE. Flags and words that it would override are refused, not ignored.
+/// Returns the process of --process FILE. Flags and words that it would override are refused, not
+/// ignored.
 Process process_by_file(const Arguments& given, ProcessSource& source) {
   static constexpr std::array others = {
       &flag::cwd, &flag::user,         &flag::additional_gids, &flag::env,

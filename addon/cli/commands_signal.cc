@@ -24,7 +24,7 @@ int remove(const Call& call) {
   try {
     container.emplace(Container::open(call.runtime, call.id()));
   } catch (const Error& error) {
-    // A bad id names no container, and is no business of --force.
+    // A bad id names no container, so --force does not apply to it.
     if (!force || error.kind() == ErrorKind::invalid_argument) throw;
     log::debug(error.what());
     remove_leftovers(call.runtime, call.id());

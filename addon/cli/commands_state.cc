@@ -20,8 +20,8 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-/// Columns of at least 12 characters, 3 between them; the last as long as it is. A row stays one
-/// line, whatever a cell has.
+/// Columns of at least 12 characters, 3 between them; the last one is not padded. A row stays one
+/// line, whatever a cell contains.
 std::string table(std::vector<Row> rows) {
   constexpr std::size_t min_width = 12;
   constexpr std::size_t gap = 3;
@@ -43,8 +43,8 @@ std::string table(std::vector<Row> rows) {
   return text;
 }
 
-/// The name that /etc/passwd has for `uid`, or "#UID". No other name services: they would have to
-/// be loaded.
+/// Returns the name that /etc/passwd has for `uid`, or "#UID". Other name services would have to be
+/// loaded.
 std::string user_name(std::string_view passwd, uid_t uid) {
   const std::string wanted = std::to_string(uid);
   while (!passwd.empty()) {
@@ -83,7 +83,7 @@ std::string list_as_json(const std::vector<ContainerState>& states) {
   return text + "]\n";
 }
 
-/// What ps(1) prints with `options`.
+/// Returns what ps(1) prints with `options`.
 std::string run_ps(std::span<char* const> options) {
   std::array<int, 2> pipe = {};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) throw_errno("pipe2");
@@ -130,7 +130,7 @@ std::vector<std::string_view> words_of(std::string_view line) {
   }
 }
 
-/// The title of `output` and the lines of `pids`.
+/// Returns the title line of `output` and the lines of `pids`.
 std::string filter_ps(std::string_view output, const std::vector<pid_t>& pids) {
   std::string text;
   std::size_t pid_column = 0;
@@ -167,7 +167,7 @@ int state(const Call& call) {
 
 int list(const Call& call) {
   const bool json = is_second_choice(call, flag::format, "table", "json");
-  // The default one comes with the first container; one that was named and is not there is a
+  // The default root is created with the first container. A --root that does not exist is a
   // mistake, which an empty list would hide.
   const std::string& root = call.runtime.root;
   if (!root.empty() && ::access(root.c_str(), F_OK) != 0) {
@@ -189,7 +189,7 @@ int ps(const Call& call) {
   const bool json = is_second_choice(call, flag::format, "table", "json");
   const std::vector<pid_t> pids = Container::open(call.runtime, call.id()).processes();
   if (!json) {
-    // ps(1) shows control characters of command lines as they are where the locale calls them so.
+    // In some locales ps(1) prints control characters of command lines as they are.
     print(printable(filter_ps(run_ps(call.arguments.positional().subspan(1)), pids)));
     return 0;
   }

@@ -43,7 +43,7 @@ int update(const Call& call) {
     resources = resources_by_flags(given);
   }
   Container container = Container::open(call.runtime, call.id());
-  // What the host cannot do is refused before anything is changed.
+  // This comes first, so that what the host cannot do is refused before anything is changed.
   container.update_rdt(given.text(flag::l3_cache_schema), given.text(flag::mem_bw_schema));
   container.update(resources, name);
   return 0;

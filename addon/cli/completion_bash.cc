@@ -1,4 +1,5 @@
-// The script for bash. Its tables are functions of `case`, so that it works from bash 4.3 on.
+// The completion script for bash. Its tables are functions with `case`, so that it works from bash
+// 4.3 on.
 #include <algorithm>
 
 #include "pages.h"
@@ -7,7 +8,7 @@ namespace tare::cli {
 
 namespace {
 
-/// As `_PROGRAM_complete` takes it: "words a b", "file", …
+/// Returns the kind as `_PROGRAM_complete` takes it: "words a b", "file", …
 std::string kind(const Value& value) {
   switch (value.kind) {
     case Completes::none:
@@ -46,8 +47,8 @@ bool is_global(std::string_view name) {
   return std::ranges::any_of(global_flags(), [&](const Flag* flag) { return name == flag->name; });
 }
 
-/// The lines "'create bundle' | 'create b') REPLY=directory ;;". Flags before the verb, of which
-/// `verb` is empty, may also stand behind it.
+/// Returns the lines "'create bundle' | 'create b') REPLY=directory ;;". `verb` is empty for flags
+/// before the verb, which may also stand behind it.
 std::string flag_cases(std::string_view verb, const std::vector<const Flag*>& flags) {
   std::string text;
   for (const Flag* flag : flags) {
@@ -205,7 +206,7 @@ std::string bash_completion(std::string_view program) {
     }
     if (verb.after == AfterArgument::arguments) first += (first.empty() ? "" : " | ") + name;
   }
-  // A verb's own flag of the same name comes first.
+  // A verb's own flag takes precedence over a global one of the same name.
   values += flag_cases("", shown_flags(nullptr));
   flags += "    *) echo '" + spelled(shown_flags(nullptr)) + "' ;;\n";
   std::string text(head);

@@ -1,4 +1,4 @@
-// The script for fish: a line for each flag of each verb.
+// The completion script for fish: a line for each flag of each verb.
 #include "pages.h"
 
 namespace tare::cli {
@@ -14,7 +14,7 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
-/// What completes a value, as flags of complete(1).
+/// Returns what completes a value, as flags of complete(1).
 std::string action(const Value& value, const std::string& function) {
   switch (value.kind) {
     case Completes::none:

@@ -1,11 +1,12 @@
-// The script for zsh: _arguments(1) does the work, each verb is a list of its specifications.
+// The completion script for zsh: _arguments(1) does the work, each verb is a list of its
+// specifications.
 #include "pages.h"
 
 namespace tare::cli {
 
 namespace {
 
-/// For a place between single quotes, where _arguments takes `special` as its own.
+/// Quotes `text` for use between single quotes, and escapes the `special` characters of _arguments.
 std::string quoted(std::string_view text, std::string_view special) {
   std::string out;
   for (const char c : text) {
@@ -19,7 +20,7 @@ std::string quoted(std::string_view text, std::string_view special) {
   return out;
 }
 
-/// What completes a value: an action of _arguments.
+/// Returns what completes a value: an action of _arguments.
 std::string action(const Value& value) {
   switch (value.kind) {
     case Completes::none:
@@ -44,7 +45,7 @@ std::string action(const Value& value) {
   return " ";
 }
 
-/// "'(-b --bundle)'{-b+,--bundle=}'[the bundle]:DIR:_files -/'".
+/// Returns "'(-b --bundle)'{-b+,--bundle=}'[the bundle]:DIR:_files -/'".
 std::string specification(const Flag& flag) {
   const Value value = value_of(flag);
   const bool takes = value.kind != Completes::none;
@@ -73,7 +74,7 @@ std::string specifications(const Verb* verb, std::string_view indent) {
 
 std::string verb_case(const Verb& verb) {
   std::string text = "        " + std::string(verb.name) + ")\n          _arguments -S";
-  // What comes behind them is the program's, or ps(1)'s.
+  // What follows the arguments belongs to the container's program, or to ps(1).
   if (verb.after == AfterArgument::arguments) text += " -A '-*'";
   text += specifications(&verb, "            ");
   std::size_t number = 1;

@@ -25,8 +25,8 @@ namespace {
 
 enum Polled : std::size_t { process_end, signal_arrival, notification, terminal_begin };
 
-/// Orphans of the container come to us where we are their subreaper. Leaves the container's process
-/// alone.
+/// Reaps orphans of the container, whose parent is this process as their subreaper. Leaves the
+/// container's process alone.
 void reap_orphans(pid_t main_pid) {
   while (true) {
     siginfo_t info = {};
@@ -41,7 +41,7 @@ void pass_on(int signal, const StartedProcess& process) {
     log::debug("forwarding signal " + std::to_string(signal) + " to " +
                std::to_string(process.pid));
   }
-  // It may just have ended: ESRCH.
+  // The process may just have ended: ESRCH.
   const long result = ::syscall(SYS_pidfd_send_signal, process.pidfd.get(), signal, nullptr, 0);
   if (result != 0 && errno != ESRCH) {
     log::warning("forwarding signal " + std::to_string(signal) +
@@ -67,7 +67,8 @@ void take_signals(const HeldSignals& signals, const StartedProcess& process,
 
 void take_notification(const NotifySocket& notify) {
   try {
-    // We stay for as long as the container, so a service manager may take us for the main process.
+    // This process stays for as long as the container, so it may be the service manager's main
+    // process.
     notify.forward(::getpid());
   } catch (const Error& error) {
     log::warning(error.what());
@@ -79,7 +80,8 @@ void take_notification(const NotifySocket& notify) {
 HeldSignals::HeldSignals() {
   sigset_t held;
   ::sigfillset(&held);
-  // SIGPIPE and the two of job control are about what we do ourselves; SIGURG is about sockets.
+  // SIGPIPE and the two signals of job control concern this process itself; SIGURG is about
+  // sockets.
   for (const int signal : {SIGPIPE, SIGTTIN, SIGTTOU, SIGURG}) ::sigdelset(&held, signal);
   if (::sigprocmask(SIG_BLOCK, &held, nullptr) != 0) throw_errno("sigprocmask");
   fd_ = Fd(::signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK));

@@ -1,5 +1,5 @@
 /// \file
-/// What an attached run or exec does while its process lives.
+/// What an attached run or exec does while its process runs.
 #pragma once
 
 #include <sys/types.h>
@@ -12,8 +12,8 @@
 
 namespace tare::cli {
 
-/// Holds back the signals that are to be passed on. To be made before the process is, so that none
-/// is lost between.
+/// Blocks the signals that are to be passed on. Must be created before the process, so that no
+/// signal is lost in between.
 class HeldSignals {
  public:
   HeldSignals();
@@ -23,11 +23,11 @@ class HeldSignals {
   Fd fd_;
 };
 
-/// Makes `options` those of a run or restore in the foreground, and this process the parent of
-/// orphans (PR_SET_CHILD_SUBREAPER); none, and nothing done, with --detach.
+/// Sets `options` for a run or restore in the foreground, and makes this process the parent of
+/// orphans (PR_SET_CHILD_SUBREAPER). With --detach does nothing, and returns nothing.
 std::optional<HeldSignals> prepare_foreground(const Arguments& given, CreateOptions& options);
 
-/// Passes signals and the terminal on to `process`, and readiness of it to the service manager
+/// Passes signals and the terminal on to `process`, and its readiness to the service manager
 /// (`notify` may be null), until it ends. Returns its exit status.
 int wait_in_foreground(const HeldSignals& signals, StartedProcess process,
                        const NotifySocket* notify);

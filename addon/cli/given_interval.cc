@@ -14,7 +14,7 @@ namespace {
                    "\" for flag --interval: expected a duration such as 500ms, 5s or 1m30s"};
 }
 
-/// Nanoseconds of a unit; 0 where it is none.
+/// Returns the nanoseconds of a unit; 0 if there is no such unit.
 double unit_length(std::string_view unit) {
   if (unit == "ns") return 1;
   if (unit == "us" || unit == "\u00b5s" || unit == "\u03bcs") return 1e3;
@@ -52,7 +52,7 @@ std::chrono::nanoseconds parse_interval(const std::string& text) {
     length += value * unit;
     rest.remove_prefix(end_of_unit);
   }
-  // Some hundred years, what 64 bits of nanoseconds hold.
+  // The limit of 64 bits of nanoseconds: some hundred years.
   if (length > 9e18) refuse_interval(text);
   return std::chrono::nanoseconds(static_cast<std::int64_t>(length));
 }

@@ -32,7 +32,8 @@ std::optional<Number> number_of(const Arguments& given, const Flag& flag) {
   return number;
 }
 
-/// The factor of a unit: "", "b", "k", "kb", "kib", … in any case; 0 where it is none.
+/// Returns the factor of a unit: "", "b", "k", "kb", "kib", … in any case; 0 if there is no such
+/// unit.
 double unit_factor(std::string_view unit) {
   static constexpr std::string_view letters = "kmgtp";
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
@@ -45,7 +46,7 @@ double unit_factor(std::string_view unit) {
                                             : std::ldexp(1.0, 10 * (static_cast<int>(power) + 1));
 }
 
-/// Bytes, "50M", "1.5g", "64 KiB"; -1 is no limit.
+/// Parses bytes: "50M", "1.5g", "64 KiB"; -1 means no limit.
 std::optional<std::int64_t> bytes_of(const Arguments& given, const Flag& flag) {
   const std::string text = given.text(flag);
   if (text.empty()) return std::nullopt;
@@ -53,7 +54,7 @@ std::optional<std::int64_t> bytes_of(const Arguments& given, const Flag& flag) {
   std::string_view number = std::string_view(text).substr(0, text.find_first_not_of("0123456789."));
   std::string_view unit = std::string_view(text).substr(number.size());
   if (unit.starts_with(' ')) unit.remove_prefix(1);
-  // Whole bytes need no floating point, and are exact.
+  // Whole bytes are parsed without floating point, so that they are exact.
   std::uint64_t whole = 0;
   double fraction = 0;
   const auto dot = number.find('.');

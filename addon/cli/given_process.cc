@@ -15,7 +15,7 @@ namespace {
   throw Error(ErrorKind::invalid_argument, what);
 }
 
-/// UID[:GID], numbers only: a name would have to be looked up in files of the container.
+/// Parses UID[:GID], numbers only: a name would have to be looked up in files of the container.
 void set_user(User& user, const std::string& text) {
   const auto colon = text.find(':');
   const bool has_gid = colon != std::string::npos;
@@ -23,7 +23,7 @@ void set_user(User& user, const std::string& text) {
       (has_gid && !parse_number(std::string_view(text).substr(colon + 1), user.gid))) {
     refuse("--user \"" + text + "\": expected UID or UID:GID, as numbers from 0 to 4294967295");
   }
-  // The highest value stands for "leave it as it is" in setresuid(2).
+  // In setresuid(2) the highest value means "leave it as it is".
   if (user.uid == UINT32_MAX || user.gid == UINT32_MAX) {
     refuse("--user \"" + text + "\": 4294967295 is no user or group");
   }
@@ -40,9 +40,9 @@ void set_variable(std::vector<std::string>& env, const std::string& variable) {
   env.push_back(variable);
 }
 
-/// Adds to the bounding, effective and permitted set. Never to the inheritable one, from which it
-/// would pass to any program; and to the ambient one, which must be a part of that, only where it
-/// is in there already.
+/// Adds to the bounding, effective and permitted sets. Never to the inheritable set, from which it
+/// would pass to any program; to the ambient set, which must be a subset of that, only if the
+/// inheritable set has it already.
 void add_capability(Capabilities& sets, const std::string& name) {
   const std::optional<int> number = capability_number(name);
   if (!number) refuse("--cap " + name + ": unknown capability");

@@ -9,11 +9,11 @@ namespace tare::cli {
 
 namespace {
 
-// What C libraries and engines call SIGRTMIN: the kernel's 32 and 33 are for the threads library.
+// SIGRTMIN as C libraries and engines have it: the threads library uses the kernel's 32 and 33.
 constexpr int realtime_min = 34;
 constexpr int realtime_max = 64;
 
-/// "RTMIN+3", "RTMAX-1", "RTMIN": the number; 0 where it is none.
+/// Returns the number of "RTMIN+3", "RTMAX-1", "RTMIN"; 0 if there is no such signal.
 int realtime_signal(std::string_view name) {
   const bool from_min = name.starts_with("RTMIN");
   if (!from_min && !name.starts_with("RTMAX")) return 0;

@@ -20,7 +20,7 @@ namespace {
 int log_fd = STDERR_FILENO;
 Format log_format = Format::text;
 bool log_debug = false;
-/// Whether the caller has chosen the form of what is written to standard error.
+/// Whether the caller has chosen the format of what is written to standard error.
 bool log_form_chosen = false;
 
 void append_padded(std::string& out, std::int64_t number, std::size_t width) {
@@ -29,7 +29,7 @@ void append_padded(std::string& out, std::int64_t number, std::size_t width) {
   out += digits;
 }
 
-/// RFC 3339 in UTC. Not gmtime_r(3), which reads the zone file first.
+/// Returns the time as RFC 3339 in UTC. gmtime_r(3) would read the time zone file first.
 std::string now() {
   timespec time = {};
   clock_gettime(CLOCK_REALTIME, &time);
@@ -82,8 +82,8 @@ void record(std::string_view level, std::string_view message) {
 
 bool has_terminal() noexcept { return ::isatty(STDERR_FILENO) == 1; }
 
-/// A message that names what an image or another user has made: no escape sequence of it reaches
-/// the terminal, and no further line looks like one of tare's own.
+/// Writes a message that may contain names chosen by an image or another user: no escape sequence
+/// of it reaches the terminal, and no further line looks like one of tare's own.
 void write_plain(std::string_view before, std::string_view message) {
   std::string text(before);
   for (const char c : printable(message)) {
@@ -93,7 +93,7 @@ void write_plain(std::string_view before, std::string_view message) {
   write_line(STDERR_FILENO, text + "\n");
 }
 
-/// "tare: ", unless the message begins with it.
+/// Returns "tare: ", unless the message begins with it.
 std::string prefix_for(std::string_view message) {
   std::string prefix(program_name());
   prefix += ": ";

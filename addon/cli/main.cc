@@ -1,4 +1,4 @@
-// tare: the command line. Start-up is most of what a short verb costs, so nothing here needs a
+// tare: the command line. Start-up is most of the cost of a short verb, so nothing here needs a
 // constructor before main, a locale or a name service, and output is one write(2).
 #include <fcntl.h>
 #include <poll.h>
@@ -19,8 +19,8 @@ namespace tare::cli {
 
 namespace {
 
-/// A closed standard stream would be reused by the next file that is opened, and the container
-/// would get it.
+/// Opens closed standard streams: otherwise the next file that is opened would take the descriptor,
+/// and the container would get it.
 void open_standard_streams() {
   std::array<pollfd, 3> streams = {{{0, 0, 0}, {1, 0, 0}, {2, 0, 0}}};
   if (::poll(streams.data(), streams.size(), 0) <= 0) return;
@@ -58,7 +58,7 @@ std::optional<bool> parse_rootless(const std::string& text) {
   return value;
 }
 
-/// --root as an absolute path; the core chooses where it is not given.
+/// Returns --root as an absolute path; empty if it is not given: the core chooses then.
 std::string parse_root(const Arguments& arguments) {
   if (!arguments.given(flag::root)) return {};
   const std::string given = arguments.text(flag::root);
@@ -82,7 +82,7 @@ void open_log(const Arguments& arguments) {
              .debug = arguments.is_set(flag::debug)});
 }
 
-/// A program gets the whole help, as from runc. At a terminal that would hide the sentence.
+/// A program gets the whole help, as from runc. On a terminal that would hide the message.
 int fail(const UsageError& error, const Verb* verb) {
   if (log::is_for_people()) {
     const std::string line = verb == nullptr ? usage() : usage(*verb);
@@ -95,8 +95,8 @@ int fail(const UsageError& error, const Verb* verb) {
   return 1;
 }
 
-/// The words by which runc's users know that a mount failed, before the sentence. The container is
-/// being set up, so what has an errno and is about a mount is init's.
+/// Returns the message, for a mount with the words by which users of runc recognise that it failed.
+/// The container is being set up, so an error with an errno about a mount comes from init.
 std::string sentence(const Verb& verb, const Error& error) {
   const bool is_mount = error.errnum() != 0 && error.path().starts_with("mounts[");
   if (!is_mount) return error.what();
@@ -106,8 +106,8 @@ std::string sentence(const Verb& verb, const Error& error) {
          error.what();
 }
 
-/// A program that is none, or whose interpreter is absent, is told of without time and level where
-/// that is for a script to read: those made for runc look for this line alone.
+/// Reports a program that has no executable format, or whose interpreter is missing, without time
+/// and level if a script may read that: scripts made for runc look for this line alone.
 bool tell_as_program(const Error& error) {
   const bool is_program =
       error.syscall() == "execve" &&
@@ -118,10 +118,10 @@ bool tell_as_program(const Error& error) {
   return true;
 }
 
-/// tare's own sentence, and for a container that is not there where to look.
+/// Returns tare's own message, and for a container that does not exist where to look.
 std::string sentence_for_people(const Error& error, const Arguments& global) {
   std::string text = error.what();
-  // The path is that of its state; without one it is --root that does not exist.
+  // The path is that of the container's state; an error without one is about a missing --root.
   if (error.kind() == ErrorKind::not_found && !error.path().empty()) {
     text += "; " + std::string(program_name());
     if (global.given(flag::root)) text += " --root " + global.text(flag::root);
@@ -159,7 +159,7 @@ int run_verb(const Verb& verb, Arguments& global, std::span<char* const> words) 
   }
 }
 
-/// With the exit status that runc has for this alone.
+/// Reports an unknown command. Returns the exit status that runc has for this alone.
 int no_such_command(const std::string& name) {
   constexpr int status = 3;
   const std::string help_command = std::string(program_name()) + " help";
@@ -181,7 +181,7 @@ int no_such_command(const std::string& name) {
 
 bool is_help(std::string_view name) { return name == "help" || name == "h"; }
 
-/// Of `name`, or of all where it is empty.
+/// Prints the help of `name`, or of all commands if it is empty.
 int print_help(const std::string& name) {
   if (const Verb* verb = find_verb(name); verb != nullptr) {
     print(help(*verb));
@@ -237,6 +237,6 @@ int main(int argc, char** argv) {
 #ifdef __SANITIZE_ADDRESS__
   __lsan_do_leak_check();
 #endif
-  // All that is to be written has been written: there is nothing for exit(3) to flush.
+  // All output has been written: there is nothing for exit(3) to flush.
   _exit(status);
 }

@@ -9,7 +9,7 @@ namespace tare::cli {
 
 namespace {
 
-/// A word, or several in a line, as roff takes them. What is typed has minus signs, not hyphens.
+/// Quotes a word, or several in a line, for roff. What is typed has minus signs, not hyphens.
 std::string escaped(std::string_view text) {
   std::string out;
   if (text.starts_with('.') || text.starts_with('\'')) out += "\\&";
@@ -25,7 +25,7 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-/// Text in lines that are short enough for mandoc(1). A sentence begins a line.
+/// Breaks text into lines that are short enough for mandoc(1). A sentence begins a line.
 std::string wrapped(std::string_view text) {
   constexpr std::size_t width = 78;
   std::string out;

@@ -23,11 +23,11 @@ namespace tare::cli {
 namespace {
 
 constexpr const char* socket_name = "notify.sock";
-/// How long a service manager may take; one that does not know BARRIER= never closes the
+/// How long a service manager may take. One that does not know BARRIER= never closes the
 /// descriptor.
 constexpr int barrier_milliseconds = 30'000;
 
-/// The address of `path`, where a leading '@' means the abstract namespace, and its length.
+/// Returns the address of `path`, where a leading '@' means the abstract namespace, and its length.
 std::pair<sockaddr_un, socklen_t> address_of(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -62,11 +62,11 @@ NotifySocket::NotifySocket(const std::string& directory, std::string host)
   if (::unlinkat(dir.get(), socket_name, 0) != 0 && errno != ENOENT) {
     throw_errno("unlinkat", directory + "/" + socket_name);
   }
-  // By way of the descriptor, for the directory's path may be longer than an address.
+  // By the descriptor, since the directory's path may be longer than a socket address.
   const auto [address, size] =
       address_of("/proc/self/fd/" + std::to_string(dir.get()) + "/" + socket_name);
-  // The container's process may have any uid. To change the mode afterwards would be to change that
-  // of whatever a process of the container has put in the socket's place.
+  // The container's process may have any uid. Changing the mode afterwards could change that of a
+  // file that a process of the container has put in the socket's place.
   const mode_t mask = ::umask(0);
   const int bound = ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size);
   const int error = errno;
@@ -136,7 +136,7 @@ void NotifySocket::wait_until_ready(int pidfd, pid_t main_pid) const {
   std::array<pollfd, 2> wanted = {{{fd(), POLLIN, 0}, {pidfd, POLLIN, 0}}};
   while (true) {
     if (::poll(wanted.data(), wanted.size(), -1) < 0 && errno != EINTR) throw_errno("poll");
-    // What was sent before the end of the process counts.
+    // A message that was sent before the process ended counts.
     if ((wanted[0].revents & POLLIN) != 0) {
       if (forward(main_pid)) return barrier();
     } else if (wanted[1].revents != 0) {

@@ -21,7 +21,8 @@ std::vector<std::string> split(std::string_view text, char between) {
   }
 }
 
-/// "text|json" names what there is; "FILE|-" does not.
+/// Returns whether the parts are literal words: those of "text|json" are, those of "FILE|-" are
+/// not.
 bool are_words(const std::vector<std::string>& parts) {
   const auto is_word = [](const std::string& part) {
     return !part.empty() && std::ranges::all_of(part, [](char c) {
@@ -46,7 +47,7 @@ Value value_of(const Flag& flag) {
 std::vector<Value> arguments_of(const Verb& verb) {
   std::vector<Value> values;
   for (const std::string& word : split(verb.arguments, ' ')) {
-    // What follows stands for itself, or is the program's of the container.
+    // What follows is literal, or belongs to the container's program.
     if (word == "|" || word.empty()) break;
     const std::string name = word.substr(1, word.find_last_of(">]") - 1);
     std::vector<std::string> choices = split(name, '|');

@@ -1,5 +1,5 @@
 /// \file
-/// What is made of the table of verbs beside help: completions of shells and manual pages.
+/// What is generated from the table of verbs besides help: shell completions and manual pages.
 #pragma once
 
 #include <span>
@@ -11,14 +11,14 @@
 
 namespace tare::cli {
 
-/// What the value of a flag, or an argument, is to a shell.
+/// How a shell completes the value of a flag, or an argument.
 enum class Completes : std::uint8_t {
   none,       ///< a switch: it takes no value
-  nothing,    ///< a value of which a shell knows nothing
-  words,      ///< one of a few
+  nothing,    ///< a value that a shell cannot complete
+  words,      ///< one of a list
   file,       ///< of the host
   directory,  ///< of the host
-  container,  ///< the id of one that exists
+  container,  ///< the id of an existing container
   signal,
   verb,
 };
@@ -28,22 +28,22 @@ struct Value {
   std::vector<std::string> words;
 };
 
-/// By what help calls it: "DIR", "text|json", "<container-id>".
+/// Derives the kind from the name in help: "DIR", "text|json", "<container-id>".
 Value value_of(const Flag& flag);
-/// The positional arguments of a verb in their order.
+/// Returns the positional arguments of a verb in their order.
 std::vector<Value> arguments_of(const Verb& verb);
 
-/// Of `verb`, or of what stands before it where that is null; without those that are hidden, and
+/// Returns the flags of `verb`, or those before the verb if it is null; without hidden ones, and
 /// with --help.
 std::vector<const Flag*> shown_flags(const Verb* verb);
-/// Help of a flag in one line.
+/// Returns the help of a flag in one line.
 std::string one_line(std::string_view help);
 
 std::string bash_completion(std::string_view program);
 std::string zsh_completion(std::string_view program);
 std::string fish_completion(std::string_view program);
 
-/// The page PROGRAM(8), or PROGRAM-VERB(8), in the macros of man(7).
+/// Returns the page PROGRAM(8), or PROGRAM-VERB(8), in the macros of man(7).
 std::string manual(std::string_view program);
 std::string manual(std::string_view program, const Verb& verb);
 

@@ -19,7 +19,7 @@ bool number_in_environment(const char* name, std::uint32_t& number) {
   return value != nullptr && parse_number(value, number);
 }
 
-/// What the caller left open for us. Our own files are close-on-exec, and are none of that.
+/// Returns whether the caller left `fd` open for this process, whose own files are close-on-exec.
 bool is_inherited(int fd) {
   const int flags = ::fcntl(fd, F_GETFD);
   return flags >= 0 && (flags & FD_CLOEXEC) == 0;
@@ -34,7 +34,7 @@ ListenFds listen_fds_of_caller() {
       !number_in_environment("LISTEN_FDS", result.count) || result.count == 0) {
     return {};
   }
-  // The container's process is 1 in a pid namespace of its own.
+  // In a pid namespace of its own the container's process is 1.
   result.env = {"LISTEN_FDS=" + std::to_string(result.count), "LISTEN_PID=1"};
   if (const char* names = std::getenv("LISTEN_FDNAMES")) {
     result.env.push_back("LISTEN_FDNAMES=" + std::string(names));

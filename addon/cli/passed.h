@@ -1,5 +1,5 @@
 /// \file
-/// What a process gets from the caller besides its standard streams.
+/// The descriptors that a process inherits from the caller.
 #pragma once
 
 #include "tare/container.h"
@@ -7,20 +7,20 @@
 
 namespace tare::cli {
 
-/// Descriptors by socket activation, sd_listen_fds(3): they are 3, 4, … of the caller and of the
+/// Descriptors of socket activation, sd_listen_fds(3): they are 3, 4, … in the caller and in the
 /// container.
 struct ListenFds {
   unsigned count = 0;
-  std::vector<std::string> env;  ///< what tells the container's process of them
+  std::vector<std::string> env;  ///< variables that describe them to the container's process
 };
-/// None where $LISTEN_PID is not this process.
+/// Returns none if $LISTEN_PID is not this process.
 ListenFds listen_fds_of_caller();
 
-/// Standard streams, `listen_count` descriptors and then those of `preserve`, and the sockets.
-/// Throws `invalid_argument` for a descriptor that is not open.
+/// Returns the standard streams, `listen_count` descriptors and then those of `preserve`, and the
+/// sockets. Throws `invalid_argument` for a descriptor that is not open.
 Stdio stdio_of_caller(const Arguments& arguments, unsigned listen_count, const Flag& preserve);
 
-/// Throws `invalid_argument` for a --console-socket that nothing would be sent to.
+/// Throws `invalid_argument` for a --console-socket to which nothing would be sent.
 void check_console_socket(const Arguments& arguments);
 
 }  // namespace tare::cli

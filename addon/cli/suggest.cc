@@ -7,12 +7,14 @@ namespace tare::cli {
 
 namespace {
 
-/// Longer words are no misspelt ones.
+/// Longer words are not taken for misspelt ones.
 constexpr std::size_t max_length = 64;
 
-/// The number of edits between two words, where no part is edited twice (optimal string alignment).
+/// Returns the number of edits between two words, where no part is edited twice (optimal string
+/// alignment).
 std::size_t edits_between(std::string_view from, std::string_view to) {
-  // Rows of the table of edits between beginnings of both: of the last two characters and this one.
+  // Rows of the table of edits between prefixes of both words: for the last two characters and this
+  // one.
   std::vector<std::size_t> before_last(to.size() + 1);
   std::vector<std::size_t> last(to.size() + 1);
   std::vector<std::size_t> row(to.size() + 1);
@@ -43,7 +45,7 @@ std::string_view nearest(std::string_view given, std::span<const std::string_vie
     const std::size_t edits = edits_between(given, word);
     if (edits > limit) continue;
     found = word;
-    // Of several that are as near the first one counts.
+    // Of several words that are equally near the first one counts.
     limit = edits - 1;
   }
   return found;

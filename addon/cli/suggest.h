@@ -1,5 +1,5 @@
 /// \file
-/// What a misspelt word was meant to be.
+/// Finds the word that a misspelt one was meant to be.
 #pragma once
 
 #include <span>
@@ -8,12 +8,12 @@
 
 namespace tare::cli {
 
-/// The one of `known` that `given` is nearest to, if that takes at most one edit for every three
-/// characters: one inserted, left out, replaced, or exchanged with its neighbour. Empty where none
-/// is near.
+/// Returns the word of `known` that is nearest to `given`, if that takes at most one edit for every
+/// three characters: one inserted, left out, replaced, or exchanged with its neighbour. Empty if
+/// none is near.
 std::string_view nearest(std::string_view given, std::span<const std::string_view> known);
 
-/// "; did you mean WORD?", or nothing where `word` is empty.
+/// Returns "; did you mean WORD?", or an empty string if `word` is empty.
 std::string did_you_mean(std::string_view word);
 
 }  // namespace tare::cli

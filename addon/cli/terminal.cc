@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kernel_limit = std::size_t{256} << 10;
 
-/// The size of the first standard stream that is a terminal.
+/// Gives the master the size of the first standard stream that is a terminal.
 bool copy_size(int master) noexcept {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     winsize size = {};
@@ -49,7 +49,8 @@ Terminal::Terminal(Fd master)
   if (::tcgetattr(STDIN_FILENO, &settings) != 0) return;
   saved_ = settings;
   ::cfmakeraw(&settings);
-  // Output of others on this terminal, such as our own errors, still gets its carriage returns.
+  // Other output on this terminal, such as this process's own errors, still gets its carriage
+  // returns.
   settings.c_oflag |= OPOST;
   if (::tcsetattr(STDIN_FILENO, TCSANOW, &settings) != 0)
     throw_errno("tcsetattr", "standard input");
@@ -70,7 +71,7 @@ void Terminal::Stream::fill(pollfd& source, pollfd& sink) const noexcept {
 void Terminal::Stream::read() noexcept {
   const ssize_t size = ::read(from, buffer.data(), buffer.size());
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  // The end, or EIO: every slave is closed.
+  // End of file, or EIO: every slave is closed.
   if (size <= 0) open = false;
   begin = 0;
   end = size > 0 ? static_cast<std::size_t>(size) : 0;
@@ -79,7 +80,7 @@ void Terminal::Stream::read() noexcept {
 void Terminal::Stream::write() noexcept {
   const ssize_t size = ::write(to, buffer.data() + begin, end - begin);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  // Nobody is left to take it.
+  // There is no reader any more.
   if (size < 0) open = false;
   begin = size < 0 ? end : begin + static_cast<std::size_t>(size);
 }
@@ -97,9 +98,9 @@ void Terminal::move(std::span<const pollfd, poll_count> ready) {
 }
 
 void Terminal::drain() {
-  // read(2) of a master first waits for what the kernel still has in flight from the slave, so
-  // EAGAIN means that there is no more. A pty holds less than the limit; what comes after it is by
-  // processes that live on.
+  // read(2) of a master first waits for data that is still in flight from the slave, so EAGAIN
+  // means that there is no more. A pty holds less than the limit; output beyond it is by processes
+  // that live on.
   std::size_t left = kernel_limit;
   while (output_.open && left > 0) {
     if (output_.begin == output_.end) {

@@ -14,13 +14,13 @@
 
 namespace tare::cli {
 
-/// Prepares the master of a pty for being attached: size of the caller's terminal, and no
-/// translation of newlines, which the caller's terminal does. To be called before the container's
+/// Prepares the master of a pty for being attached: the size of the caller's terminal, and no
+/// translation of newlines, which the caller's terminal does. Must be called before the container's
 /// program can write.
 void prepare_console(int master);
 
-/// Copies between the standard streams and the master of a pty. While it lives, standard input is
-/// in raw mode if it is a terminal.
+/// Copies between the standard streams and the master of a pty. While this object exists, standard
+/// input is in raw mode if it is a terminal.
 class Terminal {
  public:
   static constexpr std::size_t poll_count = 4;
@@ -30,13 +30,13 @@ class Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  /// Says what to poll for.
+  /// Sets `wanted` to what poll(2) must wait for.
   void fill(std::span<pollfd, poll_count> wanted) const noexcept;
-  /// Moves what poll found to be movable.
+  /// Moves the data that poll(2) has reported as ready.
   void move(std::span<const pollfd, poll_count> ready);
   /// Gives the container's terminal the size of the caller's.
   void resize() const noexcept;
-  /// Writes out all that the container has written until now.
+  /// Writes out all that the container has written so far.
   void drain();
 
  private:

@@ -1,6 +1,6 @@
 /// \file
-/// The table of verbs: it drives parsing and help, so that neither can tell of a flag that the
-/// other does not know.
+/// The table of verbs. It drives parsing and help, so that neither has a flag that the other does
+/// not know.
 #pragma once
 
 #include <span>
@@ -32,13 +32,14 @@ struct Verb {
   AfterArgument after;
   /// Returns the exit status. Throws tare::Error, UsageError.
   int (*run)(const Call&);
-  int failure = 1;               ///< exit status where it throws tare::Error
-  bool makes_container = false;  ///< its argument is the id of a container that is not there yet
+  int failure = 1;               ///< exit status after a tare::Error
+  bool makes_container = false;  ///< its argument is the id of a container that does not exist yet
 };
 
 std::span<const Verb> verbs() noexcept;
 const Verb* find_verb(std::string_view name) noexcept;
-/// A command that `npx tare` has beside those of the table, as it needs more than this program.
+/// A command that `npx tare` has beside those of the table, because it needs more than this
+/// program.
 struct PackageCommand {
   const char* name;
   const char* usage;  ///< what it does, in one line
@@ -47,17 +48,18 @@ struct PackageCommand {
 std::span<const PackageCommand> package_commands() noexcept;
 const PackageCommand* find_package_command(std::string_view name) noexcept;
 
-/// The name that tare was called by, without its directory: an engine's log and a user's terminal
-/// show the command line that was typed, also where tare is installed in another runtime's place.
+/// Returns the name by which tare was called, without its directory: an engine's log and a user's
+/// terminal show the command line that was typed, even if tare is installed in another runtime's
+/// place.
 std::string_view program_name() noexcept;
-/// Call it once, with argv[0], which stays where it is.
+/// Must be called once, with argv[0], which must stay valid.
 void set_program_name(const char* called_as) noexcept;
 
 /// Help texts, made from the table.
 std::string help();
 std::string help(const Verb& verb);
 std::string help(const PackageCommand& command);
-/// How it is called, in one line.
+/// Returns the usage in one line.
 std::string usage();
 std::string usage(const Verb& verb);
 
@@ -199,7 +201,7 @@ inline constexpr Flag cpu_rt_runtime{"cpu-rt-runtime", 0, text, "USEC", "of cgro
 inline constexpr Flag cpuset_cpus{"cpuset-cpus", 0, text, "LIST", "processors, such as 0-3,7"};
 inline constexpr Flag cpuset_mems{"cpuset-mems", 0, text, "LIST", "memory nodes, such as 0,1"};
 inline constexpr Flag cpu_idle{"cpu-idle", 0, text, "0|1",
-                               "1: run only where nobody else wants the processor"};
+                               "1: run only on otherwise idle processors"};
 inline constexpr Flag memory{"memory", 0, text, "BYTES",
                              "limit of memory, such as 50M, -1: no limit"};
 inline constexpr Flag memory_reservation{"memory-reservation", 0, text, "BYTES",
@@ -225,7 +227,7 @@ inline constexpr Flag text_format{"format", 'f', text, "text|json",
 
 /// Flags before the verb.
 Flags global_flags() noexcept;
-/// Those of them that may also stand behind it.
+/// Those of them that may also follow the verb.
 Flags inherited_flags() noexcept;
 
 }  // namespace tare::cli

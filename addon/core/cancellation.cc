@@ -10,7 +10,7 @@
 namespace tare {
 namespace {
 
-/// A pidfd never comes to mean another process, so that the process may have been reaped since.
+/// A pidfd never refers to another process, so the process may have been reaped since.
 void send_kill(const Fd& pidfd) noexcept {
   if (pidfd) {
     syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
@@ -36,7 +36,7 @@ bool Cancellation::is_cancelled() noexcept {
 }
 
 void Cancellation::await_init(int pidfd) noexcept {
-  // Where there is no descriptor left for it, it is merely not killed.
+  // If no descriptor is left for the copy, cancel() does not kill init.
   Fd own(fcntl(pidfd, F_DUPFD_CLOEXEC, 0));
   const std::lock_guard lock(mutex_);
   init_ = std::move(own);

@@ -24,26 +24,17 @@ namespace tare {
 
 namespace {
 
-/// Opens what `path` names strictly below `dirfd`; without a descriptor, and errno, on failure.
-Fd open_below(int dirfd, const std::string& path, std::uint64_t flags) noexcept {
-  struct open_how how = {};
-  how.flags = flags | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  long raw;
-  do {
-    raw = syscall(SYS_openat2, dirfd, path.c_str(), &how, sizeof how);
-  } while (raw < 0 && (errno == EINTR || errno == EAGAIN));
-  return Fd(static_cast<int>(raw));
-}
-
+/// Opens a directory strictly below `dirfd`. On failure returns no descriptor and sets errno.
 Fd open_directory(int dirfd, const std::string& path) noexcept {
-  return open_below(dirfd, path, O_PATH | O_DIRECTORY);
+  return open_resolved(dirfd, path, O_PATH | O_DIRECTORY,
+                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
-/// The root of the v2 tree as a mount of our own, which ends with the descriptor: the kernel has
-/// the tree whether it is mounted or not. None where we may not mount it.
+/// Opens the root of the v2 tree as a detached mount that ends with the descriptor: the kernel has
+/// the tree whether it is mounted or not. Returns none if this process may not mount it.
 ///
-/// Without glibc's functions, as these are of 2.36 and the addon is to load with older ones.
+/// glibc's functions are not used: they came with 2.36, and the addon must load with older
+/// versions.
 Fd mount_tree() {
   const Fd context(static_cast<int>(syscall(SYS_fsopen, "cgroup2", FSOPEN_CLOEXEC)));
   if (!context ||
@@ -54,7 +45,7 @@ Fd mount_tree() {
                                      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)));
 }
 
-/// None only in legacy mode.
+/// Opens the root of the v2 tree; none only in legacy mode.
 Fd open_root(const CgroupHost& host) {
   if (host.mount_point.empty()) {
     return mount_tree();
@@ -80,7 +71,7 @@ struct Refusal {
   std::string place;
 };
 
-/// What a create() makes on its way, removed again unless it is kept.
+/// The directories that a create() has made; removes them unless they are kept.
 class MadeDirectories {
  public:
   MadeDirectories() = default;
@@ -116,8 +107,8 @@ struct Controllers {
   std::string needed;  ///< those of `wanted` without which a limit would not hold
 };
 
-/// Goes from the root to the cgroup `path`, makes what is missing on the way, and enables the
-/// controllers in each. None, and errno, where a directory can neither be opened nor made.
+/// Walks from the root to the cgroup `path`, makes missing cgroups, and enables the controllers in
+/// each. Returns none and sets errno if a directory can neither be opened nor made.
 Fd walk(const Fd& root, const std::string& path, const Controllers& controllers,
         const std::string& mount_point, MadeDirectories& made, Refusal& refusal) {
   Fd current = duplicate(root);
@@ -228,8 +219,8 @@ bool can_hold(std::string_view offered, const CgroupSetting& setting) {
   throw error;
 }
 
-/// The parent of the cgroup `path`, which then hands on every controller that `settings` need and,
-/// as far as possible, the usual ones. None, and errno, where there is no parent.
+/// Opens the parent of the cgroup `path` and enables in it every controller that `settings` need
+/// and, as far as possible, the usual ones. Returns none and sets errno if there is no parent.
 Fd open_parent(const Fd& root, const std::string& path, std::string_view offered,
                const std::string& mount_point, const std::vector<CgroupSetting>& settings,
                MadeDirectories& made) {
@@ -243,7 +234,7 @@ Fd open_parent(const Fd& root, const std::string& path, std::string_view offered
     controllers.wanted.append(" ").append(setting.controller);
     controllers.needed.append(" ").append(setting.required ? setting.controller : "");
   }
-  // The usual case first: it is there, and hands on all that the tree has.
+  // The usual case first: the parent exists and has all wanted controllers that the tree offers.
   Fd parent =
       parent_path == "/" ? duplicate(root) : open_directory(root.get(), parent_path.substr(1));
   if (parent && (missing_controllers(wanted, offered, "").empty() ||
@@ -318,7 +309,7 @@ Cgroup Cgroup::create(const CgroupHost& host, const std::string& path, const Res
     fail_to_make(failure, cgroup.place());
   }
   if (cgroup.made_) {
-    // It is born frozen below a frozen one, and init would never run.
+    // A new cgroup is frozen if an ancestor is, and init would never run.
     cgroup.refuse_frozen();
   } else {
     cgroup.refuse_in_use();
@@ -350,7 +341,7 @@ void Cgroup::refuse_in_use(const CgroupHost& host, std::string path) {
     cgroup.refuse_in_use();
     return;
   }
-  // It will be frozen when the nearest one above it is.
+  // The new cgroup will be frozen if its nearest existing ancestor is.
   for (path = parent_of(path); path != "/"; path = parent_of(path)) {
     if (const Cgroup above = open(host, path)) {
       above.refuse_frozen();

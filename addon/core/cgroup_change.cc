@@ -1,4 +1,4 @@
-// Another set of limits for a cgroup that is in use: what is to be written, and the way back.
+// Changes the limits of a cgroup in use, and restores the previous ones on failure.
 
 #include <algorithm>
 #include <cerrno>
@@ -16,7 +16,7 @@ namespace tare {
 
 namespace {
 
-/// A field below linux.resources, and whether a change says something about it.
+/// A field below linux.resources, and whether a change sets it.
 struct Mention {
   std::string_view field;
   bool mentioned;
@@ -27,7 +27,7 @@ bool says(const std::optional<Number>& value) {
   return value.value_or(0) != 0;
 }
 
-/// Whether `changes` are about what `field` is about.
+/// Whether `changes` affect `field`.
 bool mentions(const Resources& changes, std::string_view field) {
   const MemoryResources& memory = changes.memory;
   const CpuResources& cpu = changes.cpu;
@@ -37,7 +37,7 @@ bool mentions(const Resources& changes, std::string_view field) {
       {"memory.limit", says(memory.limit)},
       {"memory.reservation", says(memory.reservation)},
       {"memory.swap", says(memory.swap)},
-      // A cgroup that ceases to be idle has lost its weight.
+      // A cgroup has lost its weight when it ceases to be idle.
       {"cpu.shares", says(cpu.shares) || cpu.idle == 0},
       {"cpu.quota", says(cpu.quota) || says(cpu.period)},
       {"cpu.period", says(cpu.period)},
@@ -70,8 +70,8 @@ bool has_key(const std::vector<std::pair<std::string, std::string>>& unified,
   return std::ranges::any_of(unified, [file](const auto& each) { return each.first == file; });
 }
 
-/// A key of `unified` comes after the fields, and so would undo what is changed now: it goes,
-/// unless it is a part of the change.
+/// Removes keys of `unified` that the change does not set, but that would undo it, as they are
+/// written after the fields.
 void drop_overridden(Resources& after, const Resources& changes, std::string_view prefix) {
   Resources fields = after;
   fields.unified.clear();
@@ -91,7 +91,7 @@ bool is_same_rule(const DeviceRule& one, const DeviceRule& other) {
          one.minor == other.minor && one.access == other.access;
 }
 
-/// What takes a device's limits away, for a device that had none before.
+/// Returns the value that removes a device's limits, for a device that had none before.
 std::string without_limits(std::string_view file, std::string_view value) {
   const std::string device(value.substr(0, value.find(' ')));
   if (file == "io.max") {
@@ -100,14 +100,14 @@ std::string without_limits(std::string_view file, std::string_view value) {
   return device + (file == "rdma.max" ? " hca_handle=max hca_object=max" : " default");
 }
 
-/// Writes back what was, unless it is kept.
+/// Restores the previous values when destroyed, unless forget() is called.
 class WayBack {
  public:
   explicit WayBack(int directory) : directory_(directory) {}
   WayBack(const WayBack&) = delete;
   WayBack& operator=(const WayBack&) = delete;
   ~WayBack() {
-    // Errors are of no use here: the first one is the one to tell.
+    // Errors are ignored: the first failure is the one to report.
     for (; !steps_.empty(); steps_.pop_back()) {
       const Step& step = steps_.back();
       for_each_part(step.text, '\n', [&](std::string_view line) {
@@ -120,7 +120,7 @@ class WayBack {
   void remember(const std::string& file, std::string_view value) {
     auto text = file.empty() ? std::nullopt : read_file_if_exists(directory_, file);
     if (text == "\n" && file.starts_with("cpuset.")) {
-      // While there are processes the kernel lets no list become empty again.
+      // While the cgroup has processes, the kernel does not let the list become empty again.
       text = read_file_if_exists(directory_, file + ".effective");
     }
     if (!text) {
@@ -161,7 +161,7 @@ ResourcesChange change_of_resources(const Resources& before, const Resources& ch
   };
   for (CgroupSetting& setting : cgroup_settings(change.after, prefix)) {
     const bool in_unified = setting.field.starts_with("unified[");
-    // What follows from two fields (swap from memory.limit) changes with either.
+    // A setting derived from two fields (memory.swap, with memory.limit) changes with either.
     if (in_unified ? has_key(changes.unified, setting.file)
                    : mentions(changes, setting.field) || !is_present(setting)) {
       change.settings.push_back(std::move(setting));

@@ -1,14 +1,15 @@
 // The device filter: an eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE, compiled from the rules.
 //
-// What it costs is the kernel's verifier, which follows both sides of each conditional jump and
-// copies and compares its whole state there: 2 to 3 µs a jump, on a machine where loading the
-// shortest program takes 22 µs, and far more where a jump tests what an earlier one has decided
-// (then it goes back over all that led there, to know how much of it mattered). Arithmetic costs
-// 0.2 to 0.6 µs an instruction, attaching 1.5 µs. So a program that tests rule by rule, type, major
-// and minor each time, takes 230 µs for the default rules, and the one that is made here 42 µs:
-// rules are first resolved to what they mean for each device that any of them names, and then
-// become one comparison a device of (major, minor) as one number, or of a whole group of devices
-// whose numbers lie close together.
+// Its main cost is the kernel's verifier, which follows both branches of each conditional jump and
+// copies and compares its whole state there: 2 to 3 µs per jump, on a machine where loading the
+// shortest program takes 22 µs. A jump that tests what an earlier one has decided costs far more,
+// as the verifier goes back over the instructions before it to find how much of the state mattered.
+// Arithmetic costs 0.2 to 0.6 µs per instruction, attaching 1.5 µs.
+//
+// A program that tests type, major and minor rule by rule takes 230 µs for the default rules; this
+// one takes 42 µs. Rules are first resolved to their meaning for each device that any of them
+// names. Each device then becomes one comparison of (major, minor) as one number, and a group of
+// devices with close numbers shares one comparison.
 
 #include <linux/bpf.h>
 
@@ -28,7 +29,7 @@ namespace tare {
 
 namespace {
 
-// The context's halfwords are read by their place in a little-endian word.
+// The context's halfwords are read by their position in a little-endian word.
 static_assert(std::endian::native == std::endian::little);
 
 using Access = DeviceAccess;
@@ -56,11 +57,11 @@ class Assembler {
   void calculate_with(std::uint8_t width, std::uint8_t operation, int destination, int source) {
     emit(width | operation | BPF_X, destination, source, 0, 0);
   }
-  /// Jumps to the answer for `access` where a register's low 32 bits compare so with `value`.
+  /// Jumps to the answer for `access` if a register's low 32 bits and `value` satisfy `comparison`.
   void answer_if(std::uint8_t comparison, int reg, std::uint32_t value, Access access) {
     to_answer_[access].push_back(jump_if(comparison, reg, value));
   }
-  /// A jump that `land` gives its target.
+  /// Emits a jump and returns its index; land() sets its target.
   std::size_t jump_if(std::uint8_t comparison, int reg, std::uint32_t value) {
     emit(BPF_JMP32 | comparison | BPF_K, reg, 0, 0, static_cast<std::int32_t>(value));
     return program_.size() - 1;
@@ -74,7 +75,7 @@ class Assembler {
     }
     program_[jump].off = static_cast<std::int16_t>(distance);
   }
-  /// The answers that were asked for, the one for `first` before all others.
+  /// Emits the answers that jumps refer to, with the answer for `first` before all others.
   void answers(Access first) {
     answer(first);
     for (Access access = 0; access < to_answer_.size(); ++access) {
@@ -96,7 +97,7 @@ class Assembler {
   static constexpr int scratch = BPF_REG_5;
 
  private:
-  /// Returns 1 where every requested bit is in `access`, else 0.
+  /// Emits an answer: 1 if every requested bit is in `access`, else 0.
   void answer(Access access) {
     for (const std::size_t jump : to_answer_[access]) {
       land(jump);
@@ -105,7 +106,7 @@ class Assembler {
     if (access == 0 || access == device_access_all) {
       calculate(BPF_ALU64, BPF_MOV, result, access == 0 ? 0 : 1);
     } else {
-      // The sign of (forbidden bits of the request) - 1.
+      // The sign bit of (forbidden bits of the request) - 1.
       load(BPF_H, result, offsetof(struct bpf_cgroup_dev_ctx, access_type) + 2);
       calculate(BPF_ALU64, BPF_AND, result, static_cast<std::int32_t>(device_access_all & ~access));
       calculate(BPF_ALU64, BPF_SUB, result, 1);
@@ -144,8 +145,8 @@ std::vector<Group> group(std::vector<Meaning::Number> devices) {
   return groups;
 }
 
-/// The bit map's test ends in two states that both go on, for which the verifier does all that
-/// follows twice. So these come last.
+/// Tests bit maps last: such a test ends in two states that both continue, so the verifier checks
+/// all following instructions twice.
 void test_devices(Assembler& program, const std::vector<Meaning::Number>& devices) {
   constexpr int device = Assembler::device;
   constexpr int scratch = Assembler::scratch;
@@ -177,7 +178,7 @@ void test_devices(Assembler& program, const std::vector<Meaning::Number>& device
   }
 }
 
-/// Everything about one type of device, answers included.
+/// Emits the tests for one type of device, and the answers.
 void test_type(Assembler& program, const Meaning& meaning) {
   constexpr std::size_t major_offset = offsetof(struct bpf_cgroup_dev_ctx, major);
   constexpr std::size_t minor_offset = offsetof(struct bpf_cgroup_dev_ctx, minor);
@@ -192,7 +193,8 @@ void test_type(Assembler& program, const Meaning& meaning) {
     program.calculate(BPF_ALU, BPF_LSH, Assembler::device, 20);
     program.calculate_with(BPF_ALU, BPF_OR, Assembler::device, Assembler::minor);
   }
-  // Only the exceptions from what is tested by major or minor alone must come before that.
+  // Devices that are exceptions to a test by major or minor alone must come before it; the others
+  // need not.
   std::vector<Meaning::Number> devices = meaning.devices;
   const auto plain = std::stable_partition(devices.begin(), devices.end(), [&](const auto& each) {
     return Meaning::find(meaning.majors, each.number / device_minor_end) != nullptr ||

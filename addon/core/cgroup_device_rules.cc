@@ -1,4 +1,4 @@
-// Device rules resolved to what they mean.
+// Resolves device rules to their meaning.
 
 #include "cgroup_device_rules.h"
 
@@ -68,8 +68,8 @@ constexpr std::array default_rules{
   throw error;
 }
 
-/// There are configs with a further "a" in the list, which others read over: then it may take away,
-/// but not give.
+/// Some configs have a further "a" in the list, which other runtimes ignore. It takes effect only
+/// in a rule that denies access.
 Access parse_access(const std::string& letters, bool allow, std::size_t index) {
   Access access = 0;
   for (const char letter : letters) {
@@ -106,13 +106,14 @@ std::vector<Rule> resolve(const std::vector<DeviceRule>& given) {
     if (minor < any) {
       fail_rule(index, "minor", std::to_string(minor) + " is negative; leave it out to match any");
     }
+    const Access access = parse_access(rule.access, rule.allow, index);
     if (major < device_major_end && minor < device_minor_end) {
       rules.push_back({.character = rule.type != 'b',
                        .block = rule.type != 'c',
                        .allow = rule.allow,
                        .major = major,
                        .minor = minor,
-                       .access = parse_access(rule.access, rule.allow, index)});
+                       .access = access});
     }
   }
   rules.insert(rules.end(), default_rules.begin(), default_rules.end());
@@ -134,7 +135,8 @@ void sort_unique(std::vector<std::int64_t>& numbers) {
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
 }
 
-/// `rules` are of one type. What is as it would be without its entry gets none.
+/// Resolves `rules`, which are of one type. A number gets no entry if its access is the same
+/// without.
 Meaning make_meaning(const std::vector<Rule>& rules) {
   Meaning meaning;
   meaning.rest = evaluate(rules, other, other);

@@ -28,7 +28,7 @@ int bpf(int command, union bpf_attr& attributes) noexcept {
 
 std::uint64_t address(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
 
-/// What bpftool(8) shows, and how we tell our filters from those of others.
+/// The name that bpftool(8) shows, which also tells tare's filters from others.
 constexpr char program_name[] = "tare_devices";
 static_assert(sizeof program_name <= BPF_OBJ_NAME_LEN);
 
@@ -38,10 +38,10 @@ Fd load_program(const std::string& program) noexcept {
   attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
   attributes.insns = address(program.data());
   attributes.insn_cnt = static_cast<std::uint32_t>(program.size() / sizeof(struct bpf_insn));
-  // Only programs that call GPL-only functions of the kernel must be under the GPL.
+  // Only programs that call the kernel's GPL-only functions need a GPL license.
   attributes.license = address("Apache-2.0");
   std::memcpy(attributes.prog_name, program_name, sizeof program_name);
-  // The verifier gives up with EAGAIN when a signal comes in between.
+  // The verifier fails with EAGAIN if a signal arrives meanwhile.
   constexpr int attempts = 16;
   int loaded = -1;
   for (int i = 0; i < attempts && loaded < 0; ++i) {
@@ -53,7 +53,8 @@ Fd load_program(const std::string& program) noexcept {
   return Fd(loaded);
 }
 
-/// Before Linux 5.11 programs count against RLIMIT_MEMLOCK, which is small by default: EPERM.
+/// Raises RLIMIT_MEMLOCK to load the program: before Linux 5.11 programs count against that limit,
+/// which is small by default, and loading fails with EPERM.
 Fd load_program_with_memory(const std::string& program) noexcept {
   struct rlimit before = {};
   getrlimit(RLIMIT_MEMLOCK, &before);
@@ -69,8 +70,8 @@ Fd load_program_with_memory(const std::string& program) noexcept {
   return loaded;
 }
 
-/// The filters attached to this very cgroup. Those that a security module keeps from us are left
-/// out: one filter more can only forbid more.
+/// Returns the filters attached directly to this cgroup. Filters that a security module hides from
+/// this process are left out: an additional filter can only forbid more.
 std::vector<Fd> attached_programs(int cgroup, const std::string& place) {
   // The kernel allows 64 (BPF_CGROUP_MAX_PROGS).
   std::array<std::uint32_t, 64> ids{};
@@ -115,7 +116,8 @@ int attach(int cgroup, int program, int replaced) noexcept {
   attributes.target_fd = static_cast<std::uint32_t>(cgroup);
   attributes.attach_bpf_fd = static_cast<std::uint32_t>(program);
   attributes.attach_type = BPF_CGROUP_DEVICE;
-  // With filters above and below all must allow; without the flag none may be attached below.
+  // With this flag, filters above and below may be attached, and all of them must allow an access;
+  // without it none may be attached below.
   attributes.attach_flags = BPF_F_ALLOW_MULTI;
   if (replaced >= 0) {
     attributes.attach_flags |= BPF_F_REPLACE;
@@ -133,16 +135,17 @@ int detach(int cgroup, int program) noexcept {
   return bpf(BPF_PROG_DETACH, attributes);
 }
 
-/// A program that the kernel has checked.
+/// A program that the kernel has verified.
 struct LoadedFilter {
   std::string code;
   Fd program;
 };
 
-/// The filter for `rules`; none, and EPERM, where we may load none.
+/// Returns the loaded filter for `rules`. Returns null and sets errno to EPERM if this process may
+/// load none.
 std::shared_ptr<const LoadedFilter> load_filter(const std::vector<DeviceRule>& rules) {
-  // The last one is kept: a program that makes many containers mostly gives them the same rules,
-  // and the check is most of the price.
+  // The last filter is kept: a process that makes many containers mostly gives them the same rules,
+  // and verification is most of the cost.
   static std::mutex mutex;
   static auto& last = *new std::shared_ptr<const LoadedFilter>;  // used until the process ends
   std::string code = device_filter_program(rules);
@@ -169,8 +172,8 @@ std::shared_ptr<const LoadedFilter> load_filter(const std::vector<DeviceRule>& r
   return loaded;
 }
 
-/// Attaches `program` in place of the `old` ones: of one, by one step of the kernel's. False, and
-/// EPERM, where we may not.
+/// Attaches `program` in place of the `old` programs; a single one is replaced atomically. Returns
+/// false, with errno EPERM, if this process may not attach it.
 bool attach_instead(int cgroup, const Fd& program, const std::vector<Fd>& old) {
   const int replaced = old.size() == 1 ? old.front().get() : -1;
   if (attach(cgroup, program.get(), replaced) != 0) {

@@ -1,5 +1,5 @@
 /// \file
-/// What the files of a cgroup's directory say.
+/// Reads the files of a cgroup's directory.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace tare {
 
-/// The statistics in the files of `directory`, which errors call `place`; what is not there is 0.
-/// `pids` is the highest number where the directory has no pids.current.
+/// Reads the statistics in the files of `directory`; missing ones are 0. `pids` is the highest
+/// number if there is no pids.current. Errors name `place`.
 CgroupStats read_cgroup_stats(int directory, const std::string& place);
 
 }  // namespace tare

@@ -1,4 +1,4 @@
-// Where the cgroup2 tree is, and where in it a container belongs.
+// Finds the cgroup2 tree, and a container's path in it.
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -26,8 +26,8 @@ bool is_cgroup2(const char* path) {
   return statfs(path, &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/// The mount point of the first cgroup2 mount that shows the whole tree and is not hidden below
-/// another mount; empty where there is none.
+/// Returns the mount point of the first cgroup2 mount that shows the whole tree and is not hidden
+/// below another mount; empty if there is none.
 std::string find_cgroup2_mount() {
   const std::optional<std::string> mounts = read_file_if_exists(AT_FDCWD, "/proc/self/mountinfo");
   std::string found;
@@ -40,7 +40,8 @@ std::string find_cgroup2_mount() {
   return found;
 }
 
-/// The calling process's own cgroup in the v2 tree: the line "0::/path" of /proc/self/cgroup.
+/// Returns the calling process's own cgroup in the v2 tree: the line "0::/path" of
+/// /proc/self/cgroup.
 std::string own_cgroup() {
   const std::string file = read_file(AT_FDCWD, "/proc/self/cgroup");
   std::string found;

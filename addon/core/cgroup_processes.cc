@@ -1,4 +1,4 @@
-// The processes of a cgroup: listed, killed, frozen, waited for; and its end.
+// Lists, kills, freezes and waits for the processes of a cgroup, and removes the cgroup.
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -32,10 +32,11 @@ constexpr auto no_limit = Clock::time_point::max();
 
 Fd open_pidfd(pid_t pid) noexcept { return Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
 
-/// What the kernel says of files of a cgroup that was removed, by name and by descriptor.
+/// Whether the error means that the cgroup was removed: ENOENT for its files by name, ENODEV by
+/// descriptor.
 bool is_gone(int errnum) { return errnum == ENOENT || errnum == ENODEV; }
 
-/// Names of the cgroups just below `directory`.
+/// Returns the names of the direct children of `directory`.
 std::vector<std::string> children(int directory) {
   std::vector<std::string> names;
   Fd list = open_or_none(directory, ".", O_RDONLY | O_DIRECTORY);
@@ -57,8 +58,8 @@ std::vector<std::string> children(int directory) {
   return names;
 }
 
-/// The text of a file of a cgroup; empty where the cgroup is gone, or is a threaded one, whose
-/// processes are all in the list of the domain above it.
+/// Reads a file of a cgroup. Returns an empty string if the cgroup is gone, or is threaded: its
+/// processes are then all in the list of the domain above it.
 std::string read_if_alive(int directory, const char* file) {
   Fd fd = open_or_none(directory, file, O_RDONLY);
   if (!fd) {
@@ -85,14 +86,14 @@ void each_pid(const std::string& list, Visit visit) {
   while (at < end) {
     pid_t pid = 0;
     at = std::from_chars(at, end, pid).ptr + 1;
-    // 0 is a process of a pid namespace that we cannot see into.
+    // 0 is a process of a pid namespace that is not visible from this one.
     if (pid > 0) {
       visit(pid);
     }
   }
 }
 
-/// None where it is gone.
+/// Opens a child cgroup; none if it is gone.
 Fd open_child(int directory, const std::string& name) {
   Fd child = open_or_none(directory, name.c_str(), O_PATH | O_DIRECTORY);
   if (!child && !is_gone(errno)) {
@@ -105,16 +106,16 @@ bool is_threaded(int directory) {
   return read_if_alive(directory, "cgroup.type").starts_with("threaded");
 }
 
-/// A position in the tree below a cgroup. A container may nest cgroups as deeply as it likes, so
-/// that this holds one descriptor whatever the depth, and goes by single names: a path may be
-/// longer than the kernel takes. cgroup v2 renames nothing, so ".." leads back to where it was.
+/// A position in the tree below a cgroup. A container may nest cgroups to any depth, so this holds
+/// one descriptor whatever the depth, and moves by single names: a whole path may be longer than
+/// the kernel accepts. cgroup v2 has no renames, so ".." leads back to the parent.
 class TreePosition {
  public:
   explicit TreePosition(int top) : top_(top) {}
 
-  /// The cgroup that it is at.
+  /// The cgroup at this position.
   int fd() const noexcept { return here_ ? here_.get() : top_; }
-  /// False where that child is gone.
+  /// Returns false if the child is gone.
   bool go_down(const std::string& name) {
     Fd child = open_child(fd(), name);
     if (!child) {
@@ -124,7 +125,7 @@ class TreePosition {
     ++depth_;
     return true;
   }
-  /// Not from the top.
+  /// Must not be called at the top.
   void go_up() {
     --depth_;
     here_ = depth_ == 0 ? Fd() : open_file(here_.get(), "..", O_PATH | O_DIRECTORY);
@@ -177,7 +178,7 @@ class Events {
 
   int fd() const noexcept { return fd_.get(); }
 
-  /// The value of a key; false too where the cgroup is gone.
+  /// Returns the value of a key; false if the cgroup is gone.
   bool read(std::string_view key) const {
     std::array<char, 256> text;
     ssize_t size = 0;
@@ -196,7 +197,7 @@ class Events {
   Fd fd_;
 };
 
-/// poll(2) until `deadline`; false when that has passed.
+/// Calls poll(2) until `deadline`; returns false if that passes.
 bool poll_until(std::vector<pollfd>& fds, Clock::time_point deadline) {
   for (;;) {
     int timeout = -1;
@@ -215,13 +216,13 @@ bool poll_until(std::vector<pollfd>& fds, Clock::time_point deadline) {
   }
 }
 
-/// Waits until no process is in the cgroup or below it; false when `deadline` has passed.
+/// Waits until no process is in the cgroup or below it; returns false if `deadline` passes.
 ///
-/// The kernel lets 10 ms pass between two notifications of cgroup.events, so a container that lived
-/// shorter than that would be noticed late. The ends of the processes themselves, by pidfd, come at
-/// once; by then they have left the cgroup (do_exit calls cgroup_exit before exit_notify; where a
-/// newer kernel does it later, cgroup.events tells). A process whose end was seen is not looked at
-/// again: it would make poll return at once until the kernel has taken it off the list.
+/// The kernel leaves 10 ms between two notifications of cgroup.events, which would report the end
+/// of a shorter-lived container late. A pidfd reports the end of a process at once; by then the
+/// process has left the cgroup (do_exit calls cgroup_exit before exit_notify; if a newer kernel
+/// does it later, cgroup.events reports it). A process whose end was seen is not polled again: poll
+/// would return at once until the kernel has removed it from the list.
 bool wait_empty(int directory, Clock::time_point deadline) {
   constexpr std::size_t most_watched = 64;
   const Events events(directory);
@@ -267,7 +268,7 @@ bool wait_empty(int directory, Clock::time_point deadline) {
   throw error;
 }
 
-/// Removes a cgroup by its name; false while there are processes or other cgroups in it.
+/// Removes a cgroup by its name; returns false while there are processes or other cgroups in it.
 bool try_remove(int parent, const std::string& name, const std::string& place) {
   if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
     return true;
@@ -278,8 +279,8 @@ bool try_remove(int parent, const std::string& name, const std::string& place) {
   return false;
 }
 
-/// Removes all cgroups below `top`, which errors call `place`, the deepest first, and waits until
-/// there is no process in it. Each that is removed puts off the deadline: there may be very many.
+/// Removes all cgroups below `top`, deepest first, and waits until there is no process in it. Each
+/// removal extends the deadline: there may be very many. Errors name `place`.
 void remove_below(int top, const std::string& place, Clock::time_point& deadline) {
   struct Level {
     std::string name;
@@ -305,7 +306,7 @@ void remove_below(int top, const std::string& place, Clock::time_point& deadline
     if (levels.size() == 1) {
       return;
     }
-    // It is tried once more: a cgroup may have come into it meanwhile.
+    // Try to remove it again: it may have new children by now.
     std::string name = std::move(levels.back().name);
     levels.pop_back();
     at.go_up();
@@ -315,8 +316,8 @@ void remove_below(int top, const std::string& place, Clock::time_point& deadline
 
 using Candidates = std::vector<std::pair<pid_t, Fd>>;
 
-/// Signals a process only if it is still in `pids` once it cannot be mistaken for another: its
-/// number may have been given to a stranger since the list was read.
+/// Signals candidates whose pid is still in `pids`, read after their pidfds were opened: a pid may
+/// have been reused by an unrelated process since the first list was read.
 void signal_those(const Candidates& candidates, const std::vector<pid_t>& pids, int signal,
                   const std::string& place) {
   const std::unordered_set<pid_t> still(pids.begin(), pids.end());
@@ -358,7 +359,7 @@ void Cgroup::refuse_frozen() const {
   if (!dir_ || !Events(dir_.get()).read("frozen")) {
     return;
   }
-  // The one that was frozen may be above it.
+  // An ancestor may be the one that was frozen.
   std::string file = place("cgroup.freeze");
   for (std::string path = path_; !path.empty(); path.erase(path.rfind('/'))) {
     const Cgroup above = open({.mount_point = mount_point_}, path);
@@ -380,7 +381,7 @@ std::vector<pid_t> Cgroup::processes() const {
   }
   if (pids.empty() && dir_ && is_threaded(dir_.get())) {
     each_pid(read_if_alive(dir_.get(), "cgroup.threads"), [&pids](pid_t thread) {
-      // A process's first thread alone is one that pidfd_open(2) takes.
+      // pidfd_open(2) accepts only the first thread of a process.
       if (open_pidfd(thread)) {
         pids.push_back(thread);
       }
@@ -403,9 +404,9 @@ void Cgroup::kill_all() {
     throw_errno(errnum, "write", place("cgroup.kill"));
   }
   if (errnum == ENOENT && faccessat(dir_.get(), "cgroup.procs", F_OK, 0) < 0) {
-    return;  // systemd was quicker to remove it
+    return;  // systemd has removed it already
   }
-  // Before Linux 5.14, and in a threaded cgroup. Frozen processes fork no more, and SIGKILL ends
+  // Before Linux 5.14, and in a threaded cgroup. Frozen processes cannot fork, and SIGKILL ends
   // them all the same.
   freeze(true);
   signal_all(SIGKILL);
@@ -414,7 +415,7 @@ void Cgroup::kill_all() {
 
 void Cgroup::signal_all(int signal) {
   required_fd();
-  // There may be more processes than this one may have descriptors.
+  // There may be more processes than this process may have open descriptors.
   constexpr std::size_t max_at_once = 256;
   Candidates candidates;
   const auto signal_candidates = [&] {
@@ -446,7 +447,7 @@ void Cgroup::freeze(bool frozen) {
     throw_errno(errnum, "write", place("cgroup.freeze"));
   }
   if (!frozen) {
-    // They run as soon as they get a processor; a frozen cgroup above is not ours to wait for.
+    // Do not wait: processes run as soon as they are scheduled, or stay frozen by an ancestor.
     return;
   }
   const Clock::time_point deadline = Clock::now() + patience;
@@ -465,7 +466,7 @@ void Cgroup::freeze(bool frozen) {
 }
 
 bool Cgroup::frozen() const {
-  // Not what cgroup.events says: who is killed leaves the freezer to end.
+  // Not the value in cgroup.events: a killed process leaves the freezer in order to exit.
   return dir_ && read_if_alive(dir_.get(), "cgroup.freeze").starts_with('1');
 }
 

@@ -1,4 +1,4 @@
-// The limits of a cgroup: written, or refused with the reason.
+// Writes the limits of a cgroup, or refuses them with a reason.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ struct ControllerLine {
 };
 
 ControllerLine find_controller(std::string_view controller) {
-  // v1's name of "io" is the one that this file has kept.
+  // /proc/cgroups keeps v1's name of "io".
   const std::string name = "\n" + std::string(controller == "io" ? "blkio" : controller) + "\t";
   const std::string file = read_file_if_exists(AT_FDCWD, "/proc/cgroups").value_or("");
   const std::size_t at = file.find(name);
@@ -40,7 +40,7 @@ ControllerLine find_controller(std::string_view controller) {
   return {.known = true, .in_v1 = file[hierarchy] != '0', .enabled = file[end - 1] != '0'};
 }
 
-/// Why no v2 tree of this host has the controller, and what helps.
+/// Returns the reason why the v2 tree lacks the controller, and the remedy.
 std::string explain_missing(const std::string& controller) {
   const ControllerLine line = find_controller(controller);
   if (line.in_v1) {
@@ -68,8 +68,8 @@ bool has_controller(int directory, const std::string& controller) {
   return has_word(read_file(directory, "cgroup.controllers"), controller);
 }
 
-/// Enables a controller for the cgroup `directory`, `depth` levels below the root: not all are from
-/// the start. Returns whether it has it now.
+/// Enables a controller for the cgroup `directory`, `depth` levels below the root: create() does
+/// not enable all of them. Returns whether the cgroup has it now.
 bool enable_controller(int directory, std::ptrdiff_t depth, const std::string& controller) {
   std::vector<Fd> above;
   for (int below = directory; depth > 0; --depth) {
@@ -82,10 +82,11 @@ bool enable_controller(int directory, std::ptrdiff_t depth, const std::string& c
   return has_controller(directory, controller);
 }
 
-/// Writes the setting and returns an errno. It then says what was written where.
+/// Writes the setting and returns 0 or an errno. Afterwards `setting` has the file and value that
+/// were written.
 int write_setting(int directory, CgroupSetting& setting) noexcept {
   const int errnum = write_kernel_file(directory, setting.file.c_str(), setting.value);
-  // BFQ knows weights of devices that it schedules, and no others.
+  // BFQ accepts weights only for devices that it schedules.
   if ((errnum != ENOENT && errnum != EOPNOTSUPP) || setting.fallback_file.empty()) {
     return errnum;
   }
@@ -109,7 +110,8 @@ std::string advice_for(const CgroupSetting& setting, int errnum) {
   return "";
 }
 
-/// "max 50000" as "20000 50000" where the quota is 20000 now.
+/// Returns the setting's value with the present quota: "max 50000" becomes "20000 50000" if that is
+/// 20000.
 std::string with_present_quota(int directory, const CgroupSetting& setting) {
   const std::string present = read_file_if_exists(directory, setting.file).value_or("max");
   return present.substr(0, present.find_first_of(" \n")) +
@@ -136,7 +138,7 @@ void Cgroup::refuse_missing(const CgroupSetting& setting, std::string_view prefi
   throw error;
 }
 
-// memory.checkBeforeUpdate: v1 refused a limit below what is in use, v2 kills.
+// memory.checkBeforeUpdate: v1 refused a limit below the memory in use, v2 kills processes.
 void Cgroup::check_memory_in_use(const MemoryResources& memory, std::string_view prefix) const {
   if (!memory.check_before_update.value_or(false)) {
     return;
@@ -237,8 +239,7 @@ void Cgroup::delegate(uid_t uid, gid_t gid) {
   if (fchownat(dir_.get(), "", uid, gid, AT_EMPTY_PATH) != 0) {
     throw_errno("chown", place());
   }
-  // Which files are the delegatee's to write is the kernel's to say; some belong to controllers
-  // that are not enabled here.
+  // The kernel lists the files to delegate; some belong to controllers that are not enabled here.
   const std::string files = read_file_if_exists(AT_FDCWD, "/sys/kernel/cgroup/delegate")
                                 .value_or("cgroup.procs\ncgroup.threads\ncgroup.subtree_control\n");
   for_each_part(files, '\n', [&](std::string_view part) {

@@ -1,4 +1,4 @@
-// From linux.resources, written with cgroup v1 in mind, to the files of cgroup v2.
+// Converts linux.resources, which is modelled on cgroup v1, to the files of cgroup v2.
 
 #include <algorithm>
 #include <cmath>
@@ -19,7 +19,7 @@ namespace {
 
 using Settings = std::vector<CgroupSetting>;
 
-/// Makes the errors of one linux.resources.
+/// Throws errors about one linux.resources object.
 class Complaint {
  public:
   explicit Complaint(std::string_view prefix) : prefix_(prefix) {}
@@ -47,8 +47,8 @@ void add_pids(const Resources& resources, Settings& settings) {
   if (!resources.pids_limit) {
     return;
   }
-  // Some write 0 for "no limit", the spec wants it taken for a limit. The container's first process
-  // could not even be cloned into a cgroup with pids.max 0, so the smallest limit is 1.
+  // Some callers write 0 for "no limit"; by the spec it is a limit. The container's first process
+  // could not be cloned into a cgroup with pids.max 0, so the smallest limit is 1.
   const std::int64_t limit = *resources.pids_limit;
   settings.push_back({.controller = "pids",
                       .file = "pids.max",
@@ -57,7 +57,7 @@ void add_pids(const Resources& resources, Settings& settings) {
                       .required = limit > 0});
 }
 
-/// `bytes` as the memory files want it: -1 is "max"; none for "not set".
+/// Returns `bytes` in the format of the memory files: "max" for -1, none for "not set".
 std::optional<std::string> memory_value(const std::optional<std::int64_t>& bytes,
                                         std::string_view field, const Complaint& complaint) {
   if (!bytes || *bytes == 0) {
@@ -70,7 +70,7 @@ std::optional<std::string> memory_value(const std::optional<std::int64_t>& bytes
   return *bytes == -1 ? "max" : std::to_string(*bytes);
 }
 
-/// v1's limit was of memory and swap together, v2's is of swap alone.
+/// Converts v1's limit of memory and swap together to v2's limit of swap alone.
 std::optional<std::string> swap_value(const MemoryResources& memory, const Complaint& complaint) {
   // 0 is "no swap". Engines fill a template with 0 for "not set": then the memory limit is 0, too.
   if (memory.swap == 0 && memory.limit.value_or(1) > 0) {
@@ -79,7 +79,7 @@ std::optional<std::string> swap_value(const MemoryResources& memory, const Compl
   const std::int64_t limit = memory.limit.value_or(0);
   std::optional<std::string> both = memory_value(memory.swap, "memory.swap", complaint);
   if (!both) {
-    // In v1, lifting the limit of memory lifted that of memory and swap.
+    // In v1, lifting the memory limit also lifted the limit of memory and swap.
     return limit == -1 ? std::optional<std::string>("max") : std::nullopt;
   }
   if (*both == "max" || limit == -1) {
@@ -100,10 +100,10 @@ std::optional<std::string> swap_value(const MemoryResources& memory, const Compl
 }
 
 void add_memory(const MemoryResources& memory, const Complaint& complaint, Settings& settings) {
-  // useHierarchy needs nothing: v2 always counts descendants.
+  // useHierarchy needs no setting: v2 always counts descendants.
   const auto limit = memory_value(memory.limit, "memory.limit", complaint);
   const auto reservation = memory_value(memory.reservation, "memory.reservation", complaint);
-  // A kernel without swap has no memory.swap.max, and keeps "no swap" and "no limit" anyhow.
+  // A kernel without swap has no memory.swap.max, and satisfies "no swap" and "no limit" anyway.
   if (const auto swap = swap_value(memory, complaint)) {
     settings.push_back({.controller = "memory",
                         .file = "memory.swap.max",
@@ -126,9 +126,9 @@ void add_memory(const MemoryResources& memory, const Complaint& complaint, Setti
   }
 }
 
-/// v1's shares (2 … 262144, 1024 by default) as v2's weight (1 … 10000, 100 by default). The curve
-/// through minimum, default and maximum that runc and crun use since 2025: a straight line would
-/// make 1024 shares a weight of 39, less than any process outside of containers has.
+/// Converts v1's shares (2 … 262144, 1024 by default) to v2's weight (1 … 10000, 100 by default),
+/// by the curve through minimum, default and maximum that runc and crun use since 2025. A straight
+/// line would make 1024 shares a weight of 39, less than any process outside of containers has.
 std::uint64_t cpu_weight(std::uint64_t shares) {
   constexpr std::uint64_t min_shares = 2;
   constexpr std::uint64_t max_shares = 262144;
@@ -153,7 +153,7 @@ void add_cpu_bandwidth(const CpuResources& cpu, Settings& settings) {
                       .field = "cpu.burst",
                       .required = cpu.burst.value_or(0) != 0};
   if (cpu.burst) {
-    // The kernel wants burst <= quota at each moment: a smaller burst must come before a smaller
+    // The kernel requires burst <= quota at each moment: a smaller burst must come before a smaller
     // quota, a larger one after a larger quota.
     burst.tentative = has_max;
     settings.push_back(burst);
@@ -188,7 +188,7 @@ void add_cpu(const CpuResources& cpu, Settings& settings) {
                           .required = idle});
     }
   };
-  // The weight of an idle cgroup cannot be written: leave idleness before it, enter it after it.
+  // The weight of an idle cgroup cannot be written: clear cpu.idle before it, or set it after.
   if (!idle) {
     add_idle();
   }
@@ -216,8 +216,8 @@ void add_cpuset(const CpuResources& cpu, Settings& settings) {
   }
 }
 
-/// A setting for BFQ, which takes v1's range 10 … 1000 (for it 1 … 1000) as it is, else for
-/// blk-iocost, whose range is 1 … 10000.
+/// Returns a setting for BFQ, which takes v1's range 10 … 1000 unchanged (its own is 1 … 1000). The
+/// fallback is blk-iocost, whose range is 1 … 10000.
 CgroupSetting io_weight(std::uint16_t weight, const std::string& device, std::string field,
                         const Complaint& complaint) {
   if (weight < 10 || weight > 1000) {
@@ -237,7 +237,7 @@ void add_throttle(const std::vector<ThrottleDevice>& devices, std::string_view l
                   std::string_view key, Settings& settings) {
   for (std::size_t index = 0; index < devices.size(); ++index) {
     const ThrottleDevice& device = devices[index];
-    // In v1 a rate of 0 took a limit away.
+    // In v1 a rate of 0 removed a limit.
     const std::string rate = device.rate == 0 ? "max" : std::to_string(device.rate);
     settings.push_back({.controller = "io",
                         .file = "io.max",
@@ -269,7 +269,7 @@ void add_io(const BlockIoResources& io, const Complaint& complaint, Settings& se
   add_throttle(io.throttle_write_iops_device, "blockIO.throttleWriteIOPSDevice", "wiops", settings);
 }
 
-/// "2MB": the spec's pattern, and what file names are made of.
+/// Whether `size` has the spec's format, which the files' names also use: "2MB".
 bool is_page_size(std::string_view size) {
   const std::size_t digits = size.find_first_not_of("0123456789");
   return digits != std::string_view::npos && digits != 0 && size.front() != '0' &&
@@ -287,8 +287,8 @@ void add_hugetlb(const std::vector<HugepageLimit>& limits, const Complaint& comp
                                                  "\" is no page size; write it like \"64KB\", "
                                                  "\"2MB\" or \"1GB\"");
     }
-    // 0 is a limit here: no huge pages. Reservations would else pass by it until they are faulted
-    // in, and then end the process with SIGBUS.
+    // 0 is a limit here: no huge pages. Without the .rsvd limit a reservation succeeds, and the
+    // process gets SIGBUS when it faults the pages in.
     const std::string prefix = "hugetlb." + limit.page_size;
     const std::string value = std::to_string(limit.limit);
     settings.push_back(
@@ -333,7 +333,7 @@ void add_unified(const std::vector<std::pair<std::string, std::string>>& unified
       complaint.invalid(field, "the key must be a file's name, CONTROLLER.PARAMETER");
     }
     const std::string controller = key.substr(0, dot);
-    // A file that takes a line for each device takes one line a write.
+    // A file with a line for each device takes one line per write.
     std::size_t at = 0;
     do {
       const std::size_t end = std::min(value.find('\n', at), value.size());

@@ -29,8 +29,8 @@ std::uint64_t number_of(std::string_view text) {
   return number;
 }
 
-/// The files of one cgroup. What is not there, be it for want of a controller, of a newer kernel or
-/// of the whole cgroup, is no text.
+/// The files of one cgroup. A missing file (no controller, an older kernel, or no cgroup any more)
+/// has no text.
 class Files {
  public:
   Files(int directory, const std::string& place) : directory_(directory), place_(place) {}
@@ -46,7 +46,8 @@ class Files {
     try {
       return read_all(fd.get(), file);
     } catch (const Error& error) {
-      // Pressure is not told where the kernel was booted without it; the cgroup may just have gone.
+      // The kernel may have been booted without pressure accounting, or the cgroup has just been
+      // removed.
       if (is_absence(error.errnum())) {
         return std::nullopt;
       }
@@ -94,7 +95,7 @@ class Files {
   const std::string& place_;
 };
 
-/// "12.34" as 1234.
+/// Returns "12.34" as 1234.
 std::uint32_t hundredths(std::string_view text) {
   const std::size_t dot = std::min(text.find('.'), text.size());
   std::string_view places = text.substr(std::min(dot + 1, text.size()));
@@ -105,7 +106,7 @@ std::uint32_t hundredths(std::string_view text) {
          digit(1);
 }
 
-/// "some avg10=0.00 avg60=0.00 avg300=0.00 total=0"
+/// Parses lines such as "some avg10=0.00 avg60=0.00 avg300=0.00 total=0".
 std::optional<Pressure> read_pressure(const Files& files, const std::string& file) {
   std::optional<Pressure> pressure;
   files.each_key(file, [&pressure](std::string_view kind, std::string_view values) {
@@ -160,7 +161,7 @@ CpuStats read_cpu(const Files& files) {
   return cpu;
 }
 
-/// "0-3,7"
+/// Parses a list such as "0-3,7".
 std::vector<std::uint16_t> read_list(const Files& files, const std::string& file) {
   std::string list = files.text(file).value_or("");
   std::replace(list.begin(), list.end(), '\n', ',');
@@ -203,13 +204,13 @@ MemoryStats read_memory(const Files& files) {
     memory.swap.limit =
         memory.usage.limit == no_limit ? no_limit : memory.swap.limit + memory.usage.limit;
   }
-  // The highest sum is not the sum of the highest.
+  // The peak of the sum is not the sum of the peaks.
   memory.swap.max = 0;
   memory.pressure = read_pressure(files, "memory.pressure");
   return memory;
 }
 
-/// "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0"
+/// Parses lines such as "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0".
 IoStats read_io(const Files& files) {
   IoStats io;
   files.each_key("io.stat", [&io](std::string_view device, std::string_view counts) {

@@ -18,7 +18,7 @@ namespace tare {
 
 namespace {
 
-/// A file of the cgroup, and a watch for its changes; none where it does not exist.
+/// Opens a file of the cgroup and watches it for changes; none if it does not exist.
 Fd watch_file(int inotify, int directory, const char* name) {
   Fd file = open_or_none(directory, name, O_RDONLY);
   if (!file) {
@@ -27,7 +27,7 @@ Fd watch_file(int inotify, int directory, const char* name) {
     }
     throw_errno("open", name);
   }
-  // By the descriptor: its path may be mounted nowhere.
+  // Watch by descriptor: the tree may not be mounted, so the file may have no path.
   const std::string path = "/proc/self/fd/" + std::to_string(file.get());
   if (inotify_add_watch(inotify, path.c_str(), IN_MODIFY) < 0) {
     throw_errno("inotify_add_watch", name);
@@ -35,7 +35,7 @@ Fd watch_file(int inotify, int directory, const char* name) {
   return file;
 }
 
-/// The number of a key; `otherwise` where the file, or the cgroup, is gone.
+/// Returns the value of a key; `otherwise` if the file, or the cgroup, is gone.
 std::uint64_t value_of(const Fd& file, std::string_view key, std::uint64_t otherwise) {
   std::array<char, 512> text;
   const ssize_t size = file ? pread(file.get(), text.data(), text.size(), 0) : 0;
@@ -64,12 +64,12 @@ CgroupWatch::CgroupWatch(int directory) : inotify_(inotify_init1(IN_CLOEXEC | IN
 }
 
 CgroupNews CgroupWatch::take() {
-  // What the events say is less than what the files say.
+  // The events are discarded: the files say more.
   std::array<char, 1024> ignored;
   while (read(inotify_.get(), ignored.data(), ignored.size()) > 0) {
   }
   CgroupNews news;
-  // In this order: a kill that was the last process's end must not be missed.
+  // Read in this order: an OOM kill that ended the last process must not be missed.
   news.ended = value_of(events_, "populated", 0) == 0;
   const std::uint64_t oom_kills = value_of(memory_events_, "oom_kill", oom_kills_);
   news.oom_kills = oom_kills - std::min(oom_kills, oom_kills_);

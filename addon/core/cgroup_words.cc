@@ -15,14 +15,14 @@ namespace {
 
 /// Whether a cgroup other than the root of the tree has processes of its own.
 bool has_processes(int directory) {
-  // The root has no type: it may have both processes and controllers.
+  // The root has no cgroup.type: it may have both processes and controllers.
   if (faccessat(directory, "cgroup.type", F_OK, 0) != 0) {
     return false;
   }
   const Fd list = open_file(directory, "cgroup.procs", O_RDONLY);
   char first = 0;
   const ssize_t size = read(list.get(), &first, 1);
-  // A threaded cgroup lists no processes.
+  // The process list of a threaded cgroup cannot be read.
   return size > 0 || (size < 0 && errno == EOPNOTSUPP);
 }
 
@@ -49,14 +49,15 @@ int enable_controllers(int directory, std::string_view wanted) {
   if (missing.empty()) {
     return 0;
   }
-  // The kernel would let cpu and pids pass, and make of this cgroup the root of a threaded subtree,
+  // The kernel would accept cpu and pids, and turn this cgroup into the root of a threaded subtree,
   // in which no process can be started any more.
   if (has_processes(directory)) {
     return EBUSY;
   }
   int failure = write_kernel_file(directory, "cgroup.subtree_control", missing);
   if (failure != 0) {
-    // All or none is the kernel's rule: one that fails must not keep the others.
+    // The kernel enables all or none per write: one failure must not keep the other controllers
+    // off.
     failure = 0;
     for_each_part(missing, ' ', [&](std::string_view word) {
       const int errnum = write_kernel_file(directory, "cgroup.subtree_control", word);

@@ -1,5 +1,5 @@
 /// \file
-/// The lists in files of cgroupfs and procfs, and the controllers that they name.
+/// Reads lists in files of cgroupfs and procfs, and enables controllers.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +8,8 @@
 
 namespace tare {
 
-/// Calls `visit` with each part of `text` between `separator`s that is not empty; stops when it
-/// returns false.
+/// Calls `visit` with each non-empty part of `text` between `separator`s; stops when it returns
+/// false.
 template <typename Visit>
 void for_each_part(std::string_view text, char separator, Visit visit) {
   for (std::size_t at = 0; at < text.size();) {
@@ -21,7 +21,8 @@ void for_each_part(std::string_view text, char separator, Visit visit) {
   }
 }
 
-/// Whether `words`, separated by spaces and ended by a newline or by their end, hold `word`.
+/// Whether `words`, separated by spaces and ended by a newline or the end of the text, contain
+/// `word`.
 inline bool has_word(std::string_view words, std::string_view word) {
   bool found = false;
   for_each_part(words.substr(0, words.find('\n')), ' ', [&](std::string_view each) {
@@ -31,23 +32,23 @@ inline bool has_word(std::string_view words, std::string_view word) {
   return found;
 }
 
-/// The place in a JSON text of what messages call "PREFIX FIELD": without the name of the text.
+/// Returns the JSON path for "PREFIX FIELD" of a message: without the name of the JSON text.
 inline std::string json_path(std::string_view prefix, std::string_view field) {
   const std::size_t colon = prefix.rfind(": ");
   return std::string(prefix.substr(colon == prefix.npos ? 0 : colon + 2)).append(field);
 }
 
-/// Enabled for every container, where they can be: what engines show of one without limits comes
-/// from them, and a container that makes cgroups itself may use them. Others (hugetlb alone costs
-/// 20 µs a container) only for a container that is limited: who limits one counts on finding there
-/// what other runtimes have.
+/// Enabled for every container if possible: engines read the statistics of a container without
+/// limits from them, and a container that makes cgroups itself may use them. Others (hugetlb alone
+/// costs 20 µs per container) are enabled only for a container with limits, where users rely on the
+/// controllers that other runtimes enable.
 inline constexpr std::string_view usual_controllers = "cpuset cpu io memory pids";
 
-/// "+cpu +memory": what is `wanted` and `offered` but not in `enabled`.
+/// Returns the controllers that are `wanted` and `offered` but not `enabled`: "+cpu +memory".
 std::string missing_controllers(std::string_view wanted, std::string_view offered,
                                 std::string_view enabled);
 
-/// Enables in the cgroup `directory` what is wanted and it can hand on to children. Returns 0, or
+/// Enables the wanted controllers that the cgroup `directory` has for its children. Returns 0, or
 /// the errno of the first that could not be enabled.
 int enable_controllers(int directory, std::string_view wanted);
 

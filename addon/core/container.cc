@@ -1,4 +1,4 @@
-// A container's life after create: state, start, kill, delete.
+// Opens, lists and signals containers, and reports their state.
 #include "tare/container.h"
 
 #include <fcntl.h>
@@ -28,8 +28,9 @@ namespace tare {
 
 namespace {
 
-/// Whether this is an ordinary user, also as root of a user namespace of his own, as podman calls.
-/// On a machine that is a container with a user namespace itself, its root is called so.
+/// Whether the caller is an ordinary user, or the root of that user's own user namespace (as podman
+/// calls a runtime). Where the machine is itself a container with a user namespace, its root has
+/// USER set to "root".
 bool is_ordinary_user() {
   if (geteuid() != 0) return true;
   const char* name = std::getenv("USER");
@@ -49,7 +50,7 @@ std::string default_root() {
   if (geteuid() == 0) {
     return "/run/tare";
   }
-  // What XDG_RUNTIME_DIR is in the user's sessions; jobs and services do not have it set.
+  // The value of XDG_RUNTIME_DIR in the user's sessions; jobs and services do not have it set.
   const std::string uid = std::to_string(geteuid());
   const std::string of_sessions = "/run/user/" + uid;
   struct stat status{};
@@ -194,8 +195,9 @@ Status Container::Impl::status() const {
     return is_alive(process_stat(record.pid), record.start_time) ? Status::creating
                                                                  : Status::stopped;
   }
-  // Others act meanwhile. In this order no created container is taken for one that runs: its gate
-  // is held, or was barred by pause() since, or its init is ending.
+  // Other processes may change the container between these checks. In this order a created
+  // container never appears to be running: its gate is held, or pause() has barred it since, or its
+  // init is ending.
   const bool was_barred = dir.start_gate_barred();
   const bool held = !was_barred && dir.start_gate_held();
   const bool barred = was_barred || (!held && dir.start_gate_barred());
@@ -209,7 +211,7 @@ Status Container::Impl::status() const {
   if (frozen) {
     return Status::paused;
   }
-  // Barred and not frozen: somebody thawed it by a write of his own.
+  // Barred but not frozen: another process thawed the cgroup by writing to cgroup.freeze.
   return barred ? Status::created : Status::running;
 }
 
@@ -277,7 +279,7 @@ std::vector<ContainerState> Container::list(const Runtime& runtime) {
         states.push_back(impl.state());
       }
     } catch (const Error& error) {
-      // One that is damaged, or being deleted, must not hide the others.
+      // A damaged container, or one being deleted, must not hide the others.
       if (resolved.warn) {
         resolved.warn(error.what());
       }
@@ -290,7 +292,7 @@ Container Container::again() const {
   auto impl = std::make_unique<Impl>();
   impl->runtime = impl_->runtime;
   impl->dir = impl_->dir.again();
-  // Not this object's: another thread may be in refresh().
+  // Not a copy of this object's record: another thread may be in refresh().
   auto record = impl->dir.read();
   if (!record.has_value()) {
     throw no_such_container(id(), impl_->runtime.root);
@@ -303,7 +305,8 @@ bool Container::ends_with_init() const noexcept { return impl_->record.own_pid_n
 
 bool Container::has_reaper() const noexcept { return impl_->record.has_reaper; }
 
-// Not the record's: refresh() replaces that while frames of errors still name the container.
+// Not the record's id: refresh() replaces the record while error context frames still refer to the
+// id.
 const std::string& Container::id() const noexcept { return impl_->dir.id(); }
 
 ContainerState Container::state() const {
@@ -379,7 +382,7 @@ void Container::kill(int signal, bool all) {
   const Doing doing("kill", id());
   const Fd init = open_process(impl_->record.pid, impl_->record.start_time);
   if (!init) {
-    // What shares its pid namespace with others outlives the container's init.
+    // Without a pid namespace of the container's own, its other processes outlive init.
     const bool outlived = signal == SIGKILL && !impl_->record.own_pid_namespace;
     Cgroup cgroup = all || outlived ? impl_->cgroup() : Cgroup();
     if (!all && (!outlived || cgroup.processes().empty())) {
@@ -392,7 +395,7 @@ void Container::kill(int signal, bool all) {
     }
     return;
   }
-  // Without a pid namespace of its own, what it has started does not end with its init.
+  // Without a pid namespace of the container's own, its other processes do not end with init.
   if (signal == SIGKILL && (all || !impl_->record.own_pid_namespace)) {
     Cgroup cgroup = impl_->cgroup();
     if (cgroup) {

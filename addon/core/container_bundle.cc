@@ -26,8 +26,8 @@ std::string rootfs_path(const Bundle& bundle) {
 
 namespace {
 
-/// A destination that begins with the root's own path on the host means what lies behind it: so
-/// runc takes it, and its users write it.
+/// Strips the root's own path on the host from mount destinations that begin with it: runc does so,
+/// and its users write such destinations.
 void take_destinations_below_root(Bundle& bundle) {
   std::string root = rootfs_path(bundle);
   if (root == "/") {
@@ -46,8 +46,8 @@ void take_destinations_below_root(Bundle& bundle) {
   }
 }
 
-/// A new user namespace without mappings has the caller as its root, and no other id, as crun has
-/// it.
+/// Maps the caller to root, and no other id, in a new user namespace without mappings, as crun
+/// does.
 void add_default_mappings(Spec& spec) {
   Linux& config = spec.linux_;
   if (spec.makes_namespace(NamespaceType::user) && config.uid_mappings.empty() &&
@@ -57,7 +57,8 @@ void add_default_mappings(Spec& spec) {
   }
 }
 
-/// As mount(8) has it: a file system keeps the options that it was mounted with.
+/// Warns of file system options on a bind mount: a file system keeps the options that it was
+/// mounted with (mount(8)).
 void warn_of_bind_options(Spec& spec) {
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
     const MountOptions options = read_mount_options(spec.mounts[i]);
@@ -73,17 +74,17 @@ void warn_of_bind_options(Spec& spec) {
   }
 }
 
-/// `config`, a JSON object, with one more member.
+/// Returns `config`, a JSON object, with the member "process" added.
 std::string with_process(const std::string& config, const std::string& process) {
   std::string text = R"({"process":)" + process;
   const bool has_others = config.find_first_not_of(" \t\r\n", 1) != config.rfind('}');
   return text.append(has_others ? "," : "").append(config, 1, std::string::npos);
 }
 
-/// Parses the process alone, where all else is known. False where there is something to complain
-/// of: of the whole the place of that is known.
+/// Parses the process alone if the rest of the config is already parsed. Returns false on any error
+/// or warning: parsing the whole config gives its position.
 bool complete_known(const CreateOptions& options, Spec& spec) {
-  // What annotations ask for may be about the process, too.
+  // Annotations may concern the process, too.
   if (!options.spec || !options.process || !options.spec->annotations.empty()) {
     return false;
   }
@@ -96,7 +97,8 @@ bool complete_known(const CreateOptions& options, Spec& spec) {
   }
 }
 
-/// What of `options` goes only with, or only without, a root that is a mount of the config's.
+/// Throws if `options` has something that needs, or conflicts with, a root that is one of the
+/// config's mounts.
 void check_mounted_root(const Bundle& bundle, const CreateOptions& options) {
   const bool mounted = bundle.spec.mounts_root();
   if (mounted && options.no_pivot && rootfs_path(bundle) == "/") {
@@ -104,7 +106,7 @@ void check_mounted_root(const Bundle& bundle, const CreateOptions& options) {
                 "--no-pivot: mounts[0] would be moved to \"/\", which it covers; name another "
                 "directory with root.path, or leave --no-pivot out");
   }
-  // Made in a directory of the host they would be the host's files.
+  // Entries made in a directory of the host would be files of the host.
   const bool own_root = mounted && bundle.spec.mounts.front().type == "tmpfs";
   if (!own_root && options.root_entries && !options.root_entries->empty()) {
     throw Error(ErrorKind::invalid_config,

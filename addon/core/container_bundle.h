@@ -8,22 +8,22 @@
 
 namespace tare {
 
-/// A bundle as it was given: its directory, its config as text and as structs.
+/// A bundle: its directory, and its config as text and parsed.
 struct Bundle {
   std::string path;
   std::string config;
-  Spec spec;  ///< has a process in any case
-  /// config.json has one. It is required when a container is started, and not before (config.md
-  /// "Process"); until then one without arguments stands for it.
+  Spec spec;  ///< always has a process
+  /// Whether config.json has a process. It is required at start and not before (config.md
+  /// "Process"); if it is absent, `spec` has a process without arguments.
   bool has_process = true;
 };
 
-/// Reads and validates. Throws `invalid_argument` where there is no config, and what parse_spec and
-/// validate throw.
+/// Reads and validates the config. Throws `invalid_argument` if there is none, and the errors of
+/// parse_spec and validate.
 Bundle read_bundle(const CreateOptions& options);
-/// Of the container's root, absolute.
+/// Returns the absolute path of the container's root.
 std::string rootfs_path(const Bundle& bundle);
-/// Throws `invalid_config` unless it is a directory.
+/// Throws `invalid_config` unless `path` is a directory.
 void check_rootfs(const std::string& path);
 
 }  // namespace tare

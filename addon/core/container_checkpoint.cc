@@ -1,4 +1,4 @@
-// checkpoint: what criu is told to save, and the container's end.
+// checkpoint: has criu save a container, and removes it unless it is to go on.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@
 namespace tare {
 namespace {
 
-/// Everything about the caller's wishes that can be refused without a look at the container.
+/// Throws `invalid_argument` for options that are wrong for any container.
 void check_options(const CheckpointOptions& options) {
   const std::string& parent = options.parent_path;
   if (parent.starts_with('/')) {
@@ -31,7 +31,7 @@ void check_options(const CheckpointOptions& options) {
     if (error == 0 && !S_ISDIR(status.st_mode)) {
       error = ENOTDIR;
     }
-    // The image directory itself may still be to be made.
+    // The image directory itself may not exist yet.
     if (error == ENOENT) {
       error = stat(absolute_path(directory).c_str(), &status) < 0 ? errno
               : S_ISDIR(status.st_mode)                           ? 0
@@ -63,7 +63,8 @@ void check_options(const CheckpointOptions& options) {
   }
 }
 
-/// Adds what `request` is to leave alone; the text of descriptors_file.
+/// Adds the container's open files that belong to the host to `request`, as external files that
+/// criu leaves alone. Returns the text of descriptors_file.
 std::string add_external_files(CriuRequest& request, const std::vector<pid_t>& pids) {
   const ExternalFiles files = external_files(request.pid, pids);
   std::vector<std::string> all = files.streams;
@@ -81,7 +82,8 @@ std::string add_external_files(CriuRequest& request, const std::vector<pid_t>& p
   return writer.take();
 }
 
-/// Namespaces that the container has joined are not criu's to save: "net[4026532008]:extRootNetNS".
+/// Declares the namespaces that the container has joined as external, so that criu does not save
+/// them: "net[4026532008]:extRootNetNS".
 void add_external_namespaces(CriuRequest& request, const Spec& spec) {
   for (const NamespaceType type : {NamespaceType::network, NamespaceType::pid}) {
     const Namespace* joined = spec.find_namespace(type);

@@ -1,4 +1,4 @@
-// create: from a bundle to a container that holds at its start gate, or runs.
+// create: from a bundle to a container that waits at its start gate, or runs.
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -33,8 +33,9 @@ void add_notify_mount(Bundle& bundle, const std::string& directory) {
   bundle.spec.process->env.emplace_back("NOTIFY_SOCKET=/run/notify/notify.sock");
 }
 
-/// prestart, createRuntime and createContainer: the mounts are there, the old root is too. The
-/// create operation ends after these hooks, so by runtime.md "State" the status is "creating".
+/// Runs the prestart, createRuntime and createContainer hooks: the mounts are made, and the old
+/// root is still there. The create operation ends after these hooks, so by runtime.md "State" the
+/// status is "creating".
 void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& host,
                       InitProcess& init, int cgroup, StateDir& dir, Cancellation* cancellation) {
   Awaited awaited(dir, cancellation);
@@ -50,7 +51,8 @@ void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& h
         hook_state(record, Status::creating, pid_inside(init.pid())), spec, host,
         {init.pid(), init.pidfd()}, cgroup, [](InitProcess&) {}, awaited.note());
   } catch (const Error&) {
-    // Nobody can join an init that has ended; why it has is to be told, then.
+    // If init has ended, no hook can join its namespaces: finish() throws the reason for init's
+    // end.
     pollfd ended{init.pidfd(), POLLIN, 0};
     if (poll(&ended, 1, 0) > 0) {
       init.finish();
@@ -74,7 +76,7 @@ PlanOptions plan_options(const std::string& id, const CreateOptions& options, co
   return result;
 }
 
-/// Moves init to a cgroup below the container's; nothing happens where `path` is empty.
+/// Moves init to the cgroup `path` below the container's. Does nothing if `path` is empty.
 void enter_below(const Cgroup& cgroup, const std::string& path, const InitProcess& init,
                  const Spec& spec, const Host& host) {
   if (path.empty()) {
@@ -87,7 +89,8 @@ void enter_below(const Cgroup& cgroup, const std::string& path, const InitProces
   delegate_cgroup(below, spec, host);
 }
 
-/// Before init goes on: it may have sysctls to set that are the devices' own.
+/// Moves network devices to the container. Called before init goes on: it may set sysctls of these
+/// devices.
 void give_net_devices(const Spec& spec, const InitProcess& init) {
   if (spec.linux_.net_devices.empty()) {
     return;
@@ -99,13 +102,13 @@ void give_net_devices(const Spec& spec, const InitProcess& init) {
   move_net_devices(spec.linux_.net_devices, network.get(), open_netlink_socket_in(network.get()));
 }
 
-/// Where the cgroup of a container named ID would be.
+/// Returns the path that the cgroup of a container named ID would have.
 std::string planned_cgroup(const Spec& spec, const Runtime& runtime) {
   if (!runtime.systemd_cgroup) {
     const std::string& path = spec.linux_.cgroups_path;
     return path.starts_with('/') ? path : "/ID";
   }
-  // Refuses what create would refuse.
+  // Throws the errors that create() would throw.
   annotated_properties(spec);
   SystemdUnit unit = systemd_unit_for(spec, "ID");
   if (unit.slice.empty()) {
@@ -119,8 +122,8 @@ std::string planned_cgroup(const Spec& spec, const Runtime& runtime) {
 
 std::string Container::plan_text(const Runtime& runtime, const CreateOptions& options, bool json) {
   const Bundle bundle = read_bundle(options);
-  // What a caller with the needed privilege would do, whoever asks: a plan does not depend on who
-  // reads it.
+  // The plan of a caller with all needed privileges: the printed plan does not depend on its
+  // reader.
   Host host;
   host.bundle = bundle.path;
   host.rootless = runtime.rootless.value_or(false);
@@ -140,8 +143,8 @@ std::string Container::plan_text(const Runtime& runtime, const CreateOptions& op
 
 namespace {
 
-/// A cgroup in a threaded subtree takes processes only where it is threaded itself. That is seldom,
-/// so it is the failure that tells.
+/// Spawns init in `cgroup`. A cgroup in a threaded subtree takes processes only if it is threaded
+/// itself; as this is rare, it is detected by the failure (EOPNOTSUPP).
 InitProcess spawn_in(const Cgroup& cgroup, const Plan& plan, const SpawnOptions& options) {
   try {
     return spawn(plan, options);
@@ -214,10 +217,10 @@ Container Container::create(const Runtime& given, const std::string& id,
   host.seccomp = container_filter(bundle.spec, runtime);
   const Resources& resources = bundle.spec.linux_.resources;
   Cgroup& cgroup = half_made.cgroup();
-  // Before it is made: whoever removes what is left of a create() that was killed must know of it.
+  // Noted before the cgroup is made, so that the cleanup after a killed create() knows of it.
   impl->dir.note_origin(options.ends_with_caller ? this_caller() : "", cgroup_path);
   if (!unit) {
-    // Who names a cgroup is not served without it.
+    // A container with a linux.cgroupsPath is refused if that cgroup cannot be made.
     cgroup = Cgroup::create(cgroups, cgroup_path, resources,
                             tolerate && bundle.spec.linux_.cgroups_path.empty());
   }
@@ -257,7 +260,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   }
 
   tell_child(runtime, init);
-  // From here on init works off its plan; what the host still has to do runs beside it.
+  // From here on init executes its plan, and the host does the rest of its work in parallel.
   impl->record = make_record(bundle, id, host.euid, options.no_new_keyring);
   impl->record.pid = init.pid();
   impl->record.has_reaper = plan.reaps();
@@ -270,7 +273,8 @@ Container Container::create(const Runtime& given, const std::string& id,
   give_net_devices(bundle.spec, init);
   grant_host_rights(init, plan, bundle.spec, *bundle.spec.process, source, host);
   if (unit) {
-    // What keeps init from coming so far is to be told, not that systemd finds it gone.
+    // Wait for init first: if it fails before this op, its own error is reported instead of
+    // systemd's failure to find the process.
     init.await(wire::WaitTag::cgroup);
     cgroup = unit->start(init.pid());
     unit->note(impl->record);
@@ -292,8 +296,9 @@ Container Container::create(const Runtime& given, const std::string& id,
   reset_affinity(init.pid());
   impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
   impl->dir.write_config(bundle.config);
-  // Who executes in a container waits for the lock before it joins what init still works on. Where
-  // start's hooks may be the ones to execute, while start holds the lock, the record tells instead.
+  // exec waits for the container's lock before it joins namespaces that init still sets up. With
+  // hooks it does not, as a hook may call exec while start() holds the lock; then the record's
+  // `creating` makes exec fail until create() is done.
   impl->record.creating = impl->record.has_hooks;
   if (has_wait(plan, wire::WaitTag::hooks)) {
     init.await(wire::WaitTag::hooks);
@@ -317,7 +322,7 @@ Container Container::create(const Runtime& given, const std::string& id,
     note_root_mount(impl->dir);
   }
   if (delegates) {
-    // By now it has its cgroup namespace.
+    // By now init has made its cgroup namespace.
     enter_below(cgroup, cgroup_below(bundle.spec, unit.has_value()), init, bundle.spec, host);
   }
   init.answer(wire::WaitTag::go);
@@ -345,7 +350,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   impl->dir.unlock();
   Container container(std::move(impl));
   if (!options.start_gate) {
-    // What fails now is said by start().
+    // Errors from here on begin with "start".
     doing.reset();
     container.finish_run(bundle.spec.hooks.poststart, planned.start_gate);
   }
@@ -362,9 +367,9 @@ void Container::finish_run(const std::vector<Hook>& poststart, bool holds_gate) 
       start();
     } else {
       const Doing doing("start", id());
-      // It does not have the lock; but who deletes the container ends what it waits for.
+      // This thread does not hold the lock; the note lets delete kill the hook that it waits for.
       Awaited awaited(impl_->dir, impl_->cancellation.get());
-      // A short program may have ended: the state of a hook has its pid all the same.
+      // A short program may have ended already: the hook's state has its pid all the same.
       run_host_hooks("poststart", poststart,
                      hook_state(impl_->record, Status::running, impl_->record.pid),
                      impl_->record.bundle, awaited.note());

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -15,14 +14,11 @@
 namespace tare {
 namespace {
 
-/// Below a process's root, for which absolute links count from there, too: containerd's work
-/// directory is one. Without such a root as anybody opens it.
+/// Opens a directory below a process's `root`, from which absolute links are resolved, too:
+/// containerd's work directory is one. Without `root` the path is opened as usual.
 Fd open_directory(const std::string& path, const Fd& root, const char* flag) {
-  open_how how{};
-  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  how.resolve = root ? RESOLVE_IN_ROOT : 0;
-  Fd directory(static_cast<int>(
-      syscall(SYS_openat2, root ? root.get() : AT_FDCWD, path.c_str(), &how, sizeof how)));
+  Fd directory = open_resolved(root ? root.get() : AT_FDCWD, path, O_RDONLY | O_DIRECTORY,
+                               root ? RESOLVE_IN_ROOT : 0);
   if (!directory) {
     const int error = errno;
     throw Error(ErrorKind::invalid_argument, std::string(flag) + ": " + path + ": open: " +
@@ -97,7 +93,7 @@ std::string image_path(const CriuOptions& options) {
 
 CriuDirectories open_criu_directories(const CriuOptions& options, const char* log, bool make) {
   if (!options.work_path.empty()) {
-    // Also of a restore: its log is new.
+    // Made for a restore, too: it writes a new log there.
     make_directories(absolute_path(options.work_path));
   }
   if (make) {
@@ -117,7 +113,7 @@ std::string criu_config_file(const Spec& spec) {
   if (named != spec.annotations.end()) {
     return named->second;  // empty: none
   }
-  // criu does not mind where there is none.
+  // criu ignores a configuration file that does not exist.
   constexpr const char* own = "/etc/criu/tare.conf";
   return access(own, F_OK) == 0 ? own : "/etc/criu/runc.conf";
 }

@@ -1,5 +1,5 @@
-// What the debug log tells of a start: the plan, and how far init has come with it. Whoever knows
-// runc's log looks for some of these words: "nsexec container setup", "child process in init()".
+// Writes the debug log of a start: the plan, and how far init has come with it. Users of runc
+// search its log for some of these words: "nsexec container setup", "child process in init()".
 #include <algorithm>
 
 #include "container_impl.h"

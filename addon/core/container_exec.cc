@@ -1,4 +1,4 @@
-// exec: a further process in a container.
+// exec: starts a further process in a container.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/stat.h>
@@ -28,8 +28,8 @@ bool is_left_open(const std::optional<T>& value) {
   return !value.has_value();
 }
 
-/// What the process object leaves open is as in the container's own, whose config.json then is what
-/// messages are to name.
+/// Takes fields that the process object leaves unset from the container's own process. Messages
+/// about them then name the container's config.json.
 void inherit_defaults(Process& process, const Process& own, ProcessSource& source) {
   const ProcessSource config;
   const auto inherit = [&](auto& value, const auto& own_value, const char* field) {
@@ -50,20 +50,20 @@ void inherit_defaults(Process& process, const Process& own, ProcessSource& sourc
 
 Error stopped_error() { return Error(ErrorKind::bad_status, "cannot exec in a stopped container"); }
 
-/// A container's init and its cgroup as exec meets them.
+/// A container's init and its cgroup at the time of the exec.
 struct Target {
   Fd root;
   Fd pidfd;
   CgroupHost cgroups;
-  Cgroup cgroup;        ///< none where the container has none, or it was removed
-  bool paused = false;  ///< and something is to be executed in it all the same
+  Cgroup cgroup;        ///< none if the container has none, or it was removed
+  bool paused = false;  ///< frozen, and exec goes on all the same
 };
 
-/// Refuses a container in which nothing can be executed.
+/// Opens the container's init and cgroup. Throws `bad_status` if it has stopped, or is paused and
+/// `ignore_paused` is not set.
 Target open_target(const StateRecord& record, bool ignore_paused) {
   Target target;
-  // The number was the container's before and after the root was opened by it, so it was in
-  // between.
+  // The root is opened by pid. If that pid is still init's afterwards, it was init's then.
   target.root = open_root_of(record.pid);
   target.pidfd = open_process(record.pid, record.start_time);
   if (!target.pidfd) {
@@ -81,8 +81,8 @@ Target open_target(const StateRecord& record, bool ignore_paused) {
   return target;
 }
 
-/// The sub-cgroup of `--cgroup`: "[CONTROLLERS:]PATH", where v2 knows no controllers. "/" is the
-/// container's own.
+/// Returns the sub-cgroup that `--cgroup` names: "[CONTROLLERS:]PATH", where v2 has no controllers.
+/// "/" is the container's own.
 std::optional<std::string> requested_cgroup(const std::vector<std::string>& given) {
   if (given.empty()) {
     return std::nullopt;
@@ -94,15 +94,15 @@ std::optional<std::string> requested_cgroup(const std::vector<std::string>& give
         "--cgroup: " + value + ": cgroup v2 has one hierarchy; give one path without controllers");
   }
   std::string path = absolute_path("/" + value);
-  if (value.find("..") != std::string::npos) {
+  if (("/" + value + "/").find("/../") != std::string::npos) {
     throw Error(ErrorKind::invalid_argument, "--cgroup: bad sub cgroup path: " + value +
                                                  " must not leave the container's cgroup");
   }
   return path == "/" ? std::string() : path;
 }
 
-/// Moves `target.cgroup` to where the new process belongs; `usual` is that of the container's own,
-/// below the container's cgroup.
+/// Sets `target.cgroup` to the cgroup for the new process. `usual` is the cgroup of the container's
+/// own processes, relative to the container's.
 void choose_cgroup(Target& target, const StateRecord& record,
                    const std::optional<std::string>& requested, const std::string& usual) {
   if (record.cgroup_path.empty()) {
@@ -117,8 +117,8 @@ void choose_cgroup(Target& target, const StateRecord& record,
     target.cgroup = Cgroup::open(target.cgroups, path);
   }
   if (!target.cgroup && !requested.has_value()) {
-    // Somebody moved the container's processes. Wherever they are now, the caller's own cgroup is
-    // wrong.
+    // The container's processes were moved elsewhere. Use init's current cgroup: the caller's own
+    // would be wrong in any case.
     target.cgroup = Cgroup::open(target.cgroups, cgroup_of(record.pid));
   }
   if (!target.cgroup && requested.has_value()) {
@@ -129,9 +129,9 @@ void choose_cgroup(Target& target, const StateRecord& record,
   }
 }
 
-/// In a paused container a process would be stopped before its first instruction, and with it the
-/// thread that clones it; so too in a cgroup that the container freezes meanwhile. It is set up
-/// outside, and enters the cgroup when that is all that is left to be done.
+/// Moves init into the container's cgroup after it was set up outside. Born in the cgroup of a
+/// paused container, or one that the container freezes meanwhile, it would stop before its first
+/// instruction, and with it the thread that clones it.
 void enter_cgroup(InitProcess& init, const StateRecord& record, bool may_fall_back,
                   Target& target) {
   int error = target.cgroup.add(init.pid());
@@ -144,9 +144,9 @@ void enter_cgroup(InitProcess& init, const StateRecord& record, bool may_fall_ba
   }
 }
 
-/// A cgroup that hands controllers to children takes no processes (EBUSY): the process then goes
-/// where init is. One of a user's manager is closed to those who come from a login session
-/// (EACCES): then systemd has the right to move the process.
+/// Spawns the process in its cgroup. A cgroup that enables controllers for its children takes no
+/// processes (EBUSY): the process then goes to init's cgroup. A process from a login session may
+/// not enter a cgroup of a user's systemd manager (EACCES): systemd then moves it.
 InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const StateRecord& record,
                             bool may_fall_back, Target& target) {
   try {
@@ -174,8 +174,8 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
   return spawn(plan, options);
 }
 
-/// Where the config is silent, a process may run wherever the container's may: not only where the
-/// caller may. One that appears has left for there itself.
+/// Spawns a process with the CPU affinity of the config. By default it may run on all processors of
+/// the container, not only those of the caller; if `appears`, an op of the plan sees to that.
 template <typename Spawn>
 InitProcess spawn_on_processors(const CpuAffinity& affinity, bool appears,
                                 const ProcessSource& source, const Runtime& runtime,
@@ -225,8 +225,8 @@ void Container::Impl::await_creation() {
 
 namespace {
 
-/// Throws `failure`, which is being handled, again, or that the container has stopped: the kernel
-/// has many words for it (ESRCH, ENOMEM, a signal).
+/// Rethrows `failure`, the exception being handled, or throws that the container has stopped: the
+/// kernel reports that in many ways (ESRCH, ENOMEM, a signal).
 [[noreturn]] void rethrow(const Error& failure, const StateRecord& record) {
   if (failure.kind() != ErrorKind::system || open_process(record.pid, record.start_time)) {
     throw;
@@ -236,16 +236,16 @@ namespace {
 
 }  // namespace
 
-/// What is left to be done when the process has been cloned. Each step begins with what it waits
-/// for, so that one whose time is over can be taken again from its beginning.
+/// The steps left after the process has been cloned. Each step begins with its wait, so that a step
+/// that timed out can be repeated from its beginning.
 struct PendingExec::Impl {
   Runtime runtime;
   StateRecord record;
   Process process;
   ProcessSource source;
   bool has_cpuset = false;
-  bool may_fall_back = false;  ///< to the cgroup of the container's init
-  bool enters_cgroup = false;  ///< is not born in it
+  bool may_fall_back = false;  ///< to the cgroup of the container's init, on EBUSY
+  bool enters_cgroup = false;  ///< moved into the cgroup instead of born in it
   Target target;
   Fd console_socket;
   Fd pidfd_socket;
@@ -384,7 +384,8 @@ PendingExec Container::begin_exec_now(const ExecOptions& given, bool may_block) 
   const RdtGroup rdt = container_rdt_group(config, id());
   ExecPlanOptions options;
   options.paused = target.paused;
-  // A user's systemd alone may move a process there, and does when it is born elsewhere.
+  // Only the user's systemd may move a process into its cgroup, and spawn_in_cgroup() asks it to if
+  // the process is born elsewhere.
   options.enters_cgroup =
       target.paused ||
       (!may_block && target.cgroup && !impl_->record.systemd_user && may_write_cgroups(config));
@@ -393,8 +394,8 @@ PendingExec Container::begin_exec_now(const ExecOptions& given, bool may_block) 
   options.preserve_fds = static_cast<std::uint32_t>(given.stdio.preserved.size());
   options.extra_env = given.extra_env;
   options.source = source;
-  // Otherwise the namespace's root is the container's, wherever its init has gone by chroot(2)
-  // since.
+  // Otherwise the mount namespace's root is the container's, wherever its init has gone by
+  // chroot(2) since.
   options.pass_root =
       target.root && (!config.makes_namespace(NamespaceType::mount) || may_be_in_chroot());
   options.host_acts = impl_->record.systemd_user;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,20 +22,17 @@ namespace tare {
 
 namespace {
 
-/// Where something is mounted by the config, and what.
+/// A mount point of the config, and what is mounted there.
 struct Placed {
   std::string place;
-  const Mount* mount = nullptr;  ///< null: a device
+  const Mount* mount = nullptr;  ///< null: a device or a masked path
   bool bound = false;
 };
 
-/// Where `path` leads below `root`, of which the links are the container's. Empty where it leads
-/// nowhere: then nothing is mounted there any more.
+/// Resolves `path` below `root`, whose symlinks the container controls. Returns an empty string if
+/// that fails: then nothing is mounted there any more.
 std::string resolve(int root, const std::string& path) {
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  const Fd target(static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
+  const Fd target = open_resolved(root, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
   if (!target) {
     return {};
   }
@@ -63,7 +59,7 @@ std::vector<Placed> placed_mounts(int root, const Spec& spec) {
   for (const Device& device : spec.linux_.devices) {
     placed.push_back({resolve(root, device.path), nullptr, true});
   }
-  // What hides something in a mount of the host's is the container's own.
+  // A masked path is the container's own mount, even inside a mount of the host's.
   for (const std::string& path : spec.linux_.masked_paths) {
     placed.push_back({resolve(root, path), nullptr, false});
   }
@@ -87,7 +83,8 @@ std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const st
   for_each_mount(mountinfo, [&](const MountLine& line) {
     const Placed* owner = nullptr;
     for (const Placed& one : placed) {
-      // The last one that leads nearest to it: what is mounted over another hides that.
+      // The nearest place above the mount point, and the last of equal ones: a later mount hides an
+      // earlier one.
       if (!one.place.empty() && is_at_or_below(line.point, one.place) &&
           (owner == nullptr || one.place.size() >= owner->place.size())) {
         owner = &one;
@@ -102,7 +99,7 @@ std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const st
       external.push_back({line.point, rest == "/" ? source : source + rest,
                           std::ranges::find(read_only, line.point) != read_only.end()});
     } else if (line.type == "devtmpfs" && !seen) {
-      // A device that only the host could make, or one over what is hidden.
+      // A device that only the host could make, or a device mounted over a masked path.
       external.push_back({line.point, "/dev" + std::string(line.root)});
     }
     return true;
@@ -112,7 +109,7 @@ std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const st
 
 namespace {
 
-/// The mounts of a process, by their numbers.
+/// The mount ids of a process.
 class MountIds {
  public:
   explicit MountIds(pid_t pid) {
@@ -128,8 +125,8 @@ class MountIds {
   std::vector<std::string> ids_;
 };
 
-/// How criu calls the open file that `link` leads to, if it has a path on none of `mounts`; else
-/// empty.
+/// Returns criu's key for the open file behind `link`, or an empty string if the file is on one of
+/// `mounts` or is no longer open.
 std::string key_of(pid_t pid, const std::string& fd, const std::string& link,
                    const MountIds& mounts) {
   const std::string directory = "/proc/" + std::to_string(pid);
@@ -138,7 +135,7 @@ std::string key_of(pid_t pid, const std::string& fd, const std::string& link,
   try {
     info = read_file_if_exists(AT_FDCWD, directory + "/fdinfo/" + fd);
   } catch (const Error&) {
-    // The process has ended meanwhile, or closed it: ESRCH, or ENOENT of read(2).
+    // The process has ended or closed the file meanwhile: ESRCH, or ENOENT of read(2).
   }
   const std::size_t at = info.has_value() ? info->find(field) : std::string::npos;
   struct stat status{};

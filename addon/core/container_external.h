@@ -1,4 +1,4 @@
-// What of a container is the host's, so that criu is to leave it alone: mounts, open files.
+// The mounts and open files of a container that belong to the host, and that criu must leave alone.
 #pragma once
 
 #include <sys/types.h>
@@ -10,28 +10,30 @@
 
 namespace tare {
 
-/// A mount of the container that is one of the host's.
+/// A mount of the container that comes from the host.
 struct ExternalMount {
   std::string place;       ///< in the container
   std::string source;      ///< on the host, absolute
   bool read_only = false;  ///< by linux.readonlyPaths
 };
 
-/// Those of the container whose init is `pid`, and whose config is `spec` from `bundle`.
+/// Returns the external mounts of the container with the init `pid`, made from the config `spec` of
+/// `bundle`.
 std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const std::string& bundle);
 
-/// The open files of a container that are the host's, as criu calls them: "file[1d:3]", and
+/// The open files of a container that belong to the host, by criu's keys: "file[1d:3]", and
 /// "tty[8801:1c]" for a terminal.
 struct ExternalFiles {
-  /// Of each standard stream of init: a key, if it is one of them; what its link in /proc says
-  /// ("pipe:[1234]", which needs no key), if it is not.
+  /// For each standard stream of init: its key if the file is the host's, else its link in /proc
+  /// ("pipe:[1234]", which needs no key).
   std::vector<std::string> streams;
-  /// Those of the host's /dev/null, whoever has it.
+  /// The keys of the host's /dev/null, whichever process has it open.
   std::vector<std::string> null_devices;
 };
-/// Whether `text` is such a name.
+/// Whether `text` is a key of an external file.
 bool is_external_key(std::string_view text);
-/// Of the container whose init is `pid`, and whose processes are `pids`, `pid` among them.
+/// Returns the external files of the container with the init `pid` and the processes `pids`, which
+/// include `pid`.
 ExternalFiles external_files(pid_t pid, const std::vector<pid_t>& pids);
 
 }  // namespace tare

@@ -15,7 +15,7 @@
 namespace tare {
 namespace {
 
-/// RFC 3339 in UTC. gmtime(3) would read the time zone's file.
+/// Returns the current time in RFC 3339 format, in UTC. gmtime(3) would read the time zone's file.
 std::string timestamp() {
   using std::chrono::floor;
   timespec now{};
@@ -83,11 +83,12 @@ void limit_nesting(Cgroup& cgroup, const Spec& spec) {
   if (!cgroup || !may_write_cgroups(spec)) {
     return;
   }
-  // A systemd in a container nests some ten, an engine or a Kubernetes node some ten more.
+  // systemd in a container nests about ten levels, an engine or a Kubernetes node about ten more.
   for (const auto& [file, value] :
        {std::pair("cgroup.max.depth", "64"), std::pair("cgroup.max.descendants", "8192")}) {
-    // Set by linux.resources.unified, or by others: an existing cgroup is used as it is. Where this
-    // user may not write it, the container is as it would be without.
+    // Any other value is from linux.resources.unified, or from other processes: an existing cgroup
+    // is used as it is. If this user may not write the file, the container runs without these
+    // limits.
     if (read_file_if_exists(cgroup.fd(), file) == "max\n") {
       write_kernel_file(cgroup.fd(), file, value);
     }
@@ -115,7 +116,8 @@ HalfMade::~HalfMade() {
       cgroup_.remove();
     }
   } catch (const Error&) {
-    // The first failure is the one to tell. What is left is noted: `delete --force` removes it.
+    // Only the first failure is reported. The leftovers are noted, and `delete --force` removes
+    // them.
     left = true;
   }
   if (unit_ != nullptr) {

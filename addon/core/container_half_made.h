@@ -11,20 +11,21 @@
 
 namespace tare {
 
-/// Its record, as far as the bundle tells.
+/// Returns the container's record, as far as the bundle determines it.
 StateRecord make_record(const Bundle& bundle, const std::string& id, uid_t owner,
                         bool no_new_keyring);
-/// Gives the container's cgroup to the root of its user namespace, where that sees it, alone and
-/// writable, at a cgroup mount.
+/// Delegates the container's cgroup to the root of its user namespace, if the container has a
+/// writable cgroup mount that shows only this cgroup.
 void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host);
-/// Bounds the cgroups that its processes may make below its own, unless that is done already.
-/// The kernel bounds neither their depth nor their number.
+/// Limits the depth and number of cgroups below the container's, unless they are limited already.
+/// By default the kernel limits neither.
 void limit_nesting(Cgroup& cgroup, const Spec& spec);
 
-/// The socket that gets init's pidfd: `given` by the caller, else by an annotation; or none.
+/// Connects to the socket that gets init's pidfd: `given` by the caller, else by an annotation;
+/// none without either.
 Fd connect_pidfd_socket(const std::string& given, const Spec& spec);
 
-/// Undoes what was made so far unless `keep()` is called. Members end in reverse order: init first.
+/// Undoes what was made so far, unless `keep()` is called. Init ends first.
 class HalfMade {
  public:
   HalfMade(StateDir& dir, const StateRecord& record, const Spec& spec, const Runtime& runtime,
@@ -35,11 +36,11 @@ class HalfMade {
   HalfMade& operator=(const HalfMade&) = delete;
 
   Cgroup& cgroup() { return cgroup_; }
-  /// Takes a range of ids for it; gives the first.
+  /// Takes a range of ids for the container and returns the first.
   std::uint32_t take_ids() { return first_own_id_ = take_id_range(dir_.path()); }
   InitProcess& process(InitProcess&& process) { return process_.emplace(std::move(process)); }
-  /// From here on failure is the end of a container (runtime.md "Lifecycle"), and its poststop
-  /// hooks are run.
+  /// From here on a failure ends the container (runtime.md "Lifecycle"), and its poststop hooks are
+  /// run.
   void hooks_run() { hooks_ran_ = true; }
   void keep() { kept_ = true; }
 

@@ -1,15 +1,15 @@
-// Which ids are given: 0x77390000 to 0x7ffcffff. Below them are those that systemd-nspawn and
-// nsresourced take for containers (524288 to 1879048191), those that useradd(8) puts into
+// Allocates ids from 0x77390000 to 0x7ffcffff. Below them are the ids that systemd-nspawn and
+// nsresourced allocate for containers (524288 to 1879048191), those that useradd(8) writes to
 // /etc/subuid (to 600100000) and those that SSSD and FreeIPA derive for users of a domain (to
-// 2000200000); above them systemd's foreign ids (from 2147352576), and what does not fit into a
-// signed number. What /etc/subuid and /etc/subgid list is left out all the same.
+// 2000200000); above them are systemd's foreign ids (from 2147352576), and numbers that do not fit
+// into a signed integer. Ids listed in /etc/subuid and /etc/subgid are left out all the same.
 //
-// A range in use is a symlink in a directory of the whole machine, whatever the containers' state
-// roots are: symlink(2) makes it for one process alone, whole or not at all, and needs no lock. It
-// names the container's state directory, which is made before it and removed after it, so that a
-// range is in use exactly as long as the container exists, also where its maker has ended. A lock
-// that the kernel takes back with its holder would be too short for that: containers outlive their
-// makers. Two system calls, together less than 10 us.
+// A range in use is a symlink in a directory of the whole machine, whatever state roots the
+// containers have: symlink(2) is atomic, succeeds for one process alone, and needs no lock. The
+// symlink names the container's state directory, which is made before it and removed after it. So a
+// range is in use exactly as long as the container exists, even after the process that made it has
+// ended; a lock that the kernel releases with its holder would end too early. This takes two system
+// calls, together less than 10 us.
 #include "container_ids.h"
 
 #include <dirent.h>
@@ -51,7 +51,7 @@ bool is_placeholder(std::uint32_t id) {
   return id >= own_ids_placeholder && id - own_ids_placeholder < own_ids_count;
 }
 
-/// Calls `visit` with each list of mappings.
+/// Calls `visit` with each id mapping, of the user namespace and of mounts.
 template <typename SpecType, typename Visit>
 void for_each_mapping(SpecType& spec, Visit visit) {
   const auto visit_all = [&](auto& mappings) {
@@ -67,7 +67,8 @@ void for_each_mapping(SpecType& spec, Visit visit) {
   }
 }
 
-/// Where the number after `"hostID":` begins, and what it is; 0 where there is none.
+/// Returns the position and the value of the number after `"hostID":`; the value is 0 if there is
+/// none.
 std::pair<std::size_t, std::uint32_t> number_after_key(std::string_view json, std::size_t at) {
   const auto skip_space = [&] {
     while (at < json.size() && std::isspace(static_cast<unsigned char>(json[at])) != 0) {
@@ -84,7 +85,7 @@ std::pair<std::size_t, std::uint32_t> number_after_key(std::string_view json, st
   return {at, value};
 }
 
-/// The mount namespace in which the names of state directories have a meaning.
+/// Returns the inode number of this mount namespace, in which paths of state directories are valid.
 std::string mount_namespace() {
   static std::mutex mutex;
   static pid_t known = 0;
@@ -110,7 +111,7 @@ void make_ranges_directory() {
   }
 }
 
-/// What a file was when it was read.
+/// Identifies the contents of a file at the time it was read.
 using Version = std::tuple<dev_t, ino_t, off_t, time_t, long>;
 
 Version version_of(const char* path) {
@@ -122,11 +123,11 @@ Version version_of(const char* path) {
           status.st_mtim.tv_nsec};
 }
 
-/// The ranges that belong to users, read again only where a file has changed.
+/// The ranges that belong to users, read again only if a file has changed.
 class SubordinateIds {
  public:
   static bool overlap(std::uint32_t first) {
-    static SubordinateIds& ids = *new SubordinateIds;  // threads may need it as the process ends
+    static SubordinateIds& ids = *new SubordinateIds;  // threads may use it as the process ends
     const std::lock_guard lock(ids.mutex_);
     ids.refresh();
     for (const SubordinateRange& range : ids.ranges_) {
@@ -157,8 +158,8 @@ class SubordinateIds {
   std::vector<SubordinateRange> ranges_;
 };
 
-/// Where the search goes on: not where it began in other processes, nor with a range that was just
-/// released, whose last user may be counted for by the kernel a little longer.
+/// Returns the next range to try. Processes begin at random ranges, and a released range is not
+/// reused soon: the kernel may account for its last user a little longer.
 std::uint32_t next_range() {
   static std::atomic<std::uint32_t> next = [] {
     std::uint32_t random = 0;
@@ -169,7 +170,7 @@ std::uint32_t next_range() {
   return first_range + next.fetch_add(1) % range_count * own_ids_count;
 }
 
-/// 0: all ranges are in use.
+/// Returns the first id of the range taken; 0: all ranges are in use.
 std::uint32_t try_ranges(const std::string& record) {
   for (std::uint32_t tries = 0; tries <= range_count; ++tries) {
     const std::uint32_t first = next_range();
@@ -188,7 +189,7 @@ std::uint32_t try_ranges(const std::string& record) {
   return 0;
 }
 
-/// Whether a range's record was made in this mount namespace by a container that is gone.
+/// Whether a range's record belongs to a deleted container of this mount namespace.
 bool is_stale(const std::string& record, const std::string& here) {
   struct stat status{};
   return record.starts_with(here) && lstat(record.c_str() + here.size(), &status) < 0 &&
@@ -210,8 +211,7 @@ void give_own_ids(Bundle& bundle, std::uint32_t first) {
       mapping.host_id += first - own_ids_placeholder;
     }
   });
-  // In a string of JSON the quotes would have backslashes before them. Both numbers have ten
-  // digits.
+  // Inside a JSON string the quotes of the key would be escaped. Both numbers have ten digits.
   constexpr std::string_view key = "\"hostID\"";
   std::string& text = bundle.config;
   for (std::size_t at = text.find(key); at != text.npos; at = text.find(key, at + key.size())) {
@@ -246,12 +246,13 @@ void release_id_range(std::uint32_t first, const std::string& owner) noexcept {
   try {
     const std::string path = range_path(first);
     const std::string record = read_link(path);
-    // By another mount namespace's process, the name of the state directory is the same.
+    // The caller may be in another mount namespace than the process that took the range: only the
+    // path of the state directory is compared.
     if (record.substr(std::min(record.find(' '), record.size())) == " " + owner) {
       unlink(path.c_str());
     }
   } catch (const std::exception&) {
-    // It is found to be stale later.
+    // release_stale_id_ranges() removes it later.
   }
 }
 
@@ -262,14 +263,16 @@ void release_stale_id_ranges() {
   if (!list) {
     return;
   }
-  // Nobody else removes what is stale: it cannot become another container's between two looks.
+  // All removals of stale ranges hold this lock, so that a stale range does not become another
+  // container's between two checks.
   flock(directory.get(), LOCK_EX);
   const std::string here = mount_namespace() + " ";
   while (const dirent* entry = readdir(list.get())) {
     const std::string path = std::string(ranges_directory) + "/" + entry->d_name;
     struct stat before{};
     struct stat after{};
-    // The owner releases it before the state directory goes; it may be another one's by now.
+    // The owner releases its range before it removes the state directory: the symlink may belong to
+    // another container by now, so compare it before and after.
     if (lstat(path.c_str(), &before) == 0 && is_stale(read_link(path), here) &&
         lstat(path.c_str(), &after) == 0 && before.st_ino == after.st_ino &&
         before.st_ctim.tv_sec == after.st_ctim.tv_sec &&

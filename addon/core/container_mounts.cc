@@ -1,4 +1,4 @@
-// mounts add, mounts remove: mounts of a container that is there. See architecture.md.
+// mounts add and mounts remove, in an existing container. See architecture.md.
 #include <algorithm>
 #include <functional>
 #include <iterator>
@@ -11,7 +11,8 @@
 namespace tare {
 namespace {
 
-/// A mount that was added. Its number tells it from what the container has put in its place.
+/// A mount made by `mounts add`. Its number tells it from a mount that the container has made in
+/// its place.
 struct AddedMount {
   std::string destination;  ///< as it was given
   std::uint64_t number = 0;
@@ -40,7 +41,7 @@ void write_added(StateDir& dir, const std::vector<AddedMount>& added) {
   dir.write_added_mounts(writer.take());
 }
 
-/// The container as an init enters it to mount there.
+/// Changes the mounts of a container by init processes that enter it.
 class Visit {
  public:
   Visit(const StateRecord& record, const Spec& config)
@@ -55,7 +56,7 @@ class Visit {
     }
   }
 
-  /// Makes the mounts of `spec` and appends them to `added`, also those before one that fails.
+  /// Makes the mounts of `spec` and appends them to `added`; if one fails, those made before it.
   void add(const Spec& spec, const std::string& list, const Runtime& runtime,
            std::vector<AddedMount>& added) const {
     const Plan plan = make_mounts_plan(spec, host_, list, pass_root_);
@@ -152,8 +153,8 @@ void Container::remove_mounts(const std::string& mounts, const std::string& name
   const std::vector<Mount> wanted = parse_mounts(mounts, name, spec());
   std::vector<AddedMount> added = read_added(impl_->dir);
 
-  // The last of several at one destination covers the others, and what lies below another came
-  // after it.
+  // Remove in reverse order: the last of several mounts at one destination covers the others, and a
+  // mount below another was made after it.
   struct Removal {
     std::size_t added;
     std::size_t wanted;
@@ -189,7 +190,8 @@ void Container::remove_mounts(const std::string& mounts, const std::string& name
     try {
       visit.remove(mount, place_of(name, removal.wanted) + ".destination", impl_->runtime);
     } catch (const Error& error) {
-      // It is gone, or out of reach for good: whoever may mount in the container has done that.
+      // The mount is gone, or permanently out of reach: a process that may mount in the container
+      // has done that.
       if (error.syscall().empty() && !error.path().empty()) {
         forget();
       }

@@ -1,4 +1,4 @@
-// Containers that end with the program that made them.
+// Removes containers that end with the process that made them, once that has ended.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,7 +12,7 @@
 namespace tare {
 namespace {
 
-/// A process for as long as the machine runs: numbers of processes are used again.
+/// Identifies a process until the machine reboots: pids are reused.
 struct Caller {
   ino_t pid_namespace = 0;
   pid_t pid = 0;
@@ -33,7 +33,7 @@ std::string caller_text(const Caller& caller) {
          std::to_string(caller.start_time);
 }
 
-/// False where that is no such text.
+/// Returns false if `text` is not in the format of caller_text().
 bool parse_caller(std::string_view text, Caller& caller) {
   const char* at = text.data();
   const char* const end = at + text.size();
@@ -58,7 +58,7 @@ std::string this_caller() {
   static pid_t known = 0;
   static std::string& text = *new std::string;  // used until the process ends
   const std::lock_guard lock(mutex);
-  // A fork(2) of it is another one.
+  // After fork(2) the child is another caller.
   if (const pid_t pid = getpid(); pid != known) {
     text =
         caller_text({pid_namespace(), pid, process_stat(pid).value_or(ProcessStat{}).start_time});
@@ -73,14 +73,14 @@ void remove_orphans(const Runtime& runtime) {
   for (const std::string& id : StateDir::list(resolved.root)) {
     try {
       auto dir = StateDir::open(resolved.root, id);
-      // Whoever has the lock is at work on it. What was looked at before may have gone since, and
-      // another container have come in its place.
+      // If the lock is held, another command works on the container. The check is repeated under
+      // the lock: another container may have taken the id since.
       if (dir.has_value() && !dir->remove_if_empty() && is_orphan(*dir, here) && dir->try_lock() &&
           is_orphan(*dir, here)) {
         remove_locked(resolved, std::move(*dir));
       }
     } catch (const Error& error) {
-      // One that cannot be removed must not keep the others.
+      // A container that cannot be removed must not prevent the removal of the others.
       if (resolved.warn) {
         resolved.warn(error.what());
       }

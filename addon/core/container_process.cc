@@ -1,4 +1,4 @@
-// What create and exec do alike for a process of the container.
+// What create and exec have in common for a process of the container.
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -19,14 +19,14 @@ auto find_wait(const Plan& plan, wire::WaitTag tag) {
   });
 }
 
-/// Only hard limits, and only upwards, which is not a right of the root of a user namespace; init
-/// sets the limits when its own work is done, for which they may be too low.
+/// Raises hard limits, which the root of a user namespace may not do. Init sets all limits after
+/// its own work, for which they may be too low.
 void raise_rlimits(pid_t pid, const std::vector<Rlimit>& limits, const ProcessSource& source) {
   for (std::size_t i = 0; i < limits.size(); ++i) {
     const auto resource = static_cast<__rlimit_resource>(limits[i].resource);
     rlimit limit{};
-    // The process was cloned from this one, and has its limits; asking for those of a process in
-    // another owner's user namespace takes CAP_SYS_RESOURCE.
+    // The process has inherited this process's limits; reading the limits of a process in another
+    // owner's user namespace needs CAP_SYS_RESOURCE.
     const bool known = getrlimit(resource, &limit) == 0;
     if (known && limit.rlim_max >= limits[i].hard) {
       continue;
@@ -130,7 +130,7 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined
         break;
       case PassedKind::detached_mount:
       case PassedKind::directory:
-        continue;  // of Plan::fetched() alone
+        continue;  // only in Plan::fetched()
       case PassedKind::start_gate:
         owned.push_back(dir->open_start_gate());
         break;

@@ -1,4 +1,4 @@
-// The container's group in resctrl, where linux.intelRdt asks for one.
+// The container's group in resctrl, if linux.intelRdt asks for one.
 #include <utility>
 
 #include "container_impl.h"
@@ -31,7 +31,7 @@ RdtGroup container_rdt_group(const Spec& spec, const std::string& id) {
 
 std::string Container::rdt_stats_json() const {
   json::Writer writer;
-  // Its record tells without the config that most have none.
+  // The record avoids reading the config: most containers have no group.
   if (impl_->record.has_rdt) {
     container_rdt_group(spec(), id()).write_stats(writer);
   } else {

@@ -1,4 +1,4 @@
-// The host's side of a reaper: what it tells, and signals for its program.
+// The host's side of a reaper: reads what it reports, and sends signals for its program.
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -45,7 +45,7 @@ bool send(int pidfd, int signal, siginfo_t* info) {
   throw_errno("pidfd_send_signal", "the container's init");
 }
 
-/// For what the reaper itself cannot catch.
+/// Sends a signal that the reaper itself cannot catch, as the value of a SIGTSTP.
 bool send_carried(int pidfd, int signal) {
   siginfo_t info{};
   info.si_signo = SIGTSTP;

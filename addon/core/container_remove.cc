@@ -1,4 +1,4 @@
-// A container's end: delete, and what is left where create() did not come to its own.
+// Removes containers, and the leftovers of a create() that did not complete.
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,7 +17,8 @@ namespace tare {
 
 namespace {
 
-/// Where there is no cgroup to tell. An init that is ending counts as stopped before it is gone.
+/// Waits for init's end, for a container without a cgroup to wait for. An init that is ending
+/// counts as stopped before it is gone.
 void await_end(const StateRecord& record) {
   const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, record.pid, 0)));
   const auto stat = process_stat(record.pid);
@@ -26,7 +27,7 @@ void await_end(const StateRecord& record) {
   }
 }
 
-/// How long `delete --force` lets another command wait for a hook or for criu.
+/// How long `delete --force` lets another command wait for a hook or criu before it kills that.
 constexpr std::chrono::seconds patience(1);
 
 }  // namespace
@@ -35,7 +36,7 @@ void Container::remove(bool force) {
   const Doing doing("delete", id());
   if (!(force ? impl_->dir.lock_by_force(patience) : impl_->dir.lock())) {
     if (force) {
-      return;  // somebody else was quicker
+      return;  // another process has removed it
     }
     throw no_such_container(id(), impl_->runtime.root);
   }
@@ -56,7 +57,7 @@ void Container::remove(bool force) {
 std::optional<CgroupTotals> Container::end() {
   const Doing doing("delete", id());
   if (!impl_->dir.lock()) {
-    return std::nullopt;  // somebody else was quicker
+    return std::nullopt;  // another process has removed it
   }
   const Unlock unlock(impl_->dir);
   impl_->refresh();
@@ -73,9 +74,11 @@ void Container::end_init() {
   if (!init || !send_signal(init.get(), pid, SIGKILL)) {
     return;
   }
-  // It ends when all of its pid namespace are reaped. One whom an exec has just brought there is
-  // its exec's to reap, when the maker has told of it: who is not of that namespace, and who may be
-  // frozen with the cgroup. But nobody is to be seen killed in a container that is seen alive.
+  // Init ends when all processes of its pid namespace are reaped. A process that exec has just made
+  // there is reaped by exec's caller, once the process that made it has reported it; that one is
+  // not in the pid namespace, and may be frozen with the cgroup, so the cgroup is killed. It is
+  // killed only after init is ending: no process may be seen killed in a container that is seen
+  // alive.
   constexpr std::chrono::milliseconds usual(10);
   while (!ends_within(init.get(), pid, usual)) {
     if (is_alive(process_stat(pid), impl_->record.start_time)) {
@@ -91,13 +94,14 @@ void Container::end_init() {
 }
 
 void Container::destroy(Cgroup cgroup) {
-  // Its command was killed.
+  // A process that is still noted was left by a command that was killed.
   impl_->dir.kill_awaited();
   if (cgroup) {
     if (!impl_->record.own_pid_namespace) {
       cgroup.kill_all();
     }
-    // Who is about to be executed in the container is not in its pid namespace yet.
+    // A process that exec is starting may not be in the container's pid namespace yet, and does not
+    // end with init.
     cgroup.remove(true);
   } else {
     await_end(impl_->record);
@@ -121,7 +125,7 @@ std::vector<Hook> Container::poststop_hooks() const {
   try {
     return impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
   } catch (const Error& error) {
-    // A config that is damaged must not keep the container from being removed.
+    // A damaged config must not keep the container from being removed.
     impl_->warn(std::string(error.what()) + "; poststop hooks are not run");
     return {};
   }
@@ -143,10 +147,10 @@ void run_poststop_hooks(const std::vector<Hook>& hooks, const StateRecord& recor
 
 namespace {
 
-/// What the notes of a create() that died tell of.
+/// Removes everything that a create() that died has noted.
 void remove_noted(const StateDir& dir) {
-  // An init that was not yet let go ends with its create(). Hooks, and what they started, may be in
-  // the cgroup.
+  // If create() has not let init go, init ends with it. Hooks, and processes that they started, may
+  // be in the cgroup.
   Cgroup cgroup = Cgroup::open(find_cgroup_host(), dir.noted_cgroup());
   const bool known = dir.has_config();
   if (cgroup && known) {
@@ -159,7 +163,7 @@ void remove_noted(const StateDir& dir) {
   detach_root_mount(dir);
 }
 
-/// None where create() did not come so far, or it is damaged.
+/// Returns the record; none if create() has not written it, or it is damaged.
 std::optional<StateRecord> whole_record(const StateDir& dir) {
   try {
     return dir.read();

@@ -20,7 +20,8 @@ void Container::pause() {
       throw Error(ErrorKind::bad_status, "container not running");
   }
   Cgroup cgroup = impl_->cgroup();
-  // Barred first, and when resumed last: what is paused is never seen with an open gate.
+  // Bar the gate before freezing (and unbar it after thawing): a paused container is never seen
+  // with an open gate.
   impl_->dir.bar_start_gate();
   try {
     cgroup.freeze(true);

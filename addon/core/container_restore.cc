@@ -1,4 +1,4 @@
-// restore: a new container that criu fills with what checkpoint has saved.
+// restore: makes a new container from a checkpoint, by criu.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -24,11 +24,12 @@
 namespace tare {
 namespace {
 
-/// What is mounted below the state directory for criu, in a mount namespace of its own.
+/// Name of the mount of the root that is made for criu below the state directory, in criu's own
+/// mount namespace.
 constexpr const char* criu_root = "criu-root";
 
-/// An init that criu has brought back, and whom nobody else knows of yet. Killed and reaped when
-/// destroyed, unless released.
+/// An init that criu has restored and that no Container owns yet. Killed and reaped when destroyed,
+/// unless released.
 class RestoredInit {
  public:
   RestoredInit() = default;
@@ -38,14 +39,14 @@ class RestoredInit {
       try {
         wait_child(pidfd_.get());
       } catch (const Error&) {
-        // The failure that led here is the one to tell.
+        // The failure that led here is the one to report.
       }
     }
   }
   RestoredInit(const RestoredInit&) = delete;
   RestoredInit& operator=(const RestoredInit&) = delete;
 
-  /// criu tells of it more than once.
+  /// criu reports the pid more than once.
   void note(pid_t pid) {
     if (!pidfd_ && pid > 0) {
       pidfd_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
@@ -64,8 +65,9 @@ class RestoredInit {
   Fd pidfd_;
 };
 
-/// Pipes and files of the host that were the saved container's standard streams are ours now; its
-/// /dev/null is that of today, which the result keeps open.
+/// Replaces pipes and files of the host that were the saved container's standard streams by this
+/// process's, and the host's /dev/null by the current one, which the returned descriptor keeps
+/// open.
 Fd inherit_descriptors(const std::string& images, CriuRequest& request, CriuStart& start) {
   const std::string path = images + "/" + descriptors_file;
   const auto text = read_file_if_exists(AT_FDCWD, path);
@@ -89,7 +91,7 @@ Fd inherit_descriptors(const std::string& images, CriuRequest& request, CriuStar
     const bool known =
         std::ranges::any_of(request.inherited, [&](const auto& one) { return one.first == key; });
     if (!known && (key.starts_with("pipe:") || is_external_key(key))) {
-      // criu closes what it is given, and has a use of its own for 0 to 2 (--shell-job).
+      // criu closes the descriptors that it is given, and uses 0 to 2 itself (--shell-job).
       request.inherited.emplace_back(
           key, fd < std::size(start.stdio) ? hand_over(start.stdio[fd]) : null_fd);
     }
@@ -98,7 +100,8 @@ Fd inherit_descriptors(const std::string& images, CriuRequest& request, CriuStar
   return null;
 }
 
-/// A namespace to be joined is handed over open, or by its name, as criu wants it for that type.
+/// Passes the namespaces that the container joins to criu, as an open file or by path, as criu
+/// requires for each type. Returns the open files.
 std::vector<Fd> hand_over_namespaces(CriuRequest& request, CriuStart& start, const Spec& spec) {
   std::vector<Fd> opened;
   for (const Namespace& one : spec.linux_.namespaces) {
@@ -127,14 +130,15 @@ std::vector<Fd> hand_over_namespaces(CriuRequest& request, CriuStart& start, con
   return opened;
 }
 
-/// Makes what the container's mounts need to be there, as create() makes it: an init goes all the
-/// way to its program, in namespaces that end with it. Where its mounts are is where criu will find
-/// the places of those that it is given.
+/// Makes the container's mount points as create() does: an init executes its whole plan, up to the
+/// program, in namespaces that end with it. Returns the external mounts; criu finds their mount
+/// points where this init's mounts are.
 std::vector<ExternalMount> make_mount_points(const Bundle& bundle, Host host, int cgroup,
                                              bool no_pivot) {
   Spec spec = bundle.spec;
   spec.hooks = {};
-  // Joined namespaces are as they are, and devices have been moved there when the container began.
+  // Joined namespaces stay as they are; network devices were moved there when the container was
+  // created.
   spec.linux_.net_devices.clear();
   spec.linux_.sysctl.clear();
   spec.linux_.seccomp.reset();
@@ -161,8 +165,8 @@ std::vector<ExternalMount> make_mount_points(const Bundle& bundle, Host host, in
   return external_mounts(init.pid(), spec, bundle.path);
 }
 
-/// criu mounts the root, and what is bound over a part of another mount of the host's, as it is on
-/// the host.
+/// Makes mounts read-only that criu mounts as they are on the host: the root, and bind mounts over
+/// a part of another mount of the host's.
 void make_read_only(const RestoredInit& container, const std::vector<std::string>& places) {
   if (places.empty()) {
     return;
@@ -176,7 +180,7 @@ void make_read_only(const RestoredInit& container, const std::vector<std::string
   init.await(wire::WaitTag::go);
 }
 
-/// Whether it is in another time namespace than this process.
+/// Whether process `pid` is in another time namespace than this process.
 bool is_in_time_namespace(pid_t pid) {
   struct stat own{};
   struct stat its{};
@@ -185,15 +189,16 @@ bool is_in_time_namespace(pid_t pid) {
          own.st_ino != its.st_ino;
 }
 
-/// criu before 3.19 neither saves that nor sets it, and nobody else can.
+/// Whether no_new_privs was lost: criu before 3.19 neither saves nor sets it, and no other process
+/// can set it.
 bool has_lost_no_new_privileges(const Process& process, pid_t pid) {
   const auto status = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/status");
   return process.no_new_privileges && status.has_value() &&
          status->find("\nNoNewPrivs:\t0") != std::string::npos;
 }
 
-/// What is new every time: an empty network namespace, whose loopback device is up in every
-/// container.
+/// Sets up the loopback device, which is up in every container: criu makes an empty network
+/// namespace.
 void prepare_network(const Spec& spec, pid_t pid) {
   if (spec.makes_namespace(NamespaceType::network)) {
     const Fd network = open_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
@@ -248,7 +253,8 @@ Container Container::restore(const Runtime& given, const std::string& id,
                   "--manage-cgroups-mode strict: the cgroup " + cgroup_path + " is there already")
           .with_path(cgroup_path);
     }
-    // Below one that is new there are none, and criu itself would object to that one.
+    // The container's cgroup is new and has none below it to check, and criu would refuse the
+    // container's cgroup itself, as tare has made it by then.
     request.options.manage_cgroups = CgroupsMode::soft;
   }
   check_criu({.lazy_pages = from.criu.lazy_pages});
@@ -285,7 +291,7 @@ Container Container::restore(const Runtime& given, const std::string& id,
     }
   }
 
-  // All that it restores is born where it is.
+  // All restored processes are born in this cgroup.
   start.cgroup = cgroup.fd();
   start.root = rootfs_path(bundle);
   start.place = impl->dir.path();
@@ -339,7 +345,7 @@ Container Container::restore(const Runtime& given, const std::string& id,
         process.console.reset();
       }
     } else if (notice.script == "post-restore") {
-      // Its processes are all there, and none of them has gone on yet.
+      // All processes are restored, and none of them has resumed yet.
       init.note(notice.pid);
       impl->record.pid = init.pid();
       impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
@@ -359,7 +365,7 @@ Container Container::restore(const Runtime& given, const std::string& id,
       impl->dir.write(impl->record);
     }
   });
-  // criu gives credentials last.
+  // criu restores credentials last.
   if (has_lost_no_new_privileges(*spec.process, init.pid())) {
     impl->warn(
         "config.json: process.noNewPrivileges: does not hold for the restored processes: criu "

@@ -1,4 +1,4 @@
-// The files that a root gets when it is mounted, as front ends give them.
+// Parses the list of files that a root gets when it is mounted.
 #include "json_fields.h"
 #include "tare/container.h"
 #include "tare/error.h"

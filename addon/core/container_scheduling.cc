@@ -1,4 +1,4 @@
-// What the host does for process.scheduler, process.ioPriority and process.execCPUAffinity.
+// The host's part of process.scheduler, process.ioPriority and process.execCPUAffinity.
 #include <linux/ioprio.h>
 #include <linux/sched.h>
 #include <sys/syscall.h>
@@ -12,7 +12,7 @@
 namespace tare {
 namespace {
 
-/// struct sched_attr of the kernel, whose header does not go with every C library's sched.h.
+/// The kernel's struct sched_attr, whose header conflicts with some C libraries' sched.h.
 struct SchedulingAttributes {
   std::uint32_t size = sizeof(SchedulingAttributes);
   std::uint32_t policy = 0;
@@ -27,7 +27,7 @@ struct SchedulingAttributes {
 };
 static_assert(sizeof(SchedulingAttributes) == 56);
 
-// A kernel with fewer processors takes as much of it as it needs.
+// In bytes. A kernel with fewer processors uses as much of the mask as it needs.
 constexpr std::size_t mask_size = processor_limit / 8;
 
 long set_affinity(pid_t thread, std::string_view mask) {
@@ -88,8 +88,8 @@ void set_scheduler(pid_t pid, const Scheduler& scheduler, const ProcessSource& s
   }
 }
 
-/// init has made a session, so its process group has no other member: the group's children inherit
-/// it.
+/// Sets the I/O priority of one process: init has made a session, so its process group has no other
+/// member, and its children inherit the priority.
 void set_io_priority(pid_t pid, const IoPriority& priority, const ProcessSource& source) {
   constexpr int of_process = 1;  // IOPRIO_WHO_PROCESS
   const int value = priority.io_class << IOPRIO_CLASS_SHIFT | priority.priority;
@@ -120,13 +120,13 @@ void set_scheduling(InitProcess& init, const Plan& plan, const Process& process,
 }
 
 void reset_affinity(pid_t pid) {
-  // EPERM: an ordinary user's container, whose process has become another user already.
+  // Ignores EPERM: an ordinary user's container, whose process already runs as another user.
   set_affinity(pid, std::string(mask_size, '\xff'));
 }
 
 namespace {
 
-/// The calling thread's, in the kernel's form.
+/// Returns the calling thread's affinity in the kernel's format.
 std::string affinity_mask() {
   std::string mask(mask_size, '\0');
   const long size = syscall(SYS_sched_getaffinity, 0, mask.size(), mask.data());

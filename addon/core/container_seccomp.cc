@@ -1,5 +1,5 @@
-// The container's seccomp filter, and the agent that answers what it asks; see seccomp_unotify(2)
-// and config-linux.md "The Container Process State".
+// The container's seccomp filter, and the agent that answers its notifications; see
+// seccomp_unotify(2) and config-linux.md "The Container Process State".
 #include "container_impl.h"
 #include "fd_socket.h"
 #include "tare/json.h"
@@ -47,7 +47,7 @@ void SeccompAgent::serve(InitProcess& init, const ContainerState& state) {
     const Doing doing("send the container process state to the seccomp agent");
     send_fd(socket_.get(), listener, writer.take());
   }
-  // One state a connection.
+  // Each connection takes one state.
   socket_.reset();
   init.answer(wire::WaitTag::listener);
 }

@@ -6,7 +6,7 @@
 namespace tare {
 namespace {
 
-/// Hooks in the container need its config; most containers have none.
+/// Runs startContainer hooks, which need the container's config; most containers have none.
 void run_start_hooks(const Spec& spec, const StateRecord& record, const Runtime& runtime, int pidfd,
                      int cgroup, const std::function<void(pid_t)>& started) {
   if (spec.hooks.start_container.empty()) {
@@ -25,8 +25,8 @@ void run_start_hooks(const Spec& spec, const StateRecord& record, const Runtime&
       started);
 }
 
-/// What init reported after the gate. The end of a plan does not depend on how the container was
-/// created.
+/// Returns the error for a failure that init reported after the gate. Its op is counted from the
+/// plan's end, which does not depend on how the container was created.
 Error start_error(const wire::StartFailure& failure, const Spec& spec) {
   Host host;
   if (spec.linux_.seccomp.has_value()) {
@@ -69,7 +69,7 @@ void Container::start() {
     try {
       end_init();
     } catch (const Error& error) {
-      // The first failure is the one to tell.
+      // The first failure is the one to throw.
       impl_->warn(error.what());
     }
     impl_->dir.close_start_gate();

@@ -1,4 +1,4 @@
-// What a container uses: counted by its cgroup, told in the words of runc's `events`.
+// A container's resource usage, counted by its cgroup, in the format of runc's `events`.
 
 #include <algorithm>
 
@@ -10,7 +10,7 @@ namespace tare {
 
 namespace {
 
-/// Numbers that are zero are left out.
+/// Writes a number unless it is zero.
 void add(json::Writer& writer, std::string_view key, std::uint64_t value) {
   if (value != 0) {
     writer.key(key).number_unsigned(value);
@@ -63,7 +63,7 @@ void add_list(json::Writer& writer, std::string_view key,
   writer.end_array();
 }
 
-/// All but the two lists are of cgroup v1; readers of this JSON expect them.
+/// All fields but the two lists are cgroup v1's; readers of this JSON expect them.
 void add_cpuset(json::Writer& writer, const CgroupStats& stats) {
   writer.key("cpuset").begin_object();
   add_list(writer, "cpus", stats.cpus);

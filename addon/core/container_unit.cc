@@ -16,8 +16,8 @@ void refuse_without_cgroup2(const CgroupHost& cgroups) {
   }
 }
 
-/// The manager of the caller. The root of a user namespace may be an ordinary user outside of it,
-/// whom the system's manager refuses.
+/// Connects to the caller's systemd manager. The root of a user namespace may be an ordinary user
+/// outside of it, which the system's manager refuses.
 Systemd connect_own(const Runtime& runtime) {
   const bool is_user = runtime.rootless.value_or(geteuid() != 0);
   if (is_user) {
@@ -38,7 +38,7 @@ Systemd connect_manager(const StateRecord& record) {
   return Systemd::connect(record.systemd_user ? SystemdManager::user : SystemdManager::system);
 }
 
-/// Everything about a unit that can be said without a manager, for its refusals.
+/// Returns the unit, after all refusals that need no connection to the manager.
 SystemdUnit checked_unit(const Spec& spec, const std::string& id, const CgroupHost& cgroups) {
   refuse_without_cgroup2(cgroups);
   Cgroup::refuse_unoffered(cgroups, spec.linux_.resources);
@@ -100,7 +100,7 @@ void ContainerUnit::stop() noexcept {
       systemd_.stop(unit_.name);
     }
   } catch (const Error&) {
-    // The failure that led here is the one to tell; systemd stops an empty scope by itself.
+    // The failure that led here is the one to report; systemd stops an empty scope by itself.
   }
 }
 
@@ -122,7 +122,7 @@ UnitChange::UnitChange(const StateRecord& record, const Runtime& runtime, const 
   std::vector<UnitProperty> before =
       resource_properties(cgroup.present(change.settings), version, prefix);
   if (change.devices && !record.systemd_user) {
-    // Entries would be added to those that are there.
+    // Setting DeviceAllow adds to the present entries; an empty list clears them first.
     after.push_back({"DeviceAllow", dbus::array("(ss)", {})});
     append(after, device_properties(change.after.devices));
   }
@@ -136,7 +136,7 @@ UnitChange::~UnitChange() {
       systemd_->set_properties(unit_, before_);
     }
   } catch (const Error&) {
-    // The failure that led here is the one to tell.
+    // The failure that led here is the one to report.
   }
 }
 

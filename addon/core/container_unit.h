@@ -1,4 +1,4 @@
-// A container's systemd unit: what create() and the later operations do with it.
+// A container's systemd unit, for create() and the later operations.
 #pragma once
 
 #include <optional>
@@ -15,29 +15,30 @@ namespace tare {
 
 /// The unit of a container that is being created.
 ///
-/// Its scope needs a process when it starts, and systemd must be the one that moves it there: an
-/// ordinary user may not clone a process from a login session into a cgroup of his manager, as the
-/// two meet only in a cgroup of root's. So init is born in the caller's cgroup, waits at its first
+/// A scope needs a process when it starts, and systemd must move it there: an ordinary user may not
+/// clone a process from a login session into a cgroup of the user's systemd manager, as the common
+/// ancestor of both cgroups is root's. So init is born in the caller's cgroup, waits at its first
 /// op, and makes the container's cgroup namespace once it is in the scope (`Host::enters_cgroup`).
 class ContainerUnit {
  public:
-  /// Refuses, before anything happens, a host without cgroup v2 or without systemd, limits that
-  /// need a controller that is not there, paths and annotations that make no unit, and a cgroup
-  /// that has processes or is frozen.
+  /// Refuses, before any side effect, a host without cgroup v2 or without systemd, limits whose
+  /// controller is missing, paths and annotations that make no valid unit, and a cgroup that has
+  /// processes or is frozen.
   ContainerUnit(const Runtime& runtime, const Spec& spec, const std::string& id,
                 const CgroupHost& cgroups);
 
-  /// Where the cgroup will most likely be, as Cgroup::path().
+  /// The expected path of the cgroup, as Cgroup::path().
   const std::string& cgroup_path() const noexcept { return path_; }
-  /// Makes the unit with init in it, and its limits in force. From here on stop() undoes it.
+  /// Starts the unit with init in it and its limits in force. From here on stop() undoes it.
   Cgroup start(pid_t init);
-  /// Writes to the cgroup's files what systemd has no properties for, and again what it has.
+  /// Writes all limits to the cgroup's files: those without a systemd property, and again the
+  /// others.
   void apply(Cgroup& cgroup) const { cgroup.apply(settings_); }
-  /// What is to be told of the limits.
+  /// Warnings about the limits.
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
-  /// Has the record name the unit.
+  /// Writes the unit's name to the record.
   void note(StateRecord& record) const;
-  /// Stops a unit that was started.
+  /// Stops the unit if it was started.
   void stop() noexcept;
 
  private:
@@ -52,13 +53,13 @@ class ContainerUnit {
   bool started_ = false;
 };
 
-/// Has the unit of a container, if it has one, say what a change of its limits makes of them.
+/// Changes the limits of a container's systemd unit, if it has one.
 class UnitChange {
  public:
-  /// Makes `change` what systemd can hold, and tells it.
+  /// Adapts `change` to what systemd supports, and sets the unit's properties.
   UnitChange(const StateRecord& record, const Runtime& runtime, const Cgroup& cgroup,
              ResourcesChange& change, std::string_view prefix);
-  /// Tells it what was before, unless the change is kept.
+  /// Restores the unit's previous properties, unless the change is kept.
   ~UnitChange();
   UnitChange(const UnitChange&) = delete;
   UnitChange& operator=(const UnitChange&) = delete;
@@ -70,10 +71,10 @@ class UnitChange {
   std::vector<UnitProperty> before_;
 };
 
-/// Moves a process into the container's cgroup by its unit.
+/// Has systemd move a process into the cgroup of the container's unit.
 void attach_to_unit(const StateRecord& record, pid_t pid);
 /// Stops the container's unit, if it has one, and has systemd forget it. The cgroup is gone by
-/// then, so what fails here holds nothing of the container: it is warned of.
+/// then, so a failure leaves nothing of the container and is only a warning.
 void stop_unit(const StateRecord& record, const Runtime& runtime);
 
 }  // namespace tare

@@ -20,12 +20,12 @@ extern char** environ;
 namespace tare {
 namespace {
 
-/// The oldest criu that speaks of all that is asked for here. The last one to come was
-/// lsm_mount_context; before it, external pid namespaces and the freezer of cgroup v2.
+/// The oldest criu with all features used here. The most recent of them is lsm_mount_context;
+/// before it came external pid namespaces and the freezer of cgroup v2.
 constexpr int oldest_major = 3;
 constexpr int oldest_minor = 16;
 
-// Debian has it in sbin, where an ordinary PATH does not lead.
+// Debian installs criu in sbin, which an ordinary PATH does not contain.
 constexpr std::string_view more_places = ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin";
 
 std::string find_criu() {
@@ -35,7 +35,7 @@ std::string find_criu() {
   for (std::size_t begin = 0; begin < places.size();) {
     const std::size_t end = std::min(places.find(':', begin), places.size());
     std::string program = places.substr(begin, end - begin) + "/criu";
-    // An empty element would mean the working directory.
+    // An empty element of PATH would mean the working directory.
     if (program.starts_with('/') && access(program.c_str(), X_OK) == 0 && end != begin) {
       return program;
     }
@@ -54,13 +54,13 @@ std::vector<std::string> environment() {
   return variables;
 }
 
-/// A message as it comes: its bytes, and a descriptor.
+/// A received message: its bytes, and a descriptor.
 struct Received {
   std::vector<char> bytes;
   Fd fd;
 };
 
-/// None at the end.
+/// Receives a message; none when criu has closed the connection.
 std::optional<Received> receive(int socket) {
   Received received;
   received.bytes.resize(std::size_t{64} << 10);
@@ -115,7 +115,7 @@ void send(int socket, const Criu__Request& request) {
   do {
     sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  // EPIPE: it has ended, which the next receive() finds.
+  // EPIPE: criu has ended, which the next receive() detects.
   if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
     throw_errno("send", "criu");
   }
@@ -147,7 +147,7 @@ Criu__CgroupMode mode_of(CgroupsMode mode) {
   return CRIU__CGROUP_MODE__SOFT;
 }
 
-/// The options of a request as protobuf-c has them. Refers to the request's strings.
+/// The options of a request in protobuf-c's format. Refers to the request's strings.
 class Options {
  public:
   explicit Options(const CriuRequest& request) {
@@ -170,7 +170,8 @@ class Options {
     flag(options_.has_manage_cgroups, options_.manage_cgroups, true);
     options_.has_manage_cgroups_mode = 1;
     options_.manage_cgroups_mode = mode_of(given.manage_cgroups);
-    // What a network namespace has is the engine's to bring, as it was when the container began.
+    // criu leaves network namespaces empty: the engine sets them up, as when the container was
+    // created.
     options_.has_empty_ns = 1;
     options_.empty_ns = CLONE_NEWNET;
     for (const std::string& external : request.external) {
@@ -222,12 +223,12 @@ class Options {
 
   void add_restore(const CriuRequest& request) {
     flag(options_.has_evasive_devices, options_.evasive_devices, true);
-    // The container's init becomes a child of ours, not of criu's.
+    // Makes the container's init a child of this process, not of criu.
     flag(options_.has_rst_sibling, options_.rst_sibling, true);
     text(options_.lsm_profile, request.restore.lsm_profile);
     text(options_.lsm_mount_context, request.restore.lsm_mount_context);
     if (!request.cgroup_root.empty()) {
-      // Of cgroup v2, which has no controllers in its name.
+      // For the cgroup v2 hierarchy, which has no controllers in its name.
       criu__cgroup_root__init(&cgroup_root_);
       cgroup_root_.controller = const_cast<char*>("");
       text(cgroup_root_.path, request.cgroup_root);
@@ -412,7 +413,7 @@ pid_t Criu::carry_out(const CriuRequest& wanted, const std::string& log,
         notice(told);
       }
     } catch (...) {
-      // It undoes what it has done so far, and then says that it failed.
+      // Told of the failure, criu undoes what it has done so far, and then reports that it failed.
       failure = std::current_exception();
     }
     Criu__Request go_on = CRIU__REQUEST__INIT;
@@ -421,7 +422,8 @@ pid_t Criu::carry_out(const CriuRequest& wanted, const std::string& log,
     go_on.notify_success = failure == nullptr ? 1 : 0;
     send(socket_.get(), go_on);
   }
-  // After a pre-dump it would wait for a further request, and is not content with its end.
+  // After a pre-dump criu waits for a further request, and exits with an error when the socket
+  // closes.
   socket_.reset();
   const Fd pidfd = process_->release();
   const ExitStatus status = wait_child(pidfd.get());
@@ -439,7 +441,7 @@ std::string criu_errors(const std::string& log) {
   try {
     text = read_file_if_exists(AT_FDCWD, log);
   } catch (const Error&) {
-    // The failure that it would explain is the one to tell.
+    // The failure that the log would explain is the one to report.
   }
   std::deque<std::string_view> errors;
   for (std::string_view rest = text.has_value() ? std::string_view(*text) : std::string_view();

@@ -24,7 +24,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// Longer than any line of the authentication.
+/// An upper bound for the lines of the authentication.
 constexpr std::size_t longest_line = 16384;
 
 std::chrono::microseconds left_until(Deadline deadline) {
@@ -32,7 +32,7 @@ std::chrono::microseconds left_until(Deadline deadline) {
   return std::max(left, std::chrono::microseconds(0));
 }
 
-/// False: not ready until `deadline`.
+/// Returns false if the socket is not ready until `deadline`.
 bool wait_for(int socket, short events, Deadline deadline) {
   pollfd polled{socket, events, 0};
   for (;;) {
@@ -117,7 +117,7 @@ std::optional<Connection> Connection::open(const Address& address, Deadline dead
   if (socket < 0) {
     throw_errno("socket", "AF_UNIX");
   }
-  // Where the peer's backlog is full connect(2) waits, and only for as long as this says.
+  // connect(2) blocks while the peer's backlog is full; this limits the time.
   const auto left = std::max(left_until(deadline), std::chrono::microseconds(1));
   const timeval patience{left.count() / 1000000, static_cast<suseconds_t>(left.count() % 1000000)};
   setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
@@ -135,11 +135,11 @@ std::optional<Connection> Connection::open(const Address& address, Deadline dead
   return connection;
 }
 
-/// False: no answer until `deadline`.
+/// Returns false if there is no answer until `deadline`.
 bool Connection::authenticate(Deadline deadline) {
-  // The NUL once carried credentials; the peer has them from the socket. All of it is sent at once:
-  // a peer of systemd's that reads BEGIN together with the first message answers that only when
-  // something else comes.
+  // The NUL once carried credentials; the peer now takes them from the socket. Everything is sent
+  // at once: a peer of systemd that reads BEGIN together with the first message answers that
+  // message only when further data arrives.
   constexpr char greeting[] = "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
   if (!send(std::string_view(greeting, sizeof greeting - 1), deadline)) {
     return false;

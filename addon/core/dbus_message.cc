@@ -14,7 +14,7 @@ namespace {
 constexpr char byte_order = std::endian::native == std::endian::little ? 'l' : 'B';
 constexpr std::uint8_t protocol_version = 1;
 constexpr std::uint8_t no_auto_start = 0x2;
-/// Byte order, type, flags, version, length of the body, serial, length of the fields' array.
+/// Byte order, type, flags, version, length of the body, serial, length of the array of fields.
 constexpr std::size_t fixed_part = 16;
 constexpr std::size_t largest = std::size_t{16} << 20;
 
@@ -86,7 +86,7 @@ void take_field(Message& message, std::string& body_signature, const Value& fiel
     case Field::signature:
       body_signature = value.text;
       break;
-    default:  // unknown fields are to be ignored
+    default:  // unknown fields must be ignored
       break;
   }
 }
@@ -141,7 +141,7 @@ std::optional<std::size_t> message_size(std::string_view bytes) {
 
 Message decode(std::string_view bytes) {
   if (bytes.size() < fixed_part || message_size(bytes) != bytes.size()) {
-    fail("a message has not the length that it says");
+    fail("the length of a message is not the one in its header");
   }
   Message message;
   message.type = static_cast<MessageType>(bytes[1]);

@@ -27,7 +27,7 @@ constexpr Keyword keywords[] = {
     {"string", 's'},  {"objectpath", 'o'}, {"signature", 'g'},
 };
 
-/// The greatest value, and that of the negative ones without its sign.
+/// The maximum, and the absolute value of the minimum.
 struct Range {
   std::uint64_t greatest = 0;
   std::uint64_t least = 0;
@@ -117,7 +117,7 @@ class Parser {
     }
   }
 
-  /// A value of the type `expected`; of the one that its text has where that is empty.
+  /// Reads a value of the type `expected`; if that is empty, of the type that the text implies.
   Value read(std::string_view expected, int depth) {
     if (depth > deepest) {
       fail("nested too deep");
@@ -165,7 +165,7 @@ class Parser {
     return read(type, depth + 1);
   }
 
-  /// true, false, or a type's name before its value.
+  /// Reads true, false, or a value prefixed by a type's name.
   Value read_word(int depth) {
     const std::size_t begin = at_;
     while (is_letter(peek()) || is_digit(peek())) {
@@ -340,7 +340,8 @@ class Parser {
     return value;
   }
 
-  /// "-12.5e3". The C++ library's own way costs every start of the command line 100 KB.
+  /// Parses "-12.5e3". The C++ library's parser would add 100 KB to the command line, a cost at
+  /// every start.
   static bool read_real(std::string_view text, double& real) {
     const bool negative = text.starts_with('-');
     text.remove_prefix(negative || text.starts_with('+') ? 1 : 0);

@@ -11,14 +11,14 @@ namespace tare::dbus {
 
 namespace {
 
-/// The specification lets arrays and structs be 32 deep each.
+/// The specification allows arrays and structs to be nested 32 levels deep each.
 constexpr int deepest = 64;
 
 [[noreturn]] void fail(std::string_view what) {
   throw Error(ErrorKind::system, "D-Bus: " + std::string(what));
 }
 
-/// Size and alignment of the types of fixed size; 0 for others.
+/// Returns size and alignment of the types of fixed size; 0 for others.
 std::size_t fixed_size(char type) {
   switch (type) {
     case 'y':
@@ -59,7 +59,7 @@ std::size_t alignment(char type) {
 
 bool is_text(char type) { return type == 's' || type == 'o' || type == 'g'; }
 
-/// The length of the complete type at the beginning; 0 where there is none.
+/// Returns the length of the complete type at the beginning; 0 if there is none.
 std::size_t type_length(std::string_view signature, int depth) {
   if (signature.empty() || depth > deepest) {
     return 0;
@@ -297,7 +297,8 @@ void marshal(std::string& out, const Value& value) {
   } else if (kind == 'a') {
     const std::size_t length_at = out.size();
     put(out, std::uint32_t{0});
-    // The padding before the first element does not count, and is there without elements too.
+    // The padding before the first element is not part of the length, and is present without
+    // elements too.
     pad(out, alignment(value.signature[1]));
     const std::size_t begin = out.size();
     for (const Value& item : value.items) {

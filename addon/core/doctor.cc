@@ -1,4 +1,4 @@
-// The order of the examination, and what it comes to.
+// The order of the examination, and its result.
 #include "tare/doctor.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-// The cgroup tree: where a container's cgroup can be, and which controllers it can have there.
+// The cgroup tree: the parent of containers' cgroups, and the controllers available there.
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -60,7 +60,7 @@ struct Place {
   }
 };
 
-/// `path`, or the deepest directory above it that is there.
+/// Returns `path`, or its deepest existing ancestor.
 Place existing_place(const CgroupHost& host, std::string path) {
   Place place{host.mount_point, std::move(path)};
   while (!place.path.empty() && access(place.directory().c_str(), F_OK) != 0) {
@@ -69,18 +69,18 @@ Place existing_place(const CgroupHost& host, std::string path) {
   return place;
 }
 
-/// Where the unit of a container would be; empty where there is no manager.
+/// Returns the parent cgroup of containers' units; empty if there is no manager.
 std::string unit_parent(bool rootless) {
   const SystemdManager manager = rootless ? SystemdManager::user : SystemdManager::system;
   try {
     const Systemd systemd = Systemd::connect(manager, systemd_patience);
     return systemd.control_group() + systemd_slice_path(systemd_default_slice(manager));
   } catch (const Error&) {
-    return {};  // the finding about systemd tells of it
+    return {};  // reported by the finding about systemd
   }
 }
 
-/// Where a container's cgroup would be made.
+/// Returns the parent cgroup of containers.
 Place parent_place(const ExaminedCaller& caller) {
   std::string path = caller.runtime.systemd_cgroup ? unit_parent(caller.rootless) : std::string();
   if (path.empty()) {
@@ -114,11 +114,12 @@ Finding parent_finding(const ExaminedCaller& caller, const Place& place) {
   return finding;
 }
 
-/// The controllers that a child of `place` can have for this caller, and where the others stop.
+/// The controllers available to the caller in a child of a cgroup, and the cgroups that withhold
+/// the others.
 struct Delegation {
-  std::string has;  ///< words
+  std::string has;  ///< space-separated
   std::string of_kernel;
-  std::array<std::string, 8> stops;  ///< by number of the controller
+  std::array<std::string, 8> stops;  ///< by index of the controller
 };
 
 constexpr std::array<const char*, 8> controllers = {"cpu",  "cpuset",  "io",   "memory",
@@ -133,7 +134,7 @@ constexpr std::array<const char*, 8> controller_needs = {"resources.cpu: shares,
                                                          "resources.unified[\"misc.max\"]"};
 
 bool has_processes(const Place& place) {
-  // The root alone has both.
+  // Only the root can contain processes and enable controllers for children.
   return !place.path.empty() && !place.read("cgroup.procs").empty();
 }
 
@@ -168,7 +169,7 @@ Delegation delegation_at(const Place& parent) {
   return delegation;
 }
 
-/// Whether a hierarchy of cgroup v1 has taken the controller; see cgroups(7), /proc/cgroups.
+/// Whether a cgroup v1 hierarchy uses the controller; see cgroups(7), /proc/cgroups.
 bool is_of_v1(std::string_view controller) {
   const std::string text = read_file_if_exists(AT_FDCWD, "/proc/self/cgroup").value_or("");
   bool found = false;
@@ -198,7 +199,7 @@ std::string delegating(const ExaminedCaller& caller, const std::string& controll
          "a place that has it";
 }
 
-/// `possible`: a cgroup can be made there.
+/// `possible`: a cgroup can be created there.
 void examine_controllers(const ExaminedCaller& caller, const Place& parent, bool possible,
                          Findings& findings) {
   const Delegation delegation = delegation_at(parent);
@@ -235,7 +236,8 @@ void examine_controllers(const ExaminedCaller& caller, const Place& parent, bool
   }
 }
 
-/// A cgroup that is not the root of the hierarchy, which has fewer files: the caller's own, or any.
+/// Returns the caller's own cgroup or any other, but not the root of the hierarchy, which has fewer
+/// files.
 std::optional<Place> any_cgroup(const Place& parent) {
   Place place = parent;
   const auto is_one = [&] {

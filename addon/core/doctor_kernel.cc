@@ -1,4 +1,4 @@
-// What the kernel can do, or lets this caller do.
+// Features of the kernel, and whether this caller may use them.
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -34,7 +34,7 @@ Fd must_fd(ProbeSteps& steps, const char* call, long result) {
   return Fd(static_cast<int>(steps.must(call, result)));
 }
 
-/// The errno that a child ended with, which was made by clone3(2) with `arguments`.
+/// Creates a child by clone3(2) with `arguments` and waits for its end.
 void clone_and_wait(ProbeSteps& steps, struct clone_args& arguments) {
   arguments.exit_signal = SIGCHLD;
   const long pid = steps.must("clone3", syscall(SYS_clone3, &arguments, sizeof arguments));
@@ -56,7 +56,8 @@ void try_clone_into_cgroup(ProbeSteps& steps, const ExaminedCaller&) {
   struct clone_args arguments = {};
   arguments.flags = CLONE_INTO_CGROUP;
   arguments.exit_signal = SIGCHLD;
-  // No descriptor can be this one: whoever knows the flag says so, others refuse the size.
+  // No descriptor has this number: a kernel that knows the flag fails with EBADF, an older one
+  // rejects the size.
   arguments.cgroup = 1U << 30;
   const long result = syscall(SYS_clone3, &arguments, sizeof arguments);
   if (result >= 0 || errno != EBADF) {
@@ -91,7 +92,7 @@ void try_openat2(ProbeSteps& steps, const ExaminedCaller&) {
   must_fd(steps, "openat2", syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how));
 }
 
-/// A tmpfs that is mounted nowhere.
+/// Creates a tmpfs without attaching it.
 Fd detached_tmpfs(ProbeSteps& steps) {
   const Fd context = must_fd(steps, "fsopen", syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC));
   steps.must("fsconfig",
@@ -131,7 +132,8 @@ void try_idmapped_mounts(ProbeSteps& steps, const ExaminedCaller&) {
   struct mount_attr attributes = {};
   attributes.attr_set = MOUNT_ATTR_IDMAP;
   attributes.userns_fd = static_cast<__u64>(user_namespace.get());
-  // Not every file system has them: a tmpfs has since Linux 6.3, most hosts' roots before.
+  // Not every file system supports id-mapped mounts: tmpfs since Linux 6.3, most hosts' root file
+  // systems earlier.
   const Fd tmpfs = detached_tmpfs(steps);
   if (syscall(SYS_mount_setattr, tmpfs.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) ==
       0) {
@@ -146,7 +148,8 @@ void try_idmapped_mounts(ProbeSteps& steps, const ExaminedCaller&) {
 }
 
 void try_memfd(ProbeSteps& steps, const ExaminedCaller&) {
-  // A script whose interpreter is nowhere: execve(2) says so once it has accepted the file.
+  // A script with a nonexistent interpreter: execve(2) reports that only after it has accepted the
+  // file.
   constexpr std::string_view script = "#!/dev/null/no-such-interpreter\n";
   Fd file;
   try {
@@ -154,7 +157,7 @@ void try_memfd(ProbeSteps& steps, const ExaminedCaller&) {
   } catch (const Error& error) {
     steps.fail("memfd_create", error.errnum());
   }
-  // The kernel logs a warning where argv is empty.
+  // The kernel logs a warning for an empty argv.
   char name[] = "tare-doctor";
   const std::array<char*, 2> args = {name, nullptr};
   syscall(SYS_execveat, file.get(), "", args.data(), args.data() + 1, AT_EMPTY_PATH);
@@ -185,7 +188,7 @@ void try_seccomp_notify(ProbeSteps& steps, const ExaminedCaller&) {
 
 struct KernelFeature {
   const char* name;
-  const char* since;  ///< the first version that has it
+  const char* since;  ///< the first kernel version with it
   bool required;
   void (*act)(ProbeSteps&, const ExaminedCaller&);
   const char* needed_for;
@@ -206,7 +209,7 @@ constexpr std::array kernel_features = {
     KernelFeature{"mount-setattr", "Linux 5.12", true, try_mount_setattr,
                   "read-only paths, and flags of mounts"},
     KernelFeature{"memfd", "Linux 3.19", true, try_memfd,
-                  "the sealed program that sets up the container, which nobody can overwrite"},
+                  "the sealed program that sets up the container and cannot be overwritten"},
     KernelFeature{"session-keyring", "Linux 2.6.10 with CONFIG_KEYS", false, try_session_keyring,
                   "a keyring of the container's own (not with --no-new-keyring)"},
     KernelFeature{"seccomp", "Linux 3.17 with CONFIG_SECCOMP_FILTER", false, try_seccomp,
@@ -241,7 +244,7 @@ Finding idmapped_mounts(const ExaminedCaller& caller) {
   return finding;
 }
 
-/// The filter that judges which devices a container may use.
+/// Examines the filter that controls which devices a container may use.
 Finding device_filter(const ExaminedCaller& caller) {
   Finding finding{.group = "kernel",
                   .name = "device-filter",

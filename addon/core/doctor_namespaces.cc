@@ -1,4 +1,4 @@
-// The kinds of namespaces, and the file systems that are mounted in them.
+// The types of namespaces, and the file systems that are mounted in them.
 
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -26,8 +26,8 @@ namespace {
 struct NamespaceKind {
   const char* name;
   std::uint64_t flag;
-  bool of_root;      ///< of the config that root's `spec` writes
-  bool of_ordinary;  ///< of that of `spec --rootless`
+  bool of_root;      ///< required by the config of `spec` as root
+  bool of_ordinary;  ///< required by the config of `spec --rootless`
   const char* since;
   const char* needed_for;
 };
@@ -82,8 +82,8 @@ void mount_detached(ProbeSteps& steps, const char* type, const char* group) {
 
 enum class Presence : std::uint8_t { loaded, module, none };
 
-/// Whether the kernel has a file system, or a module of it. To open one that is not loaded would
-/// load it.
+/// Whether the kernel has a file system built in, or as a module. Opening one that is not loaded
+/// would load it.
 Presence presence_of(const char* type) {
   const std::string known = read_file_if_exists(AT_FDCWD, "/proc/filesystems").value_or("");
   if (known.find("\t" + std::string(type) + "\n") != std::string::npos) {
@@ -100,12 +100,12 @@ Presence presence_of(const char* type) {
 
 ProbeResult try_mount(const ExaminedCaller& caller, const FileSystem& each) {
   return probe([&](ProbeSteps& steps) {
-    // Those that show what is in a namespace are for who has rights over that one.
+    // Mounting a file system that shows a namespace requires privileges over that namespace.
     const std::string_view type = each.type;
     const std::uint64_t network = type == "sysfs" ? CLONE_NEWNET : 0;
     enter_namespaces(steps, caller.rootless, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | network);
     continue_as_child(steps);
-    // The group tty has the number 5 in the config of `spec`.
+    // The config of `spec` uses 5 as the gid of the group tty.
     mount_detached(steps, each.type, type == "devpts" && !caller.rootless ? "5" : nullptr);
   });
 }
@@ -119,16 +119,14 @@ void explain_mount(Finding& finding, const ProbeResult& result) {
              (finding.name == "mount-proc" || finding.name == "mount-sysfs")) {
     const std::string at = finding.name == "mount-proc" ? "/proc" : "/sys";
     finding.remedy =
-        "the kernel lets nobody mount in a user namespace what is covered in part "
-        "outside of it, as " +
-        at +
-        " is in a container: run the outer one with all of it in sight (podman: "
+        "the kernel refuses this mount in a user namespace where parts of " + at +
+        " are masked outside, as they are in a container: run the outer one unmasked (podman: "
         "--security-opt unmask=ALL; docker: --privileged), or bind the outer " +
         at;
   }
 }
 
-/// Of one that nobody has used yet.
+/// Completes the finding about a file system that has not been used yet.
 Finding unused(Finding finding, const char* type, Presence presence) {
   if (presence == Presence::module) {
     finding.found = "a module, which is loaded when it is first used";
@@ -162,7 +160,7 @@ Finding file_system(const ExaminedCaller& caller, const FileSystem& each) {
   return finding;
 }
 
-/// In a chroot "/" need not be a mount, and then has no propagation that could be set.
+/// In a chroot "/" may be no mount point, and then its propagation cannot be set.
 Finding root_mount(const ExaminedCaller& caller) {
   const ProbeResult result = probe([&](ProbeSteps& steps) {
     enter_namespaces(steps, caller.rootless, CLONE_NEWNS);

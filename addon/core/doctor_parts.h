@@ -1,4 +1,4 @@
-// The parts of an examination, and what they know of the caller.
+// The parts of an examination, and their shared facts about the caller.
 #pragma once
 
 #include <chrono>
@@ -12,13 +12,13 @@
 namespace tare {
 
 struct ExaminedCaller {
-  const Runtime& runtime;  ///< with its root
+  const Runtime& runtime;  ///< with `root` set
   bool rootless = false;
-  bool tolerant = false;  ///< of permission errors of cgroups
+  bool tolerant = false;  ///< tolerates cgroup permission errors
   CgroupHost cgroups;
 };
 
-/// How long a service manager may take to answer.
+/// The timeout for a service manager's answer.
 inline constexpr std::chrono::milliseconds systemd_patience{5000};
 
 using Findings = std::vector<Finding>;
@@ -33,8 +33,9 @@ void examine_security(const ExaminedCaller& caller, Findings& findings);
 void examine_services(const ExaminedCaller& caller, Findings& findings);
 void examine_state(const ExaminedCaller& caller, Findings& findings);
 
-/// `finding` as the probe's result makes it: missing where it failed; limited, as nobody can tell,
-/// where it did not get into the namespaces that it needed. `since` is the kernel that has it.
+/// Sets the status of `finding` from the probe's result: missing if the probe failed; limited if it
+/// could not enter the namespaces that it needed, so that the result is unknown. `since` is the
+/// first kernel version with the feature.
 Finding judged(Finding finding, const ProbeResult& result, const std::string& since);
 
 }  // namespace tare

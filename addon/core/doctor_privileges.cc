@@ -1,4 +1,4 @@
-// What the caller may do: capabilities, and what holds them back.
+// The caller's capabilities and their restrictions.
 
 #include <linux/capability.h>
 #include <sys/syscall.h>
@@ -20,7 +20,7 @@ constexpr const char* group = "privileges";
 struct Need {
   int capability;
   const char* name;
-  bool required;  ///< by a start of the config that root's `spec` writes
+  bool required;  ///< for the config of `spec` as root
   const char* needed_for;
 };
 
@@ -92,8 +92,9 @@ Finding initial_user_namespace() {
 }
 
 Finding seccomp_filter() {
-  Finding finding{
-      .group = group, .name = "unfiltered", .needed_for = "system calls that nobody else forbids"};
+  Finding finding{.group = group,
+                  .name = "unfiltered",
+                  .needed_for = "system calls beyond those of an outer seccomp filter"};
   if (has_seccomp_filter()) {
     finding.status = FindingStatus::limited;
     finding.found = "a seccomp filter of the caller's is in force, for containers too";

@@ -22,7 +22,7 @@ namespace {
 
 constexpr unsigned patience = 10;  // seconds
 
-/// Memory that a child's writes are seen in.
+/// Memory shared with a child.
 class SharedResult {
  public:
   SharedResult()
@@ -42,8 +42,8 @@ class SharedResult {
   ProbeResult* result_;
 };
 
-/// The status of a child that has ended; 0 where the caller's own caller ignores SIGCHLD, so that
-/// nobody can tell.
+/// Waits for a child and returns its status; 0 if SIGCHLD is ignored (inherited from this process's
+/// caller), because the status is lost then.
 int wait_for(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) {
@@ -140,7 +140,8 @@ void enter_private_mounts(ProbeSteps& steps, bool rootless, std::uint64_t more_f
   steps.entering(true);
   int made = mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   if (made < 0 && errno == EINVAL) {
-    // In a chroot "/" need not be a mount. Joining the namespace that one is in leads out of it.
+    // In a chroot "/" may be no mount point. setns(2) into the own mount namespace moves the
+    // process to the namespace's root.
     const Fd own(static_cast<int>(
         steps.must("open /proc/self/ns/mnt", ::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC))));
     steps.must("setns", setns(own.get(), CLONE_NEWNS));
@@ -155,7 +156,7 @@ void continue_as_child(ProbeSteps& steps) {
   if (pid > 0) {
     const int status = wait_for(pid);
     if (WIFSIGNALED(status)) {
-      // As that one was ended, this one is.
+      // Repeats the child's signal.
       kill(getpid(), WTERMSIG(status));
     }
     _exit(0);

@@ -1,4 +1,4 @@
-// Trying what the kernel does, in a child process.
+// Tests kernel features in a child process.
 #pragma once
 
 #include <cstdint>
@@ -7,49 +7,49 @@
 
 namespace tare {
 
-/// How far a probe has come.
+/// The progress of a probe.
 struct ProbeResult {
-  const char* call = "fork";  ///< the last system call that was made
-  int errnum = 0;             ///< its errno; 0: the probe went well
-  int signal = 0;             ///< that ended it; 0: none did
-  bool entering = false;      ///< it ended on its way into the namespaces that it needed
+  const char* call = "fork";  ///< the last system call
+  int errnum = 0;             ///< its errno; 0: the probe succeeded
+  int signal = 0;             ///< that killed the probe; 0: none
+  bool entering = false;      ///< the probe ended while entering the namespaces that it needed
 
   bool good() const noexcept { return errnum == 0 && signal == 0; }
-  /// Whether the kernel, or what stands before it, does not know the call at all.
+  /// Whether the kernel, or a filter in front of it, does not know the call at all.
   bool unknown() const noexcept;
   /// "unshare: EPERM (Operation not permitted)".
   std::string text() const;
 };
 
-/// What a probe writes down as it goes, for its parent.
+/// Records the steps of a probe for its parent.
 class ProbeSteps {
  public:
   explicit ProbeSteps(ProbeResult& result) : result_(result) {}
-  /// Takes the result of a system call; ends the probe where that is negative. `call` must be a
+  /// Checks the result of a system call and ends the probe if it is negative. `call` must be a
   /// literal.
   long must(const char* call, long result);
-  /// Ends the probe as if `call` had failed so.
+  /// Ends the probe as if `call` had failed with `errnum`.
   [[noreturn]] void fail(const char* call, int errnum);
-  /// What comes next only prepares the probe.
+  /// Marks the following steps as preparation of the probe.
   void entering(bool value) { result_.entering = value; }
 
  private:
   ProbeResult& result_;
 };
 
-/// Runs `act` in a child, which ends after 10 s at the latest and dumps no core; what it makes and
-/// mounts in namespaces of its own ends with it.
+/// Runs `act` in a child that ends after at most 10 s and dumps no core; everything that it creates
+/// or mounts in its own namespaces ends with it.
 ProbeResult probe(const std::function<void(ProbeSteps&)>& act);
 
-/// In a probe: a user namespace in which it is root, with no more than its own ids.
+/// In a probe: enters a user namespace as its root, mapping only the own ids.
 void enter_user_namespace(ProbeSteps& steps);
-/// In a probe: CLONE_NEW* of `flags` for it and its children; for an ordinary user in a user
-/// namespace in which it is root.
+/// In a probe: enters new namespaces of `flags` (CLONE_NEW*) for itself and its children; for an
+/// ordinary user, in a user namespace as its root.
 void enter_namespaces(ProbeSteps& steps, bool rootless, std::uint64_t flags);
-/// In a probe: a mount namespace whose mounts nobody else gets.
+/// In a probe: enters a mount namespace without mount propagation.
 void enter_private_mounts(ProbeSteps& steps, bool rootless, std::uint64_t more_flags = 0);
-/// In a probe: goes on as a child, and so in the pid namespace that was made; the parent ends as
-/// that does.
+/// In a probe: continues as a child, and so in the new pid namespace; the parent exits as the child
+/// does.
 void continue_as_child(ProbeSteps& steps);
 
 }  // namespace tare

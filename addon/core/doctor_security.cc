@@ -1,4 +1,4 @@
-// Security modules and the sharing of caches.
+// Security modules, and cache allocation.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* group = "security";
 
-/// The first line of a file; empty where it cannot be read.
+/// Returns the first line of a file; empty if it cannot be read.
 std::string first_line(const std::string& path) {
   try {
     const std::string text = read_file_if_exists(AT_FDCWD, path).value_or("");
@@ -66,7 +66,7 @@ Finding selinux() {
   return finding;
 }
 
-/// Where it is mounted; empty where that cannot be told either, without /proc.
+/// Returns the mount point of resctrl; empty if it is unknown, e.g. without /proc.
 std::string mounted_resctrl() {
   try {
     return find_resctrl();

@@ -1,4 +1,4 @@
-// Programs and services of the host that some commands call.
+// Host programs and services that some commands use.
 
 #include "doctor_parts.h"
 #include "program.h"
@@ -32,7 +32,7 @@ Finding criu(const ExaminedCaller& caller) {
   finding.found = first_line(version.output);
   if (caller.rootless) {
     finding.status = FindingStatus::limited;
-    finding.found += "; it needs rights that an ordinary user has not";
+    finding.found += "; it needs capabilities that an ordinary user does not have";
     finding.remedy = "run checkpoint and restore as root";
     return finding;
   }
@@ -59,7 +59,7 @@ Finding ps() {
   return finding;
 }
 
-/// "…; what to do" of an error as what was found and the remedy.
+/// Splits an error "…; what to do" into the finding's description and remedy.
 void take_error(Finding& finding, const Error& error) {
   std::string text(error.inner_words());
   if (const std::string_view flag = "--systemd-cgroup: "; text.starts_with(flag)) {

@@ -1,4 +1,4 @@
-// Where the state of containers is kept.
+// The directory for the state of containers.
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -35,14 +35,14 @@ bool is_on(const std::string& path, const std::array<std::uint32_t, count>& kind
          std::ranges::find(kinds, static_cast<std::uint32_t>(status.f_type)) != kinds.end();
 }
 
-/// File systems of other machines: their locks come late, or not at all.
+/// Network file systems: their locks are delayed or missing.
 constexpr std::array<std::uint32_t, 4> remote = {NFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
                                                  CIFS_SUPER_MAGIC, CEPH_SUPER_MAGIC};
-/// Those of the kernel's own files.
+/// Kernel file systems.
 constexpr std::array<std::uint32_t, 4> of_kernel = {PROC_SUPER_MAGIC, SYSFS_MAGIC,
                                                     CGROUP2_SUPER_MAGIC, SECURITYFS_MAGIC};
 
-/// Why nothing can be kept in `directory`; empty where it can.
+/// Returns why state cannot be stored in `directory`; empty if it can.
 std::string refusal(const std::string& directory) {
   if (is_on(directory, of_kernel)) {
     return "this file system holds files of the kernel alone";
@@ -50,8 +50,8 @@ std::string refusal(const std::string& directory) {
   if (faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
     return errno_text(errno);
   }
-  // A file that never has a name: quotas and security modules have a say, too. Not every file
-  // system has such.
+  // Creates an unnamed file, because quotas and security modules may refuse it too. Not every file
+  // system supports that.
   const Fd file = open_or_none(AT_FDCWD, directory.c_str(), O_TMPFILE | O_RDWR);
   if (!file && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT) {
     return errno_text(errno);

@@ -36,7 +36,7 @@ Finding user_namespaces(const ExaminedCaller& caller) {
                                     : "containers whose root is an ordinary user on the host"};
   const ProbeResult result = probe([](ProbeSteps& steps) {
     enter_user_namespace(steps);
-    // AppArmor may let the namespace be made, and nothing in it.
+    // AppArmor may allow the creation of the namespace, and no operation in it.
     steps.must("unshare(CLONE_NEWNS)", unshare(CLONE_NEWNS));
     steps.must(
         "mount",
@@ -86,7 +86,7 @@ Finding id_ranges(const char* kind, const std::string& name,
   return finding;
 }
 
-/// Where PATH has `program`; empty where it has none.
+/// Returns the path of `program` in PATH; empty if it is not found.
 std::string find_in_path(const std::string& program) {
   const char* const path = std::getenv("PATH");
   std::string found;
@@ -102,7 +102,7 @@ std::string find_in_path(const std::string& program) {
   return found;
 }
 
-/// Why executing `path` gives no privilege; empty where it does.
+/// Returns why executing `path` gives no privilege; empty if it does.
 std::string without_privilege(const std::string& path) {
   struct stat status = {};
   struct statvfs file_system = {};
@@ -123,7 +123,7 @@ std::string without_privilege(const std::string& path) {
   return {};
 }
 
-/// A user namespace of a child, which ends with this object.
+/// A child in its own user namespace, which ends with this object.
 class WaitingNamespace {
  public:
   WaitingNamespace() {
@@ -166,12 +166,13 @@ class WaitingNamespace {
   bool made_ = false;
 };
 
-/// Has newuidmap(1) or newgidmap(1) map the caller's own id and the first of a range.
+/// Maps the caller's own id and the first of a range by newuidmap(1) or newgidmap(1). Returns the
+/// error.
 std::string failed_mapping(const std::string& path, std::uint32_t own,
                            const SubordinateRange& range) {
   const WaitingNamespace user_namespace;
   if (!user_namespace.made()) {
-    return {};  // user-namespaces tells of it
+    return {};  // reported by user-namespaces
   }
   ProgramOptions options;
   options.path = path;
@@ -222,7 +223,8 @@ Finding runtime_directory() {
   Finding finding{
       .group = group,
       .name = "xdg-runtime-dir",
-      .needed_for = "the state of an ordinary user's containers, and the way to his systemd"};
+      .needed_for =
+          "the state of an ordinary user's containers, and the socket of the user's systemd"};
   const char* const given = std::getenv("XDG_RUNTIME_DIR");
   const std::string path = given == nullptr ? "" : given;
   struct stat status = {};

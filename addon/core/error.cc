@@ -63,7 +63,7 @@ Error::Error(ErrorKind kind, std::string_view message) : kind_(kind) {
 }
 
 std::string_view Error::inner_words() const noexcept {
-  // Outermost first, as they stand in the sentence: the chain is walked from the inside.
+  // The order of the chain does not matter, because only the total length of the frames is needed.
   std::size_t size = 0;
   for (const Doing* frame = innermost; frame != nullptr; frame = frame->outer_) {
     size += frame->what_.size() + (frame->object_.empty() ? 0 : frame->object_.size() + 1) + 2;
@@ -93,7 +93,7 @@ std::string errno_name(int errnum) {
 
 std::string errno_text(int errnum) {
   std::string text = errno_name(errnum);
-  // Untranslated: engines and tests compare these words, whatever the locale.
+  // Not translated: engines and tests compare the text, whatever the locale.
   if (const char* description = strerrordesc_np(errnum); description != nullptr) {
     text.append(" (").append(description).append(")");
   }
@@ -103,7 +103,7 @@ std::string errno_text(int errnum) {
 std::string errno_words(int errnum) {
   const char* description = strerrordesc_np(errnum);
   std::string words = description != nullptr ? description : errno_name(errnum);
-  // "RFS specific error" stays as it is.
+  // "RFS specific error" remains unchanged.
   const auto is_capital = [&](std::size_t i) { return words[i] >= 'A' && words[i] <= 'Z'; };
   if (words.size() > 1 && is_capital(0) && !is_capital(1)) {
     words[0] = static_cast<char>(words[0] - 'A' + 'a');

@@ -1,9 +1,11 @@
 #include "tare/fd.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,7 +34,7 @@ int open_retrying(int dirfd, const char* path, int flags, mode_t mode = 0) noexc
   return raw;
 }
 
-/// A name beside `path` that nobody else has: ".NAME.0123456789abcdef".
+/// Returns a unique name beside `path`: ".NAME.0123456789abcdef".
 std::string temporary_beside(const std::string& path) {
   std::uint64_t random = 0;
   while (getrandom(&random, sizeof random, 0) != sizeof random) {
@@ -47,7 +49,7 @@ std::string temporary_beside(const std::string& path) {
   return path.substr(0, name) + "." + path.substr(name) + suffix.data();
 }
 
-/// Removes a file again unless `keep` is called.
+/// Removes a file in the destructor unless `keep` was called.
 class Temporary {
  public:
   Temporary(int dirfd, const std::string& path) noexcept : dirfd_(dirfd), path_(path) {}
@@ -70,7 +72,8 @@ class Temporary {
 
 void Fd::reset() noexcept {
   if (raw_ >= 0) {
-    // close(2) frees the number even where it reports an error; errno belongs to what went before.
+    // close(2) frees the descriptor even if it fails; errno is preserved for the caller's earlier
+    // error.
     const int saved = errno;
     close(raw_);
     errno = saved;
@@ -90,6 +93,18 @@ Fd open_file(int dirfd, const std::string& path, int flags, mode_t mode) {
   return fd;
 }
 
+Fd open_resolved(int dirfd, const std::string& path, int flags, std::uint64_t resolve) noexcept {
+  open_how how{};
+  how.flags = static_cast<decltype(how.flags)>(flags | O_CLOEXEC);
+  how.resolve = resolve;
+  long raw = -1;
+  int disturbed = 0;
+  do {
+    raw = syscall(SYS_openat2, dirfd, path.c_str(), &how, sizeof how);
+  } while (raw < 0 && (errno == EINTR || (errno == EAGAIN && ++disturbed < 100)));
+  return Fd(static_cast<int>(raw));
+}
+
 std::optional<Fd> open_if_exists(int dirfd, const std::string& path, int flags) {
   Fd fd(open_retrying(dirfd, path.c_str(), flags, 0));
   if (fd) {
@@ -106,7 +121,8 @@ std::string read_all(int fd, std::string_view name, std::size_t limit) {
   if (fstat(fd, &status) != 0) {
     throw_errno("fstat", name);
   }
-  // Files of procfs and pipes say 0. One byte more than the size lets the first read find the end.
+  // Files of procfs and pipes report size 0. One byte more than the size lets the first read find
+  // the end.
   const auto expected = static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
   std::string data(std::min(std::max<std::size_t>(expected, 4095), limit) + 1, '\0');
   std::size_t used = 0;
@@ -149,7 +165,7 @@ std::optional<std::string> read_file_if_exists(int dirfd, const std::string& pat
     return read_all(fd->get(), path);
   } catch (const Error& error) {
     if (error.errnum() == ESRCH) {
-      return std::nullopt;  // of /proc, and the process was reaped since
+      return std::nullopt;  // a file of /proc whose process has been reaped since
     }
     throw;
   }
@@ -178,14 +194,14 @@ int write_kernel_file(int dirfd, const char* path, std::string_view data) noexce
   if (put < 0) {
     return errno;
   }
-  // A kernel file takes a value whole or not at all; half a value would be another value.
+  // A kernel file takes a value by one write; a partial value would be a different value.
   return static_cast<std::size_t>(put) == data.size() ? 0 : EIO;
 }
 
 namespace {
 
-/// Writes a file that has no name until it is whole, so that who is killed before leaves nothing.
-/// False where there is a file of this name, or the file system knows no such files.
+/// Writes an unnamed file and links it when it is complete, so that a process killed before leaves
+/// nothing. Returns false if `path` exists, or if the file system does not support unnamed files.
 bool write_unnamed(int dirfd, const std::string& path, std::string_view data, mode_t mode) {
   const std::size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
@@ -194,7 +210,7 @@ bool write_unnamed(int dirfd, const std::string& path, std::string_view data, mo
     return false;
   }
   write_all(fd.get(), data, path);
-  // Root may name it by its descriptor; for others that is so since Linux 6.10.
+  // Root may link it by its descriptor; other users may since Linux 6.10.
   if (linkat(fd.get(), "", dirfd, path.c_str(), AT_EMPTY_PATH) == 0) {
     return true;
   }
@@ -242,7 +258,7 @@ Fd sealed_memfd(const char* name, std::initializer_list<MemfdPart> parts) {
     }
     throw_errno("memfd_create", name);
   }
-  // pwrite leaves the offset at 0 for whoever reads the descriptor.
+  // pwrite(2) leaves the offset at 0 for readers of the descriptor.
   for (const MemfdPart& part : parts) {
     for (std::size_t done = 0; done < part.data.size();) {
       const ssize_t put = pwrite(fd.get(), part.data.data() + done, part.data.size() - done,

@@ -23,7 +23,7 @@ Fd connect_fd_socket(const std::string& path, std::string_view option) {
   path.copy(address.sun_path, path.size());
   socklen_t size = sizeof address;
   if (path.starts_with('@')) {
-    // An abstract socket, unix(7): its name begins with NUL and ends where the address does.
+    // An abstract socket, unix(7): its name begins with NUL and ends with the address.
     address.sun_path[0] = '\0';
     size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
   }
@@ -39,7 +39,7 @@ Fd connect_fd_socket(const std::string& path, std::string_view option) {
   if (error != 0) {
     throw Error(ErrorKind::invalid_argument, std::string(option) + ": " + path +
                                                  ": connect: " + errno_text(error) +
-                                                 "; somebody must be listening on it")
+                                                 "; a process must be listening on it")
         .with_errno(error, "connect")
         .with_path(path);
   }

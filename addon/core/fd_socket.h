@@ -1,4 +1,4 @@
-// Handing an fd to another process over a unix socket: `--console-socket`, `--pidfd-socket`.
+// Sends an fd to another process over a unix socket: `--console-socket`, `--pidfd-socket`.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace tare {
 
-/// Connects to the stream socket at `path`, or to the abstract one that "@NAME" names; `option`
-/// names the flag in errors.
+/// Connects to the stream socket at `path`, or to the abstract socket "@NAME"; `option` is the flag
+/// for errors.
 Fd connect_fd_socket(const std::string& path, std::string_view option);
 /// Sends `fd` with SCM_RIGHTS; `name` is the message's text.
 void send_fd(int socket, int fd, std::string_view name);

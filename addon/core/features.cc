@@ -23,7 +23,7 @@ void write_strings(json::Writer& writer, std::string_view key,
   writer.end_array();
 }
 
-/// An object that has nothing but `enabled`.
+/// Writes an object with the only member `enabled`.
 void write_enabled(json::Writer& writer, std::string_view key, bool enabled) {
   writer.key(key).begin_object().key("enabled").boolean(enabled).end_object();
 }
@@ -95,12 +95,13 @@ std::string features_json() {
   write_linux(writer);
   writer.key("annotations").begin_object();
   writer.key("io.github.seccomp.libseccomp.version").string(seccomp_library_version());
-  // runc's annotation, which engines look for whatever the runtime is.
+  // runc's annotation, which engines check for any runtime.
   writer.key("org.opencontainers.runc.checkpoint.enabled").string("true");
   writer.key("tare.version").string(TARE_VERSION);
   writer.end_object();
-  // A file of criu's settings, which may name programs to run; with the systemd driver, any
-  // property of the container's unit; files of the host, sockets of the host, the caller's groups.
+  // criu's configuration file, which may name programs to run; any property of the container's
+  // unit, with the systemd driver; and crun's annotations for files and sockets of the host and the
+  // caller's groups.
   write_strings(writer, "potentiallyUnsafeConfigAnnotations",
                 {"org.criu.config", "org.systemd.property.", "run.oci."});
   writer.end_object();

@@ -11,7 +11,7 @@
 namespace tare {
 namespace {
 
-/// Where a hook stands, and what of it failed, in the words that runc's users look for.
+/// A hook's location and the prefix of its errors, in runc's wording, which its users search for.
 struct HookName {
   std::string path;  ///< "hooks.createRuntime[1]"
   std::string sentence;
@@ -92,8 +92,9 @@ void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook,
 
 namespace {
 
-/// In the container's cgroup, where the caller may go there: one of a user's systemd is closed to
-/// those who come from a login session. A hook is the engine's, so the caller's cgroup will do.
+/// Spawns in the container's cgroup if the caller may: a user's systemd cgroups are closed to
+/// processes from a login session. A hook belongs to the engine, so the caller's cgroup is
+/// acceptable.
 InitProcess spawn_near(const Plan& plan, SpawnOptions& options) {
   try {
     return spawn(plan, options);
@@ -148,7 +149,7 @@ void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
       }
       attend(init);
       init.finish();
-      // In the container's pid namespace it is another one.
+      // In the container's pid namespace the process is a different one by now.
       started(init.pid());
       process = init.release();
     } catch (const Error& error) {

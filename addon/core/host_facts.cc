@@ -26,8 +26,7 @@ ino_t inode(int fd) {
   return status.st_ino;
 }
 
-/// Which of the namespaces to be joined belong to the user namespace to be joined (see
-/// ioctl_ns(2)).
+/// Returns which of the namespaces to join belong to the user namespace to join (see ioctl_ns(2)).
 std::uint64_t find_inner_namespaces(const Spec& spec) {
   const Namespace* user = spec.find_namespace(NamespaceType::user);
   if (user == nullptr || user->path.empty()) {
@@ -81,7 +80,7 @@ bool has_apparmor() {
 bool has_selinux() { return access("/sys/fs/selinux/enforce", F_OK) == 0; }
 
 bool in_user_namespace() {
-  // A process that has threads can enter no other one.
+  // A multithreaded process cannot change its user namespace.
   static const bool inside = [] {
     struct stat status{};
     return stat("/proc/self/ns/user", &status) == 0 &&
@@ -112,7 +111,7 @@ void check_labels(Host& host, const Process& process, const ProcessSource& sourc
   }
   if (!process.selinux_label.empty() || !mount_label.empty()) {
     host.has_selinux = has_selinux();
-    // Without SELinux there is nothing that a mount's label would let in or keep out.
+    // Without SELinux a mount label has no effect, so it is accepted.
     if (!host.has_selinux && !process.selinux_label.empty()) {
       refuse(source.place("selinuxLabel"),
              "SELinux is not enabled in this kernel; remove the label, or boot with selinux=1");
@@ -122,7 +121,7 @@ void check_labels(Host& host, const Process& process, const ProcessSource& sourc
 
 namespace {
 
-/// The kernel lets only who has all rights over a file system map its ids.
+/// The kernel permits id mapping only with all privileges over the file system.
 void check_id_mapped_mounts(const std::vector<Mount>& mounts) {
   for (std::size_t i = 0; i < mounts.size(); ++i) {
     const bool mapped = !mounts[i].uid_mappings.empty() ||
@@ -137,7 +136,7 @@ void check_id_mapped_mounts(const std::vector<Mount>& mounts) {
   }
 }
 
-/// A network namespace that is joined may be the one that this process is in.
+/// A joined network namespace may be this process's own.
 void check_net_sysctls(const Spec& spec) {
   const Namespace* network = spec.find_namespace(NamespaceType::network);
   if (network == nullptr || network->path.empty()) {
@@ -191,7 +190,7 @@ bool is_node_of(const std::string& path, const Device& device) {
          status.st_rdev == device_number(device);
 }
 
-/// The node of a device below /dev, by the name that its driver gave it; empty where there is none.
+/// Returns the node of a device below /dev, by its driver's name for it; empty if there is none.
 std::string find_device_node(const Device& device) {
   const std::string uevent = std::string("/sys/dev/") + (device.type == 'b' ? "block/" : "char/") +
                              std::to_string(device.major) + ":" + std::to_string(device.minor) +
@@ -224,8 +223,8 @@ std::map<std::string, std::string> device_nodes(const Spec& spec, const Host& ho
 
 namespace {
 
-/// Whether the modes of all directories on the way to `path`, and its own, let everybody pass. What
-/// else may forbid it is known only to who tries.
+/// Whether the modes of `path` and all directories on the way let every user pass. Other
+/// restrictions show only when a process tries.
 bool is_in_reach(const std::string& path) {
   for (std::size_t end = 0; end != std::string::npos;) {
     end = path.find('/', end + 1);

@@ -15,8 +15,8 @@ namespace {
 #endif
 constexpr unsigned unique_mount_id = 0x4000U;  // STATX_MNT_ID_UNIQUE
 
-/// The mount that `path` lies on, by its number; 0 where there is no telling. Since Linux 6.8 no
-/// number comes twice.
+/// Returns the id of the mount that contains `path`; 0 if unknown. Since Linux 6.8 ids are never
+/// reused.
 std::uint64_t mount_at(const std::string& path) {
   struct statx status{};
   const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;

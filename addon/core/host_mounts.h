@@ -1,5 +1,5 @@
-// The mounts of a container without a mount namespace: they are made in the caller's, all below one
-// mount, that of its root.
+// The mounts of a container without a mount namespace: they are made in the caller's, all below the
+// mount of the container's root.
 #pragma once
 
 #include "tare/spec.h"
@@ -9,11 +9,11 @@ namespace tare {
 
 /// Whether `spec` has its mounts made in the caller's mount namespace.
 bool mounts_on_host(const Spec& spec);
-/// Notes what lies at `rootfs` now, so that what is mounted there can be told from it.
+/// Records the mount at `rootfs` before the container's, to distinguish the two.
 void note_root(StateDir& dir, const std::string& rootfs);
-/// Notes what init has mounted there.
+/// Records the mount that init has made there.
 void note_root_mount(StateDir& dir);
-/// Unmounts the container's root with all below it. Leaves what others have mounted over it.
+/// Unmounts the container's root with all submounts, unless another mount covers it.
 void detach_root_mount(const StateDir& dir);
 
 }  // namespace tare

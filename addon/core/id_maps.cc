@@ -22,7 +22,7 @@ void write_proc_file(int process, const char* name, const std::string& text) {
   }
 }
 
-/// newuidmap(1), newgidmap(1): they check /etc/subuid and /etc/subgid and have the privilege.
+/// Runs newuidmap(1) or newgidmap(1), which check /etc/subuid or /etc/subgid and are privileged.
 void run_helper(const char* program, pid_t pid, const std::vector<IdMapping>& mappings) {
   std::vector<std::string> args = {program, std::to_string(pid)};
   for (const IdMapping& mapping : mappings) {
@@ -66,8 +66,8 @@ void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
     return;
   }
   if (host.rootless) {
-    // Who may drop groups could escape a directory that a group is denied; so the kernel wants this
-    // first.
+    // Dropping groups could bypass the permissions of a directory that denies access to a group; so
+    // the kernel requires this first.
     write_proc_file(process.get(), "setgroups", "deny");
   }
   write_proc_file(process.get(), "gid_map", id_map_text(gids));
@@ -75,7 +75,7 @@ void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
 
 namespace {
 
-/// A child that has ended; it is reaped at the end of the scope.
+/// An ended child, reaped by the destructor.
 class Ended {
  public:
   explicit Ended(int pidfd) : pidfd_(pidfd) {}
@@ -107,7 +107,7 @@ Fd make_id_mapping(const std::vector<IdMapping>& uids, const std::vector<IdMappi
     throw Error(ErrorKind::system, "clone3: " + errno_text(-pid) + user_namespace_remedy(-pid))
         .with_errno(-pid, "clone3");
   }
-  // As long as it is a zombie, the namespace has a name in /proc.
+  // While the child is a zombie, /proc still has a path to its namespace.
   const Ended child(pidfd);
   const Fd process = open_file(AT_FDCWD, "/proc/" + std::to_string(pid), O_PATH | O_DIRECTORY);
   write_proc_file(process.get(), "uid_map", id_map_text(uids));

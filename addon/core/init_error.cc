@@ -1,5 +1,4 @@
-// The sentence for what init could not do. init reports an op and an errno; the words are made
-// here.
+// Builds the message for a failure of init. init reports only an op and an errno.
 #include <linux/mount.h>
 #include <sched.h>
 #include <sys/statvfs.h>
@@ -17,8 +16,7 @@ namespace {
 using wire::OpCode;
 using wire::Step;
 
-/// The words that engines look for to tell exit status 127 from 126; see exec.LookPath of Go for
-/// their form.
+/// Engines tell exit status 127 from 126 by this wording, that of Go's exec.LookPath.
 Error program_error(const std::string& program, int errnum, Step step) {
   const std::string quoted = "exec: \"" + program + "\": ";
   if (step == Step::access) {
@@ -103,8 +101,8 @@ bool is_in_user_namespace(const Plan& plan) {
                              [](const Join& join) { return (join.type & CLONE_NEWUSER) != 0; });
 }
 
-/// Which flags of a bind mount's source the options would take away, and which options those are.
-/// What the source's mount does not have is not named, unless nothing would be left to name.
+/// Returns the locked flags of a bind mount's source that the options would clear, and those
+/// options. Restricted to flags that the source's mount has, if it has any of them.
 std::string locked_flags(const Plan& plan, const wire::Op& op) {
   struct Lockable {
     std::uint64_t attribute;
@@ -147,7 +145,7 @@ std::string locked_flags(const Plan& plan, const wire::Op& op) {
          " locked there; leave out " + (set.empty() ? all_options : set_options);
 }
 
-/// What a person can do about it, where that is known.
+/// Returns the remedy; empty if none is known.
 std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) {
   if (op.code == OpCode::bind_device &&
       (step == Step::not_a_device || (step == Step::open_tree && errnum == ENOENT))) {
@@ -176,8 +174,11 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   }
   if ((op.flags & wire::op_make_target) != 0 && errnum == EACCES &&
       (step == Step::openat2 || step == Step::mkdir) && is_in_user_namespace(plan)) {
-    return "; the place is not there, and the container's root may not make it in somebody else's "
-           "directory: make it, or let the container's ids own its root filesystem";
+    return "; the mount point does not exist, and the container's root may not create it in a "
+           "directory that it does not own: create it, or map the owner of the root filesystem";
+  }
+  if (op.code == OpCode::bind && step == Step::move_mount && errnum == EINVAL) {
+    return "; a directory can be mounted on a directory only, and a file on a file";
   }
   if (step == Step::fsopen && errnum == ENODEV) {
     return "; the kernel has no such file system: check the mount's type, or load its module";
@@ -226,11 +227,11 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   if (op.code == OpCode::identity && errnum == EINVAL) {
     return "; the id has no mapping in the container's user namespace";
   }
-  // Where AppArmor restricts them, a user namespace is made all the same, and grants nothing.
+  // If AppArmor restricts user namespaces, their creation succeeds but grants no capabilities.
   return (plan.clone_flags() & CLONE_NEWUSER) != 0 ? user_namespace_remedy(errnum) : std::string();
 }
 
-/// An op's origin is a path in config.json, or says itself where it is from.
+/// Returns the prefix for an op's origin: a path in config.json, or text that names its own source.
 std::string place_of(std::string_view origin) {
   if (origin.empty() || origin.starts_with("default ")) {
     return {};

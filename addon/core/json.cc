@@ -1,6 +1,6 @@
 #include "tare/json.h"
 
-// Finds the ends of strings sixteen bytes at a time, and so does not look for wrong UTF-8 in them.
+// Finds the ends of strings sixteen bytes at a time; does not detect invalid UTF-8 in them.
 #ifdef __SSE2__
 #define RAPIDJSON_SSE2
 #endif
@@ -22,14 +22,14 @@ namespace {
 
 using Node = rapidjson::Value;
 
-/// Deeper nesting has no use in any of the formats read here, and parsing and searching recurse.
+/// No format parsed here needs deeper nesting, and parsing and searching are recursive.
 constexpr int depth_limit = 64;
 
 const Node& node_of(const void* node) { return *static_cast<const Node*>(node); }
 
 std::string_view text_of(const Node& node) { return {node.GetString(), node.GetStringLength()}; }
 
-/// Hands everything to the document that is being built, but counts how deep it goes.
+/// Forwards all events to the document under construction and limits the depth.
 class DepthCheck {
  public:
   explicit DepthCheck(rapidjson::Document& document) : document_(document) {}
@@ -66,7 +66,7 @@ class DepthCheck {
   int depth_ = 0;
 };
 
-/// What `rapidjson::Document::Populate` calls to be filled.
+/// Callback of `rapidjson::Document::Populate`.
 struct Generator {
   char* text;
   rapidjson::ParseResult result;
@@ -122,7 +122,7 @@ const char* parse_error_text(rapidjson::ParseErrorCode code) {
   const std::string_view before = text.substr(0, std::min(offset, text.size()));
   const auto line = std::count(before.begin(), before.end(), '\n') + 1;
   const std::size_t line_start = before.rfind('\n') + 1;
-  // Characters, as editors count: the continuation bytes of UTF-8 are not counted.
+  // Counts characters, as editors do: skips the continuation bytes of UTF-8.
   const auto column =
       std::count_if(before.begin() + static_cast<std::ptrdiff_t>(line_start), before.end(),
                     [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }) +
@@ -131,7 +131,7 @@ const char* parse_error_text(rapidjson::ParseErrorCode code) {
                                              std::to_string(column) + ": " + std::string(message));
 }
 
-/// What is there, for "expected a string, got …".
+/// Returns the actual type for "expected a string, got …".
 std::string describe(const Node& node) {
   if (node.IsNull()) {
     return "null";
@@ -163,7 +163,8 @@ std::string describe(const Node& node) {
   return digits.data();
 }
 
-/// Appends to `path` the way from `from` to `target`; false where it is not below it.
+/// Appends to `path` the path from `from` to `target`; returns false if `target` is not below
+/// `from`.
 bool find_path(const Node& from, const Node& target, std::string& path) {
   if (&from == &target) {
     return true;
@@ -200,8 +201,8 @@ bool find_path(const Node& from, const Node& target, std::string& path) {
 
 namespace {
 
-/// A copy that may be read up to fifteen bytes beyond its end, as the search for the end of a
-/// string does.
+/// Returns a copy that may be read up to fifteen bytes beyond its end, as required by the SSE2
+/// string scan.
 std::string padded(const std::string& text) {
   std::string copy;
   copy.reserve(text.size() + 16);
@@ -214,7 +215,7 @@ std::string padded(const std::string& text) {
 struct Document::Parsed {
   explicit Parsed(const std::string& source)
       : text(padded(source)),
-        // Values take about as many bytes as their text; what is left over is never touched.
+        // Values take about as many bytes as their text; unused memory is never touched.
         allocator(std::max<std::size_t>(source.size(), 4096)),
         document(&allocator, 4096) {}
 
@@ -225,21 +226,21 @@ struct Document::Parsed {
 
 Document::Document(std::string text, std::string name)
     : name_(std::move(name)), root_(nullptr, this) {
-  // rapidjson takes a NUL for the end of the text and would not see what follows it.
+  // rapidjson treats a NUL as the end of the text and would ignore the rest.
   if (const std::size_t nul = text.find('\0'); nul != std::string::npos) {
     fail_at(name_, text, nul, "a NUL byte, where JSON text is expected");
   }
   if (const std::size_t valid = valid_utf8_prefix(text); valid < text.size()) {
     fail_at(name_, text, valid, "a byte that is not UTF-8");
   }
-  // Parsing decodes the strings in place, but lines and columns are those of the text as it was.
+  // Parsing decodes strings in place; lines and columns refer to the original text.
   parsed_ = std::make_unique<Parsed>(text);
   Generator generator{parsed_->text.data(), {}};
   parsed_->document.Populate(generator);
   if (generator.result.IsError()) {
     const std::size_t offset = generator.result.Offset();
     const bool control = offset < text.size() && static_cast<unsigned char>(text[offset]) < ' ';
-    // rapidjson calls a control character in a string a bad escape sequence.
+    // rapidjson reports a control character in a string as a bad escape sequence.
     const bool raw =
         generator.result.Code() == rapidjson::kParseErrorStringEscapeInvalid && control;
     fail_at(name_, text, offset,

@@ -1,11 +1,10 @@
 /// \file
-/// JSON objects into structs, by tables: one row a field, with the function that reads it. A table
-/// is also the list of the fields that are known; members that are not in it are ignored, as the
-/// spec's "Extensibility" demands. A member that is null counts as absent.
+/// Table-driven parsing of JSON objects into structs: one row per field, with the function that
+/// reads it. Members that are not in the table are ignored, as required by the spec's
+/// "Extensibility". A member that is null counts as absent.
 ///
-/// `read(target, value)` is overloaded for each type that a field can have. A struct gets its own
-/// overload, a (static) function of its namespace, which calls `read_fields` with the struct's
-/// table.
+/// `read(target, value)` is overloaded for each field type. A struct has its own overload, a
+/// (static) function of its namespace, which calls `read_fields` with the struct's table.
 #pragma once
 
 #include <algorithm>
@@ -33,17 +32,17 @@ struct Field {
 
 inline constexpr bool required = true;
 
-/// The string of `value`; refuses one that holds a NUL, where every system call would see another
-/// string.
+/// Returns the string of `value`; throws if it contains a NUL, because system calls would see a
+/// different string.
 std::string_view c_string(const Value& value);
 /// The same for a member's key.
 void check_key(std::string_view key, const Value& value);
-/// The most entries of a list, or members of an object, of which each stands for something that is
-/// done (a mount, a rule, a sysctl): by two orders of magnitude more than any engine writes, and
-/// few enough that what is done for each pair of them takes no time to speak of. Lists of plain
-/// strings and numbers have the limits of what takes them.
+/// The maximum number of list entries or object members that each cause an action (a mount, a rule,
+/// a sysctl). Two orders of magnitude more than any engine writes, and few enough that quadratic
+/// algorithms take negligible time. Lists of plain strings and numbers have the limits of their
+/// users.
 inline constexpr std::size_t most_entries = 16384;
-/// Refuses a list or an object with more entries.
+/// Throws for a list or an object with more entries.
 void check_count(const Value& value);
 /// Throws: `unknown WHAT "text"; use one of A, B, C`.
 [[noreturn]] void fail_unknown(const Value& value, std::string_view what,
@@ -74,7 +73,7 @@ void read(std::vector<T>& target, const Value& value) {
   value.for_each_element([&target](const Value& element) { read(target.emplace_back(), element); });
 }
 
-/// The reader of a plain member, for a table's row: `{"cwd", read_member<&Process::cwd>}`.
+/// Reads a plain member, for a table's row: `{"cwd", read_member<&Process::cwd>}`.
 template <auto Member, typename Object>
 void read_member(Object& object, const Value& value) {
   read(object.*Member, value);
@@ -87,7 +86,7 @@ void read_entries(Object& object, const Value& value) {
   read(object.*Member, value);
 }
 
-/// Whether two names differ in the case of ASCII letters alone.
+/// Whether two names are equal except for the case of ASCII letters.
 bool is_other_case(std::string_view one, std::string_view other) noexcept;
 
 /// Whether the table has the field.
@@ -97,20 +96,20 @@ bool reads(const Field<Object> (&fields)[count], std::string_view name) {
                              [name](const Field<Object>& field) { return field.name == name; });
 }
 
-/// A word of the spec, and the kernel's number for it.
+/// A name in the spec, and the kernel's number for it.
 struct Word {
   std::string_view name;
   std::uint64_t number;
 };
 
-/// The word of that name; null where the table has none.
+/// Returns the entry with that name; null if there is none.
 template <std::size_t count>
 const Word* find_word(const Word (&words)[count], std::string_view name) {
   const Word* found = std::ranges::find(words, name, &Word::name);
   return found == std::end(words) ? nullptr : found;
 }
 
-/// The word for that number; null where the table has none.
+/// Returns the entry with that number; null if there is none.
 template <std::size_t count>
 const Word* find_number(const Word (&words)[count], std::uint64_t number) {
   const Word* found = std::ranges::find(words, number, &Word::number);
@@ -134,8 +133,8 @@ void read_fields(Object& object, const Value& value, const Field<Object> (&field
         return;
       }
     }
-    // Engines in Go, and the runtimes that they have grown up with, do not look at case: what works
-    // there must not be taken for an unknown member, and so be left out without a word.
+    // Engines in Go, and their runtimes, ignore the case of keys. Such a key must not be skipped
+    // silently as an unknown member.
     for (std::size_t i = 0; i < count; ++i) {
       if (is_other_case(fields[i].name, key)) {
         take(i, member);

@@ -18,7 +18,7 @@ std::size_t utf8_length(std::string_view text) {
     return continues(1) ? 2 : 0;
   }
   if (first >= 0xE0 && first <= 0xEF) {
-    // Neither longer than needed nor a surrogate.
+    // Neither overlong nor a surrogate.
     const bool second = (first != 0xE0 || byte(1) >= 0xA0) && (first != 0xED || byte(1) <= 0x9F);
     return second && continues(1) && continues(2) ? 3 : 0;
   }

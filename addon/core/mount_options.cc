@@ -23,8 +23,8 @@ enum class Kind : std::uint8_t {
   target_no_follow,
   copy_symlink,
   id_mapped,
-  file_system,  // a flag of the superblock, handed to fsconfig(2) under the same name; a recursive
-                // one is crun's word for the same, since a new file system has one mount
+  file_system,  // a superblock flag, passed to fsconfig(2) under the same name; crun's recursive
+                // variants mean the same, because a new file system has one mount
   copy_up,
   nothing,
 };
@@ -41,7 +41,7 @@ struct Option {
 #endif
 
 constexpr std::uint64_t atime = MOUNT_ATTR__ATIME;
-// relatime is the absence of the other two, but must be told from "not asked for".
+// relatime is the absence of the other two; the mark distinguishes it from an absent option.
 constexpr std::uint64_t relatime_mark = 1ULL << 63;
 
 constexpr auto options = std::to_array<Option>({
@@ -127,13 +127,13 @@ const Option* find_option(std::string_view name) {
   return found != options.end() && found->name == name ? found : nullptr;
 }
 
-// Of the option with a value of its own its name, of all others the whole word.
+// Returns the name of the only option with a value; any other word is returned unchanged.
 std::string_view name_of(std::string_view word) {
   constexpr std::string_view within = "src-within";
   return word.starts_with("src-within=") ? within : word;
 }
 
-// The atime words exclude each other, so each clears the whole field (see mount_setattr(2)).
+// The atime options are mutually exclusive, so each clears the whole field (see mount_setattr(2)).
 void set_attribute(const Option& option, std::uint64_t& set, std::uint64_t& clear) {
   const bool is_atime = (option.flags & (atime | relatime_mark)) != 0;
   const std::uint64_t flags = option.flags & ~relatime_mark;

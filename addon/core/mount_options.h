@@ -1,4 +1,4 @@
-// The words of mounts[].options.
+// The options in mounts[].options.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +12,15 @@
 
 namespace tare {
 
-/// What mount options come to: attributes and propagation for the mount, the rest for the file
-/// system.
+/// The result of parsing mount options: attributes and propagation for the mount, the rest for the
+/// file system.
 struct MountOptions {
   bool bind = false;
   bool recursive = false;
   bool remount = false;
   bool source_no_follow = false;
   bool source_no_symlinks = false;
-  std::string source_within;  ///< the directory below which the source is opened; empty: any
+  std::string source_within;  ///< the directory that must contain the source; empty: any
   bool target_no_follow = false;
   bool copy_symlink = false;
   bool copy_up = false;
@@ -37,15 +37,15 @@ struct MountOptions {
 };
 
 MountOptions read_mount_options(const Mount& mount);
-/// MS_* with MS_REC of "rslave" and the like; none for other words.
+/// Returns MS_* with MS_REC for "rslave" and the like; none for other words.
 std::optional<std::uint64_t> propagation_flags(std::string_view word);
-/// "rslave" for MS_SLAVE | MS_REC.
+/// Returns "rslave" for MS_SLAVE | MS_REC.
 std::string propagation_name(std::uint64_t flags);
-/// "ro,nosuid" for MOUNT_ATTR_* to set (and, as "rw", to clear).
+/// Returns "ro,nosuid" for MOUNT_ATTR_* to set (and, as "rw", to clear).
 std::string attribute_names(std::uint64_t set, std::uint64_t clear, bool recursive);
-/// Whether `word` has a meaning of its own; what has none is handed to the file system.
+/// Whether `word` is a known mount option; other words are passed to the file system.
 bool is_mount_option(std::string_view word);
-/// All such words.
+/// Returns all known options.
 std::vector<std::string> mount_option_words();
 
 }  // namespace tare

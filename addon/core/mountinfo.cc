@@ -23,7 +23,7 @@ std::string unescape(std::string_view text) {
   return plain;
 }
 
-/// Takes a word and the blank behind it off the front.
+/// Removes a word and the following blank from the front of `line`.
 std::string_view take_word(std::string_view& line) {
   const std::size_t end = std::min(line.find(' '), line.size());
   const std::string_view word = line.substr(0, end);

@@ -9,13 +9,13 @@
 namespace tare {
 
 struct MountLine {
-  std::string_view id;    ///< as fdinfo has it, proc_pid_fdinfo(5)
-  std::string_view root;  ///< of the mount in its file system, as it is in the text
-  std::string point;      ///< where it is mounted, with the octal escapes undone
+  std::string_view id;    ///< as in fdinfo, proc_pid_fdinfo(5)
+  std::string_view root;  ///< of the mount within its file system, with escapes
+  std::string point;      ///< the mount point, with octal escapes decoded
   std::string_view type;  ///< of the file system
 };
 
-/// Calls `visit` with each line that is one, until it returns false.
+/// Calls `visit` for each well-formed line until it returns false.
 void for_each_mount(std::string_view mountinfo, const std::function<bool(const MountLine&)>& visit);
 
 }  // namespace tare

@@ -1,5 +1,5 @@
-// linux.netDevices: network devices of the host that move into the container's network namespace.
-// A device that moves loses its addresses and is down; both are put right on the other side.
+// linux.netDevices: moves network devices of the host into the container's network namespace. A
+// move removes a device's addresses and sets it down; both are restored afterwards.
 #include "net_devices.h"
 
 #include <fcntl.h>
@@ -38,7 +38,7 @@ std::string place_of(const std::string& name) { return "linux.netDevices[\"" + n
       .with_path(place_of(name));
 }
 
-/// The index of the device of that name; none where the namespace has no such device.
+/// Returns the index of the device; none if the namespace has no such device.
 std::optional<int> find_device(NetlinkSocket& socket, const std::string& name) {
   NetlinkMessage get(RTM_GETLINK, 0, ifinfomsg{});
   get.attribute_name(IFLA_IFNAME, name);
@@ -51,7 +51,7 @@ std::optional<int> find_device(NetlinkSocket& socket, const std::string& name) {
   return index;
 }
 
-/// Those that the spec wants kept: permanent ones of global scope.
+/// Returns the addresses that the spec requires to keep: permanent ones of global scope.
 std::vector<Address> kept_addresses(NetlinkSocket& socket, const std::string& name, int index) {
   std::vector<Address> addresses;
   const int error =
@@ -82,7 +82,7 @@ std::vector<Address> kept_addresses(NetlinkSocket& socket, const std::string& na
 
 void add_address(NetlinkSocket& socket, const std::string& name, int index,
                  const Address& address) {
-  // What the kernel finds out itself (tentative, secondary, …) is not told to it.
+  // Omits flags that the kernel determines itself (tentative, secondary, …).
   constexpr std::uint32_t given = IFA_F_NODAD | IFA_F_HOMEADDRESS | IFA_F_MANAGETEMPADDR |
                                   IFA_F_NOPREFIXROUTE | IFA_F_MCAUTOJOIN;
   ifaddrmsg header = address.header;
@@ -103,7 +103,7 @@ void add_address(NetlinkSocket& socket, const std::string& name, int index,
   }
 }
 
-/// A name that nothing has, for a device on its way.
+/// Returns an unused name for a device during its move.
 std::string passing_name(int index) { return "tare-" + std::to_string(index); }
 
 void rename_device(NetlinkSocket& socket, const std::string& name, int index,
@@ -131,10 +131,10 @@ struct Move {
   const std::string& name;
   std::string new_name;
   int index = 0;
-  bool is_template = false;  // the kernel puts a number for "%d"
+  bool is_template = false;  // the kernel replaces "%d" by a number
 };
 
-/// What can be known before anything has changed.
+/// Checks that run before any change.
 Move check_device(NetlinkSocket& host, NetlinkSocket& container, const std::string& name,
                   const NetDevice& device) {
   Move move{name, device.name.empty() ? name : device.name};
@@ -165,7 +165,7 @@ void carry_out(NetlinkSocket& host, NetlinkSocket& container, int container_name
     fail(move.name, "move it to the container's network namespace", error,
          error == EINVAL ? "; devices of this kind are bound to their network namespace" : "");
   }
-  // Its index may be another one there.
+  // The index may differ in the other namespace.
   const std::optional<int> index = find_device(container, arriving);
   if (!index.has_value()) {
     fail(move.name, "find it in the container's network namespace", ENODEV);

@@ -12,11 +12,11 @@ namespace tare {
 
 /// Moves devices of this process's network namespace to another one: with new names, their global
 /// permanent addresses kept, and set up. `container_socket` is an rtnetlink socket of that
-/// namespace. Throws `system`; what can be known before is looked at before the first one moves.
+/// namespace. Throws `system`; all devices are checked before the first one moves.
 void move_net_devices(const std::vector<std::pair<std::string, NetDevice>>& devices,
                       int container_namespace, Fd container_socket);
 
-/// Sets up "lo" of a network namespace; `socket` is an rtnetlink socket of that. Throws `system`.
+/// Sets up "lo" of the network namespace of `socket`, an rtnetlink socket. Throws `system`.
 void set_up_loopback(Fd socket);
 
 }  // namespace tare

@@ -1,5 +1,5 @@
 /// \file
-/// Requests to rtnetlink(7), and its answers.
+/// Requests and replies of rtnetlink(7).
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,12 @@
 
 namespace tare {
 
-/// A message under construction: a fixed part, then attributes. Numbers are in the host's order.
+/// A message under construction: a fixed part, followed by attributes. Numbers are in host byte
+/// order.
 class NetlinkMessage {
  public:
-  /// `type` is RTM_*, `flags` are NLM_F_* besides NLM_F_REQUEST; `fixed` is the type's own struct.
+  /// `type` is RTM_*, `flags` are NLM_F_* in addition to NLM_F_REQUEST; `fixed` is the type's own
+  /// struct.
   template <typename Fixed>
   NetlinkMessage(std::uint16_t type, std::uint16_t flags, const Fixed& fixed)
       : NetlinkMessage(type, flags) {
@@ -23,7 +25,7 @@ class NetlinkMessage {
   }
   NetlinkMessage& attribute(std::uint16_t type, std::string_view value);
   NetlinkMessage& attribute(std::uint16_t type, std::uint32_t value);
-  /// With its terminating NUL.
+  /// Appends a string with its terminating NUL.
   NetlinkMessage& attribute_name(std::uint16_t type, const std::string& value);
 
  private:
@@ -33,19 +35,19 @@ class NetlinkMessage {
   std::string bytes_;
 };
 
-/// What the kernel sent: the type's own struct and the attributes behind it. Views of the buffer of
-/// the call that gave it.
+/// A reply of the kernel: the type's own struct followed by attributes. Refers to the request's
+/// buffer.
 class NetlinkReply {
  public:
   explicit NetlinkReply(std::string_view payload) : payload_(payload) {}
-  /// The type's own struct; zeros where the message is too short.
+  /// Returns the type's own struct; zeros if the message is too short.
   template <typename Fixed>
   Fixed fixed() const {
     Fixed value{};
     payload_.copy(reinterpret_cast<char*>(&value), sizeof value);
     return value;
   }
-  /// The attribute `type` behind a struct of `fixed_size` bytes; empty where there is none.
+  /// Returns the attribute `type` after a struct of `fixed_size` bytes; empty if there is none.
   std::string_view attribute(std::size_t fixed_size, std::uint16_t type) const;
 
  private:
@@ -55,15 +57,15 @@ class NetlinkReply {
 /// A NETLINK_ROUTE socket of one network namespace.
 class NetlinkSocket {
  public:
-  /// Of the calling thread's network namespace. Throws `system`.
+  /// Opens a socket in the calling thread's network namespace. Throws `system`.
   NetlinkSocket();
-  /// Takes a socket that was made elsewhere.
+  /// Takes ownership of an existing socket.
   explicit NetlinkSocket(Fd socket) : socket_(std::move(socket)) {}
 
-  /// Sends a request and waits for the answer: 0, or the errno that the kernel gave.
+  /// Sends a request and waits for the answer. Returns 0 or the kernel's errno.
   int request(const NetlinkMessage& message);
-  /// The same for a request that is answered by messages (NLM_F_DUMP, or a single RTM_GET*); each
-  /// is given to `take`.
+  /// The same for a request that is answered by messages (NLM_F_DUMP, or a single RTM_GET*); `take`
+  /// is called for each.
   int request(const NetlinkMessage& message, const std::function<void(NetlinkReply)>& take);
 
  private:

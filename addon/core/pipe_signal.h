@@ -1,4 +1,4 @@
-// Writing to a pipe that nobody reads any more, in a process that may not be ours.
+// Writing to a pipe without a reader, in a process whose signal handling may not be ours.
 #pragma once
 
 #include <signal.h>
@@ -8,7 +8,7 @@
 
 namespace tare {
 
-/// While it lives, a write of this thread to such a pipe is EPIPE alone, and no SIGPIPE.
+/// While it exists, a write of this thread to such a pipe fails with EPIPE and raises no SIGPIPE.
 class IgnoredPipeSignal {
  public:
   IgnoredPipeSignal() {

@@ -1,4 +1,4 @@
-// The order of operations, and nothing else. What each step adds stands in plan_*.cc.
+// The order of operations, and nothing else. What each step adds is in plan_*.cc.
 #include "tare/plan.h"
 
 #include <linux/sched.h>
@@ -73,7 +73,7 @@ int PlanBuilder::pass(Passed passed) {
 
 void PlanBuilder::keep(const std::string& destination, bool wanted) {
   const std::string path = wanted || !kept_.empty() ? absolute_path(destination) : std::string();
-  // What is mounted over another hides that.
+  // A mount on the same destination hides the earlier one.
   std::ranges::replace(kept_, path, std::string());
   if (wanted && kept_.size() < wire::most_kept) {
     add(wire::OpCode::keep).a = kept_.size();
@@ -196,7 +196,7 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   add_home_directory(builder, process);
   add_scheduling(builder, process);
   add_credentials(builder, process);
-  // To wake each other costs host and init more than all of this.
+  // A wait costs more than all of this, as host and init have to wake each other.
   const bool host_acts = options.host_acts || process.terminal ||
                          process.oom_score_adj.has_value() || spec.linux_.intel_rdt.has_value();
   add_program(builder, process, options.extra_env,
@@ -207,8 +207,8 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
 Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool before_pivot,
                     bool pass_root) {
   PlanBuilder builder(spec, host);
-  // A hook of createContainer is the host's program, run with init's own credentials; one of
-  // startContainer is the container's program, and gets no more rights than the container's
+  // A createContainer hook is a program of the host and runs with init's own credentials. A
+  // startContainer hook is a program of the container and gets no more rights than the container's
   // process.
   Process process = *spec.process;
   process.args = hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args;
@@ -237,7 +237,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
     }
     add_credentials(builder, process);
   } else {
-    // A hook's path is one of the host's, as init still sees it.
+    // The path of a createContainer hook is the host's, as init still sees it.
     if (pass_root) {
       add_container_root(builder, true);
     }
@@ -260,9 +260,10 @@ Plan make_read_only_plan(const std::vector<std::string>& places) {
 
 namespace {
 
-/// Into the mount namespace and the root of a container that is there. With a user namespace: from
-/// a copy of the caller's mounts that belongs to that, in which what is read-only or nosuid on the
-/// host is locked to be so (mount_namespaces(7)), and stays locked in what is taken from there.
+/// Enters the mount namespace and the root of an existing container. With a user namespace, init
+/// comes from a copy of the caller's mounts that belongs to that namespace: mounts that are
+/// read-only or nosuid on the host are locked there (mount_namespaces(7)), and stay locked in
+/// clones.
 void add_mount_namespace_entry(PlanBuilder& builder, bool pass_root) {
   const int space = builder.pass({PassedKind::container_namespace, "ns/mnt", 0, {}});
   wire::Op& enter = builder.add(wire::OpCode::setns);

@@ -1,5 +1,5 @@
-// The last steps of a process that is to be seen by others: it goes on as a child in their pid
-// namespace when it has nothing left that they have not.
+// The last steps of a process that enters a pid namespace of other processes: it goes on as a child
+// there once it has no right, descriptor or memory left that they do not have.
 #include <asm/ioctls.h>
 #include <asm/unistd.h>
 #include <linux/capability.h>
@@ -20,14 +20,14 @@ namespace {
 
 constexpr std::uint64_t loading = std::uint64_t{1} << CAP_SYS_ADMIN;
 
-/// Whether init has more than the process in order to load the filter.
+/// Whether init has a capability that the process does not get, in order to load the filter.
 bool has_more(const PlanBuilder& builder, const Process& process) {
   const Capabilities capabilities = process.capabilities.value_or(Capabilities{});
   return !builder.host().seccomp.program.empty() && !process.no_new_privileges &&
          (capabilities.permitted & capabilities.effective & loading) == 0;
 }
 
-/// What init still calls when it has the filter, see do_appear() of process_ops.cc.
+/// Returns the system calls that init makes under the filter: see do_appear() of process_ops.cc.
 std::vector<KnownCall> calls_afterwards(bool drops, bool terminal, bool waits) {
   std::vector<KnownCall> calls = {{__NR_clone, {CLONE_PARENT, 0, 0, 0, 0}},
                                   {__NR_exit_group, {0}},
@@ -54,8 +54,8 @@ bool add_appearance(PlanBuilder& builder, const Process& process, bool waits) {
   const bool is_last = is_scheduled_last(builder, process);
   const bool drops = has_more(builder, process);
   const std::string& filter = builder.host().seccomp.program;
-  // A filter that lets init go on is loaded while nobody sees it. That of an agent is not: who asks
-  // is told to the agent, and is not there yet.
+  // A filter that permits init's remaining calls is loaded before other processes can see init. One
+  // with a listener is not: the agent is told the pid of the process, which does not exist yet.
   const auto is_let_through = [&](const KnownCall& call) { return lets_through(filter, call); };
   const bool is_filtered =
       !filter.empty() && !has_listener(builder) &&

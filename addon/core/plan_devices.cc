@@ -41,7 +41,7 @@ constexpr std::array<std::array<const char*, 2>, 5> default_links = {{
     {"/proc/kcore", "/dev/core"},
 }};
 
-// A /dev that is bound from elsewhere is the caller's to fill.
+// A /dev that is bind-mounted is for the caller to fill.
 bool dev_is_ours(const Spec& spec) {
   return std::ranges::none_of(spec.mounts, [](const Mount& mount) {
     const bool bind =

@@ -19,8 +19,8 @@ std::uint16_t kernel_interface_place(const Mount& mount) {
 
 namespace {
 
-/// The flag of what is mounted on `place` last, and so covers all else; 0 where that is no procfs
-/// or sysfs of the kernel's.
+/// Returns the flag of the last mount on `place`, which covers all others; 0 where that is not a
+/// procfs or sysfs of the kernel.
 std::uint16_t uppermost(const Spec& spec, std::string_view place) {
   const auto covers = [place](const Mount& mount) {
     return absolute_path(mount.destination) == place && !read_mount_options(mount).remount;
@@ -39,9 +39,9 @@ class HiddenPaths {
   void add(OpCode code, const std::vector<std::string>& paths, const std::string& name) {
     std::vector<std::string> seen;
     for (std::size_t i = 0; i < paths.size(); ++i) {
-      // What is meant is what is written: a ".." behind a symlink of the image leads elsewhere.
+      // Normalizes the path as text: a ".." after a symlink of the image would lead elsewhere.
       std::string path = absolute_path(paths[i]);
-      // Once is enough, and twice would be two mounts.
+      // A duplicate would make a second mount.
       if (std::ranges::find(seen, path) == seen.end()) {
         add(code, path, name + "[" + std::to_string(i) + "]");
         seen.push_back(std::move(path));
@@ -55,7 +55,7 @@ class HiddenPaths {
     std::uint16_t flag;
   };
 
-  /// "/proc/kcore" is "/kcore" of what is mounted on /proc.
+  /// "/proc/kcore" is "/kcore" of the file system that is mounted on /proc.
   void add(OpCode code, const std::string& path, const std::string& origin) {
     const std::uint32_t text = builder_.text(path);
     wire::Op& op = builder_.add(code, origin);

@@ -24,8 +24,8 @@ bool is_destination(const Mount& mount, std::string_view path) {
   return absolute_path(mount.destination) == path;
 }
 
-// A tmpfs is made read-only at the end (add_root_finish): /dev is filled before, and mount points
-// are made in others.
+// A tmpfs is made read-only at the end (add_root_finish): until then /dev is filled, and mount
+// points are made in others.
 bool read_only_later(const Mount& mount, const MountOptions& options) {
   return !options.bind && !options.remount &&
          ((options.set | options.recursive_set) & MOUNT_ATTR_RDONLY) != 0 &&
@@ -40,7 +40,7 @@ void set_attributes(wire::Op& op, const MountOptions& options) {
   op.e = options.recursive_clear;
 }
 
-/// What the mount that is the root needs beside its attributes: pivot_root(2) takes no shared one.
+/// Sets what the root mount needs besides its attributes: pivot_root(2) refuses a shared one.
 void make_root(const PlanBuilder& builder, wire::Op& op) {
   const std::uint64_t wanted =
       propagation_flags(builder.spec().linux_.rootfs_propagation).value_or(0);
@@ -67,27 +67,27 @@ std::uint16_t source_flags(const MountOptions& options) {
   return flags;
 }
 
-/// The source as the op has it: with src-within relative to that directory.
+/// Returns the source as the op has it: with src-within, relative to that directory.
 std::string source_name(const PlanBuilder& builder, const Mount& mount,
                         const MountOptions& options) {
   return options.source_within.empty() ? source_path(builder, mount) : mount.source;
 }
 
-/// Op::str[0] of a bind: the source, and behind it the directory of src-within.
+/// Returns Op::str[0] of a bind: the source, followed by the directory of src-within.
 std::uint32_t source_text(PlanBuilder& builder, const Mount& mount, const MountOptions& options) {
   const std::string name = source_name(builder, mount, options);
   return options.source_within.empty() ? builder.text(name)
                                        : builder.list({name, options.source_within});
 }
 
-/// What a bind mount needs beside its op.
+/// What a bind mount needs besides its op.
 struct BindSource {
   int mapping = -1;  ///< the passed user namespace of an id-mapped mount; -1: none
-  int fd = -1;       ///< Op::fd of a mount that is opened by then; -1: the op opens it
+  int fd = -1;       ///< Op::fd of a mount that is open by then; -1: the op opens it
 };
 
-/// Where the host opens the mounts, has it open this one: not before what stands in the plan by now
-/// if `late`.
+/// Where the host opens the mounts, has it open this one; if `late`, only after the ops that the
+/// plan has by now.
 BindSource add_source(PlanBuilder& builder, const Mount& mount, const MountOptions& options,
                       const std::string& origin, bool late) {
   BindSource source;
@@ -124,7 +124,7 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   op.str[1] = destination;
   op.fd = source.fd;
   set_attributes(op, options);
-  // As mount(2) has it for a remount: the times' flags stay as they are unless one of them is set.
+  // As in mount(2) for a remount: the atime flags stay unchanged unless one of them is set.
   constexpr std::uint64_t times = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
   op.b = options.names_atime ? op.b | (times & ~op.a) : op.b & ~times;
   if (is_destination(mount, "/")) {
@@ -136,7 +136,7 @@ void add_bind(PlanBuilder& builder, const Mount& mount, const MountOptions& opti
   }
 }
 
-/// copy-symlink: what is a symlink on the host is made one in the container.
+/// copy-symlink: makes a symlink of the host in the container too.
 void add_copied_symlink(PlanBuilder& builder, const Mount& mount, const std::string& target,
                         const std::string& origin) {
   const std::uint32_t target_text = builder.text(target);
@@ -177,7 +177,7 @@ std::uint32_t add_options(PlanBuilder& builder, const Mount& mount, const std::s
   return builder.blob(mount.destination + std::string(1, '\0') + pairs);
 }
 
-/// The options as mount(2) takes them.
+/// Returns the options in the format of mount(2).
 std::uint32_t add_data(PlanBuilder& builder, const Mount& mount, const std::string& type,
                        const MountOptions& options) {
   std::string data;
@@ -203,7 +203,7 @@ bool is_too_long(const Mount& mount, const MountOptions& options) {
          });
 }
 
-/// overlayfs takes its layers one by one, too, since Linux 6.5.
+/// Since Linux 6.5 overlayfs also takes its layers one by one.
 void split_layers(MountOptions& options) {
   std::vector<std::pair<std::string, std::string>> data;
   for (const auto& [key, value] : options.data) {
@@ -290,8 +290,8 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
     }
   }
   if (falls_back) {
-    // Without a cgroup namespace, a user namespace's root may not mount cgroup2: it gets its own
-    // cgroup's directory.
+    // Without a cgroup namespace, a user namespace's root may not mount cgroup2. The container's
+    // own cgroup directory is bound instead.
     const std::uint32_t directory = builder.text(builder.host().cgroup_dir);
     const std::uint32_t target = builder.text(mount.destination);
     wire::Op& op = builder.add(OpCode::bind, origin);
@@ -302,7 +302,7 @@ void add_file_system(PlanBuilder& builder, const Mount& mount, const MountOption
   }
 }
 
-/// A file system with options of any length.
+/// Adds a file system with options of any length.
 void add_new_file_system(PlanBuilder& builder, const Mount& mount, MountOptions options,
                          const std::string& origin) {
   if (!is_too_long(mount, options)) {
@@ -394,7 +394,7 @@ void add_mounts(PlanBuilder& builder, const std::vector<RootEntry>& root_entries
       continue;
     }
     if (options.bind) {
-      // Nothing is mounted before the root is.
+      // No mount comes before the root, so its source need not be opened late.
       const bool late =
           is_below_root(builder, source_path(builder, mount)) && !is_destination(mount, "/");
       add_bind(builder, mount, options, add_source(builder, mount, options, origin, late), origin);
@@ -411,7 +411,7 @@ void add_mounts(PlanBuilder& builder, const std::vector<RootEntry>& root_entries
 
 namespace {
 
-/// A tmpfs that is to be read-only becomes that when mount points have been made in it.
+/// Makes read-only the tmpfs mounts in which mount points had to be made first.
 void add_read_only_file_systems(PlanBuilder& builder, const std::string& list) {
   const std::vector<Mount>& mounts = builder.spec().mounts;
   for (std::size_t i = 0; i < mounts.size(); ++i) {
@@ -451,7 +451,8 @@ void add_further_mounts(PlanBuilder& builder, const std::string& list,
     MountOptions options = read_mount_options(mounts[i]);
     const std::string origin = mount_origin(list, i);
     if (options.bind) {
-      // What the host mounts or unmounts later is not the container's, unless it asks for that.
+      // Later mounts and unmounts of the host do not reach the container, unless its options ask
+      // for that.
       options.propagation = options.propagation != 0 ? options.propagation : MS_PRIVATE | MS_REC;
       add_bind(builder, mounts[i], options, sources[i], origin);
     } else {
@@ -465,7 +466,8 @@ void add_further_mounts(PlanBuilder& builder, const std::string& list,
 
 void add_root_finish(PlanBuilder& builder) {
   const Spec& spec = builder.spec();
-  // The others hold since add_root(); a second time they would take a mount's own propagation away.
+  // add_root() has set the other types. A second time, they would override a mount's own
+  // propagation.
   if (const auto wanted = propagation_flags(spec.linux_.rootfs_propagation);
       wanted.has_value() && (*wanted & (MS_SHARED | MS_UNBINDABLE)) != 0) {
     MountOptions options;

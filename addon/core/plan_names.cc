@@ -1,5 +1,5 @@
-// The names of ops and of system calls that failed. Each enumerator has its line, so that the
-// compiler tells of one that is missing.
+// The names of ops and of failed system calls. Each enumerator has its own line, so that the
+// compiler reports a missing one.
 #include "plan_builder.h"
 
 namespace tare {

@@ -1,5 +1,4 @@
-// Namespaces: which are made by the clone, which are joined before it, and which init enters
-// itself.
+// Namespaces: which ones the clone makes, which are joined before it, and which init enters itself.
 #include <linux/sched.h>
 
 #include "plan_builder.h"
@@ -22,7 +21,7 @@ void add_setns(PlanBuilder& builder, const Namespace& entry) {
   op.a = namespace_clone_flag(entry.type);
 }
 
-/// A time namespace cannot be made together with CLONE_VM, and takes in only children until it is
+/// A time namespace cannot be made together with CLONE_VM, and contains only children until it is
 /// joined by name; see time_namespaces(7). Its offsets are set before that.
 void add_time_namespace(PlanBuilder& builder) {
   builder.add(OpCode::unshare).a = CLONE_NEWTIME;
@@ -57,8 +56,8 @@ void add_namespaces(PlanBuilder& builder) {
   for (const Namespace& entry : spec.linux_.namespaces) {
     const std::uint64_t flag = namespace_clone_flag(entry.type);
     if (entry.path.empty()) {
-      // A new cgroup namespace is rooted at the cgroup that CLONE_INTO_CGROUP names, or at the one
-      // that init has been moved to when it makes it.
+      // A new cgroup namespace is rooted at the cgroup of CLONE_INTO_CGROUP, or at the one that
+      // init has been moved to by the time it makes the namespace.
       const std::uint64_t late =
           CLONE_NEWTIME | (builder.host().enters_cgroup ? CLONE_NEWCGROUP : 0);
       builder.clone_flags(flag & ~late);
@@ -82,7 +81,7 @@ void add_namespaces(PlanBuilder& builder) {
   const bool wants_host =
       (user != nullptr) && (user->path.empty() || !spec.process->rlimits.empty() ||
                             spec.process->oom_score_adj.has_value());
-  // A network device must have arrived before its sysctls are set.
+  // A network device must be in the namespace before its sysctls are set.
   add_user_namespace_entry(builder, wants_host || !spec.linux_.net_devices.empty(),
                            user == nullptr || !user->path.empty(), true);
   for (const Namespace* entry : inner) {
@@ -102,16 +101,16 @@ void add_namespaces(PlanBuilder& builder) {
 void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined, bool starts) {
   const Spec& spec = builder.spec();
   const bool new_time = starts && spec.makes_namespace(NamespaceType::time);
-  // In namespaces that are joined there are others, who could look into this process from the first
-  // moment on. In a new user namespace nobody is yet, and the host must first write the id maps:
-  // the files in /proc of a process that is not dumpable are not an ordinary user's. See proc(5).
-  // So are those of the process that writes an ordinary user's time offsets.
+  // Processes in joined namespaces could access this one from the first moment on. A new user
+  // namespace has no others yet, and the host must first write the id maps: the /proc files of an
+  // undumpable process do not belong to an ordinary user (proc(5)). The same goes for the process
+  // that writes an ordinary user's time offsets.
   const bool at_once = joined && !((ask_host || new_time) && builder.host().rootless);
   if (at_once) {
     builder.add(OpCode::undumpable);
   }
   if (new_time) {
-    // With another uid, those of the user namespace's root would be out of its reach.
+    // Before the uid changes: as the user namespace's root, init could not reach its offsets file.
     add_time_namespace(builder);
   }
   if (ask_host) {
@@ -134,9 +133,9 @@ void choose_appearance(PlanBuilder& builder, std::uint64_t namespaces, bool has_
     builder.appears();
     return;
   }
-  // Of another user namespace's pid namespace, one who has joined the container's has no right to.
-  // A label is written by way of a procfs of the process's own pid namespace, and to mount that of
-  // the host's is not a right of the container's user namespace.
+  // A process that has joined the container's user namespace has no rights in a pid namespace of
+  // another user namespace. A label is written through a procfs of the process's own pid namespace,
+  // and the container's user namespace gives no right to mount that of the host's.
   const bool own_pids = builder.spec().makes_namespace(NamespaceType::pid) ||
                         (builder.host().inner_namespaces & CLONE_NEWPID) != 0;
   if (own_pids && !has_labels) {
@@ -149,20 +148,23 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
   const Namespace* time = builder.spec().find_namespace(NamespaceType::time);
   if (time != nullptr && !time->path.empty() && (namespaces & CLONE_NEWUSER) != 0 &&
       (builder.host().inner_namespaces & CLONE_NEWTIME) == 0) {
-    // It is the host's, and out of reach once the user namespace is joined.
+    // It is the host's, and cannot be joined once the user namespace is joined.
     builder.join(container, CLONE_NEWTIME);
     namespaces &= ~std::uint64_t{CLONE_NEWTIME};
   }
-  // A process in a pid namespace can be traced from there by CAP_SYS_PTRACE of its user namespace,
-  // and stopped by CAP_KILL: then it holds up its caller, and until it has executed init it has
-  // copies of the caller's descriptors, other containers' pipes among them. So init joins the pid
-  // namespace for its child alone, and has that when it has no rights left but the program's.
-  // Where there is a user namespace, all others are joined together with it, as some may belong to
-  // it and some to the host, and setns(2) looks at the caller's rights from before. Only a time
-  // namespace does not take in a process that shares its memory.
-  // Whoever is in the container's cgroup namespace may not be moved to it from outside of that
-  // (ENOENT, with nsdelegate). A namespace that belongs to the container's user namespace can be
-  // joined from there.
+  // A process in a pid namespace can be traced from there with CAP_SYS_PTRACE in its user namespace
+  // and stopped with CAP_KILL. While stopped it blocks its caller, and until it has executed init
+  // it holds copies of the caller's descriptors, among them pipes of other containers. So init
+  // joins the pid namespace for its child alone, and makes that child once it has no rights left
+  // but the program's.
+  //
+  // With a user namespace, all others are joined together with it: some may belong to it and some
+  // to the host, and setns(2) checks the caller's rights from before. Only a time namespace does
+  // not accept a process that shares its memory.
+  //
+  // A process in the container's cgroup namespace may not be moved into the container's cgroup from
+  // outside of that namespace (ENOENT, with nsdelegate). A cgroup namespace that belongs to the
+  // container's user namespace can be joined from inside of it.
   const bool own_cgroups = builder.spec().makes_namespace(NamespaceType::cgroup) ||
                            (builder.host().inner_namespaces & CLONE_NEWCGROUP) != 0;
   const std::uint64_t later = CLONE_NEWTIME | (own_cgroups ? CLONE_NEWCGROUP : 0) |
@@ -181,8 +183,9 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
     op.a = inside;
     return;
   }
-  // A pidfd would need more than a right to the namespace: to look into the container's init, whose
-  // memory is the host's until it executes its program, where the user namespace was joined.
+  // setns(2) with a pidfd would require access to the container's init besides rights in the
+  // namespace. Where the user namespace was joined, init's memory belongs to the host until it
+  // executes its program.
   for (const NamespaceType type :
        {NamespaceType::time, NamespaceType::cgroup, NamespaceType::pid}) {
     const std::uint64_t flag = namespace_clone_flag(type);

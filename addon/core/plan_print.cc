@@ -1,4 +1,4 @@
-// Plans in words: for `tare plan`, for goldens, and for the sentence of a failed op.
+// Describes plans: for `tare plan`, for goldens, and for the error of a failed op.
 #include <linux/capability.h>
 #include <linux/mempolicy.h>
 #include <linux/mount.h>
@@ -138,7 +138,7 @@ class Printer {
     }
   }
 
-  /// What the mount at "/" is for is not in mount(8)'s words.
+  /// mount(8) has no words for the mount that becomes the root.
   static std::string place(const Op& op, const std::string& path) {
     return (op.flags & wire::op_becomes_root) != 0 ? path + " as the root" : path;
   }
@@ -274,7 +274,7 @@ class Printer {
     }
   }
 
-  /// The lines of a blob as one.
+  /// Returns the lines of a blob as one line.
   std::string lines(const Op& op) const {
     std::string text(plan_.text(op.str[0]), op.n);
     while (!text.empty() && text.back() == '\n') {

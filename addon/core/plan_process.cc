@@ -34,7 +34,7 @@ void add_name(PlanBuilder& builder, OpCode code, const std::string& name, std::s
   op.n = static_cast<std::uint32_t>(name.size());
 }
 
-// sysctl(8): dots separate, a slash stands for a dot in a name; the other way round where a slash
+// As in sysctl(8): dots separate, and a slash stands for a dot in a name; the reverse where a slash
 // comes first.
 std::string sysctl_path(const std::string& key) {
   std::string path = key;
@@ -52,7 +52,7 @@ std::string sysctl_path(const std::string& key) {
   return path;
 }
 
-/// The last one counts.
+/// Returns the value of the last entry of that name.
 std::string_view value_of(const std::vector<std::string>& env, std::string_view name) {
   for (auto entry = env.rbegin(); entry != env.rend(); ++entry) {
     if (entry->starts_with(name) && entry->substr(name.size(), 1) == "=") {
@@ -62,8 +62,8 @@ std::string_view value_of(const std::vector<std::string>& env, std::string_view 
   return {};
 }
 
-/// The variables that the program gets: of several with one name the last, in its place. "HOME="
-/// counts as absent, as it does for runc's users.
+/// Returns the program's environment: of several variables with one name, the last, in its
+/// position. "HOME=" counts as absent, as under runc.
 std::vector<std::string> environment(const std::vector<std::string>& given) {
   std::vector<std::string> env;
   env.reserve(given.size());
@@ -113,8 +113,8 @@ bool has_listener(const PlanBuilder& builder) {
   return (builder.host().seccomp.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
 }
 
-// A filter without a listener comes directly before execve(2), so that it sees no system call but
-// that of what the container's user did not write.
+// A filter without a listener is loaded directly before execve(2), so that it sees no other system
+// call of init.
 void add_seccomp(PlanBuilder& builder, bool with_listener) {
   const SeccompFilter& filter = builder.host().seccomp;
   if (filter.program.empty() || has_listener(builder) != with_listener) {
@@ -198,7 +198,8 @@ void add_home_directory(PlanBuilder& builder, const Process& process) {
 
 void add_cpu_affinity(PlanBuilder& builder, const Process& process) {
   const CpuAffinity& affinity = process.exec_cpu_affinity;
-  // The host resets what it has passed on, but only of the process that it knows.
+  // The host resets the affinity that a process inherits from it, but only of the process that it
+  // knows.
   const bool reset = builder.must_appear() && affinity.initial.empty() && affinity.final_.empty();
   if (affinity.final_.empty() && !reset) {
     return;
@@ -227,11 +228,11 @@ bool is_scheduled_last(const PlanBuilder& builder, const Process& process) {
   return builder.must_appear() && is_reset_on_fork(process);
 }
 
-// While init may still read from the host, which has to have set the cgroup's limits by then, and
-// before a seccomp filter could forbid it.
+// Comes while init may still read from the host, which must have set the cgroup's limits by then,
+// and before a seccomp filter could forbid it.
 void add_scheduling(PlanBuilder& builder, const Process& process) {
   const Linux& config = builder.spec().linux_;
-  // A policy is checked against cpuset's memory nodes.
+  // set_mempolicy(2) checks the policy against the cpuset's memory nodes.
   const bool needs_limits = config.memory_policy && !config.resources.cpu.mems.empty();
   if ((process.scheduler || process.io_priority || needs_limits) &&
       !is_scheduled_last(builder, process)) {
@@ -241,7 +242,7 @@ void add_scheduling(PlanBuilder& builder, const Process& process) {
 
 namespace {
 
-// What the program sees of the machine. Also before a seccomp filter could forbid it.
+// Sets what the program sees of the machine, before a seccomp filter could forbid it.
 void add_personality_and_memory_policy(PlanBuilder& builder) {
   const Linux& config = builder.spec().linux_;
   if (config.personality) {
@@ -284,8 +285,8 @@ void add_credentials(PlanBuilder& builder, const Process& process) {
   add_working_directory(builder, process, true);
   builder.add(OpCode::keep_caps);
   add_identity(builder, process);
-  // Without no_new_privs only CAP_SYS_ADMIN may load a filter. It goes by execve(2), which takes
-  // from effective and permitted set nothing into those of the program; see capabilities(7).
+  // Without no_new_privs, loading a filter needs CAP_SYS_ADMIN. execve(2) drops it: it carries
+  // nothing of the effective and permitted sets over to the program; see capabilities(7).
   const bool loads = !builder.host().seccomp.program.empty() && !process.no_new_privileges;
   add_capabilities(builder, process, loads ? std::uint64_t{1} << CAP_SYS_ADMIN : 0);
   builder.add(OpCode::umask, builder.process_origin("user.umask")).a =
@@ -295,7 +296,7 @@ void add_credentials(PlanBuilder& builder, const Process& process) {
 
 void add_program(PlanBuilder& builder, const Process& process,
                  const std::vector<std::string>& extra_env, Before before) {
-  // Without arguments it is never started.
+  // A process without arguments is never started.
   if (!process.args.empty()) {
     const std::uint32_t name = builder.text(process.args.front());
     const std::uint32_t search = builder.text(value_of(process.env, "PATH"));
@@ -336,9 +337,9 @@ void add_program(PlanBuilder& builder, const Process& process,
   add_exec(builder, process.args, env, builder.process_origin("args"), !has_home(process.env));
 }
 
-// Before the filter, which must not bind the reaper, and after PR_SET_PDEATHSIG, which is the
-// reaper's: the kernel ends all others with it. Of capabilities it needs CAP_KILL at most, to end
-// what the program leaves with other uids.
+// Comes before the filter, which must not apply to the reaper, and after PR_SET_PDEATHSIG, which
+// applies to the reaper: when it ends, the kernel ends all other processes. The reaper needs no
+// capability but CAP_KILL, to end processes that the program leaves behind with other uids.
 void add_reaper(PlanBuilder& builder, const Process& process) {
   if (is_reset_on_fork(process)) {
     const std::string place = builder.process_origin("scheduler");
@@ -396,7 +397,7 @@ void add_program_of_host(PlanBuilder& builder, const std::string& path,
 void add_root_as_working_directory(PlanBuilder& builder) {
   const Spec& spec = builder.spec();
   const std::string root = absolute_path_in(builder.host().bundle, spec.root.path);
-  // ".." of "/" is what is mounted on that.
+  // "/.." leads to the mount that covers "/".
   const bool covers_root = spec.mounts_root() && absolute_path(root) == "/";
   const std::uint32_t path = builder.text(covers_root ? "/.." : root);
   wire::Op& op = builder.add(OpCode::working_directory, "root.path");
@@ -404,7 +405,7 @@ void add_root_as_working_directory(PlanBuilder& builder) {
   op.flags = wire::op_optional;
 }
 
-// runc's users rely on a missing working directory being made; the spec leaves it open.
+// runc's users rely on a missing working directory being created; the spec leaves it open.
 void add_working_directory_itself(PlanBuilder& builder, const Process& process) {
   const std::uint32_t path = builder.text(process.cwd);
   builder.add(OpCode::make_directory, "process.cwd").str[1] = path;

@@ -1,4 +1,4 @@
-// The container's root: how it is made, and how init gets into it.
+// The container's root: how it is made, and how init enters it.
 #include <linux/mount.h>
 #include <linux/sched.h>
 
@@ -13,12 +13,12 @@ using wire::OpCode;
 
 namespace {
 
-/// The directory that the first mount covers, which is then the root.
+/// Opens the directory that the first mount covers; that mount then is the root.
 void add_covered_root(PlanBuilder& builder, const std::string& path) {
   int target = -1;
   if (host_opens_sources(builder)) {
-    // What the host opens before the mount, init need not wait for; but nothing is looked for below
-    // what the mount is going to cover.
+    // init need not wait for what the host opens before the mount. But paths below the directory
+    // that the mount covers must not be opened early.
     if (std::ranges::none_of(builder.spec().mounts, [&builder](const Mount& mount) {
           return is_below_root(builder, source_path(builder, mount));
         })) {
@@ -47,9 +47,10 @@ void add_root(PlanBuilder& builder) {
   const bool own = has_mounts(spec);
   const bool mounted = spec.mounts_root();
   if (spec.makes_namespace(NamespaceType::mount)) {
-    // An unbindable tree could not be cloned from; the container's root gets that flag at the end.
-    // In a user namespace of its own no tree is the host's peer, and the root's parent, which init
-    // may not be able to walk to, must not be shared; nor what a mount in the root's place covers.
+    // An unbindable tree cannot be cloned; the container's root gets that flag at the end. In a
+    // mount namespace owned by a user namespace, no tree is a peer of the host's. The root's
+    // parent, which init may not be able to walk to, must not be shared, nor may a directory that a
+    // mount covers as the root.
     builder.add(OpCode::propagation, "linux.rootfsPropagation").a =
         wanted == MS_UNBINDABLE || (wanted == MS_SHARED && (mounted || host_opens_sources(builder)))
             ? std::uint64_t{MS_SLAVE}
@@ -75,14 +76,14 @@ void add_root(PlanBuilder& builder) {
   if (!own) {
     op.flags = wire::op_open_only;
   } else if (!spec.has_namespace(NamespaceType::mount) || spec.linux_.rootfs_propagation.empty()) {
-    // Without a mount namespace, what is mounted below it is not to reach the peers of the caller's
-    // mounts. With one, what the host mounts below it later is not to appear in the container.
+    // Without a mount namespace, mounts below the root must not reach the peers of the caller's
+    // mounts. With one, later mounts of the host below it must not appear in the container.
     op.c = MS_PRIVATE | MS_REC;
   } else if (opened) {
     op.c = (wanted == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE) | MS_REC;
   } else if (wanted == MS_SHARED) {
-    // pivot_root(2) takes neither a shared new root nor one on a shared mount; the propagation
-    // comes afterwards.
+    // pivot_root(2) refuses a shared new root and one on a shared mount; the propagation is set
+    // afterwards.
     op.flags = wire::op_private_parent;
     op.c = MS_PRIVATE;
   }
@@ -108,8 +109,9 @@ void add_enter_root(PlanBuilder& builder, bool no_pivot) {
 }
 
 void add_container_root(PlanBuilder& builder, bool can_pass) {
-  // setns(2) leads to the topmost root of a mount namespace. The container's is another one where
-  // chroot(2) led it there: no mount namespace of its own, or a caller that is itself in a chroot.
+  // setns(2) sets the root to the topmost mount at a mount namespace's root. The container's root
+  // differs where chroot(2) set it: without a mount namespace, or where the caller itself is in a
+  // chroot.
   const Spec& spec = builder.spec();
   if (can_pass) {
     const int passed = builder.pass({PassedKind::container_root, {}, 0, {}});
@@ -146,7 +148,8 @@ void add_read_only_mounts(PlanBuilder& builder, const std::vector<std::string>& 
 void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& place,
               const std::string& name) {
   builder.clone_flags(CLONE_NEWNS);
-  // A root that was a slave of the host's mounts is to be one again: criu copies that of the tree.
+  // A root that was a slave of the host's mounts becomes one again, as criu copies the tree's
+  // propagation.
   builder.add(OpCode::propagation).a = MS_SLAVE;
   const std::uint32_t directory = builder.text(place);
   wire::Op& root = builder.add(OpCode::root);

@@ -1,6 +1,6 @@
-// What the host opens for a container that is in a user namespace, and when. It is opened in the
-// container's mount namespace: what is read-only or nosuid on the host is locked to be so there
-// (mount_namespaces(7)), and stays locked in a clone.
+// Which mounts the host opens for a container in a user namespace, and when. It opens them in the
+// container's mount namespace: mounts that are read-only or nosuid on the host are locked there
+// (mount_namespaces(7)), and stay locked in a clone.
 #include <algorithm>
 
 #include "plan_builder.h"
@@ -11,13 +11,13 @@ namespace tare {
 using wire::OpCode;
 
 int PlanBuilder::source(Passed passed, bool late) {
-  // One trip to the host for as many as possible: only what is mounted by the ops before must be
-  // there already, and only few descriptors may be open at a time.
+  // One request to the host covers as many mounts as possible. Two limits apply: mounts of earlier
+  // ops that a source needs must be there already, and only few descriptors may be open at a time.
   if (fetch_ == 0 || late || plan_.ops_[fetch_].n == wire::most_fetched) {
     fetch_from_here();
   }
   if (passed.id_mapping >= 0) {
-    // To map ids takes rights over the file system.
+    // Mapping ids takes rights over the file system.
     plan_.ops_[fetch_].flags = 0;
   }
   plan_.fetched_.push_back(std::move(passed));
@@ -28,7 +28,7 @@ void PlanBuilder::fetch_from_here() {
   fetch_ = plan_.ops_.size();
   wire::Op& op = add(OpCode::fetch);
   op.a = plan_.fetched_.size();
-  // Among others who could speak in its place, init asks for nothing that it might not need.
+  // Among other processes, which could send requests in its place, init makes no optional request.
   op.flags = host_.rootfs_in_reach && spec_.makes_namespace(NamespaceType::mount) && !plan_.appears_
                  ? wire::op_may_reach
                  : 0;
@@ -53,7 +53,7 @@ int PlanBuilder::pass_id_mapping(const Mount& mount, const std::string& origin) 
     wanted.uids = mount.uid_mappings;
     wanted.gids = mount.gid_mappings;
   } else if (user->path.empty()) {
-    // The container's own user namespace comes into being only with the clone.
+    // The container's own user namespace does not exist before the clone.
     wanted.kind = PassedKind::id_mapping;
     wanted.uids = spec_.linux_.uid_mappings;
     wanted.gids = spec_.linux_.gid_mappings;

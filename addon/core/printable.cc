@@ -6,11 +6,11 @@ namespace tare {
 
 namespace {
 
-/// How a line break or tab is spelled behind a backslash; 0 for other characters.
+/// Returns the letter that a line break or tab has after a backslash; 0 for other characters.
 char letter_of(char c) { return c == '\n' ? 'n' : c == '\t' ? 't' : '\0'; }
 
-/// Takes what is at the front of `text` and appends it, escaped where it must be. `backslash` is
-/// how one is spelled there.
+/// Moves the first character of `text` to `out`, escaped where necessary. `backslash` is the
+/// spelling of a backslash there.
 void append_shown(std::string& out, std::string_view& text, std::string_view backslash) {
   static constexpr std::string_view hex = "0123456789abcdef";
   std::size_t length = utf8_length(text);

@@ -49,7 +49,7 @@ std::array<Fd, 2> make_pipe() {
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
-/// What a program writes, cut to its end; lines are what a person reads.
+/// Appends to a program's output, which a person reads as lines, and keeps only its end.
 void append_output(std::string& output, std::string_view more) {
   output += more;
   if (output.size() > output_limit) {
@@ -111,7 +111,7 @@ ProgramPipes::ProgramPipes() {
 
 void ProgramPipes::redirect(int fd, const std::string& file) {
   if (!file.empty()) {
-    // Nobody who opens a FIFO for reading is waited for.
+    // Does not wait for a process to open a FIFO for reading.
     files_.at(static_cast<std::size_t>(fd - 1)) =
         open_file(AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK, 0600);
   }
@@ -124,7 +124,7 @@ int ProgramPipes::output(int fd) const {
 
 namespace {
 
-/// Reads what there is; false at the end.
+/// Reads what is available; returns false at the end of the file.
 bool drain(int fd, std::string& output) {
   std::array<char, 4096> buffer{};
   for (;;) {
@@ -180,14 +180,14 @@ ProgramResult attend(int pidfd, ProgramPipes& pipes, std::string_view input,
       if (put >= 0) {
         input.remove_prefix(static_cast<std::size_t>(put));
       } else if (errno != EAGAIN && errno != EINTR) {
-        input = {};  // it does not read its input; that is its right
+        input = {};  // the program need not read its input
       }
     }
     if (polled[2].revents != 0) {
       reading = drain(pipes.output_ours.get(), result.output);
     }
     if (polled[0].revents != 0) {
-      // What a process that it left behind writes later is not waited for.
+      // Does not wait for later output of processes that the program left behind.
       drain(pipes.output_ours.get(), result.output);
       result.status = reap(pidfd);
       while (!result.output.empty() && result.output.back() == '\n') {
@@ -205,7 +205,7 @@ ProgramResult attend_program(int pidfd, ProgramPipes& pipes, std::string_view in
   try {
     return attend(pidfd, pipes, input, timeout);
   } catch (const Error&) {
-    // Nobody else waits for it.
+    // No other code waits for this process.
     syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
     reap(pidfd);
     throw;
@@ -230,7 +230,7 @@ ProgramResult run_program(const std::vector<std::string>& args, const ProgramOpt
   pid_t pid = -1;
   const int error =
       actions.run(pid, path, argv.data(), options.env.has_value() ? env.data() : environ);
-  // EACCES is also said of $PATH where it names a directory that the caller may not enter.
+  // EACCES is also returned where $PATH names a directory that the caller may not enter.
   if (error == ENOENT || (error == EACCES && path.find('/') == std::string::npos)) {
     ProgramResult result;
     result.found = false;

@@ -20,24 +20,24 @@ struct ProgramOptions {
   std::string_view input;                       ///< for its standard input
   std::optional<int> timeout;                   ///< seconds; then it is killed
   std::string working_directory;                ///< empty: the caller's
-  /// Files that what it writes is appended to; empty: it becomes ProgramResult::output.
+  /// Files to which its output is appended; empty: the output goes to ProgramResult::output.
   std::string stdout_file;
   std::string stderr_file;
-  std::function<void(pid_t)> started;  ///< told of its process; must not throw
+  std::function<void(pid_t)> started;  ///< called with its pid; must not throw
 };
 
 struct ProgramResult {
   bool found = true;  ///< false: there is no such program
   bool timed_out = false;
   int status = 0;      ///< exit status, or 128 + signal
-  std::string output;  ///< the last of what it wrote to standard output and error
+  std::string output;  ///< the end of what it wrote to standard output and error
 };
 
 /// Runs `args` to its end. Throws `system` where it cannot be started for another reason than
 /// absence.
 ProgramResult run_program(const std::vector<std::string>& args, const ProgramOptions& options = {});
 
-/// Pipes for a program's standard input and its output, the program's ends and ours.
+/// Pipes for a program's standard input and output: the program's ends and ours.
 struct ProgramPipes {
   Fd input_theirs;
   Fd input_ours;
@@ -45,10 +45,10 @@ struct ProgramPipes {
   Fd output_ours;
 
   ProgramPipes();
-  /// What it writes to `fd`, 1 or 2, is appended to the file of that name, made if absent; nothing
-  /// changes where that is empty.
+  /// Appends what the program writes to `fd`, 1 or 2, to that file, which is created if absent;
+  /// does nothing where `file` is empty.
   void redirect(int fd, const std::string& file);
-  /// What is to be its descriptor `fd`, 1 or 2.
+  /// Returns the descriptor that becomes the program's `fd`, 1 or 2.
   int output(int fd) const;
 
  private:

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view place = "config.json: linux.intelRdt";
 
-/// The kernel's own words for its last refusal (info/last_cmd_status), in parentheses.
+/// Returns the kernel's text for its last refusal (info/last_cmd_status), in parentheses.
 std::string last_status(const std::string& root) {
   const std::string text =
       read_file_if_exists(AT_FDCWD, root + "/info/last_cmd_status").value_or("");
@@ -46,8 +46,9 @@ void write_file(const std::string& root, std::string_view where, const std::stri
 
 bool is_there(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
-/// False where it was there. Who is killed after it was made has noted it; a note of what others
-/// have made would be their loss.
+/// Returns false where the directory existed. The note is made first, in case this process is
+/// killed after mkdir(2). It is taken back where another process has made the directory, which
+/// would else be removed.
 bool make_directory(const std::string& root, std::string_view where, const std::string& path,
                     const RdtNotes& notes) {
   if (is_there(path)) {
@@ -65,7 +66,7 @@ bool make_directory(const std::string& root, std::string_view where, const std::
   return false;
 }
 
-/// The lines that are to be written, in the spec's order, with their places.
+/// Returns the lines to write, in the spec's order, each with its path in config.json.
 std::vector<std::pair<std::string, std::string>> wanted_schemata(const IntelRdt& config) {
   std::vector<std::pair<std::string, std::string>> wanted;
   const auto add = [&wanted](const std::string& line, const std::string& field) {
@@ -171,7 +172,7 @@ void RdtGroup::add(pid_t pid) const {
 }
 
 void RdtGroup::write_schema(std::string_view schema, std::string_view where) const {
-  // The kernel takes a line for whole by its end.
+  // The kernel takes a line as complete only with its newline.
   write_file(root_, where, path_ + "/schemata", std::string(schema) + "\n");
 }
 

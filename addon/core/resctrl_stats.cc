@@ -1,4 +1,4 @@
-// What a resctrl group has and uses, as `events` tells it.
+// The settings and the usage of a resctrl group, for `events`.
 #include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ std::optional<std::uint64_t> read_number(const std::string& path) {
   const std::string text = read_file_if_exists(AT_FDCWD, path).value_or("");
   const std::string_view digits = trimmed(text);
   std::uint64_t value = 0;
-  // "Unavailable" and "Error" are what the monitoring files say where the hardware knows nothing.
+  // Monitoring files contain "Unavailable" or "Error" where the hardware has no value.
   if (digits.empty() ||
       std::from_chars(digits.data(), digits.data() + digits.size(), value).ec != std::errc()) {
     return std::nullopt;
@@ -30,7 +30,7 @@ std::optional<std::uint64_t> read_number(const std::string& path) {
   return value;
 }
 
-/// info/RESOURCE's numbers; nothing where the processor does not have it.
+/// Writes the numbers of info/RESOURCE; nothing where the processor lacks the resource.
 void write_info(json::Writer& writer, std::string_view key, const std::string& directory,
                 std::initializer_list<const char*> numbers) {
   if (access(directory.c_str(), F_OK) < 0) {
@@ -48,7 +48,7 @@ void write_info(json::Writer& writer, std::string_view key, const std::string& d
   writer.end_object();
 }
 
-/// The trimmed lines of a schemata file.
+/// Returns the trimmed lines of a schemata file.
 std::vector<std::string> schemata_of(const std::string& group) {
   const auto text = read_file_if_exists(AT_FDCWD, group + "/schemata");
   std::string_view rest = text.has_value() ? std::string_view(*text) : std::string_view();
@@ -71,7 +71,7 @@ void write_line(json::Writer& writer, std::string_view key, const std::vector<st
   }
 }
 
-/// The domains that are monitored: mon_data/mon_L3_00, ….
+/// Returns the directories of the monitored domains: mon_data/mon_L3_00, ….
 std::vector<std::string> monitored(const std::string& group) {
   const std::string directory = group + "/mon_data";
   const std::unique_ptr<DIR, int (*)(DIR*)> list(opendir(directory.c_str()), closedir);

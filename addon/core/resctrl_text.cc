@@ -7,8 +7,8 @@
 namespace tare {
 namespace {
 
-/// The value of `text`, "0x" before hexadecimal digits allowed as the kernel does; none where it is
-/// no number.
+/// Returns the value of `text`; hexadecimal digits may follow "0x", as for the kernel. None where
+/// it is not a number.
 std::optional<std::uint64_t> number(std::string_view text, int base) {
   text = trimmed(text);
   if (base == 16 && (text.starts_with("0x") || text.starts_with("0X"))) {
@@ -22,7 +22,7 @@ std::optional<std::uint64_t> number(std::string_view text, int base) {
   return value;
 }
 
-/// The text of the value that `domains` ("0=7f0;1=1f") gives to the domain `id`.
+/// Returns the text of the value that `domains` ("0=7f0;1=1f") has for the domain `id`.
 std::string_view value_of(std::string_view domains, std::uint64_t id) {
   while (!domains.empty()) {
     std::string_view entry = take_until(domains, ';');
@@ -76,7 +76,7 @@ std::string joined_lines(std::string_view text) {
 
 bool has_schema(std::string_view text, std::string_view line) {
   const std::string_view resource = trimmed(take_until(line, ':'));
-  // L3, L3CODE, L3DATA, L2, … are caches; MB and SMBA bandwidths.
+  // L3, L3CODE, L3DATA, L2, … are caches; MB and SMBA are bandwidths.
   const int base = resource.starts_with('L') ? 16 : 10;
   while (!text.empty()) {
     std::string_view present = take_until(text, '\n');

@@ -1,4 +1,4 @@
-// The texts of resctrl's files, read: nothing here touches the host.
+// Parses the texts of resctrl's files; does not access the host.
 #pragma once
 
 #include <string>
@@ -6,15 +6,16 @@
 
 namespace tare {
 
-/// Without white space at both ends.
+/// Returns `text` without white space at both ends.
 std::string_view trimmed(std::string_view text);
-/// The lines of a schemata file, trimmed, with ", " between them.
+/// Returns the lines of a schemata file, trimmed and joined with ", ".
 std::string joined_lines(std::string_view text);
-/// Whether the schemata file `text` says what `line` does: the same resource, and for each domain
-/// that `line` names the same value. Masks of caches are hexadecimal, bandwidths decimal.
+/// Whether the schemata file `text` agrees with `line`: it has the same resource, and the same
+/// value for each domain that `line` names. Cache masks are hexadecimal, bandwidths decimal.
 bool has_schema(std::string_view text, std::string_view line);
 
-/// Takes what stands before the first `end` off the front of `text`, and `end` too.
+/// Removes the text before the first `end`, and `end` itself, from the front of `text`; returns
+/// that text.
 std::string_view take_until(std::string_view& text, char end);
 
 }  // namespace tare

@@ -26,11 +26,11 @@ namespace {
 struct Flag {
   const char* name;
   std::uint32_t value;
-  bool needs_listener = false;  ///< means nothing, and is refused, without one
+  bool needs_listener = false;  ///< has no effect, and is refused, without one
 };
 
 constexpr Flag flags[] = {
-    // What loads the filter is the only thread that is to have it.
+    // The thread that loads the filter is the only one that is to have it.
     {"SECCOMP_FILTER_FLAG_TSYNC", 0},
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
@@ -42,8 +42,8 @@ struct ReleaseContext {
 };
 using Context = std::unique_ptr<void, ReleaseContext>;
 
-/// Compiles the rules for one ABI. One libseccomp context for all of them would give the same
-/// verdicts in three times the time: its output stage is quadratic in the length of the program.
+/// Compiles the rules for one ABI. One libseccomp context for all ABIs would give the same verdicts
+/// in three times the time: its output stage is quadratic in the length of the program.
 class AbiCompiler {
  public:
   AbiCompiler(const Abi& abi, std::uint32_t default_action)
@@ -75,14 +75,13 @@ class AbiCompiler {
       } else if (const NewSyscall* found = find_new_syscall(name)) {
         add_new(rule, *found);
       }
-      // Profiles name calls of all kernels and architectures: an unknown name is none that could be
-      // made here.
+      // Profiles name calls of all kernels and architectures. An unknown name cannot be called
+      // here.
     }
   }
 
-  /// `enosys` gives calls that are newer than all that the rules name ENOSYS: programs then fall
-  /// back to what they did before those came, while the default action, EPERM most of the time,
-  /// makes them fail.
+  /// With `enosys`, calls that are newer than all calls in the rules return ENOSYS, so that
+  /// programs fall back to older calls. The default action, mostly EPERM, would make them fail.
   AbiProgram finish(bool enosys) && {
     if (enosys) {
       program_.newest_number = newest_;
@@ -109,7 +108,7 @@ class AbiCompiler {
   bool native() const { return abi_.token == abis[0].token; }
 
   void note_number(std::int64_t number) {
-    // libseccomp's numbers below zero are calls that this ABI lacks or has as a part of another
+    // libseccomp has negative numbers for calls that this ABI lacks or has as a part of another
     // (socketcall).
     if (number >= abi_.first_number && number <= abi_.last_number) {
       newest_ = std::max(newest_.value_or(0), static_cast<std::uint32_t>(number));
@@ -128,7 +127,7 @@ class AbiCompiler {
     }
   }
 
-  /// libseccomp takes a number that it has no name for, but only the native ABI's.
+  /// libseccomp accepts a number that it has no name for in the native ABI only.
   void add_new(const SeccompRule& rule, const NewSyscall& syscall) {
     if (syscall.only_arch != 0 && syscall.only_arch != abi_.audit_arch) {
       return;
@@ -142,7 +141,7 @@ class AbiCompiler {
       add(rule, std::string(syscall.name), static_cast<int>(number));
       return;
     }
-    // What depends on arguments cannot be said here: as on an older kernel, the call is not there.
+    // A verdict here cannot depend on arguments, so the call fails as on an older kernel.
     const bool conditional = !rule.alternatives.front().empty();
     const std::uint32_t verdict =
         conditional ? std::uint32_t{SECCOMP_RET_ERRNO | ENOSYS} : rule.action;
@@ -166,13 +165,13 @@ class AbiCompiler {
 std::string compile(const Seccomp& profile) {
   const std::uint32_t by_default = default_action(profile);
   const std::vector<SeccompRule> rules = resolve_rules(profile);
-  // A call that is allowed by default reaches the kernel, which knows best; a tracer wants to see
-  // all of them.
+  // A call that is allowed by default reaches the kernel, which itself returns ENOSYS for an
+  // unknown one. A tracer is to see all calls.
   const std::uint32_t kind = by_default & SECCOMP_RET_ACTION_FULL;
   const bool enosys =
       kind != SECCOMP_RET_ALLOW && kind != SECCOMP_RET_LOG && kind != SECCOMP_RET_TRACE;
 
-  // libseccomp keeps what it found out about the kernel in globals.
+  // libseccomp keeps what it has found out about the kernel in global variables.
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
   std::vector<AbiProgram> programs;
@@ -187,12 +186,12 @@ std::string compile(const Seccomp& profile) {
     }
     programs.push_back(std::move(compiler).finish(enosys));
   }
-  // What libseccomp does with the calls of an architecture that the profile does not list.
+  // As libseccomp treats calls of an architecture that the profile does not list.
   return join_programs(std::move(programs), SECCOMP_RET_KILL_THREAD);
 }
 
-/// Whether this kernel knows the flag: it looks at the flags before it finds that there is no
-/// program.
+/// Whether this kernel knows the flag: it checks the flags before it notices the null program
+/// (EFAULT).
 bool supported(const Flag& flag) {
   const std::uint32_t value =
       flag.value | (flag.needs_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
@@ -222,9 +221,9 @@ std::uint32_t filter_flags(const Seccomp& profile) {
   return value;
 }
 
-/// What the same profile's program depends on beside the profile.
+/// Returns what a profile's program depends on besides the profile.
 std::string compiler_identity() {
-  // The number counts changes of what these files make of a profile.
+  // The number is raised when these files change what they make of a profile.
   return std::string("1 ") + abis[0].name + " libseccomp " + seccomp_library_version();
 }
 
@@ -246,7 +245,7 @@ SeccompFilter compile_seccomp(const Seccomp& profile, const std::string& cache_d
     filter.program = compile(profile);
     return filter;
   }
-  // The last one is kept for who makes many containers.
+  // The last program is kept for a process that makes many containers.
   static std::mutex mutex;
   static std::string& last_key = *new std::string;  // used until the process ends
   static std::string& last_program = *new std::string;

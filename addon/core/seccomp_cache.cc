@@ -34,7 +34,7 @@ struct Header {
 
 constexpr std::array<char, 8> magic = {'t', 'a', 'r', 'e', 'b', 'p', 'f', '\1'};
 
-/// Finds a name for a key and damage in an entry; neither needs to withstand anybody.
+/// Names a key's entry and detects damage in one; it does not have to withstand an attack.
 std::uint64_t digest(std::string_view bytes, std::uint64_t hash) {
   while (!bytes.empty()) {
     std::uint64_t word = bytes.size();
@@ -59,7 +59,7 @@ std::string entry_name(std::string_view key) {
   return name.data();
 }
 
-/// Whether it is ours and nobody else's.
+/// Whether the entry belongs to this user and no other user may access it.
 bool private_to_us(const struct stat& status) {
   return status.st_uid == geteuid() && (status.st_mode & 077) == 0;
 }
@@ -78,7 +78,7 @@ std::optional<std::string> read_entry(const std::string& directory, const std::s
   if (!dir) {
     return std::nullopt;
   }
-  // A FIFO in its place must not hold us up.
+  // Do not block on a FIFO in the entry's place.
   const Fd file(openat(dir->get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat status;
   if (!file || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
@@ -92,7 +92,7 @@ std::optional<std::string> read_entry(const std::string& directory, const std::s
   return bytes;
 }
 
-/// Removes the oldest files until there is a place for one more.
+/// Removes the oldest files until there is room for one more.
 void make_room(int directory) {
   const std::unique_ptr<DIR, int (*)(DIR*)> list(
       fdopendir(open_file(directory, ".", O_RDONLY | O_DIRECTORY).release()), closedir);
@@ -205,7 +205,7 @@ void cache_program(const std::string& directory, const std::string& key,
     make_room(dir->get());
     write_file_atomically(dir->get(), entry_name(key), entry, 0600);
   } catch (const std::exception&) {
-    // A full or read-only file system costs the next start time, not this one its container.
+    // A full or read-only file system must not fail this start; the next one compiles again.
   }
 }
 

@@ -1,6 +1,6 @@
 /// \file
-/// Compiled seccomp programs kept in a directory: one file a profile, which holds the whole profile
-/// beside its program. Nothing here fails: a cache that cannot be used is one that has nothing.
+/// A cache directory of compiled seccomp programs: one file per profile, with the whole profile and
+/// its program. Nothing here fails: a cache that cannot be used counts as empty.
 #pragma once
 
 #include <optional>
@@ -10,12 +10,12 @@
 
 namespace tare {
 
-/// All of `profile` that a program depends on, as bytes that no other profile has, with `compiler`:
-/// who compiles it.
+/// Returns all of `profile` that a program depends on, and `compiler`, which names the compiler, as
+/// bytes that no other profile has.
 std::string seccomp_cache_key(const Seccomp& profile, const std::string& compiler);
 
-/// The program kept for `key`. None if the entry is another key's, damaged or cut short, or if the
-/// directory or the entry belongs to another user or could be written by one.
+/// Returns the program kept for `key`. None if the entry belongs to another key, is damaged or
+/// truncated, or if the directory or the entry belongs to another user or is writable by one.
 std::optional<std::string> find_cached_program(const std::string& directory,
                                                const std::string& key);
 

@@ -44,13 +44,13 @@ constexpr std::uint16_t condition_code(std::uint16_t operation) {
   return static_cast<std::uint16_t>(BPF_JMP | BPF_K | operation);
 }
 
-/// A program as an acyclic graph in which no node is there twice.
+/// A program as an acyclic graph without duplicate nodes.
 class Graph {
  public:
   NodeId verdict(std::uint32_t value) { return intern({verdict_code, value, 0, 0}); }
 
   NodeId load(std::uint32_t offset, NodeId next) {
-    // What is loaded and then neither tested nor masked is not needed.
+    // A value that is neither tested nor masked need not be loaded.
     const std::uint16_t after = nodes_[next].code;
     if (after == verdict_code || after == load_code) {
       return next;
@@ -90,7 +90,7 @@ class Graph {
   throw Error(ErrorKind::system, std::string("linux.seccomp: libseccomp's program ") + message);
 }
 
-/// Runs an ABI's program as far as the number and the architecture alone decide; the rest becomes
+/// Evaluates an ABI's program as far as the number and the architecture decide; the rest becomes
 /// nodes.
 class Evaluator {
  public:
@@ -107,7 +107,8 @@ class Evaluator {
   }
 
  private:
-  /// What the program does from instruction `at` on; `accumulator` where its value is known.
+  /// Returns the node of the program from instruction `at` on. `accumulator` is empty where its
+  /// value is not known.
   NodeId from(std::size_t at, std::optional<std::uint32_t> accumulator) {
     while (accumulator || instruction(at).code == jump_code || instruction(at).code == load_code) {
       const sock_filter& now = instruction(at);
@@ -126,7 +127,7 @@ class Evaluator {
     return known_[at];
   }
 
-  /// Executes one instruction whose outcome is known and gives the next one's place.
+  /// Executes one instruction with a known outcome and returns the index of the next one.
   std::size_t step(std::size_t at, const sock_filter& now,
                    std::optional<std::uint32_t>& accumulator) const {
     switch (now.code) {
@@ -142,12 +143,12 @@ class Evaluator {
       case condition_code(BPF_JGE):
         return at + 1 + (*accumulator >= now.k ? now.jt : now.jf);
       default:
-        // A mask of the number would make more stretches than its comparisons tell.
+        // With a masked number, verdicts could change at numbers that no comparison names.
         fail("has an instruction on the system call's number that is not expected");
     }
   }
 
-  /// The node of an instruction whose outcome depends on arguments.
+  /// Returns the node of an instruction whose outcome depends on arguments.
   NodeId remains(std::size_t at) {
     const sock_filter now = instruction(at);
     switch (now.code) {
@@ -196,13 +197,13 @@ class Evaluator {
   std::vector<std::uint32_t> known_for_;
 };
 
-/// Numbers from `first` up to the next stretch's first are all treated as `node` says.
+/// All numbers from `first` up to the next stretch's first are handled by `node`.
 struct Stretch {
   std::uint32_t first;
   NodeId node;
 };
 
-/// The numbers in [program.first_number, end] where the program's answer may change.
+/// Returns the numbers in [program.first_number, end] where the program's verdict may change.
 std::vector<std::uint32_t> change_points(const AbiProgram& program, std::uint32_t end) {
   std::vector<std::uint32_t> points{program.first_number};
   const auto add = [&](std::uint64_t point) {
@@ -251,7 +252,7 @@ std::vector<Stretch> stretches(const AbiProgram& program, std::uint32_t end, Gra
   return found;
 }
 
-/// A binary search for the accumulator's stretch among those in [begin, end).
+/// Makes a binary search for the accumulator's stretch among those in [begin, end).
 NodeId search_tree(const Stretch* begin, const Stretch* end, Graph& graph) {
   if (end - begin == 1) {
     return begin->node;
@@ -265,7 +266,7 @@ NodeId search_tree(const Stretch* begin, const Stretch* end, Graph& graph) {
   return graph.branch(condition_code(BPF_JGE), middle->first, next, otherwise);
 }
 
-/// Lays nodes out as instructions, the last one first, so that all that is jumped to has its place.
+/// Lays nodes out as instructions, the last one first, so that every jump target has its place.
 class Layout {
  public:
   explicit Layout(const Graph& graph)
@@ -305,12 +306,13 @@ class Layout {
     code_.push_back({node.code, next, otherwise, node.k});
   }
 
-  /// Instructions between the next one that is laid out and the one at `place`.
+  /// Returns the number of instructions between the next one to be laid out and the one at `place`.
   std::size_t distance(std::size_t place) const { return code_.size() - place - 1; }
-  /// Conditional jumps have eight bits for their distance.
+  /// Conditional jumps have an eight-bit distance.
   bool in_reach(NodeId id) const { return distance(near_[id]) <= 255; }
 
-  /// Puts a copy of a verdict, or a long jump to anything else, directly before what is there.
+  /// Puts a copy of a verdict, or a long jump to any other node, directly before the instructions
+  /// that are laid out.
   void bring_near(NodeId id) {
     const Node& node = graph_[id];
     if (node.code == verdict_code) {
@@ -323,19 +325,20 @@ class Layout {
 
   const Graph& graph_;
   std::vector<sock_filter> code_;  ///< in reverse
-  // By node: the index in code_ of the node itself, and of what leads to it on the shortest way.
+  // By node: the index in code_ of the node itself, and of the nearest instruction that leads to
+  // it.
   std::vector<std::size_t> place_;
   std::vector<std::size_t> near_;
 };
 
-/// The search tree over the numbers of all programs for one architecture.
+/// Returns the search tree over the numbers of all programs for one architecture.
 NodeId architecture_tree(const std::vector<const AbiProgram*>& programs, Graph& graph) {
   std::vector<Stretch> all;
   for (std::size_t i = 0; i < programs.size(); ++i) {
     const std::uint32_t end = i + 1 < programs.size() ? programs[i + 1]->first_number - 1
                                                       : std::numeric_limits<std::uint32_t>::max();
     for (Stretch stretch : stretches(*programs[i], end, graph)) {
-      // A first ABI whose numbers do not begin with 0 answers for those before as well.
+      // If the first ABI's numbers do not begin with 0, it handles the lower ones as well.
       all.push_back({all.empty() ? 0 : stretch.first, stretch.node});
     }
   }

@@ -1,13 +1,12 @@
 /// \file
-/// From libseccomp's programs, one an ABI, to the one program that the kernel gets.
+/// Joins libseccomp's programs, one per ABI, into the program that the kernel gets.
 ///
-/// libseccomp compares the system call's number with one rule's after the other, and the kernel
-/// pays for that when the filter is loaded: it verifies and translates each instruction, and runs
-/// the program once for every number that the architecture has, to learn which are always allowed
-/// (seccomp_cache_prepare in its kernel/seccomp.c). So the programs are run here for each stretch
-/// of numbers that they treat alike, what is left of them (a verdict, or the checks of arguments
-/// that lead to one) is hung into a binary search over the stretches, and equal parts are kept
-/// once.
+/// libseccomp compares the system call's number with the rules one by one, which costs time when
+/// the filter is loaded: the kernel verifies and translates each instruction, and runs the program
+/// once for every number of the architecture to learn which are always allowed
+/// (seccomp_cache_prepare in kernel/seccomp.c). So the programs are evaluated here for each stretch
+/// of numbers that they treat alike. What is left of them (a verdict, or the checks of arguments
+/// that lead to one) is put into a binary search over the stretches, and equal parts are kept once.
 #pragma once
 
 #include <linux/filter.h>
@@ -24,19 +23,19 @@ namespace tare {
 struct AbiProgram {
   std::uint32_t audit_arch = 0;  ///< AUDIT_ARCH_*, as in seccomp_data.arch
   /// The ABI's numbers as in seccomp_data.nr. ABIs may share an architecture (x32 is x86-64 with
-  /// bit 30 set in the number); each then answers for all numbers from its first one to the next
-  /// one's.
+  /// bit 30 set in the number); each then handles all numbers from its first one up to the next
+  /// ABI's.
   std::uint32_t first_number = 0;
   std::uint32_t last_number = 0;
   std::vector<sock_filter> code;
-  /// Numbers past this one, up to last_number, get ENOSYS instead of what `code` says.
+  /// Numbers above this one, up to last_number, get ENOSYS instead of the verdict of `code`.
   std::optional<std::uint32_t> newest_number;
   /// Verdicts (SECCOMP_RET_*) that replace those of `code` and newest_number, by number.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> verdicts;
 };
 
-/// One program, struct sock_filter[] as bytes, that gives each system call the verdict of its ABI's
-/// program, and `other_arch_verdict` on an architecture that none is for. Earlier architectures are
+/// Returns one program, struct sock_filter[] as bytes, that gives each system call the verdict of
+/// its ABI's program, and `other_arch_verdict` on any other architecture. Earlier architectures are
 /// reached sooner. Throws `invalid_config` where it would be longer than BPF_MAXINSNS.
 std::string join_programs(std::vector<AbiProgram> programs, std::uint32_t other_arch_verdict);
 

@@ -16,7 +16,7 @@ namespace {
 
 struct Action {
   const char* name;
-  std::uint32_t value;      ///< SECCOMP_RET_*, which libseccomp's SCMP_ACT_* are too
+  std::uint32_t value;      ///< SECCOMP_RET_*, which equal libseccomp's SCMP_ACT_*
   bool takes_data = false;  ///< errnoRet goes into the low 16 bits
 };
 
@@ -44,8 +44,8 @@ constexpr Operator operators[] = {
     {"SCMP_CMP_NE", SCMP_CMP_NE},
 };
 
-/// Architectures that the spec has and whose ABIs this machine's kernel never executes: no system
-/// call could match a rule for one.
+/// Architectures of the spec whose ABIs this machine's kernel never executes: no system call could
+/// match a rule for one.
 constexpr const char* foreign_architectures[] = {
 #if defined(__x86_64__)
     "SCMP_ARCH_AARCH64",     "SCMP_ARCH_ARM",
@@ -102,8 +102,8 @@ scmp_arg_cmp condition(const SeccompArg& arg, const std::string& path) {
   return {arg.index, op, arg.value, arg.value_two};
 }
 
-/// Conditions on different arguments must all hold. libseccomp takes one condition an argument; a
-/// rule with several on one argument has always meant that any of its conditions is enough.
+/// Conditions on different arguments must all hold. libseccomp takes one condition per argument; in
+/// a rule with several on one argument, any one of the conditions is enough.
 std::vector<std::vector<scmp_arg_cmp>> alternatives_of(const SeccompRule& rule) {
   std::vector<scmp_arg_cmp> all;
   std::array<bool, argument_count> used{};

@@ -1,5 +1,5 @@
 /// \file
-/// A seccomp profile's words, resolved: what AbiCompiler makes filters of.
+/// The names in a seccomp profile, resolved to values: the input of AbiCompiler.
 #pragma once
 
 #include <linux/audit.h>
@@ -16,7 +16,7 @@
 
 namespace tare {
 
-/// One of the ABIs that a kernel for this machine can execute; see AbiProgram for the numbers.
+/// An ABI that a kernel for this machine can execute; see AbiProgram for the numbers.
 struct Abi {
   const char* name;
   std::uint32_t token;  ///< libseccomp's
@@ -25,7 +25,7 @@ struct Abi {
   std::uint32_t last_number;
 };
 
-// The native one first: it is always filtered, and its calls are to be reached soonest.
+// The native one comes first: it is always filtered, and its calls should be reached soonest.
 #if defined(__x86_64__)
 inline constexpr std::uint32_t x32_bit = 0x40000000;
 inline constexpr Abi abis[] = {
@@ -49,28 +49,28 @@ struct NewSyscall {
   std::uint32_t only_arch = 0;  ///< AUDIT_ARCH_* of the only architecture that has it
 };
 
-/// The call of that name; null where there is none.
+/// Returns the call of that name; null where there is none.
 const NewSyscall* find_new_syscall(std::string_view name) noexcept;
 
-/// A rule of the profile with its words resolved.
+/// A rule of the profile with its names resolved.
 struct SeccompRule {
   const SeccompSyscall* syscall = nullptr;
   std::size_t index = 0;  ///< in linux.seccomp.syscalls
   std::uint32_t action = 0;
-  /// libseccomp's calls for each name: all conditions of one must hold.
+  /// Arguments of libseccomp's calls for each name: all conditions of one alternative must hold.
   std::vector<std::vector<scmp_arg_cmp>> alternatives;
 
   std::string path() const { return "linux.seccomp.syscalls[" + std::to_string(index) + "]"; }
 };
 
-/// Throws `invalid_config` for a word that is not known.
+/// Throws `invalid_config` for an unknown name.
 std::vector<SeccompRule> resolve_rules(const Seccomp& profile);
 std::uint32_t default_action(const Seccomp& profile);
 
 /// Throws `invalid_config`: "PATH: MESSAGE".
 [[noreturn]] void refuse_seccomp(const std::string& path, std::string_view message);
 
-/// The entry of that name; throws `invalid_config` where there is none.
+/// Returns the entry of that name; throws `invalid_config` where there is none.
 template <typename Table>
 auto& look_up(const Table& table, std::string_view name, const std::string& path) {
   const auto found = std::find_if(std::begin(table), std::end(table),

@@ -16,7 +16,7 @@ constexpr std::uint32_t own_architecture = AUDIT_ARCH_X86_64;
 constexpr std::uint32_t own_architecture = AUDIT_ARCH_AARCH64;
 #endif
 
-/// The word of struct seccomp_data at `offset`; both architectures are little-endian.
+/// Returns the word of struct seccomp_data at `offset`; both architectures are little-endian.
 std::optional<std::uint32_t> field(const KnownCall& call, std::uint32_t offset) noexcept {
   if (offset == offsetof(seccomp_data, nr)) {
     return call.number;
@@ -26,7 +26,7 @@ std::optional<std::uint32_t> field(const KnownCall& call, std::uint32_t offset) 
   }
   constexpr std::uint32_t arguments = offsetof(seccomp_data, args);
   if (offset < arguments || offset >= sizeof(seccomp_data)) {
-    return std::nullopt;  // where the caller's code lies
+    return std::nullopt;  // the instruction pointer is not known
   }
   const std::optional<std::uint64_t>& argument = call.arguments[(offset - arguments) / 8];
   if (!argument) {
@@ -35,7 +35,7 @@ std::optional<std::uint32_t> field(const KnownCall& call, std::uint32_t offset) 
   return static_cast<std::uint32_t>(offset % 8 == 0 ? *argument : *argument >> 32);
 }
 
-/// How far a jump leads; empty where it is no jump that join_programs() makes.
+/// Returns the distance of a jump; empty where join_programs() does not make such a jump.
 std::optional<std::uint32_t> distance(const sock_filter& jump, std::uint32_t value) noexcept {
   switch (jump.code) {
     case BPF_JMP | BPF_JA:

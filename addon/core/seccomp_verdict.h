@@ -1,4 +1,4 @@
-// What a seccomp filter says of a system call of which not all is known.
+// Evaluates a seccomp filter for a system call that is only partly known.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@ struct KnownCall {
   std::array<std::optional<std::uint64_t>, 6> arguments;  ///< empty: not known
 };
 
-/// Whether `program` (struct sock_filter[], as join_programs() makes it) lets the call through,
-/// whatever is not known of it. False also where that decides.
+/// Whether `program` (struct sock_filter[], as join_programs() makes it) permits the call whatever
+/// its unknown parts are. Returns false also where the verdict depends on them.
 bool lets_through(std::string_view program, const KnownCall& call) noexcept;
 
 }  // namespace tare

@@ -33,12 +33,12 @@ namespace {
 
 constexpr std::size_t stub_stack_size = std::size_t{32} << 10;
 
-/// setns(2) into a pid namespace holds for this thread's next children, and is taken back
-/// afterwards.
+/// Joins a pid namespace with setns(2), which affects only this thread's next children, and undoes
+/// it in the destructor.
 class PidNamespaceForChildren {
  public:
   PidNamespaceForChildren(int fd, std::uint64_t type) {
-    // setns(2) takes it for the namespace that the process itself is in.
+    // With a pidfd, setns(2) joins the namespace that the process itself is in.
     own_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
     if (!own_) {
       throw_errno("pidfd_open", "this process");
@@ -55,8 +55,9 @@ class PidNamespaceForChildren {
   Fd own_;
 };
 
-/// A time namespace is joined by a process that shares its memory with nobody (EUSERS), so by this
-/// one and not by a child of vfork(2)'s kind, which inherits it. Taken back afterwards.
+/// Joins a time namespace, and undoes it in the destructor. setns(2) fails with EUSERS in a process
+/// that shares its memory with another, so this process joins it, and not the CLONE_VFORK child,
+/// which inherits it.
 class TimeNamespace {
  public:
   explicit TimeNamespace(int fd) : own_(open_file(AT_FDCWD, "/proc/self/ns/time", O_RDONLY)) {
@@ -81,10 +82,11 @@ class TimeNamespace {
   Fd own_;
 };
 
-/// The child of a join is among the container's processes and has this process's memory until it
-/// executes init. Who may trace it there could write to that, were it not undumpable; then it takes
-/// CAP_SYS_PTRACE in the user namespace that this process was executed in. See ptrace(2), "Ptrace
-/// access mode checking". With several threads it ends with the last one's child.
+/// Makes this process undumpable. A child that joins namespaces is among the container's processes
+/// and shares this process's memory until it executes init: a tracer in the container could write
+/// to it. To trace an undumpable process takes CAP_SYS_PTRACE in the user namespace in which it was
+/// executed: see ptrace(2), "Ptrace access mode checking". With several threads, this ends with the
+/// last one's child.
 class Undumpable {
  public:
   Undumpable() {
@@ -109,19 +111,20 @@ class Undumpable {
   static inline int before = 0;
 };
 
-/// Has the calling thread make user namespaces that belong to another uid: to the effective one of
-/// their maker. The kernel counts what is used up in a namespace (inotify instances and watches,
-/// pending signals, locked memory, further namespaces) for its owner too: one container of root's
-/// would use up what root and all others may have. The real uid goes with it: to a kernel before
-/// 6.16 an execve(2) with two different ones is that of a set-id program, which takes the ambient
-/// capabilities from init. The file system id stays, as the cgroup is entered with it.
+/// Lets the calling thread make user namespaces that belong to another uid: the owner is the
+/// effective uid of the maker. The kernel charges what is used up in a namespace (inotify instances
+/// and watches, pending signals, locked memory, further namespaces) to its owner too: a single
+/// container owned by root could use up the limits of root and of all others. The real uid changes
+/// as well: before Linux 6.16, execve(2) with different real and effective uids counts as that of a
+/// set-id program, and init loses its ambient capabilities. The file system uid stays, as it is
+/// used to enter the cgroup.
 class NamespaceOwner {
  public:
   explicit NamespaceOwner(uid_t owner) : securebits_(prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)) {
-    // Without it the thread would lose its capabilities with its uid.
+    // Without it the thread would lose its capabilities when its uid changes.
     changed_ = prctl(PR_SET_SECUREBITS, securebits_ | SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0;
     if (changed_) {
-      // glibc's functions of that name mean all threads.
+      // glibc's wrappers change the uids of all threads.
       syscall(SYS_setresuid, owner, owner, -1);
       syscall(SYS_setfsuid, root_);
     }
@@ -136,7 +139,7 @@ class NamespaceOwner {
   NamespaceOwner& operator=(const NamespaceOwner&) = delete;
 
  private:
-  Undumpable undumpable_;  ///< as the kernel makes a process whose effective uid changes
+  Undumpable undumpable_;  ///< the kernel clears the flag when an effective uid changes
   uid_t real_ = getuid();
   uid_t root_ = geteuid();
   int securebits_;
@@ -145,8 +148,8 @@ class NamespaceOwner {
 
 /// init's image and its plan: see wire.h.
 struct Program {
-  Fd memfd;        ///< none where the image is a kept one
-  int image = -1;  ///< what has the image
+  Fd memfd;        ///< empty where the kept image is used
+  int image = -1;  ///< fd of the image
   std::size_t plan_offset = 0;
   std::size_t plan_size = 0;
 };
@@ -158,7 +161,7 @@ bool joins(const Plan& plan, std::uint64_t type) {
 
 bool makes_user_namespace(const Plan& plan) { return (plan.clone_flags() & CLONE_NEWUSER) != 0; }
 
-/// Those of a user namespace's root that no op of init's asks for.
+/// Capabilities of a user namespace's root that no init op needs.
 constexpr int idle_capabilities[] = {
     CAP_KILL,
     CAP_LINUX_IMMUTABLE,
@@ -185,7 +188,8 @@ constexpr int idle_capabilities[] = {
     CAP_CHECKPOINT_RESTORE,
 };
 
-/// What init is to keep. To raise one costs the kernel a copy of the process's credentials.
+/// Returns the capabilities that init keeps. Raising one costs the kernel a copy of the process's
+/// credentials.
 std::uint64_t capabilities_of(const Plan& plan) {
   std::uint64_t idle = 0;
   for (const int capability : idle_capabilities) {
@@ -202,7 +206,7 @@ std::uint64_t capabilities_of(const Plan& plan) {
   return sets_them ? wanted | ~idle : ~std::uint64_t{0};
 }
 
-/// Whether the reaper could be traced by the program, whose capabilities are those that it has.
+/// Whether the program can have CAP_SYS_PTRACE, with which it could trace the reaper.
 bool may_trace_reaper(const Plan& plan) {
   constexpr std::uint64_t tracing = std::uint64_t{1} << CAP_SYS_PTRACE;
   return plan.reaps() && std::ranges::any_of(plan.ops(), [](const wire::Op& op) {
@@ -211,18 +215,18 @@ bool may_trace_reaper(const Plan& plan) {
          });
 }
 
-/// Whether there may be others who see init and have all capabilities in its user namespace: those
-/// of a namespace that is joined, and of a new one every root of the host's, also one in a
-/// container. To an ordinary user it is his own processes that have them.
+/// Whether other processes may see init and have all capabilities in its user namespace. In a
+/// joined namespace, its own processes may; in a new one, any process of the host's root, also one
+/// in a container. For an ordinary user, only the user's own processes have them.
 bool may_be_traced(const Plan& plan) {
   return geteuid() == 0 &&
          (joins(plan, CLONE_NEWUSER) ||
           (makes_user_namespace(plan) && (joins(plan, CLONE_NEWPID) || may_trace_reaper(plan))));
 }
 
-/// A program that its process may not read is undumpable from its execve(2) on, and its memory
-/// belongs to the user namespace in which the file's owner is known: there, root of another one has
-/// no rights. To root of the host it is readable all the same.
+/// A program file that its process may not read makes the process undumpable from execve(2) on, and
+/// its memory belongs to the user namespace in which the file's owner is mapped. Root of another
+/// user namespace has no rights there. Root on the host can read the file nevertheless.
 void make_unreadable(const Fd& program) {
   if (fchmod(program.get(), 0100) < 0) {
     throw_errno("fchmod", "memfd");
@@ -236,14 +240,14 @@ std::string_view image_bytes() {
           static_cast<std::size_t>(tare_init_image_end - tare_init_image_start)};
 }
 
-/// Sealed, so that nobody who might come to execute it can change what others will.
+/// Sealed, so that no process that executes it can change what others execute.
 int kept_image() {
   // Never destroyed: threads may need it while the process ends.
   static const Fd* const image = new Fd(sealed_memfd("tare-init", {{0, image_bytes()}}));
   return image->get();
 }
 
-/// False where it is more than a socket takes at once.
+/// Returns false where the plan is larger than the socket takes at once.
 bool send_ahead(const Fd& channel, std::string_view plan) {
   ssize_t sent = 0;
   do {
@@ -282,7 +286,7 @@ std::pair<Fd, Fd> make_channel() {
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
-/// Whose words they are comes with them, from the kernel: see unix(7).
+/// Makes the kernel attach the sender's credentials to each message: see unix(7).
 void ask_for_credentials(const Fd& socket) {
   const int on = 1;
   if (setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0) {
@@ -290,7 +294,7 @@ void ask_for_credentials(const Fd& socket) {
   }
 }
 
-/// Index of what is passed of a kind that there is one of at most.
+/// Returns the index of the passed fd of a kind that occurs at most once.
 std::optional<std::size_t> find_passed(const Plan& plan, PassedKind kind) {
   const auto found = std::ranges::find(plan.passed(), kind, &Passed::kind);
   if (found == plan.passed().end()) {
@@ -307,7 +311,7 @@ Fd make_ending() {
   return ending;
 }
 
-/// Where each fd of the child comes from: stdio, preserved, the image, the channel, what is passed.
+/// Returns the source of each fd of the child: stdio, preserved fds, image, channel, passed fds.
 std::vector<int> fd_sources(const SpawnOptions& options, int null, int image, int channel) {
   std::vector<int> sources;
   for (const int fd : options.stdio) {
@@ -360,8 +364,8 @@ Error clone_error(const Plan& plan, const StubTask& task) {
     message += remedy;
   } else if (task.errnum == EPERM && new_user_namespace) {
     message +=
-        "; the kernel lets nobody make a user namespace from within a chroot, and a seccomp filter "
-        "or security module may forbid it";
+        "; the kernel allows no new user namespace from within a chroot, and a seccomp filter or "
+        "security module may forbid it";
   } else if (task.errnum == EPERM) {
     message +=
         "; new namespaces need CAP_SYS_ADMIN: run as root, or with a user namespace (`tare spec "
@@ -399,7 +403,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   std::vector<int> sources = fd_sources(options, null.get(), program.image, theirs.get());
   const std::size_t first_passed = sources.size() - plan.passed().size();
   Fd their_answers;
-  // Without it, answers come by the channel.
+  // A plan without this socket gets its answers through the channel.
   if (const auto index = find_passed(plan, PassedKind::answers)) {
     std::tie(init.answers_, their_answers) = make_channel();
     sources[first_passed + *index] = their_answers.get();
@@ -438,7 +442,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
     run_with_joins(plan, options, task, stack.data());
   }
   owner.reset();
-  // Their ends are init's alone from here on: a channel without it must end.
+  // From here on init alone has its ends, so that the channels close when it ends.
   theirs.reset();
   their_answers.reset();
   init.pid_ = task.pid;
@@ -448,7 +452,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
     throw clone_error(plan, task);
   }
   if (!init.pidfd_) {
-    throw Error(ErrorKind::system, "who was to start it was killed");
+    throw Error(ErrorKind::system, "intermediate process was killed before starting init");
   }
   return init;
 }
@@ -456,7 +460,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
 Fd open_root_of(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/root";
   Fd root = open_or_none(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY);
-  // Ended, or not ours to look at.
+  // The process has ended, or the caller may not look at it.
   if (!root && errno != ENOENT && errno != ESRCH && errno != EACCES && errno != EPERM) {
     throw_errno("open", path);
   }
@@ -465,7 +469,7 @@ Fd open_root_of(pid_t pid) {
 
 Fd open_namespace_of(pid_t pid, int pidfd, const std::string& path) {
   Fd file = open_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/" + path, O_RDONLY);
-  // Until here the number has not come to mean another process.
+  // The process is not reaped yet, so the pid still referred to it when the file was opened.
   if (syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) < 0) {
     throw_errno("pidfd_send_signal", "process " + std::to_string(pid));
   }

@@ -1,9 +1,11 @@
-// What init says, who says it, and the process that it goes on as in the container's pid namespace.
+// Receives init's messages, checks their senders, and follows init to the child that it leaves in
+// the container's pid namespace.
 //
-// Those who may trace that process may have it say anything, keep it from saying anything, or speak
-// in its place: its words decide about nothing but its own start. Which process it is, the host
-// hears of who made it, outside of that namespace: the kernel sends along who speaks, and lets
-// nobody name a process that his own pid namespace does not have; see unix(7).
+// A process that may trace that child can make it send anything, block its messages, or send
+// messages in its place. Its messages therefore decide only about its own start. The host learns
+// the child's pid from its maker, which is outside of that namespace: the kernel attaches the
+// sender's credentials to each message, and no process can name a pid that its own pid namespace
+// does not have; see unix(7).
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -30,13 +32,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// More than init has to say once it has appeared.
+/// More messages than init sends once it has appeared.
 constexpr std::size_t most_heard = 16;
 
-/// More than fit into a socket's buffer.
+/// More messages than fit into a socket's buffer.
 constexpr int most_unread = 4096;
 
-/// False where it is not this process's to kill, but ends by itself, as nobody answers it any more.
+/// Returns false where this process may not kill the target, which then ends by itself, as it gets
+/// no more answers.
 bool send_kill(int pidfd) {
   return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0) == 0 || errno == ESRCH;
 }
@@ -47,7 +50,7 @@ void kill_and_reap(Fd pidfd) {
   }
 }
 
-/// A child of this process that is not reaped yet, so that the number is still its own.
+/// `child` must be an unreaped child of this process, so that its pid is not reused.
 void kill_and_reap(pid_t child) {
   Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
   if (pidfd) {
@@ -59,7 +62,7 @@ void kill_and_reap(pid_t child) {
   waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | __WALL);
 }
 
-/// The children that a thread of this process was given after its child `first`: see
+/// Returns the children that were added to a thread of this process after its child `first`: see
 /// proc_tid_children(5).
 std::vector<pid_t> children_after(pid_t parent, pid_t first) {
   std::vector<pid_t> after;
@@ -81,8 +84,8 @@ std::vector<pid_t> children_after(pid_t parent, pid_t first) {
   return after;
 }
 
-/// What came beside a message's bytes. All descriptors are taken: there may be as many as whoever
-/// sent them liked.
+/// The ancillary data of a message. It takes all descriptors: the sender may have attached any
+/// number.
 struct Beside {
   Fd first;
   std::optional<pid_t> sender;
@@ -132,7 +135,7 @@ InitProcess::~InitProcess() {
   }
 }
 
-/// Ends one that was about to appear, and the child, where it has made that.
+/// Ends an init that is about to appear, and its child where it has made one.
 void InitProcess::end_both() {
   answers_.reset();
   if (!send_kill(pidfd_.get())) {
@@ -143,7 +146,7 @@ void InitProcess::end_both() {
     for (int i = 0; i < most_unread && !appeared_ && hear(MSG_DONTWAIT); ++i) {
     }
     if (!appeared_) {
-      // Killed before it could tell: by cgroup.kill, or as memory ran out.
+      // Killed before it could report the child: by cgroup.kill or the OOM killer.
       for (const pid_t child : children_after(parent_, pid_)) {
         kill_and_reap(child);
       }
@@ -154,7 +157,7 @@ void InitProcess::end_both() {
   kill_and_reap(std::move(pidfd_));
 }
 
-/// Goes on with the process that has appeared, a child of this one's.
+/// Goes on with the process that has appeared, a child of this process.
 void InitProcess::follow(pid_t pid) {
   Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
@@ -163,13 +166,13 @@ void InitProcess::follow(pid_t pid) {
     throw_errno(error, "pidfd_open", "the process that has appeared");
   }
   appeared_ = true;
-  // It ends at once when it has made the other, unless it is frozen with its cgroup.
+  // The maker ends at once after the clone, unless it is frozen with its cgroup.
   reap_ending(std::exchange(pidfd_, std::move(pidfd)), std::chrono::milliseconds(100));
   pid_ = pid;
 }
 
-/// Who was to tell of the process that has appeared was killed before: by cgroup.kill, or as memory
-/// ran out. Goes on with that process, where there is one.
+/// Goes on with the appeared process, if there is one, where its maker was killed before it could
+/// report it: by cgroup.kill or the OOM killer.
 bool InitProcess::adopt() {
   await_end(pidfd_.get(), WNOWAIT);
   const std::vector<pid_t> children = children_after(parent_, pid_);
@@ -180,8 +183,8 @@ bool InitProcess::adopt() {
   return true;
 }
 
-/// Waits until something is to be read, or with `events` 0 for the end of the channel; false when
-/// `most` has passed before.
+/// Waits until there is something to read, or with `events` 0 for the end of the channel. Returns
+/// false when `most` has passed before.
 bool InitProcess::await_message(short events, std::chrono::milliseconds most) const {
   const auto left = [this, most] {
     if (!deadline_) {
@@ -210,8 +213,8 @@ bool InitProcess::await_message(short events, std::chrono::milliseconds most) co
   }
 }
 
-/// Reads a message, and puts it into heard_ where it is not about who has appeared. `flags`: of
-/// recvmsg(2). False at the end of the channel.
+/// Reads a message, and adds it to heard_ unless it reports the process that has appeared. `flags`:
+/// of recvmsg(2). Returns false at the end of the channel.
 bool InitProcess::hear(int flags) {
   if (deadline_ && (flags & MSG_DONTWAIT) == 0) {
     await_message(POLLIN, std::chrono::milliseconds(-1));
@@ -221,8 +224,8 @@ bool InitProcess::hear(int flags) {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(ucred))> control{};
   msghdr header{};
   ssize_t got = 0;
-  // ECONNRESET tells once that init closed the channel with an answer unread; what it had sent is
-  // still there.
+  // ECONNRESET is reported once where init closed the channel with an answer unread. What init had
+  // sent is still there.
   do {
     header.msg_iov = &vector;
     header.msg_iovlen = 1;
@@ -239,7 +242,7 @@ bool InitProcess::hear(int flags) {
   Beside beside(header);
   const bool whole = got == static_cast<ssize_t>(sizeof heard.report);
   if (!whole) {
-    // An empty message looks like the end, but somebody sent it.
+    // An empty message looks like the end of the channel, but it has a sender.
     return beside.sender.has_value();
   }
   heard.fd = std::move(beside.first);
@@ -253,11 +256,12 @@ bool InitProcess::hear(int flags) {
   return true;
 }
 
-/// The next message of init's, or of who goes on as it. None at the end of the channel.
+/// Returns the next message of init or of the process that it goes on as; none at the end of the
+/// channel.
 std::optional<InitProcess::Heard> InitProcess::receive() {
   for (;;) {
-    // Until it is known who has appeared, what others say is kept. Who was to tell that may fail at
-    // it after the other has spoken.
+    // Messages of other senders are kept until it is known which process has appeared. Its maker
+    // may fail to report it after that process has already sent a message.
     const auto next =
         appeared_ ? heard_.begin()
                   : std::ranges::find_if(heard_, [](const Heard& heard) { return heard.alone; });

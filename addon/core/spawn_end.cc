@@ -10,12 +10,13 @@
 namespace tare {
 namespace {
 
-/// Its caller ends soon, and leaves its children to who reaps them then.
+/// The default: the caller ends soon, and its children are reaped by the process that inherits
+/// them.
 void leave(Fd) noexcept {}
 
 std::atomic<void (*)(Fd) noexcept> late_reaper = leave;
 
-/// False where it has not ended, or is traced.
+/// Returns false where the child has not ended or is traced.
 bool is_reaped(const Fd& pidfd) noexcept {
   siginfo_t info{};
   const auto id = static_cast<id_t>(pidfd.get());
@@ -25,7 +26,7 @@ bool is_reaped(const Fd& pidfd) noexcept {
 }  // namespace
 
 siginfo_t await_end(int pidfd, int flags) noexcept {
-  // Not waitid(2), which would wait for the tracer, too.
+  // waitid(2) would also wait for the tracer.
   pollfd ended{pidfd, POLLIN, 0};
   while (poll(&ended, 1, -1) < 0 && errno == EINTR) {
   }

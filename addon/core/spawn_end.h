@@ -10,15 +10,15 @@
 
 namespace tare {
 
-/// Waits for the end of a child: how it ended, or si_pid 0 where this process cannot tell yet. A
-/// process that traces it is the first that may wait for it (ptrace(2)), and need not do so.
-/// `flags`: WNOWAIT, or 0 to reap it.
+/// Waits for the end of a child. Returns how it ended; si_pid is 0 where this process cannot tell
+/// yet: a tracer may wait for it first (ptrace(2)), and need not do so. `flags`: WNOWAIT, or 0 to
+/// reap it.
 siginfo_t await_end(int pidfd, int flags) noexcept;
 
-/// Reaps a child that is ending: now, or by the late reaper where it has not ended by `timeout`, or
+/// Reaps a child that is ending: now, or by the late reaper where it has not ended by `timeout` or
 /// is traced.
 void reap_ending(Fd pidfd, std::chrono::milliseconds timeout) noexcept;
-/// set_late_reaper() of container.h.
+/// Implements set_late_reaper() of container.h.
 void reap_late_by(void (*reaper)(Fd) noexcept) noexcept;
 
 }  // namespace tare

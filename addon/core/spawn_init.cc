@@ -1,5 +1,5 @@
-// A running init as its host sees it: what it says, what it is answered. Who it is and its end are
-// spawn_appearance.cc's.
+// A running init as the host sees it: its messages and the answers to them. Their senders and the
+// end of init are in spawn_appearance.cc.
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -46,14 +46,14 @@ void InitProcess::answer(wire::WaitTag tag) {
   wire::Answer answer;
   answer.go = static_cast<std::uint32_t>(tag);
   if (tag == wire::WaitTag::listener) {
-    // As long as anybody has it, who is asked about waits for an answer.
+    // A process under the filter waits for an answer as long as any process has the listener open.
     listener_.reset();
   }
   ssize_t sent = 0;
   do {
     sent = send(answers_ ? answers_.get() : channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  // EPIPE: init has ended, and next_wait() knows why.
+  // EPIPE: init has ended, and next_wait() tells why.
   if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
     throw_errno("send", "init's channel");
   }
@@ -86,15 +86,17 @@ void InitProcess::send_mounts(const std::vector<int>& fds) {
 
 namespace {
 
-/// What became of an init that closed its channel without a word. It is ending, so this waits for
-/// it. `appears`: as a child, which it has not told of; `appeared`: it is that child.
+/// Describes the end of an init that closed its channel without a message. It is ending, so this
+/// waits for it. `appears`: it is to go on as a child, which it has not reported; `appeared`: it is
+/// that child.
 std::string early_end(int pidfd, bool appears, bool appeared) {
   if (appeared) {
-    // In the container it can be kept from ending. Where it is ending, this changes nothing.
+    // The container can keep this process from ending. Where it is ending, the signal changes
+    // nothing.
     syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
   }
   siginfo_t info = await_end(pidfd, WNOWAIT);
-  // A tracer, such as strace, hears of the end first. One in the container could keep it to itself.
+  // A tracer, such as strace, is told of the end first. One in the container could hold it back.
   const int patience = appears || appeared ? 100 : 1000;
   for (int attempt = 0; info.si_pid == 0 && attempt < patience; ++attempt) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -118,7 +120,8 @@ std::string early_end(int pidfd, bool appears, bool appeared) {
 
 }  // namespace
 
-/// Whether init's plan has it say that now. When it has appeared, others may speak in its place.
+/// Whether init's plan allows this message now. After init has appeared, other processes may send
+/// messages in its place.
 bool InitProcess::is_told(const Heard& heard) const {
   switch (heard.report.kind) {
     case wire::ReportKind::console:
@@ -156,7 +159,7 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
     }
     wire::Report& report = heard->report;
     if (!is_told(*heard)) {
-      throw Error(ErrorKind::system, "init says what it has not to say");
+      throw Error(ErrorKind::system, "protocol error: unexpected message from init");
     }
     switch (report.kind) {
       case wire::ReportKind::waiting:
@@ -205,10 +208,10 @@ int InitProcess::await_listener() {
 }
 
 void InitProcess::finish() {
-  // Where init asks for nothing, the reports stay unread until the channel is closed: waking this
-  // process for each would take time from init. But those who see who appears could fill it before
-  // its maker has told of that. And one whose limit has passed is called again when there is
-  // something to read, which then must not stay.
+  // Where init asks for nothing, its reports stay unread until the channel is closed: waking this
+  // process for each would take time from init. But processes that see the child could fill the
+  // channel before its maker has reported it, so until then this reads once a second. After a limit
+  // has passed, finish() is called again when there is something to read, so it must read.
   constexpr std::chrono::seconds patience(1);
   while (!is_late_ && !may_ask() &&
          !await_message(0, plan_->appears() && !appeared_ ? patience : no_limit)) {

@@ -1,5 +1,5 @@
 /// \file
-/// What to do about failures that both init and the host can meet.
+/// Remedies for failures that both init and the host can meet.
 #pragma once
 
 #include <cerrno>
@@ -10,8 +10,8 @@
 
 namespace tare {
 
-/// About the source of a bind mount that cannot be opened, to be put behind the reason. `flags`:
-/// those of its op.
+/// Returns the remedy for a bind mount's source that cannot be opened, to be appended to the
+/// reason. `flags`: those of its op.
 inline std::string source_remedy(std::uint32_t flags, int errnum) {
   if (errnum == ENOENT) {
     return "; the source of the mount does not exist: make it, or correct the path";

@@ -1,11 +1,11 @@
-// For the time of a clone that shares this process's memory.
+// Blocks signals during a clone that shares this process's memory.
 #pragma once
 
 #include <signal.h>
 
 namespace tare {
 
-/// No signal handler of the process may run in the child while it borrows the memory.
+/// No signal handler of the process may run in the child while it shares the memory.
 class BlockedSignals {
  public:
   BlockedSignals() {

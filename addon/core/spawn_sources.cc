@@ -1,4 +1,4 @@
-// What the host opens in the container's namespaces.
+// Opens mounts and sockets in the container's namespaces for init.
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/mount.h>
@@ -29,7 +29,7 @@ unsigned tree_flags(const Passed& passed) {
   return flags;
 }
 
-/// RESOLVE_* of openat2(2); 0: as every path.
+/// Returns the RESOLVE_* flags of openat2(2); 0: the path is resolved without restrictions.
 std::uint64_t resolution(const Passed& passed) {
   const bool beneath = (passed.flags & wire::op_source_beneath) != 0;
   const bool no_symlinks = (passed.flags & wire::op_source_no_symlinks) != 0;
@@ -66,14 +66,14 @@ std::string remedy_for(int errnum, const std::string& step, const Passed& passed
                              : passed.path);
 }
 
-/// Whether init asks for that only if it cannot open something itself.
+/// Whether init sends this fetch only if it cannot open one of the mounts itself.
 bool may_be_needless(const wire::Op& op) {
   return op.code == wire::OpCode::fetch && (op.flags & wire::op_may_reach) != 0;
 }
 
-/// Whether what init fetches first is the same before init asks for it: it is in its mount
-/// namespace from the beginning, and has mounted nothing until then. Tells the propagation that
-/// init would have given all mounts by then.
+/// Whether the mounts of the first fetch can be opened before init asks for them: init is in its
+/// mount namespace from the beginning, and has mounted nothing before that fetch. Sets
+/// `propagation` to what init has set on all mounts by then.
 bool is_early(const Plan& plan, std::uint64_t& propagation) {
   for (const wire::Op& op : plan.ops()) {
     switch (op.code) {
@@ -97,8 +97,8 @@ bool is_early(const Plan& plan, std::uint64_t& propagation) {
   return false;
 }
 
-/// Opens `count` fetched mounts from `first` on in init's mount namespace, once all mounts there
-/// have `propagation`.
+/// Opens `count` fetched mounts from `first` on in init's mount namespace, after giving all mounts
+/// there `propagation`.
 std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vector<int>& passed,
                             std::size_t first, std::size_t count, std::uint64_t propagation) {
   std::array<StubSource, wire::most_fetched> sources;
@@ -138,12 +138,12 @@ std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vect
     opened.emplace_back(sources[i].fd);
   }
   if (done && std::ranges::any_of(opened, [](const Fd& fd) { return !fd; })) {
-    throw Error(ErrorKind::system, "who was to open mounts for init was killed");
+    throw Error(ErrorKind::system, "the child process that opens mount sources was killed");
   }
   if (!done) {
     if (visit.failed == count) {
       if (visit.errnum == ESRCH) {
-        while (init.next_wait()) {  // it has ended, and this knows of what
+        while (init.next_wait()) {  // init has ended, and this throws why
         }
       }
       throw_errno(visit.errnum, visit.step, "the container's mount namespace");
@@ -171,8 +171,8 @@ void serve(InitProcess& init, const Plan& plan, const std::vector<int>& passed, 
 
 void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& passed) {
   std::uint64_t propagation = 0;
-  // What can be sent before it is asked for, nobody has to wait for. That it was asked for is then
-  // read before the next.
+  // init need not wait for mounts that are sent before it asks for them. Its request is then read
+  // before the next fetch.
   bool early = is_early(plan, propagation);
   unsigned unread = 0;
   for (const wire::Op& op : plan.ops()) {
@@ -197,7 +197,7 @@ bool InitProcess::serves(const Heard& heard) {
   if (!may_be_needless(op)) {
     return false;
   }
-  // None of these has its ids mapped.
+  // None of these mounts is id-mapped.
   serve(*this, *plan_, {}, op, 0);
   return true;
 }

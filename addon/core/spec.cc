@@ -17,7 +17,7 @@ using json::required;
 
 namespace {
 
-/// More than any engine writes by three orders of magnitude. The kernel would not take the result
+/// Three orders of magnitude more than any engine writes. The kernel would not accept the result
 /// anyway.
 constexpr std::size_t text_limit = std::size_t{16} << 20;
 
@@ -88,9 +88,9 @@ std::string names_of(std::uint64_t set) {
   return names;
 }
 
-/// Takes out of `set` what is not in `allowed` either, with a warning: the spec wants no failure
-/// for capabilities that cannot be granted, and the kernel would refuse the whole set for one of
-/// them.
+/// Removes capabilities from `set` that are not in `allowed`, with a warning: the spec requires
+/// that capabilities that cannot be granted are no error, and the kernel would refuse the whole set
+/// because of one of them.
 void restrict_set(std::uint64_t& set, std::uint64_t allowed, std::string_view reason,
                   const std::string& path, Process& process) {
   if (const std::uint64_t excess = set & ~allowed; excess != 0) {
@@ -100,7 +100,7 @@ void restrict_set(std::uint64_t& set, std::uint64_t allowed, std::string_view re
   }
 }
 
-/// The words are runc's, which its users look for.
+/// Uses runc's wording, which its users search for.
 void drop_ambient(Capabilities& sets, const std::string& path, Process& process) {
   for (int number = 0; number < 64; ++number) {
     const std::uint64_t bit = std::uint64_t{1} << number;
@@ -113,7 +113,7 @@ void drop_ambient(Capabilities& sets, const std::string& path, Process& process)
   }
 }
 
-/// Reads the five sets. Unknown names are left out with one warning for all sets.
+/// Reads the five sets. Omits unknown names, with one warning for all sets.
 void read_capabilities(Process& process, const json::Value& value) {
   Capabilities& sets = process.capabilities.emplace();
   std::vector<std::string_view> unknown;
@@ -156,7 +156,8 @@ void read_capabilities(Process& process, const json::Value& value) {
       (sets.ambient & ~(sets.permitted & sets.inheritable)) != 0 ||
       (sets.inheritable & ~sets.bounding) != 0) {
     const std::string base = value.path();
-    // capset(2): what becomes inheritable has to be in the bounding set, whoever asks for it.
+    // capset(2): a process may add only capabilities of its bounding set to its inheritable set,
+    // whatever its privileges.
     restrict_set(sets.inheritable, sets.bounding, "the bounding set lacks", base + ".inheritable",
                  process);
     restrict_set(sets.effective, sets.permitted, "the permitted set lacks", base + ".effective",
@@ -183,7 +184,7 @@ constexpr Field<Process> process_fields[] = {
     {"execCPUAffinity", read_member<&Process::exec_cpu_affinity>},
 };
 
-/// Engines of old wrote relative destinations; the spec has them mean "relative to /".
+/// Old engines wrote relative destinations; by the spec they are relative to "/".
 void read_mounts(Spec& spec, const json::Value& value) {
   json::read(spec.mounts, value);
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {

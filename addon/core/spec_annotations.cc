@@ -1,6 +1,6 @@
-// crun's annotations, by which engines ask for what the runtime-spec has no field for (crun(1),
-// "Extensions to OCI"). Each is taken, or refused where going without it would be less safe than
-// not to start, or warned of.
+// crun's annotations, by which engines request features that the runtime-spec has no field for
+// (crun(1), "Extensions to OCI"). Each is implemented; or refused, if ignoring it would be less
+// safe than not starting; or ignored with a warning.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -95,7 +95,7 @@ void read_fail_unknown(Spec& spec, const Given&) {
   }
 }
 
-/// The path of a cgroup below the container's, without slashes at its ends.
+/// Returns the path of a cgroup below the container's, without slashes at its ends.
 std::string sub_cgroup(const Given& given) {
   std::string_view rest = given.value;
   while (rest.starts_with('/')) {
@@ -131,7 +131,7 @@ bool parse(std::string_view word, T& number) {
   return error == std::errc() && rest == end && !word.empty();
 }
 
-/// A line of timens_offsets: see time_namespaces(7).
+/// Parses a line of timens_offsets: see time_namespaces(7).
 std::optional<TimeOffset> time_offset(std::string_view line) {
   std::array<std::string_view, 3> words;
   for (std::string_view& word : words) {

@@ -28,8 +28,8 @@ constexpr DefaultMount default_mounts[] = {
     {"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}},
 };
 
-/// A new sysfs shows the network namespace that it is mounted in, and needs its ownership; a
-/// container without one of its own can only look at the host's.
+/// A new sysfs shows the network namespace of the mounting process, and requires ownership of it; a
+/// container without its own network namespace can only bind the host's sysfs.
 constexpr DefaultMount rootless_sys = {
     "/sys", "none", "/sys", {"rbind", "nosuid", "noexec", "nodev", "ro"}};
 
@@ -87,7 +87,7 @@ void write_mount(json::Writer& writer, const DefaultMount& mount, bool rootless)
   if (!mount.options.front().empty()) {
     writer.key("options").begin_array();
     for (const std::string_view option : mount.options) {
-      // An ordinary user's namespace maps one group id, and it is not that of the host's "tty".
+      // An ordinary user's namespace maps a single group id, which is not that of the host's "tty".
       if (!option.empty() && !(rootless && option.starts_with("gid="))) {
         writer.string(option);
       }

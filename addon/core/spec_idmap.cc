@@ -1,6 +1,6 @@
 // crun's mount option "idmap=uids=0-1-10#10-11-10;gids=0-100-10": the mapping of an id-mapped
-// mount, each range an id as the file system has it, the id on the host, and their number. With "@"
-// before a range, the second is an id of the container's user namespace.
+// mount. Each range consists of an id in the file system, the id on the host, and the count. With
+// "@" before a range, the second id is one of the container's user namespace.
 #include <array>
 #include <charconv>
 #include <optional>
@@ -23,7 +23,7 @@ std::vector<std::string_view> split(std::string_view text, char between) {
   }
 }
 
-/// The host's id of one in the container; none where a range of `size` has none.
+/// Returns the host's id for a container id; none if no mapping covers the whole range of `size`.
 std::optional<std::uint32_t> on_host(const std::vector<IdMapping>& mappings, std::uint32_t id,
                                      std::uint32_t size) {
   for (const IdMapping& mapping : mappings) {
@@ -35,7 +35,7 @@ std::optional<std::uint32_t> on_host(const std::vector<IdMapping>& mappings, std
   return std::nullopt;
 }
 
-/// None where it is none.
+/// Returns none if the text is malformed.
 std::optional<IdMapping> range(std::string_view text, const std::vector<IdMapping>& container) {
   const bool relative = text.starts_with('@');
   const std::vector<std::string_view> words = split(text.substr(relative ? 1 : 0), '-');
@@ -64,7 +64,7 @@ std::optional<IdMapping> range(std::string_view text, const std::vector<IdMappin
   return mapping;
 }
 
-/// False where it is no mapping.
+/// Returns false if the text is no mapping.
 bool read_mapping(std::string_view text, const Linux& config, Mount& mount) {
   for (const std::string_view list : split(text, ';')) {
     const bool uids = list.starts_with("uids=");

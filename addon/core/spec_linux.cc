@@ -8,7 +8,7 @@
 #include "tare/json.h"
 #include "tare/spec.h"
 
-// Newer than some C libraries' sched.h.
+// Missing in the sched.h of some C libraries.
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
 #endif
@@ -79,11 +79,11 @@ void read_device_type(Device& device, const json::Value& value) {
   if (type.size() != 1 || std::string_view("cbup").find(type) == std::string_view::npos) {
     json::fail_unknown(value, "device type", {"c", "b", "u", "p"});
   }
-  // mknod(1): u is another word for c.
+  // mknod(1): u is a synonym of c.
   device.type = type == "u" ? 'c' : type.front();
 }
 
-/// Engines put the whole st_mode of a host device here, with the type's bits.
+/// Engines write the full st_mode of a host device, including the type bits.
 void read_file_mode(Device& device, const json::Value& value) {
   constexpr std::uint32_t permission_bits = 07777;
   constexpr std::uint32_t mode_bits = 0177777;
@@ -105,7 +105,7 @@ constexpr Field<Device> device_fields[] = {
     {"gid", read_member<&Device::gid>},
 };
 
-/// Engines list a device twice where the user named it twice; the same node twice is one node.
+/// Engines list a device twice if the user specified it twice; accept equal duplicates.
 void read_devices(Linux& target, const json::Value& value) {
   json::check_count(value);
   value.for_each_element([&devices = target.devices](const json::Value& element) {
@@ -155,7 +155,7 @@ constexpr Field<IntelRdt> intel_rdt_fields[] = {
     {"enableMonitoring", read_member<&IntelRdt::enable_monitoring>},
 };
 
-/// A profile with neither a default action nor rules is how engines say "no seccomp".
+/// Engines express "no seccomp" as a profile with neither a default action nor rules.
 void read_seccomp(Linux& target, const json::Value& value) {
   read(target.seccomp.emplace(), value);
   if (target.seccomp->default_action.empty()) {

@@ -44,7 +44,7 @@ constexpr Field<TimeOffset> time_offset_fields[] = {
     {"nanosecs", read_member<&TimeOffset::nanosecs>},
 };
 
-// Newer than some headers.
+// Missing in some headers.
 constexpr unsigned weighted_interleave = 6;
 
 /// set_mempolicy(2).
@@ -78,7 +78,7 @@ std::string names_text(const Word (&words)[count]) {
   return text;
 }
 
-/// runc's users look for these words.
+/// Uses runc's wording, which its users search for.
 template <std::size_t count>
 unsigned read_word(const json::Value& value, const char* what, const Word (&words)[count]) {
   const std::string_view name = value.as_string();

@@ -23,7 +23,7 @@ void read_rule_type(DeviceRule& rule, const json::Value& value) {
   rule.type = type.front();
 }
 
-/// Engines write -1 for "all", like an absent number.
+/// Engines write -1 for "all", equivalent to an absent number.
 template <std::optional<std::int64_t> DeviceRule::* number>
 void read_rule_number(DeviceRule& rule, const json::Value& value) {
   if (const std::int64_t given = value.as_int64(); given != -1) {
@@ -118,7 +118,7 @@ void read_network(Resources& resources, const json::Value& value) {
   read_fields(resources, value, network_fields);
 }
 
-/// The device's name is the key.
+/// The key is the device's name.
 void read_rdma(Resources& resources, const json::Value& value) {
   json::check_count(value);
   value.for_each_member([&resources](std::string_view device, const json::Value& member) {

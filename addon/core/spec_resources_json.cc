@@ -1,4 +1,4 @@
-// linux.resources as JSON, and what becomes of it by an update.
+// linux.resources as JSON, and its updates.
 
 #include <algorithm>
 #include <utility>
@@ -10,7 +10,7 @@ namespace tare {
 
 namespace {
 
-/// Writes members that are set.
+/// Writes the members that are set.
 class Members {
  public:
   explicit Members(json::Writer& writer) : writer_(writer) {}
@@ -118,7 +118,7 @@ void write_block_io(json::Writer& writer, const BlockIoResources& io) {
   writer.end_object();
 }
 
-/// Takes over a value that says something: zero is how engines write "as it is".
+/// Takes over a value other than zero: engines write zero for "unchanged".
 template <typename Number>
 void take(std::optional<Number>& into, const std::optional<Number>& change) {
   if (change.value_or(0) != 0) {
@@ -126,7 +126,7 @@ void take(std::optional<Number>& into, const std::optional<Number>& change) {
   }
 }
 
-/// The same where zero says something, too.
+/// The same for fields where zero is a value.
 template <typename Value>
 void take_any(std::optional<Value>& into, const std::optional<Value>& change) {
   if (change) {
@@ -134,11 +134,11 @@ void take_any(std::optional<Value>& into, const std::optional<Value>& change) {
   }
 }
 
-/// Each of `changes` in place of the one that is about the same, or as a further one.
+/// Replaces the item with the same key by each of `changes`, or appends it.
 template <typename Item, typename Same>
 void take_items(std::vector<Item>& into, const std::vector<Item>& changes, Same same) {
   for (const Item& change : changes) {
-    // The last of several about the same is the one that counts.
+    // Of several items with the same key, the last one is in effect.
     const auto found = std::find_if(into.rbegin(), into.rend(),
                                     [&](const Item& item) { return same(item, change); });
     if (found != into.rend()) {
@@ -150,7 +150,7 @@ void take_items(std::vector<Item>& into, const std::vector<Item>& changes, Same 
 }
 
 void take_memory(MemoryResources& into, const MemoryResources& change) {
-  // The limit of memory and swap together goes with that of memory (see memory(7) of cgroup v1).
+  // Unlimited memory implies unlimited memory plus swap (see memory(7) of cgroup v1).
   if (change.limit == -1) {
     into.swap.reset();
   }
@@ -162,7 +162,7 @@ void take_memory(MemoryResources& into, const MemoryResources& change) {
   take_any(into.swappiness, change.swappiness);
   take_any(into.disable_oom_killer, change.disable_oom_killer);
   take_any(into.use_hierarchy, change.use_hierarchy);
-  // It is about one update.
+  // Applies to one update only.
   into.check_before_update = change.check_before_update;
 }
 
@@ -237,7 +237,7 @@ std::string resources_json(const Resources& resources) {
 Resources updated_resources(const Resources& before, const Resources& changes) {
   Resources after = before;
   if (!changes.devices.empty()) {
-    // The order of rules has a meaning, so there is no adding to them.
+    // The order of the rules is significant, so rules cannot be added individually.
     after.devices = changes.devices;
   }
   take_memory(after.memory, changes.memory);

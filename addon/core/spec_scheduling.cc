@@ -88,7 +88,7 @@ void read_io_class(IoPriority& priority, const json::Value& value) {
   priority.io_class = static_cast<int>(read_word(value, "I/O scheduling class", io_classes));
 }
 
-/// The spec requires `priority`; engines leave it out for IOPRIO_CLASS_IDLE, which knows none.
+/// The spec requires `priority`; engines omit it for IOPRIO_CLASS_IDLE, which has none.
 constexpr Field<IoPriority> io_priority_fields[] = {
     {"class", read_io_class, required},
     {"priority", read_member<&IoPriority::priority>},
@@ -157,7 +157,7 @@ std::optional<std::string> number_mask(std::string_view list, std::uint32_t limi
     if (!element.empty() || last < first || last >= limit) {
       return std::nullopt;
     }
-    // Whole longs, as the kernel reads them.
+    // The kernel reads whole longs.
     mask.resize(std::max(mask.size(), last / 64 * 8 + std::size_t{8}));
     for (std::uint32_t number = first; number <= last; ++number) {
       mask[number / 8] = static_cast<char>(mask[number / 8] | 1 << number % 8);

@@ -1,5 +1,5 @@
 /// \file
-/// What the sources of spec.h share: the readers of the big sections, each in its own file.
+/// Shared by the sources of spec.h: the readers of the big sections, each in its own file.
 #pragma once
 
 #include <string>
@@ -22,10 +22,10 @@ void read(Scheduler& scheduler, const json::Value& value);
 void read(IoPriority& priority, const json::Value& value);
 void read(CpuAffinity& affinity, const json::Value& value);
 
-/// What crun's annotations ask for, into the fields that stand for it. `document` is how errors
-/// call the text. Throws `invalid_config`, `unsupported`.
+/// Reads crun's annotations into their fields. `document` denotes the text in errors. Throws
+/// `invalid_config`, `unsupported`.
 void read_annotations(Spec& spec, const std::string& document);
-/// Makes mappings of crun's option "idmap=…". `list` is how messages call the mounts. Throws
+/// Converts crun's option "idmap=…" to mappings. `list` denotes the mounts in messages. Throws
 /// `invalid_config`.
 void read_idmap_options(Spec& spec, const std::string& document,
                         const std::string& list = "mounts");
@@ -33,7 +33,7 @@ void read_idmap_options(Spec& spec, const std::string& document,
 /// Whether the table of `linux` has the field ("intelRdt", "intelRdt.schemata").
 bool reads_linux(std::string_view field);
 
-/// Every "RLIMIT_…" name that the parser knows.
+/// Returns every "RLIMIT_…" name that the parser knows.
 std::vector<std::string_view> rlimit_names();
 
 /// Throws `invalid_config` for a text of more than 16 MiB.

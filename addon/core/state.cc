@@ -35,23 +35,36 @@ constexpr const char* rdt_link = "resctrl";
 constexpr const char* root_link = "root";
 constexpr const char* awaited_link = "awaited";
 constexpr const char* root_mount_link = "root-mount";
-/// What frames of errors say; the container's directory follows.
+/// The start of an error's context; the container's directory follows.
 constexpr std::string_view keeping = "keep the state in";
+
+/// Whether an entry of the directory `parent` is a directory itself. Not every file system has the
+/// type in the entry (readdir(3), DT_UNKNOWN).
+bool is_directory(int parent, const dirent& entry) {
+  if (entry.d_type != DT_UNKNOWN) {
+    return entry.d_type == DT_DIR;
+  }
+  struct stat status{};
+  return fstatat(parent, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISDIR(status.st_mode);
+}
 
 void remove_tree(int parent, const std::string& name, const std::string& shown) {
   const auto dir = open_if_exists(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!dir.has_value()) {
     return;
   }
-  DIR* stream = fdopendir(fcntl(dir->get(), F_DUPFD_CLOEXEC, 0));
+  Fd duplicate(fcntl(dir->get(), F_DUPFD_CLOEXEC, 0));
+  DIR* stream = fdopendir(duplicate.get());
   if (stream == nullptr) {
     throw_errno("opendir", shown);
   }
+  duplicate.release();
   std::vector<std::pair<std::string, bool>> entries;
   while (const dirent* entry = readdir(stream)) {
     const std::string child = entry->d_name;
     if (child != "." && child != "..") {
-      entries.emplace_back(child, entry->d_type == DT_DIR);
+      entries.emplace_back(child, is_directory(dir->get(), *entry));
     }
   }
   closedir(stream);
@@ -80,7 +93,7 @@ void refuse_unsafe_root(const std::string& root) {
   }
 }
 
-/// What others keep in a directory of theirs is not to be believed. Root may look at any user's.
+/// Another user's directory is not to be trusted. Root may look at that of any user.
 void refuse_root_of_others(const std::string& root) {
   if (geteuid() != 0) {
     refuse_unsafe_root(root);
@@ -93,9 +106,9 @@ void refuse_root_of_others(const std::string& root) {
       .with_path(dir.path());
 }
 
-/// Whether a directory that was not read yet has nothing in it.
+/// Whether a directory that has not been read yet is empty.
 bool is_empty(const StateDir& dir) {
-  // "." and ".." first, on every file system that has them; a name has 255 bytes at most.
+  // "." and ".." come first on every file system that has them; a name has at most 255 bytes.
   alignas(8) std::array<char, 4096> entries;
   std::size_t count = 0;
   const long size = syscall(SYS_getdents64, dir.fd(), entries.data(), entries.size());
@@ -132,7 +145,7 @@ std::string state_root_problem(const std::string& root) {
   if (!S_ISDIR(status.st_mode)) {
     return "it is not a directory";
   }
-  // In a directory such as /tmp nobody removes or renames what is another user's.
+  // In a sticky directory such as /tmp a user cannot remove or rename another user's entries.
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) == 0) {
     return "others may write to it, and so replace containers";
   }
@@ -144,7 +157,8 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
   StateDir state;
   state.root_ = root;
   state.id_ = id;
-  // Others may remove an empty directory before it is locked; not forever, unless they mean it.
+  // Other processes may remove an empty directory before it is locked, but not forever unless they
+  // mean to.
   for (int tries = 0; tries < 16; ++tries) {
     state.make();
     try {
@@ -187,8 +201,8 @@ bool StateDir::take() {
   if (!lock()) {
     return false;
   }
-  // `delete --force` may have removed the directory before it was locked, and another create() made
-  // this one.
+  // `delete --force` may have removed the directory before it was locked, and another create() may
+  // have made this one.
   if (!is_empty(*this)) {
     refuse_existing(*this, root_);
   }
@@ -210,8 +224,8 @@ std::optional<StateDir> StateDir::open(const std::string& root, const std::strin
   const std::string path = state.path();
   auto dir = open_if_exists(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!dir.has_value()) {
-    // A directory that has come since is that of a container that was not there when it was asked
-    // for.
+    // A directory that has appeared since belongs to a container that did not exist when this was
+    // called.
     struct stat status;
     if (lstat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode)) {
       throw Error(ErrorKind::bad_status,
@@ -243,9 +257,9 @@ std::vector<std::string> StateDir::list(const std::string& root) {
   }
   while (const dirent* entry = readdir(stream)) {
     const std::string name = entry->d_name;
-    // No id contains "@": such names are the root's own (the seccomp cache).
+    // No id contains "@": such names belong to the root itself (the seccomp cache).
     if (name.find('@') == std::string::npos && name != "." && name != ".." &&
-        entry->d_type == DT_DIR) {
+        is_directory(dirfd(stream), *entry)) {
       ids.push_back(name);
     }
   }
@@ -264,7 +278,8 @@ StateDir StateDir::again() const {
 
 namespace {
 
-/// flock(2), again where a signal has come; false: somebody else has the lock. Throws `system`.
+/// Calls flock(2), and again after a signal. Returns false where another process has the lock.
+/// Throws `system`.
 bool lock_file(int fd, int operation, const std::string& path) {
   while (flock(fd, operation) < 0) {
     if (errno == EWOULDBLOCK) {
@@ -298,14 +313,14 @@ void StateDir::unlock() noexcept { flock(dir_.get(), LOCK_UN); }
 
 namespace {
 
-// A symlink is made by one system call, whole or not at all.
+// One system call makes a symlink, completely or not at all.
 void note(const StateDir& dir, const std::string& name, const std::string& text) {
   if (symlinkat(text.c_str(), dir.fd(), name.c_str()) < 0) {
     throw_errno("symlinkat", dir.path() + "/" + name);
   }
 }
 
-/// 0 where there are no digits.
+/// Returns 0 where there are no digits.
 std::uint64_t number(std::string_view digits) {
   std::uint64_t value = 0;
   std::from_chars(digits.data(), digits.data() + digits.size(), value);
@@ -347,7 +362,7 @@ bool StateDir::lock_by_force(std::chrono::milliseconds patience) {
   return true;
 }
 
-// The path begins with a slash, and the caller has none.
+// The cgroup's path begins with a slash, and `caller` contains none.
 void StateDir::note_origin(const std::string& caller, const std::string& cgroup) {
   note(*this, origin_link, caller + cgroup);
 }
@@ -434,7 +449,7 @@ void Awaited::started(pid_t pid) noexcept {
   try {
     dir_.note_awaited(pid);
   } catch (const Error&) {
-    // As the header says.
+    // Without the note, the process is merely not killed: see the header.
   }
 }
 
@@ -461,11 +476,11 @@ std::optional<RootMount> StateDir::noted_root() const {
 }
 
 std::string StateDir::make_notify_directory() {
-  // The container's user, whoever that is, must reach the socket in it.
+  // The container's user, whatever its uid, must reach the socket in it.
   if (mkdirat(dir_.get(), "notify", 0755) < 0) {
     throw_errno("mkdir", path() + "/notify");
   }
-  // Whatever the caller's umask is.
+  // Independent of the caller's umask.
   if (fchmodat(dir_.get(), "notify", 0755, 0) < 0) {
     throw_errno("fchmodat", path() + "/notify");
   }
@@ -480,7 +495,7 @@ void StateDir::write(const StateRecord& record) {
 
 namespace {
 
-// Whatever is in a file's place: nobody is waited for, and no symlink is followed.
+// Whatever file is there: open(2) does not block (on a FIFO) and follows no symlink.
 constexpr int read_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 std::optional<std::string> read_kept_if_exists(const StateDir& dir, const char* name) {
@@ -561,9 +576,9 @@ void StateDir::make_start_gate() {
 
 Fd StateDir::open_start_gate() const {
   Fd gate = open_file(dir_.get(), gate_fifo, O_RDWR);
-  // Held as long as init has it open.
+  // Held as long as init has the FIFO open.
   lock_file(gate.get(), LOCK_EX, path() + "/" + gate_fifo);
-  // As little as a pipe can hold: a page.
+  // The smallest capacity of a pipe: a page.
   const int size = fcntl(gate.get(), F_SETPIPE_SZ, 1);
   if (size < 0) {
     throw_errno("fcntl(F_SETPIPE_SZ)", path() + "/" + gate_fifo);
@@ -572,7 +587,7 @@ Fd StateDir::open_start_gate() const {
   return gate;
 }
 
-/// A writer more would keep start from seeing the FIFO's end.
+/// Opens for reading only: another writer would keep start from seeing the FIFO's end.
 std::optional<Fd> StateDir::open_held_gate() const {
   const std::string place = path();
   const Doing doing("ask for the start gate in", place);
@@ -631,7 +646,7 @@ void StateDir::unbar_start_gate() const noexcept {
 void StateDir::close_start_gate() { unlinkat(dir_.get(), gate_fifo, 0); }
 
 void StateDir::remove() {
-  // What most containers leave, without looking.
+  // Removes what most containers leave, without listing the directory.
   for (const char* name : {state_file, config_file, origin_link}) {
     unlinkat(dir_.get(), name, 0);
   }
@@ -647,14 +662,13 @@ bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time) 
 Fd open_process(pid_t pid, std::uint64_t start_time) {
   Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
-    // It may have come to be the number of a thread, of which there are no pidfds (EINVAL, ENOENT).
+    // The number may belong to a thread now, for which there is no pidfd (EINVAL, ENOENT).
     if (errno != ESRCH && errno != EINVAL && errno != ENOENT) {
       throw_errno("pidfd_open", "process " + std::to_string(pid));
     }
     return pidfd;
   }
-  // Looked at after the pidfd was opened: from then on the number cannot come to mean another
-  // process unnoticed.
+  // Read after the pidfd was opened: from then on a reuse of the pid cannot go unnoticed.
   if (!is_alive(process_stat(pid), start_time)) {
     pidfd.reset();
   }

@@ -1,4 +1,4 @@
-// What state.json says, and what procfs says of the process that it names.
+// The contents of state.json, and what procfs tells about the process that it names.
 #include <fcntl.h>
 
 #include <charconv>
@@ -101,8 +101,8 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
 }
 
 std::optional<ProcessStat> parse_process_stat(std::string_view text) {
-  // The name in parentheses may hold anything; fields are counted from the last one. See
-  // proc_pid_stat(5).
+  // The name in parentheses may contain any character, so fields are counted from the last
+  // parenthesis. See proc_pid_stat(5).
   const std::size_t close = text.rfind(')');
   if (close == std::string::npos || close + 2 >= text.size()) {
     return std::nullopt;

@@ -1,7 +1,6 @@
 // The code between clone3(2) and execveat(2). The child shares its parent's memory (CLONE_VM) while
-// the other threads of the parent go on, so here are raw system calls only: no errno, no
-// allocation, no lock, no libc. Signals are blocked, handlers are cleared by the clone, the child
-// has a stack of its own.
+// the parent's other threads run, so it makes raw system calls only: no errno, no allocation, no
+// lock, no libc. Signals are blocked, the clone resets handlers, and the child has its own stack.
 #include "stub.h"
 
 #include <asm/errno.h>
@@ -41,8 +40,7 @@ long call(long number, long a, long b, long c, long d, long e) noexcept {
 #endif
 }
 
-// clone3(2) whose child calls `entry(subject)` on the stack that `arguments` names, and never
-// returns.
+// Calls clone3(2). The child calls `entry(subject)` on the stack in `arguments`, and never returns.
 long clone_call(clone_args* arguments, void (*entry)(void*), void* subject) noexcept {
 #if defined(__x86_64__)
   long result;
@@ -93,7 +91,7 @@ void fail(StubTask* task, long result, const char* step) noexcept {
   task->step = step;
 }
 
-// What the intermediate child needs: the task, and a stack for the child that it makes.
+// What the intermediate child needs: the task, and a stack for its own child.
 struct Work {
   StubTask* task = nullptr;
   unsigned char* stack = nullptr;
@@ -102,7 +100,7 @@ struct Work {
 
 bool arrange_fds(StubTask* task) noexcept {
   const int count = static_cast<int>(task->source_count);
-  // First out of the way of the targets, then onto them.
+  // Move all sources above the range of the targets first, then duplicate them onto the targets.
   for (int i = 0; i < count; ++i) {
     if (task->sources[i] < count) {
       const long moved = call(__NR_fcntl, task->sources[i], F_DUPFD_CLOEXEC, count, 0, 0);
@@ -136,7 +134,8 @@ bool arrange_fds(StubTask* task) noexcept {
   return true;
 }
 
-// A user id without a mapping is not root to execve(2): what is permitted survives only as ambient.
+// execve(2) does not treat a user id without a mapping as root: permitted capabilities survive only
+// as ambient ones.
 bool raise_ambient(StubTask* task) noexcept {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
@@ -196,8 +195,8 @@ long clone_init(StubTask* task, std::uint64_t flags, unsigned char* stack,
   return pid;
 }
 
-// The intermediate child: joins, and makes init a sibling of itself. It shares the fd table, so
-// that init's pidfd arrives in the parent's.
+// The intermediate child: joins the namespaces and makes init its sibling. It shares the fd table,
+// so that init's pidfd arrives in the parent's.
 void join_and_clone(void* subject) {
   auto* work = static_cast<Work*>(subject);
   StubTask* task = work->task;
@@ -213,8 +212,8 @@ void join_and_clone(void* subject) {
   leave(0);
 }
 
-// A tree by a path that is resolved with restrictions. The descriptors on the way are closed, as
-// they are the parent's too.
+// Opens a tree by a path that is resolved with restrictions. Closes the descriptors on the way, as
+// the fd table is shared with the parent.
 long open_restricted(const StubSource& source, StubVisit* visit) noexcept {
   static const char empty[1] = {};
   long within = AT_FDCWD;
@@ -283,8 +282,8 @@ bool open_source(StubSource& source, StubVisit* visit) noexcept {
   return result >= 0;
 }
 
-// setns(2) leads to the topmost root of a mount namespace, which need not be the one that its
-// processes have.
+// setns(2) sets the root to the topmost mount on the mount namespace's root, which may differ from
+// the root of its processes.
 void open_sources(void* subject) {
   auto* visit = static_cast<StubVisit*>(subject);
   static const char here[] = ".";
@@ -320,7 +319,7 @@ void open_sources(void* subject) {
 
 struct SocketVisit {
   int network_namespace = -1;
-  long result = -ESRCH;  ///< of one that is killed
+  long result = -ESRCH;  ///< where the child is killed
 };
 
 void open_socket(void* subject) {
@@ -334,7 +333,7 @@ void open_socket(void* subject) {
   leave(0);
 }
 
-// A child on this process's memory and descriptors, that has ended when this returns.
+// Runs a child that shares this process's memory and descriptors; it has ended when this returns.
 long run_child(void (*entry)(void*), void* subject, void* stack, std::size_t size) noexcept {
   clone_args arguments{};
   arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_CLEAR_SIGHAND;

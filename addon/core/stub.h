@@ -1,5 +1,5 @@
-// What runs between clone3(2) and execveat(2), in the parent's memory. See stub.cc for the rules it
-// keeps.
+// The code between clone3(2) and execveat(2), which runs in the parent's memory. See stub.cc for
+// its rules.
 #pragma once
 
 #include <cstddef>
@@ -7,13 +7,13 @@
 
 namespace tare {
 
-/// A namespace that the child joins before the clone that counts.
+/// A namespace that is joined before init is cloned.
 struct StubJoin {
   int fd = -1;
   std::uint64_t type = 0;
 };
 
-/// Everything the stub reads and writes. Lives in the parent until the stub is done.
+/// The stub's input and output. Lives in the parent until the stub is done.
 struct StubTask {
   // In.
   std::uint64_t clone_flags = 0;  ///< CLONE_NEW*
@@ -29,52 +29,52 @@ struct StubTask {
   // Out.
   int pid = -1;
   int pidfd = -1;
-  int errnum = 0;              ///< of whatever failed, in either child or in the clone itself
-  const char* step = nullptr;  ///< and the name of that system call
+  int errnum = 0;              ///< of the step that failed, in either child or in the clone itself
+  const char* step = nullptr;  ///< the name of that system call
 };
 
-/// A mount that is to be opened in a container's mount namespace.
+/// A mount to open in a container's mount namespace.
 struct StubSource {
   // In.
   const char* path = nullptr;
   const char* within = nullptr;  ///< the directory that `path` begins at; null: the root
   std::uint64_t resolve = 0;     ///< RESOLVE_* of openat2(2) for `path`
   unsigned tree_flags = 0;       ///< of open_tree(2); 0: the directory itself, O_PATH
-  int user_namespace = -1;       ///< that maps the ids of the mount (MOUNT_ATTR_IDMAP); -1: none
-  bool maps_all = false;         ///< and those of all mounts below it
+  int user_namespace = -1;       ///< maps the ids of the mount (MOUNT_ATTR_IDMAP); -1: none
+  bool maps_all = false;         ///< maps the ids of all mounts below it, too
   // Out.
   int fd = -1;
 };
 
-/// A visit to another mount namespace, with `root` of there as the root.
+/// A visit to another mount namespace, with `root` as the root directory.
 struct StubVisit {
   // In.
   int pidfd = -1;                 ///< of a process in that namespace
   int root = -1;                  ///< O_PATH
-  std::uint64_t propagation = 0;  ///< that all mounts below that root get first (MS_*); 0: none
+  std::uint64_t propagation = 0;  ///< set first on all mounts below that root (MS_*); 0: none
   StubSource* sources = nullptr;
   std::size_t count = 0;
   // Out.
-  std::size_t failed = 0;  ///< index of the source that failed; `count`: none of them did
+  std::size_t failed = 0;  ///< index of the source that failed; `count`: none did
   int errnum = 0;
   const char* step = nullptr;  ///< the name of the system call that failed
 };
 
-/// Opens the sources of `visit` by a child in the other namespace; their fds are this process's.
-/// Blocks until then. The rules are run_stub()'s. False: nothing beyond visit.sources[failed].fd is
-/// open.
+/// Opens the sources of `visit` in a child that joins the other namespace; the fds belong to this
+/// process. Blocks until then. Follows run_stub()'s rules. Returns false on failure: only fds up to
+/// visit.sources[failed].fd are open then.
 bool run_visit(StubVisit& visit, void* stack, std::size_t stack_size) noexcept;
 
-/// An rtnetlink(7) socket of another network namespace, by a child that joins it; or -errno. The
-/// rules are run_stub()'s.
+/// Returns an rtnetlink(7) socket of another network namespace, opened by a child that joins it, or
+/// -errno. Follows run_stub()'s rules.
 int open_netlink_socket(int network_namespace, void* stack, std::size_t stack_size) noexcept;
 
-/// Makes a child in a new user namespace that ends at once, and stays a zombie until it is waited
-/// for: its pid, or -errno. The rules are run_stub()'s.
+/// Makes a child in a new user namespace that ends at once and stays a zombie until it is waited
+/// for. Returns its pid, or -errno. Follows run_stub()'s rules.
 int clone_user_namespace(int& pidfd, void* stack, std::size_t stack_size) noexcept;
 
-/// Runs `task`; true where init is executing. Blocks until then (CLONE_VFORK). All signals must be
-/// blocked. `stack` is memory of `stack_size` bytes, aligned to 16, for the children to run on.
+/// Runs `task`; returns true where init is executing. Blocks until then (CLONE_VFORK). All signals
+/// must be blocked. `stack` is the children's stack: `stack_size` bytes, aligned to 16.
 bool run_stub(StubTask& task, void* stack, std::size_t stack_size) noexcept;
 
 }  // namespace tare

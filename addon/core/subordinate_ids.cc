@@ -84,7 +84,7 @@ std::string own_user_name() {
 
 std::string subordinate_range_remedy(const std::string& file, const std::string& user) {
   return "usermod --add-" + file.substr(file.rfind('/') + 1) + "s 100000-165535 " + user +
-         "  (as root; choose a range that nobody has in " + file + ")";
+         "  (as root; choose a range that no line has in " + file + ")";
 }
 
 }  // namespace tare

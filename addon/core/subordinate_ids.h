@@ -1,4 +1,4 @@
-// The ranges of ids that subuid(5) and subgid(5) give to users.
+// The id ranges assigned to users by subuid(5) and subgid(5).
 #pragma once
 
 #include <cstdint>
@@ -15,14 +15,14 @@ struct SubordinateRange {
   std::uint64_t count = 0;
 };
 
-/// All ranges of `file`, of any user. An absent file has none.
+/// Returns all ranges of `file`, of any user. An absent file has none.
 std::vector<SubordinateRange> subordinate_ranges(const std::string& file);
-/// Those of the caller, by its uid or by `name`.
+/// Returns the caller's ranges, by its uid or by `name`.
 std::vector<SubordinateRange> own_subordinate_ranges(const std::string& file,
                                                      const std::string& name);
-/// The caller's name in /etc/passwd; empty where it is elsewhere or nowhere.
+/// Returns the caller's name in /etc/passwd; empty if it is not listed there.
 std::string own_user_name();
-/// How an administrator gives `user` a range of `file`.
+/// Returns the administrator's command that assigns `user` a range of `file`.
 std::string subordinate_range_remedy(const std::string& file, const std::string& user);
 
 }  // namespace tare

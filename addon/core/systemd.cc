@@ -1,4 +1,4 @@
-// The manager: what it is asked, and how long.
+// The connection to the service manager, its requests and timeouts.
 
 #include "tare/systemd.h"
 
@@ -29,7 +29,7 @@ constexpr const char* manager_interface = "org.freedesktop.systemd1.Manager";
 constexpr const char* bus_service = "org.freedesktop.DBus";
 constexpr const char* bus_path = "/org/freedesktop/DBus";
 
-/// A socket where the manager may be, and whether a message bus stands in between.
+/// A socket of the manager, reached directly or through a message bus.
 struct Candidate {
   Address address;
   bool bus = false;
@@ -41,8 +41,8 @@ void add_bus(std::vector<Candidate>& candidates, const char* addresses) {
   }
 }
 
-/// The private sockets come first: they work while the message bus does not, and one process less
-/// has to be woken.
+/// The private sockets come first: they work without the message bus, and one process less has to
+/// wake up.
 std::vector<Candidate> candidates_of(SystemdManager manager) {
   std::vector<Candidate> candidates;
   if (manager == SystemdManager::system) {
@@ -95,7 +95,7 @@ std::string text_of(const Message& error) {
   return has_text ? error.body.front().text : error.error_name;
 }
 
-/// "StartTransientUnit of web.scope" failed: what systemd says.
+/// Throws an error with systemd's reply to `what` ("StartTransientUnit of web.scope").
 [[noreturn]] void fail_refused(const std::string& what, const Message& reply) {
   std::string message = what + ": " + text_of(reply);
   ErrorKind kind = ErrorKind::system;
@@ -136,13 +136,13 @@ std::vector<UnitProperty> scope_properties(const SystemdUnit& unit, pid_t pid,
       {"Slice", dbus::string(unit.slice)},
       {"Delegate", dbus::boolean(true)},
       {"PIDs", dbus::array("u", {dbus::uint32(static_cast<std::uint32_t>(pid))})},
-      // Else a controller comes only with the first limit, and finds processes that were not
-      // counted.
+      // Otherwise a controller is enabled with the first limit only, and does not count existing
+      // processes.
       {"MemoryAccounting", dbus::boolean(true)},
       {"CPUAccounting", dbus::boolean(true)},
       {"IOAccounting", dbus::boolean(true)},
       {"TasksAccounting", dbus::boolean(true)},
-      // A container is stopped by its engine, not by the order of the host's shutdown.
+      // A container is stopped by its engine, not by the host's shutdown ordering.
       {"DefaultDependencies", dbus::boolean(false)},
   };
 }
@@ -193,8 +193,8 @@ Systemd Systemd::connect(SystemdManager manager, std::chrono::milliseconds patie
   fail_absent(manager, tried);
 }
 
-/// Registers with the bus, has it forward the signals that jobs end with, and asks for what is to
-/// be known of the manager.
+/// Registers with the bus, subscribes to the signals for ended jobs, and queries the manager's
+/// properties.
 void Systemd::greet() {
   if (bus_) {
     Message hello;
@@ -213,7 +213,7 @@ void Systemd::greet() {
         fail_refused(each->member, reply);
       }
     }
-    // On a private socket every client is told.
+    // On a private socket every client receives the signals.
     const Message reply = manager_call("Subscribe", {});
     if (reply.type == MessageType::error) {
       fail_refused("Subscribe", reply);
@@ -286,7 +286,7 @@ void Systemd::start_scope(const SystemdUnit& unit, pid_t pid, const std::string&
                                         property_list(all), dbus::array("(sa(sv))", {})};
   Message reply = manager_call("StartTransientUnit", arguments);
   if (is_error(reply, ".UnitExists")) {
-    // It may be what is left of one that failed.
+    // The existing unit may be a failed one.
     reset_failed(unit.name);
     reply = manager_call("StartTransientUnit", arguments);
   }
@@ -332,7 +332,7 @@ void Systemd::stop(const std::string& unit) {
   } else if (!is_error(reply, ".NoSuchUnit")) {
     fail_refused("unable to stop unit \"" + unit + "\"", reply);
   }
-  // A failed unit stays until it is reset.
+  // A failed unit remains until it is reset.
   reset_failed(unit);
 }
 

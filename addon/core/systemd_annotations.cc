@@ -1,4 +1,4 @@
-// Annotations that are properties of the container's unit.
+// Annotations that set properties of the container's unit.
 
 #include <cmath>
 #include <limits>
@@ -38,14 +38,14 @@ void check_name(const std::string& key, std::string_view name) {
   }
 }
 
-/// TimeoutStopSec, but neither Sec nor FOOSec.
+/// Whether a name is like TimeoutStopSec, but neither Sec nor FOOSec.
 bool is_in_seconds(std::string_view name) {
   constexpr std::string_view suffix = "Sec";
   return name.ends_with(suffix) && name.size() > suffix.size() &&
          is_lower(name[name.size() - suffix.size() - 1]);
 }
 
-/// The value in microseconds; none where it is no number of seconds.
+/// Returns the value in microseconds; none if it is no number of seconds.
 std::optional<std::uint64_t> microseconds(const dbus::Value& value) {
   constexpr std::uint64_t second = 1000000;
   constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max() / second;
@@ -56,7 +56,7 @@ std::optional<std::uint64_t> microseconds(const dbus::Value& value) {
     }
     return static_cast<std::uint64_t>(result);
   }
-  // A negative number is beyond `most` too.
+  // A negative number also exceeds `most`.
   const bool integer = value.signature.size() == 1 &&
                        std::string_view("ynqiuxt").find(value.signature) != std::string_view::npos;
   return integer && value.number <= most ? std::optional(value.number * second) : std::nullopt;

@@ -1,5 +1,5 @@
-// Device rules in systemd's words. systemd's list only ever adds: a device may do what any entry
-// that matches it allows.
+// Translates device rules to systemd's DeviceAllow list. Its entries only add permissions: a device
+// has the permissions of all matching entries.
 
 #include <optional>
 #include <string>
@@ -25,9 +25,9 @@ class AllowList {
  public:
   explicit AllowList(const char* type) : type_(type) {}
 
-  /// False where the rules cannot be told to systemd.
+  /// Returns false if systemd cannot express the rules.
   bool add(const DeviceMeaning& meaning) {
-    if (!meaning.minors.empty()) {  // systemd knows no "any major with this minor"
+    if (!meaning.minors.empty()) {  // systemd has no "any major with this minor"
       return false;
     }
     add_entry(type_ + "-*", meaning.rest);

@@ -1,4 +1,4 @@
-// From the files of a cgroup to properties of its unit.
+// Translates settings of a cgroup's files to properties of its unit.
 
 #include <algorithm>
 #include <charconv>
@@ -20,10 +20,10 @@ namespace {
 constexpr std::uint64_t infinity = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t second = 1000000;  // µs
 constexpr std::uint64_t default_period = 100000;
-/// A hundredth of a processor, in µs a second.
+/// A hundredth of a processor, in µs per second.
 constexpr std::uint64_t percent = second / 100;
 
-// The first versions of systemd with a property, or with a value of it.
+// The first systemd versions that have a property, or a value of it.
 constexpr unsigned version_quota_period = 242;
 constexpr unsigned version_cpuset = 244;
 constexpr unsigned version_idle = 252;
@@ -36,7 +36,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, std::max(begin, end) - begin);
 }
 
-/// Decimal digits; none for anything else.
+/// Parses decimal digits; none for other text.
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -44,7 +44,7 @@ std::optional<std::uint64_t> number(std::string_view text) {
   return whole ? std::optional(value) : std::nullopt;
 }
 
-/// "max", or a number, for memory with one of the kernel's suffixes.
+/// Parses "max" or a number, for memory with one of the kernel's suffixes.
 std::optional<std::uint64_t> limit(std::string_view text) {
   text = trimmed(text);
   if (text == "max") {
@@ -65,7 +65,7 @@ struct Quota {
   std::uint64_t quota = infinity;
   std::optional<std::uint64_t> period;
 
-  /// Of a second, in µs, in whole hundredths of a processor.
+  /// Returns the quota per second in µs, rounded up to hundredths of a processor.
   std::uint64_t per_second() const {
     const std::uint64_t exact = quota * second / period.value_or(default_period);
     return (exact + percent - 1) / percent * percent;
@@ -93,7 +93,7 @@ std::optional<Quota> parse_quota(std::string_view text) {
   return result;
 }
 
-/// "1,3-5" as bits, the lowest in the first byte.
+/// Parses "1,3-5" into bits, the lowest in the first byte.
 std::optional<std::string> parse_set(std::string_view text) {
   constexpr std::uint64_t most = 8192;
   std::string bits;
@@ -147,7 +147,7 @@ class Properties {
     } else if (file == "cpu.weight") {
       add_number(setting, setting.value, "CPUWeight");
     } else if (is_idle(setting) && version_ >= version_idle) {
-      // That is how systemd says it.
+      // systemd's value for an idle cgroup.
       found_.push_back({"CPUWeight", dbus::uint64(0)});
     } else if (file == "cpuset.cpus") {
       add_set(setting, "AllowedCPUs");
@@ -164,10 +164,10 @@ class Properties {
 
  private:
   [[noreturn]] void refuse(const CgroupSetting& setting) const {
-    Error error(ErrorKind::invalid_config, std::string(prefix_).append(setting.field) + ": \"" +
-                                               setting.value +
-                                               "\" is nothing that systemd can be told for " +
-                                               setting.file + "; write it as a plain value");
+    Error error(ErrorKind::invalid_config,
+                std::string(prefix_).append(setting.field) + ": \"" + setting.value +
+                    "\" has no equivalent among systemd's properties for " + setting.file +
+                    "; write it as a plain value");
     throw error.with_path(json_path(prefix_, setting.field));
   }
 
@@ -176,7 +176,7 @@ class Properties {
     if (!value.has_value()) {
       refuse(setting);
     }
-    // systemd takes no TasksMax of 0.
+    // systemd rejects a TasksMax of 0.
     if (setting.file == "pids.max" && *value == 0) {
       value = 1;
     }
@@ -207,7 +207,7 @@ class Properties {
     if (version_ < version_cpuset) {
       return;
     }
-    // Nothing: as it is above.
+    // An empty set means the parent's.
     const std::optional<std::string> bits =
         setting.value.empty() ? std::string() : parse_set(setting.value);
     if (!bits.has_value()) {
@@ -216,7 +216,7 @@ class Properties {
     found_.push_back({property, dbus::bytes(*bits)});
   }
 
-  /// "100" or "default 100"; what is for one device systemd does not touch.
+  /// Adds "100" or "default 100"; systemd does not change the weights of single devices.
   void add_io_weight(const CgroupSetting& setting, std::string_view text) {
     constexpr std::string_view word = "default ";
     text = trimmed(text);

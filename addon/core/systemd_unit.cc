@@ -1,4 +1,4 @@
-// Names of units, and where they are among cgroups.
+// Names of units, and their cgroups.
 
 #include <algorithm>
 #include <string>
@@ -22,7 +22,7 @@ constexpr std::size_t longest_name = 256;
   throw error.with_path("linux.cgroupsPath");
 }
 
-/// What systemd takes in a unit's name.
+/// Whether systemd accepts the character in a unit's name.
 bool is_name_character(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
          std::string_view(":-_.\\").find(c) != std::string_view::npos;
@@ -40,7 +40,8 @@ void check_name(const std::string& name) {
   }
 }
 
-/// As systemd-escape(1): an id may hold what a unit's name may not.
+/// Escapes an id as systemd-escape(1) does, because it may contain characters that a unit's name
+/// may not.
 std::string escape(const std::string& id) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string escaped;
@@ -55,8 +56,8 @@ std::string escape(const std::string& id) {
   return escaped;
 }
 
-/// systemd puts "_" before a name that could be taken for a file of the cgroup above; which of
-/// those that begin with a controller's name it means depends on its version.
+/// systemd prefixes "_" to a name that conflicts with a file of the parent cgroup. Which names with
+/// a controller's prefix it escapes depends on its version.
 std::string cgroup_name(const std::string& unit) {
   const bool doubtful =
       unit.starts_with('_') || unit.starts_with('.') || unit.starts_with("cgroup.");
@@ -76,7 +77,7 @@ std::string systemd_slice_path(const std::string& slice) {
     return {};
   }
   std::string path;
-  // "a-b.slice" lies in "a.slice".
+  // "a-b.slice" is inside "a.slice".
   for (std::size_t at = 0; at <= name.size();) {
     const std::size_t end = std::min(name.find('-', at), name.size());
     if (end == at) {
@@ -130,7 +131,7 @@ SystemdUnit systemd_unit_for(const Spec& spec, const std::string& id) {
              "\" is a slice, and those hold no processes; give another name, from "
              "which a scope is made");
     }
-    // Two parts are what crun takes beside runc's three.
+    // crun accepts two parts in addition to runc's three.
     name = parts.size() == 3 ? parts[1] + "-" + parts[2] : parts[1];
     if (name.empty()) {
       refuse("\"" + given + "\" has no name after the slice; write it like system.slice:" + id);

@@ -19,12 +19,12 @@ bool is_set_to(const char* sysctl, char value) {
     const std::optional<std::string> text = read_file_if_exists(AT_FDCWD, sysctl);
     return text.has_value() && text->size() == 2 && text->front() == value;
   } catch (const Error&) {
-    return false;  // an error is being told already
+    return false;  // another error is being reported already
   }
 }
 
-/// Whether no mount is seen at "/": so it is in a chroot(2) to what is none. (To a mount, it cannot
-/// be told.)
+/// Whether "/" is not a mount point: this process is in a chroot(2) to a plain directory. A chroot
+/// to a mount point cannot be detected.
 bool is_root_no_mount() {
   try {
     const auto mounts = read_file_if_exists(AT_FDCWD, "/proc/self/mountinfo");
@@ -35,7 +35,7 @@ bool is_root_no_mount() {
     });
     return !found;
   } catch (const Error&) {
-    return false;  // an error is being told already
+    return false;  // another error is being reported already
   }
 }
 

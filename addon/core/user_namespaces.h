@@ -1,4 +1,4 @@
-// Why this host refuses user namespaces.
+// Causes and remedies for refused user namespaces.
 #pragma once
 
 #include <string>
@@ -6,21 +6,20 @@
 
 namespace tare {
 
-/// What a person can do where a user namespace, or a capability in it, was refused with `errnum`:
-/// "; …", naming the sysctl that forbids it. Empty where no rule of this host is known to be the
-/// reason.
+/// Returns the remedy if a user namespace, or a capability in it, was refused with `errnum`: "; …",
+/// naming the responsible sysctl. Empty if no known rule of this host is the cause.
 std::string user_namespace_remedy(int errnum);
 
-/// Whether this process is under a seccomp filter of its caller's.
+/// Whether a seccomp filter applies to this process, inherited from its caller.
 bool has_seccomp_filter();
-/// What /proc/self/status says of `name`; empty where it has no such line, or where there is no
-/// /proc. Throws `system`.
+/// Returns the value of `name` in /proc/self/status; empty if that line or /proc is missing. Throws
+/// `system`.
 std::string own_status(std::string_view name);
 
-/// What can be done where mount_setattr(2) refused an id-mapped mount; begins with ";".
+/// Returns the remedy if mount_setattr(2) refused an id-mapped mount; begins with ";".
 std::string id_mapping_remedy(int errnum);
 
-/// What can be done where the host has no node of a device to bind; begins with ";".
+/// Returns the remedy if the host has no node of a device to bind; begins with ";".
 std::string device_remedy();
 
 }  // namespace tare

@@ -13,7 +13,7 @@ namespace {
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-/// Takes a number without leading zeros off the front; false where there is none.
+/// Removes a number without leading zeros from the front of `text`; returns false if there is none.
 bool take_number(std::string_view& text) {
   const auto end = std::find_if_not(text.begin(), text.end(), is_digit);
   const auto length = static_cast<std::size_t>(end - text.begin());
@@ -24,7 +24,7 @@ bool take_number(std::string_view& text) {
   return true;
 }
 
-/// Dot-separated identifiers of letters, digits and hyphens.
+/// Whether `text` is dot-separated identifiers of letters, digits and hyphens.
 bool are_identifiers(std::string_view text) {
   bool empty = true;
   for (const char c : text) {
@@ -69,7 +69,7 @@ void check_version(const Spec& spec, Problems& problems) {
 }
 
 void check_names(const Spec& spec, Problems& problems) {
-  // The size of a field of new_utsname, uname(2), without its terminating NUL.
+  // The size of a new_utsname field, uname(2), without its terminating NUL.
   constexpr std::size_t longest = 64;
   const std::pair<const char*, const std::string*> names[] = {{"hostname", &spec.hostname},
                                                               {"domainname", &spec.domainname}};

@@ -11,7 +11,7 @@ namespace tare {
 
 namespace {
 
-/// Whether the two ranges [a, a + size_a) and [b, b + size_b) have a number in common.
+/// Whether the ranges [a, a + size_a) and [b, b + size_b) overlap.
 bool overlap(std::uint32_t a, std::uint32_t size_a, std::uint32_t b, std::uint32_t size_b) {
   return a < b ? b - a < size_a : a - b < size_b;
 }
@@ -27,7 +27,7 @@ void check_mappings(const std::vector<IdMapping>& mappings, const std::string& l
                            std::to_string(most));
     return;
   }
-  // It takes them by one write(2) of less than a page.
+  // The kernel requires one write(2) of less than a page.
   const std::size_t longest = static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) - 1;
   if (const std::size_t size = id_map_text(mappings).size(); size > longest) {
     problems.add(list, std::to_string(mappings.size()) + " mappings are " + std::to_string(size) +
@@ -41,7 +41,7 @@ void check_mappings(const std::vector<IdMapping>& mappings, const std::string& l
       problems.add(element(list, i, ".size"), "must not be 0; give the number of ids to map");
       continue;
     }
-    // 4294967295 is no id.
+    // 4294967295 is not a valid id.
     if (mapping.size > last - mapping.container_id || mapping.size > last - mapping.host_id) {
       problems.add(element(list, i, ".size"),
                    std::to_string(mapping.size) + " ids reach beyond 4294967294, the last id");
@@ -80,7 +80,7 @@ void check_user_namespace(const Spec& spec, Problems& problems) {
   const Linux& config = spec.linux_;
   const std::pair<const char*, const std::vector<IdMapping>*> lists[] = {
       {"linux.uidMappings", &config.uid_mappings}, {"linux.gidMappings", &config.gid_mappings}};
-  // Without any the caller becomes the namespace's root.
+  // Without mappings, the caller becomes the namespace's root.
   const bool no_mappings = config.uid_mappings.empty() && config.gid_mappings.empty();
   for (const auto& [list, mappings] : lists) {
     if (!mappings->empty() && !spec.has_namespace(NamespaceType::user)) {
@@ -95,7 +95,7 @@ void check_user_namespace(const Spec& spec, Problems& problems) {
 }
 
 void check_devices(const std::vector<Device>& devices, Problems& problems) {
-  // dev_t of the kernel: 12 bits of major number, 20 of minor.
+  // The kernel's dev_t: 12 bits of major number, 20 of minor.
   constexpr std::int64_t last_major = 0xfff;
   constexpr std::int64_t last_minor = 0xfffff;
   std::set<std::string> paths;
@@ -119,7 +119,7 @@ void check_devices(const std::vector<Device>& devices, Problems& problems) {
   }
 }
 
-/// dev_valid_name() of the kernel.
+/// The kernel's dev_valid_name().
 bool is_device_name(std::string_view name) {
   constexpr std::size_t longest = 15;  // IFNAMSIZ without the NUL
   return !name.empty() && name.size() <= longest && name != "." && name != ".." &&
@@ -210,7 +210,7 @@ void check_intel_rdt(const IntelRdt& rdt, Problems& problems) {
                  "invalid intelRdt.ClosID " + quoted(id) +
                      "; name a directory of the resctrl file system, or / for its root");
   }
-  // What the kernel keeps in the root beside groups.
+  // The kernel's own directories beside groups in the root.
   for (const char* reserved : {"info", "mon_groups", "mon_data"}) {
     if (id == reserved) {
       problems.add("linux.intelRdt.closID", id + " is no group; name it differently");

@@ -12,8 +12,8 @@ bool has_option(const Mount& mount, std::string_view option) {
   return std::find(mount.options.begin(), mount.options.end(), option) != mount.options.end();
 }
 
-/// Files below /proc that may be covered: lxcfs gives them a container's view. Everything else
-/// there is read or written on the container's behalf, or masked, and has to be the kernel's own.
+/// Files below /proc that may be covered: lxcfs replaces them by a container's view. Other files
+/// there are read or written on the container's behalf, or masked, and must be the kernel's own.
 constexpr std::string_view coverable_proc_files[] = {
     "/proc/cpuinfo",
     "/proc/diskstats",
@@ -30,7 +30,7 @@ constexpr std::string_view coverable_proc_files[] = {
 void check_below_proc(const Mount& mount, bool bind, std::size_t index, Problems& problems) {
   const std::string destination = absolute_path(mount.destination);
   if (destination == "/proc") {
-    // Whether a bind mount's source is a procfs is seen when it is opened.
+    // Whether a bind mount's source is a procfs is checked when it is opened.
     if (!bind && mount.type != "proc") {
       problems.add(element("mounts", index, ".type"),
                    "\"/proc\" cannot be mounted because it is not of type proc; make it so");
@@ -43,8 +43,8 @@ void check_below_proc(const Mount& mount, bool bind, std::size_t index, Problems
   }
 }
 
-/// fsconfig(2) takes values of up to 255 bytes; mount(2) a page for all options; and overlayfs,
-/// since Linux 6.5, any number of layers of up to 255 bytes each.
+/// Limits: fsconfig(2) takes values of up to 255 bytes; mount(2) takes a page for all options;
+/// overlayfs, since Linux 6.5, takes any number of layers of up to 255 bytes each.
 void check_lengths(const Mount& mount, std::size_t index, Problems& problems) {
   constexpr std::size_t longest = 255;
   if (mount.options_size() <= longest_mount_data) {
@@ -74,7 +74,7 @@ void check_lengths(const Mount& mount, std::size_t index, Problems& problems) {
   }
 }
 
-/// OVL_MAX_STACK of the kernel.
+/// The kernel's OVL_MAX_STACK.
 void check_layers(const Mount& mount, std::size_t index, Problems& problems) {
   constexpr std::string_view lower = "lowerdir=";
   constexpr std::size_t most = 500;
@@ -84,7 +84,7 @@ void check_layers(const Mount& mount, std::size_t index, Problems& problems) {
   for (std::size_t i = 0; i < mount.options.size(); ++i) {
     const std::string& option = mount.options[i];
     std::size_t layers = 1;
-    // "\\:" is a colon of a name, and "::" one separator, before layers of data alone.
+    // "\\:" is a colon in a name; "::" is one separator, before data-only layers.
     for (std::size_t at = lower.size(); option.starts_with(lower) && at < option.size(); ++at) {
       if (option[at] == '\\') {
         ++at;
@@ -100,12 +100,12 @@ void check_layers(const Mount& mount, std::size_t index, Problems& problems) {
   }
 }
 
-/// The kernel would ignore what is a file system's own in a mount that makes none.
+/// The kernel would ignore file system options in a bind mount, which creates no file system.
 void check_bind_options(const Mount& mount, std::size_t index, Problems& problems) {
   for (std::size_t i = 0; i < mount.options.size(); ++i) {
     const std::string& option = mount.options[i];
-    // "key=value" belongs to a file system, and what is bound has one already: it is warned of. A
-    // bare word may be a misspelt "nosuid".
+    // "key=value" is a file system option, and causes a warning only. A bare word may be a misspelt
+    // "nosuid".
     if (!option.empty() && option.find('=') == std::string::npos && !is_mount_option(option)) {
       problems.add(
           element(element("mounts", index, ".options"), i),
@@ -139,7 +139,7 @@ void check_copy_symlink(const Mount& mount, bool bind, std::size_t index, Proble
   }
 }
 
-/// How the source of a bind mount is looked up.
+/// Checks the options that restrict the lookup of a bind mount's source.
 void check_source_options(const Mount& mount, bool bind, std::size_t index, Problems& problems) {
   constexpr std::string_view within = "src-within";
   for (std::size_t i = 0; i < mount.options.size(); ++i) {
@@ -197,7 +197,7 @@ void check_id_mapping(const Mount& mount, const Spec& spec, bool bind, std::size
   check_mappings(mount.gid_mappings, element("mounts", index, ".gidMappings"), problems);
 }
 
-/// The first mount may be the container's root, in the place of root.path.
+/// Checks a first mount that is the container's root, instead of root.path.
 void check_root_mount(const Mount& mount, const Spec& spec, std::size_t index, Problems& problems) {
   constexpr std::string_view kernel_interfaces[] = {"proc",    "sysfs",  "cgroup",
                                                     "cgroup2", "mqueue", "devpts"};
@@ -255,9 +255,10 @@ void check_mount(const Mount& mount, const Spec& spec, std::size_t index, Proble
   check_below_proc(mount, bind, index, problems);
 }
 
-/// A further mount is made in the container's mount namespace, where a file system's own paths (a
-/// device, the layers of an overlay) would be the container's, by an init that is in no other
-/// namespace of the container, so that a procfs or sysfs would be the host's.
+/// Checks a mount that is added to a running container. It is made in the container's mount
+/// namespace, where a file system's own paths (a device, the layers of an overlay) would be the
+/// container's; and by an init that is in no other namespace of the container, so that a procfs or
+/// sysfs would be the host's.
 void check_further_mount(const Mount& mount, std::size_t index, Problems& problems) {
   const MountOptions options = read_mount_options(mount);
   const std::string destination = absolute_path(mount.destination);
@@ -293,7 +294,7 @@ void check_further_mount(const Mount& mount, std::size_t index, Problems& proble
 }  // namespace
 
 void check_further_mounts(const Spec& spec, Problems& problems) {
-  // What one message can carry of descriptors.
+  // The maximum number of descriptors in one message.
   constexpr std::size_t most = 48;
   if (!spec.makes_namespace(NamespaceType::mount)) {
     problems.add_unsupported(

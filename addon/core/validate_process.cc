@@ -26,8 +26,8 @@ void check_user(const User& user, const Spec& spec, const std::string& prefix, P
   // NGROUPS_MAX of linux/limits.h.
   constexpr std::size_t most_groups = 65536;
   const Linux& config = spec.linux_;
-  // The mappings of a namespace that is joined are not in the config; that they are missing for a
-  // new one is said elsewhere.
+  // The mappings of a joined namespace are not in the config; missing mappings of a new one are
+  // reported separately.
   const bool mapped = spec.makes_namespace(NamespaceType::user);
   check_id(user.uid, config.uid_mappings, prefix + "user.uid", "uidMappings", mapped, problems);
   check_id(user.gid, config.gid_mappings, prefix + "user.gid", "gidMappings", mapped, problems);
@@ -122,7 +122,7 @@ void check_label(const std::string& label, const std::string& place, Problems& p
 
 void check_process(const Process& process, const Spec& spec, const std::string& prefix,
                    Problems& problems) {
-  // The size of a terminal is two unsigned shorts, ioctl_tty(2).
+  // A terminal's size is two unsigned shorts, ioctl_tty(2).
   constexpr std::uint32_t most_cells = 65535;
   if (process.terminal && process.console_size) {
     const Box& size = *process.console_size;

@@ -44,7 +44,7 @@ void check_memory(const MemoryResources& memory, Problems& problems) {
     problems.add(section + "swappiness",
                  std::to_string(*memory.swappiness) + " is not within 0 to 100");
   }
-  // `swap` is memory and swap together.
+  // `swap` is the limit of memory plus swap.
   const std::int64_t limit = memory.limit.value_or(0);
   const std::int64_t swap = memory.swap.value_or(0);
   if (swap > 0 && limit == 0) {
@@ -59,7 +59,7 @@ void check_memory(const MemoryResources& memory, Problems& problems) {
 
 void check_cpu(const CpuResources& cpu, Problems& problems) {
   const std::string section = "linux.resources.cpu.";
-  // What the kernel takes for cpu.max, in microseconds.
+  // The kernel's limits for cpu.max, in microseconds.
   constexpr std::int64_t shortest = 1000;
   constexpr std::uint64_t longest_period = 1000000;
   const std::int64_t quota = cpu.quota.value_or(0);
@@ -90,7 +90,7 @@ void check_cpu(const CpuResources& cpu, Problems& problems) {
   }
 }
 
-/// Weights of cgroup v1, which the spec speaks of; 0 means "not set".
+/// Checks a cgroup v1 weight, as used by the spec; 0 means "not set".
 void check_weight(std::optional<std::uint16_t> weight, const std::string& place,
                   Problems& problems) {
   if (weight && *weight != 0 && (*weight < 10 || *weight > 1000)) {
@@ -134,7 +134,7 @@ void check_block_io(const BlockIoResources& block_io, Problems& problems) {
   }
 }
 
-/// "64KB", "2MB", "1GB".
+/// Whether `size` has the form "64KB", "2MB", "1GB".
 bool is_page_size(std::string_view size) {
   if (size.size() < 3 || size.front() == '0' || size.back() != 'B') {
     return false;
@@ -154,7 +154,7 @@ void check_hugepages(const std::vector<HugepageLimit>& limits, Problems& problem
   }
 }
 
-/// The keys are names of files in the container's cgroup directory.
+/// The keys are file names in the container's cgroup directory.
 void check_unified(const std::vector<std::pair<std::string, std::string>>& unified,
                    Problems& problems) {
   for (const auto& [file, value] : unified) {

@@ -17,10 +17,11 @@ std::string list_message(const std::string& list) {
          std::to_string(processor_limit);
 }
 
-/// What SCHED_DEADLINE demands, sched(7). Its bounds for the period are sysctls of the host.
+/// Requirements of SCHED_DEADLINE, sched(7). The bounds of its period are sysctls of the host, and
+/// so not checked here.
 void check_deadline(const Scheduler& scheduler, const std::string& section, Problems& problems) {
   constexpr std::uint64_t shortest = 1024;
-  // The kernel takes 63 bits; above, its EINVAL would not tell which of the three it is.
+  // The kernel accepts 63 bits; its EINVAL would not tell which of the three is too large.
   constexpr std::uint64_t longest = std::numeric_limits<std::int64_t>::max();
   const std::pair<const char*, std::uint64_t> times[] = {{"runtime", scheduler.runtime},
                                                          {"deadline", scheduler.deadline},
@@ -90,7 +91,7 @@ std::size_t count_numbers(const std::string& mask) {
 
 }  // namespace
 
-/// set_mempolicy(2). What is runc's wording, its users look for.
+/// set_mempolicy(2). Some messages use runc's wording, which its users search for.
 void check_memory_policy(const MemoryPolicy& policy, Problems& problems) {
   const std::string section = "linux.memoryPolicy.";
   const std::string mode = memory_mode_name(policy.mode);
@@ -130,7 +131,7 @@ void check_memory_policy(const MemoryPolicy& policy, Problems& problems) {
   }
 }
 
-/// A time namespace has its offsets before anybody is in it.
+/// The offsets of a time namespace must be set before it contains a process.
 void check_time_offsets(const Spec& spec, Problems& problems) {
   constexpr std::uint32_t second = 1000000000;
   const Namespace* time = spec.find_namespace(NamespaceType::time);

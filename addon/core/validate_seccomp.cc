@@ -35,8 +35,7 @@ void check_action(const std::string& action, std::optional<std::uint32_t> errno_
   if (!errno_ret) {
     return;
   }
-  // seccomp(2): the low 16 bits of a filter's result, of which the kernel takes an errno only up to
-  // MAX_ERRNO.
+  // seccomp(2): the low 16 bits of a filter's result; the kernel limits an errno to MAX_ERRNO.
   const std::uint32_t largest = action == "SCMP_ACT_ERRNO" ? 4095 : 65535;
   if (action != "SCMP_ACT_ERRNO" && action != "SCMP_ACT_TRACE") {
     problems.add(errno_place, action + " returns no errno; remove it");
@@ -47,7 +46,7 @@ void check_action(const std::string& action, std::optional<std::uint32_t> errno_
 }
 
 void check_args(const std::vector<SeccompArg>& args, const std::string& list, Problems& problems) {
-  // struct seccomp_data has the six argument registers of a system call.
+  // struct seccomp_data contains a system call's six argument registers.
   constexpr std::uint32_t last_index = 5;
   static const auto& known = *new std::vector<std::string>(seccomp_operators());
   for (std::size_t i = 0; i < args.size(); ++i) {
@@ -61,7 +60,7 @@ void check_args(const std::vector<SeccompArg>& args, const std::string& list, Pr
   }
 }
 
-/// What an agent may be asked about, and where it is.
+/// Checks which system calls use the agent, and the path of its socket.
 void check_agent(const Seccomp& seccomp, Problems& problems) {
   if (seccomp.default_action == seccomp_notify_action) {
     problems.add("linux.seccomp.defaultAction",
@@ -72,14 +71,14 @@ void check_agent(const Seccomp& seccomp, Problems& problems) {
     const SeccompSyscall& rule = seccomp.syscalls[i];
     const auto found = std::find(rule.names.begin(), rule.names.end(), "write");
     if (rule.action == seccomp_notify_action && found != rule.names.end()) {
-      // By write(2) `start` hears what became of the program.
+      // init reports to `start` by write(2) after the filter is loaded.
       problems.add(element(element("linux.seccomp.syscalls", i, ".names"),
                            static_cast<std::size_t>(found - rule.names.begin())),
                    "SCMP_ACT_NOTIFY cannot be used for the write syscall; remove it");
     }
   }
   if (!seccomp_needs_agent(seccomp)) {
-    return;  // the path is ignored
+    return;  // listenerPath is ignored
   }
   const std::string& path = seccomp.listener_path;
   if (path.empty()) {
@@ -92,8 +91,8 @@ void check_agent(const Seccomp& seccomp, Problems& problems) {
   }
 }
 
-/// A filter has at most 4096 instructions (BPF_MAXINSNS), so that most of so many would have to be
-/// the same; and the time that the compiler takes grows with the square of their number.
+/// A filter has at most 4096 instructions (BPF_MAXINSNS), so that a longer list must be mostly
+/// duplicates; and the compilation time is quadratic in the number of names.
 void check_names_count(const Seccomp& seccomp, Problems& problems) {
   constexpr std::size_t most = 4096;
   std::size_t count = 0;

@@ -1,6 +1,5 @@
 /// \file
-/// What the sources of validate.h share. Paths and messages are put together only for what is
-/// wrong.
+/// Shared by the sources of validate.h. Paths and messages are built only for problems.
 #pragma once
 
 #include <cstddef>
@@ -29,31 +28,32 @@ class Problems {
   std::vector<Problem> found_;
 };
 
-/// "LIST[INDEX]MEMBER".
+/// Returns "LIST[INDEX]MEMBER".
 std::string element(std::string_view list, std::size_t index, std::string_view member = {});
-/// "LIST["KEY"]", or "LIST.KEY" where that is a plain word.
+/// Returns "LIST["KEY"]", or "LIST.KEY" if KEY is a plain word.
 std::string member(std::string_view object, std::string_view key);
-/// The text in double quotes, escaped as in JSON.
+/// Returns the text in double quotes, escaped as in JSON.
 std::string quoted(std::string_view text);
 
 inline bool is_absolute(std::string_view path) { return path.starts_with('/'); }
 /// Adds a problem unless `path` is absolute.
 void check_absolute(const std::string& path, std::string_view place, Problems& problems);
 
-/// What the kernel demands of uid_map and gid_map, user_namespaces(7). `list` is their JSON path.
+/// Checks the kernel's requirements for uid_map and gid_map, user_namespaces(7). `list` is their
+/// JSON path.
 void check_mappings(const std::vector<IdMapping>& mappings, const std::string& list,
                     Problems& problems);
-/// Whether a user namespace with these mappings has `id`.
+/// Whether `id` is mapped in a user namespace with these mappings.
 bool is_mapped(const std::vector<IdMapping>& mappings, std::uint32_t id);
 
 void check_process(const Process& process, const Spec& spec, const std::string& prefix,
                    Problems& problems);
-/// scheduler, ioPriority, execCPUAffinity.
+/// Checks scheduler, ioPriority, execCPUAffinity.
 void check_scheduling(const Process& process, const std::string& prefix, Problems& problems);
 void check_memory_policy(const MemoryPolicy& policy, Problems& problems);
 void check_time_offsets(const Spec& spec, Problems& problems);
 void check_mounts(const Spec& spec, Problems& problems);
-/// Of mounts that are to be made in a container that runs.
+/// Checks mounts that are to be added to a running container.
 void check_further_mounts(const Spec& spec, Problems& problems);
 void check_linux(const Spec& spec, Problems& problems);
 void check_sysctl(const Spec& spec, Problems& problems);

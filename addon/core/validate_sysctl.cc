@@ -11,8 +11,8 @@ constexpr std::string_view ipc_sysctls[] = {
     "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
 };
 
-/// With dots between the parts, whichever way it is written: sysctl(8) takes the first separator
-/// for the separator, and the other of "." and "/" for a part of a name.
+/// Returns the key with dots as separators. As in sysctl(8), the first separator, "." or "/", is
+/// the separator of the whole key, and the other character is part of a name.
 std::string dotted(std::string key) {
   const std::size_t first = key.find_first_of("./");
   if (first != std::string::npos && key[first] == '/') {
@@ -23,12 +23,12 @@ std::string dotted(std::string key) {
   return key;
 }
 
-/// Whether it names a file below /proc/sys, and no other: the parts become names of directories.
+/// Whether `key` names a file below /proc/sys and no other file: the parts become directory names.
 bool is_well_formed(std::string_view key) {
   for (std::size_t at = 0; at <= key.size();) {
     const std::size_t end = std::min(key.find('.', at), key.size());
     const std::string_view part = key.substr(at, end - at);
-    // A "/" in a part stands for the "." of an interface's name.
+    // A "/" in a part represents the "." of an interface's name.
     if (part.empty() || part.front() == '/' || part.find("//") != std::string_view::npos) {
       return false;
     }
@@ -37,8 +37,8 @@ bool is_well_formed(std::string_view key) {
   return key.find('.') != std::string_view::npos;
 }
 
-/// Says why `key` may not be set in this container; empty where it may. /proc/sys is namespaced
-/// only in part, and the rest of it is the host's.
+/// Returns why `key` may not be set in this container; empty if it may. /proc/sys is namespaced
+/// only in part, and the rest belongs to the host.
 std::string reason_against(const std::string& key, const std::string& value, const Spec& spec) {
   if (key.starts_with("fs.mqueue.") ||
       std::find(std::begin(ipc_sysctls), std::end(ipc_sysctls), key) != std::end(ipc_sysctls)) {

@@ -1,4 +1,4 @@
-// What init tells the host, and how it waits for the answer.
+// init's side of the channel to the host: the reports, and the answers that init waits for.
 #include <linux/socket.h>
 #include <linux/uio.h>
 
@@ -44,8 +44,8 @@ tare::wire::Report make_report(tare::wire::ReportKind kind, std::uint32_t op, st
   return message;
 }
 
-// linux/socket.h has none of the MSG_ flags either. A host that has died must not end init by
-// SIGPIPE, which cannot be ignored here: the user's program would inherit that.
+// linux/socket.h has none of the MSG_ flags either. If the host has died, a send must not end init
+// by SIGPIPE; init cannot ignore that signal, as the user's program would inherit it as ignored.
 constexpr long msg_nosignal = 0x4000;
 constexpr long msg_dontwait = 0x40;
 
@@ -60,7 +60,7 @@ long send(const Context& context, const tare::wire::Report& message) {
 }  // namespace
 
 bool receive_plan(const Context& context, char* plan, unsigned long size) {
-  constexpr long msg_trunc = 0x20;  // tells the message's size, not what was taken of it
+  constexpr long msg_trunc = 0x20;  // returns the message's size, not the number of bytes copied
   long result = 0;
   do {
     result = sys::run(__NR_recvfrom, context.channel, plan, size, msg_trunc, 0L, 0L);
@@ -98,7 +98,8 @@ Outcome send_with_fd(const Context& context, tare::wire::Report message, int fd)
   return check(sys::run(__NR_sendmsg, context.channel, &header, msg_nosignal), Step::sendmsg);
 }
 
-// What else comes says that the host has given up or died; there is nobody to tell.
+// Any other message, or the end of the channel, means that the host has given up or died: there is
+// no process left to report to.
 void check_answer(long size, const tare::wire::Answer& answer, std::uint64_t tag) {
   if (size != sizeof answer || answer.go != tag) {
     sys::exit(1);
@@ -128,7 +129,7 @@ Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op) {
     return ok;
   }
   tare::wire::Answer answer;
-  // Often the answer is there already, and nobody need be woken.
+  // Often the answer has arrived already, and the host need not be woken.
   long result = sys::run(__NR_recvfrom, answers, &answer, sizeof answer, msg_dontwait, 0L, 0L);
   if (result == -EAGAIN) {
     result = send(context, make_report(tare::wire::ReportKind::waiting, index,
@@ -144,7 +145,7 @@ Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op) {
 
 namespace {
 
-// The next answer, and the descriptors that come with it.
+// Receives the next answer and the file descriptors that come with it.
 long receive_fds(const Context& context, tare::wire::Answer& answer, FdsControl& control,
                  std::size_t& control_size) {
   iovec vector{&answer, sizeof answer};
@@ -188,12 +189,12 @@ Outcome fetch(Context& context, std::uint32_t index) {
     if (!early) {
       break;
     }
-    // A host that was not asked yet has given an answer to a later wait.
+    // The host sent this answer to a later wait before it read the request.
     context.early |= 1U << answer.go;
   }
   const std::size_t wanted = sizeof(std::size_t) + 2 * sizeof(int) + count * sizeof(int);
   if (control_size < wanted || control.size != wanted) {
-    return {EMFILE, Step::recv};  // the kernel leaves out those for which there is no room
+    return {EMFILE, Step::recv};  // the kernel drops descriptors for which there is no room
   }
   memcpy(context.fetched, control.fds, count * sizeof(int));
   return ok;

@@ -1,4 +1,4 @@
-// A clone whose child has a stack of its own.
+// clone3(2) with a separate stack for the child.
 #pragma once
 
 #include <linux/sched.h>

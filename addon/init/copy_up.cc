@@ -1,5 +1,6 @@
-// tmpcopyup: what a tmpfs will cover is copied into it before it is attached. All on descriptors
-// and without following links, since others may write to the directory; in bounded memory.
+// tmpcopyup: copies the contents of the directory that a tmpfs will cover into the tmpfs before it
+// is attached. Works on file descriptors and follows no symlinks, since other processes may write
+// to the directory; memory use is bounded.
 #include <linux/stat.h>
 
 #include "file_status.h"
@@ -8,7 +9,7 @@
 namespace init {
 namespace {
 
-constexpr int deepest = 60;  // directories within each other; each level has two descriptors open
+constexpr int deepest = 60;  // nesting of directories; each level has two descriptors open
 constexpr std::size_t buffer_size = std::size_t{32} << 10;
 constexpr std::size_t longest_list = std::size_t{16} << 10;
 constexpr std::size_t longest_attribute = std::size_t{64} << 10;  // XATTR_SIZE_MAX
@@ -42,8 +43,8 @@ Outcome set_times(int directory, const char* name, const struct statx& status) {
   return check(sys::run(__NR_utimensat, directory, name, times, AT_SYMLINK_NOFOLLOW), Step::chmod);
 }
 
-// Owner before mode: chown(2) takes the set-user-id bit away. An id without a mapping in this user
-// namespace cannot be given: such files become root's.
+// Owner before mode: chown(2) clears the set-user-id bit. An id without a mapping in this user
+// namespace cannot be set (EINVAL): such files belong to root.
 Outcome set_owner_and_mode(int directory, const char* name, const struct statx& status) {
   long result =
       sys::run(__NR_fchownat, directory, name, status.stx_uid, status.stx_gid, AT_SYMLINK_NOFOLLOW);
@@ -57,8 +58,9 @@ Outcome set_owner_and_mode(int directory, const char* name, const struct statx& 
   return check(result, Step::chmod);
 }
 
-// What the tmpfs of this kernel, or this user namespace's root, may not have is left out: user.* is
-// newer than Linux 6.6 there, trusted.* is the host's root's. Labels are the mount's own.
+// Leaves out attributes that tmpfs in this kernel, or root of this user namespace, cannot have:
+// tmpfs has user.* since Linux 6.6, trusted.* needs root of the host. The mount sets its own
+// SELinux label.
 Outcome copy_attributes(int from, int to) {
   static char names[longest_list];
   static char value[longest_attribute];
@@ -84,7 +86,8 @@ Outcome copy_attributes(int from, int to) {
 }
 
 Outcome copy_file(const Level& level, const char* name) {
-  // Whatever has taken its place meanwhile must neither block nor be led through.
+  // Another process may have replaced the file since: the open must neither block nor follow a
+  // symlink.
   Handle from(sys::run(__NR_openat, level.from, name,
                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!from.valid()) {
@@ -149,7 +152,7 @@ Outcome copy_node(const Level& level, const char* name, const struct statx& stat
   return set_times(level.to, name, status);
 }
 
-// Makes the directory, and the next level of it.
+// Creates the directory and makes it the next level.
 Outcome enter_directory(const Level& level, const char* name, const struct statx& status) {
   if (depth == deepest) {
     return {0, Step::too_long};
@@ -193,8 +196,8 @@ Outcome copy_entry(const Level& level, const char* name) {
   }
 }
 
-// Copies from where the directory's position is, until its end or a directory in it; there `depth`
-// has grown. False: not at the end.
+// Copies from the directory's current position to its end, or up to and including a directory in
+// it, which then is the next level. `at_end` is false unless the end was reached.
 Outcome copy_entries(Context& context, bool& at_end) {
   const Level level = levels[depth - 1];
   const int here = depth;
@@ -224,7 +227,7 @@ Outcome copy_entries(Context& context, bool& at_end) {
   }
 }
 
-// A directory's times come last: what is made in it changes them.
+// A directory's times are set last: creating entries in it changes them.
 Outcome leave_directory() {
   const Level level = levels[--depth];
   struct statx status{};

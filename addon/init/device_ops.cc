@@ -1,5 +1,5 @@
-// Ops that fill /dev: nodes, links, the pty. All relative to fds below the root, without following
-// what lies there.
+// Ops that populate /dev: nodes, links, the pty. All paths are relative to fds below the root, and
+// symlinks found there are not followed.
 #include <asm/ioctls.h>
 #include <asm/termios.h>
 #include <linux/magic.h>
@@ -19,7 +19,7 @@ constexpr std::uint64_t devpts_ptmx_inode = 2;
 
 char name_buffer[256];
 
-// Where a node is to be made: its directory, and its name in it.
+// Opens the directory of a node to be made, and puts the node's name into name_buffer.
 Outcome parent_of(Context& context, const Op& op, long& parent) {
   parent = open_parent(context, context.text(op, 1), name_buffer, sizeof name_buffer);
   return check(parent, make_step());
@@ -28,7 +28,7 @@ Outcome parent_of(Context& context, const Op& op, long& parent) {
 }  // namespace
 
 Outcome do_make_directory(Context& context, const Op& op) {
-  // In a new root it is missing, and lies in the same directory as that of the op before.
+  // In a new root the directory is missing, and has the same parent as that of the previous op.
   const long parent = open_parent(context, context.text(op, 1), name_buffer, sizeof name_buffer);
   if (parent >= 0 && sys::run(__NR_mkdirat, parent, name_buffer, 0755) >= 0) {
     return ok;
@@ -49,8 +49,8 @@ Outcome do_make_device(Context& context, const Op& op) {
   if (result >= 0 && op.c == 0) {
     return ok;
   }
-  // One that the image or a mount brought: only the same device will do. And what is given to
-  // somebody is what was looked at, whatever has the name meanwhile.
+  // The node comes from the image or from a mount: only the same device is acceptable. The owner is
+  // changed on the descriptor that was checked, as the name may lead to another file by now.
   Handle node(sys::run(__NR_openat, parent, name_buffer, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   FileStatus status;
   result = node.valid() ? stat_fd(node.get(), status) : node.get();
@@ -118,8 +118,8 @@ Outcome do_make_ptmx(Context& context, const Op& op) {
   return check(sys::run(__NR_symlinkat, "pts/ptmx", parent, name_buffer), Step::symlink);
 }
 
-// A masked file gets the container's /dev/null: it must be the null device itself, or the mask
-// would show whatever the image put there.
+// A masked file is covered by the container's /dev/null. This must be the null device itself:
+// otherwise the mask would show what the image put there.
 Outcome open_null(Context& context) {
   if (context.null >= 0) {
     return ok;
@@ -146,8 +146,8 @@ Outcome open_null(Context& context) {
 namespace {
 
 Outcome open_pty(Context& context, const Op& op, Handle& master, Handle& slave) {
-  // To open a device has effects, so it is asked where that is before: a devpts has none but its
-  // own.
+  // Opening a device can have side effects, so the file system is checked first: a devpts holds no
+  // devices but its own.
   Handle devpts(open_below(context, context.text(op, 1), O_PATH | O_DIRECTORY));
   if (!devpts.valid()) {
     return failure(devpts.get(), Step::openat2);

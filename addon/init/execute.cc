@@ -1,4 +1,4 @@
-// Takes the plan and executes it, op by op. It knows no policy and formats nothing.
+// Loads the plan and executes it op by op, without policy and without formatting.
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/signal.h>
@@ -147,7 +147,7 @@ Outcome execute_process_op(Context& context, std::uint32_t index, const Op& op) 
     case OpCode::personality:
       return check(sys::run(__NR_personality, op.a), Step::personality);
     case OpCode::memory_policy:
-      // One more than bits: the kernel takes one off, see set_mempolicy(2).
+      // One more than the number of bits: the kernel subtracts one, see set_mempolicy(2).
       return check(sys::run(__NR_set_mempolicy, op.a, op.n == 0 ? nullptr : context.text(op, 0),
                             op.n == 0 ? 0UL : op.n * 8UL + 1),
                    Step::set_mempolicy);
@@ -228,7 +228,7 @@ void run(Context& context, const long* stack) {
   sys::run(__NR_umask, 0);
   const Outcome outcome = take_plan(context, parse_number(argv[2]), parse_number(argv[3]));
   if (outcome.failed()) {
-    end_with_failure(context, ~std::uint32_t{0}, outcome);  // no op of the plan
+    end_with_failure(context, ~std::uint32_t{0}, outcome);  // not an op of the plan
   }
   execute_from(context, 0);
 }

@@ -1,4 +1,4 @@
-// What init needs to know of an open file.
+// The status of an open file, as far as init needs it.
 #pragma once
 
 #include <linux/stat.h>
@@ -9,7 +9,7 @@ namespace init {
 
 struct FileStatus {
   std::uint32_t mode = 0;
-  std::uint32_t major = 0;  // of the device that a device node stands for
+  std::uint32_t major = 0;  // of the device that a device node refers to
   std::uint32_t minor = 0;
   std::uint32_t uid = 0;
   std::uint64_t inode = 0;
@@ -39,12 +39,12 @@ inline std::uint64_t device_number(const FileStatus& status) {
   return device_number(status.major, status.minor);
 }
 
-/// Whether it is the null device and nothing else.
+/// Returns whether the file is the null device.
 inline bool is_null_device(const FileStatus& status) {
   return (status.mode & S_IFMT) == S_IFCHR && status.major == 1 && status.minor == 3;
 }
 
-/// statfs(2)'s f_type; 0 where it cannot be told.
+/// Returns f_type of statfs(2), or 0 if that fails.
 inline long file_system_magic(int fd) {
   long buffer[16] = {};  // struct statfs: f_type is its first word on 64-bit kernels
   return sys::run(__NR_fstatfs, fd, buffer) < 0 ? 0 : buffer[0];

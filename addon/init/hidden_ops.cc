@@ -1,4 +1,4 @@
-// Ops that hide paths of the container, or make them read-only.
+// Ops for masked and read-only paths.
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/stat.h>
@@ -25,7 +25,7 @@ Outcome mask_directory(Context& context, int target) {
   if (!fs.valid()) {
     return failure(fs.get(), Step::fsopen);
   }
-  // Nothing is ever written to it: one inode, one page at most.
+  // Nothing is ever written to the tmpfs: one inode and one page are enough.
   long made = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
   if (made >= 0) {
     made = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_inodes", "1", 0);

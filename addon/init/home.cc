@@ -1,5 +1,5 @@
-// HOME of a process whose environment does not say it: what passwd(5) of the container has for its
-// uid.
+// HOME for a process whose environment does not set it: the home directory that the container's
+// /etc/passwd (passwd(5)) has for its uid.
 #include <linux/openat2.h>
 #include <linux/stat.h>
 
@@ -13,12 +13,12 @@ constexpr int uid_field = 2;
 constexpr int home_field = 5;
 constexpr std::size_t longest_file = std::size_t{1} << 20;
 
-// passwd(5) as a stream: "name:password:uid:gid:comment:home:shell".
+// Parses passwd(5) as a stream: "name:password:uid:gid:comment:home:shell".
 class Search {
  public:
   Search(std::uint64_t uid, char* home, std::size_t size) : uid_(uid), home_(home), size_(size) {}
 
-  // True once the home has been found.
+  // Returns true once the home directory has been found.
   bool take(char c) {
     if (c == '\n') {
       const bool found = matches_ && field_ >= home_field && length_ > 0;
@@ -33,7 +33,7 @@ class Search {
       }
       ++field_;
     } else if (field_ == uid_field) {
-      // Anything but a number is nobody's.
+      // A uid field that is not a number matches no uid.
       digits_ = c >= '0' && c <= '9' && digits_ >= 0 && digits_ < 10 ? digits_ + 1 : -1;
       number_ = number_ * 10 + static_cast<std::uint64_t>(c - '0');
     } else if (field_ == home_field && matches_) {
@@ -63,7 +63,7 @@ bool search_file(int file, Search& search) {
   for (std::size_t total = 0; total < longest_file;) {
     const long got = sys::run(__NR_read, file, buffer, sizeof buffer);
     if (got <= 0) {
-      return search.take('\n');  // the last line may lack its end
+      return search.take('\n');  // the last line may lack its newline
     }
     for (long i = 0; i < got; ++i) {
       if (search.take(buffer[i])) {
@@ -82,7 +82,7 @@ void do_home_directory(Context& context, const Op& op) {
   constexpr std::size_t name_size = sizeof name - 1;
   memcpy(context.home, name, sizeof name);
   char* home = context.home + name_size;
-  // The file is the image's: it may be a FIFO, or lead to something that is none of its own.
+  // The image controls this file: it may be a FIFO, or a link to a file that is not the image's.
   const long file =
       openat2(AT_FDCWD, "/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_NO_MAGICLINKS);
   FileStatus status;

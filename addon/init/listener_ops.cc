@@ -1,8 +1,8 @@
-// Loading a seccomp filter, and giving away the listener of one that asks an agent.
+// Loads a seccomp filter, and hands the listener of a filter that asks an agent to the host.
 //
-// A filter holds from its system call on and may ask about any other, while the agent that answers
-// does not have the listener yet. So it is handed over by a second thread without the filter, which
-// also does what is left to be told to the host; meanwhile the first makes no system call at all.
+// A filter applies from its own system call on and may ask about any later one, while the agent
+// does not have the listener yet. So a second thread without the filter hands the listener over and
+// sends the host the remaining reports; meanwhile the first thread makes no system call at all.
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
@@ -18,11 +18,11 @@ using tare::wire::OpCode;
 
 enum Stage : int { unused, parked, loading, loaded, finished };
 
-// What the two threads share.
+// State shared by the two threads.
 struct Handover {
   int stage = unused;
   Context* context = nullptr;
-  std::uint32_t index = 0;  // of the op that loads
+  std::uint32_t index = 0;  // of the seccomp op
   int listener = -1;        // or -errno
   Outcome outcome;
 };
@@ -43,7 +43,7 @@ void hand_over() {
   while (stage() == parked) {
     sys::run(__NR_futex, &handover.stage, FUTEX_WAIT_PRIVATE, parked, 0L);
   }
-  // The first thread can wake nobody any more.
+  // From here on the first thread can make no system call to wake this one.
   while (stage() == loading) {
     sys::run(__NR_sched_yield);
   }
@@ -53,7 +53,8 @@ void hand_over() {
   Context& context = *handover.context;
   Outcome outcome =
       send_listener(context, handover.index, context.ops[handover.index], handover.listener);
-  // Where nobody has the listener any more, the kernel gives ENOSYS to who is asked about.
+  // Once no process has the listener any more, system calls that the filter asks about fail with
+  // ENOSYS.
   sys::run(__NR_close, handover.listener);
   const std::uint32_t next = handover.index + 1;
   if (!outcome.failed()) {

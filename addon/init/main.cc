@@ -1,4 +1,4 @@
-// init: where it begins, and what a program without a C library brings along.
+// Entry point of init, and the functions that a program without a C library has to define itself.
 #include "init.h"
 
 namespace init {
@@ -14,7 +14,7 @@ extern "C" [[noreturn]] void init_main(const long* stack) { run(context, stack);
 
 }  // namespace init
 
-// The compiler turns loops and copies into calls of these.
+// The compiler turns loops and copies into calls to these functions.
 extern "C" {
 void* memcpy(void* to, const void* from, std::size_t size) noexcept {
   auto* out = static_cast<unsigned char*>(to);

@@ -1,4 +1,4 @@
-// The calls of the mount API that several kinds of ops make.
+// Calls of the mount API that several kinds of ops make.
 #pragma once
 
 #include <linux/mount.h>
@@ -21,12 +21,12 @@ inline long set_attributes(int fd, bool recursive, std::uint64_t set, std::uint6
                   &attributes, sizeof attributes);
 }
 
-// Before a mount is taken that the host has not been asked for yet.
+// Performs a postponed fetch before one of its mounts is taken.
 inline Outcome fetch_if_not_yet(Context& context) {
   return context.to_fetch != 0 ? fetch(context, context.to_fetch) : ok;
 }
 
-// The mount that the host sent for an op.
+// Takes the mount that the host sent for an op.
 inline long take_source(Context& context, const Op& op) {
   int& fetched = context.fetched[-2 - op.fd];
   const int fd = fetched;
@@ -51,7 +51,8 @@ inline long clone_tree(int fd, bool recursive) {
                       (recursive ? static_cast<unsigned>(AT_RECURSIVE) : 0U));
 }
 
-/// Everything that an op asks of one mount: attributes of it, of the whole tree, propagation.
+/// Applies all that an op requests for a mount: its attributes, those of the whole tree, and
+/// propagation.
 Outcome set_all_attributes(int fd, const Op& op);
 
 }  // namespace init

@@ -13,8 +13,8 @@ namespace {
 
 using namespace tare::wire;
 
-// As mount(8) has it for "--bind -o": what is not named is cleared. In a user namespace flags of
-// the host's are locked, and stay; only one that is to go by name is then refused.
+// Like "mount --bind -o" (mount(8)): clears the flags that are not named. In a user namespace the
+// host's flags are locked and stay; only clearing one by name is then refused (EPERM).
 long set_named_attributes(int fd, std::uint64_t set, std::uint64_t clear) {
   constexpr std::uint64_t lockable =
       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
@@ -28,7 +28,7 @@ long set_named_attributes(int fd, std::uint64_t set, std::uint64_t clear) {
 Outcome set_all_attributes(int fd, const Op& op) {
   constexpr std::uint64_t apart = MOUNT_ATTR_IDMAP;
   if (op.code == OpCode::bind_device) {
-    // The host's /dev need not have them, and a device needs neither.
+    // The host's /dev may lack these flags, and a device works with both.
     constexpr std::uint64_t flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
     return check(set_attributes(fd, false, flags, 0, ms_private), Step::mount_setattr);
   }
@@ -53,7 +53,7 @@ Outcome set_all_attributes(int fd, const Op& op) {
 
 namespace {
 
-// An id-mapped mount, of one mount or of all below it; it must not be attached yet.
+// Makes one mount, or all of its tree, id-mapped. The mount must not be attached yet.
 Outcome map_ids(const Context& context, int fd, const Op& op) {
   if (op.code != OpCode::bind || ((op.a | op.d) & MOUNT_ATTR_IDMAP) == 0) {
     return ok;
@@ -67,7 +67,8 @@ Outcome map_ids(const Context& context, int fd, const Op& op) {
                Step::mount_setattr);
 }
 
-// fsopen(2)'s fd gives the file system's own complaint ("e tmpfs: Bad value for 'size'").
+// Reads the file system's own error message from the fsopen(2) fd ("e tmpfs: Bad value for
+// 'size'").
 void read_complaint(Context& context, int fs) {
   const long got = sys::run(__NR_read, fs, context.detail, sizeof context.detail - 1);
   context.detail[got > 0 ? got : 0] = '\0';
@@ -94,7 +95,7 @@ Outcome configure(Context& context, int fs, const Op& op, unsigned command) {
   return check(result, Step::fsconfig);
 }
 
-// "mode=" of what `covered` is, four octal digits, as fsconfig(2) takes strings alone.
+// Sets "mode=" to the mode of `covered`, as four octal digits: fsconfig(2) takes only strings here.
 Outcome inherit_mode(Context& context, int fs, int covered) {
   FileStatus status;
   if (const long result = stat_fd(covered, status); result < 0) {
@@ -111,7 +112,7 @@ Outcome inherit_mode(Context& context, int fs, int covered) {
   return check(result, Step::fsconfig);
 }
 
-// A detached mount of a new file system, for a place where `covered` is (-1: nothing yet).
+// Creates a detached mount of a new file system, to be attached over `covered` (-1: not there yet).
 Outcome make_mount(Context& context, const Op& op, int covered, Handle& mount) {
   Handle fs(sys::run(__NR_fsopen, context.text(op, 0), FSOPEN_CLOEXEC));
   if (!fs.valid()) {
@@ -135,8 +136,8 @@ Outcome make_mount(Context& context, const Op& op, int covered, Handle& mount) {
   return ok;
 }
 
-// Where a mount goes. proc and sysfs must not be led elsewhere by a symlink of the image: what is
-// then written "below /proc" would be written somewhere else.
+// Opens the target of a mount. A symlink of the image must not redirect proc and sysfs: later
+// writes below /proc would go elsewhere.
 Outcome open_target(Context& context, const Op& op, bool directory, Handle& target) {
   const char* path = context.text(op, 1);
   if ((op.flags & op_no_symlink) != 0) {
@@ -170,16 +171,16 @@ Outcome open_target(Context& context, const Op& op, bool directory, Handle& targ
   if (!target.valid()) {
     return failure(target.get(), (op.flags & op_make_target) != 0 ? make_step() : Step::openat2);
   }
-  // The config was looked through for places below /proc by their names; a symlink has another one.
+  // The check of the config for destinations below /proc is by name, which a symlink bypasses.
   if (!followed) {
     return ok;
   }
-  // None where it cannot be told.
+  // Also refuse a target whose file system is unknown.
   const long magic = file_system_magic(target.get());
   return magic == PROC_SUPER_MAGIC || magic == 0 ? Outcome{EPERM, Step::inside_proc} : ok;
 }
 
-// What later ops may be about goes by its descriptor from here on.
+// Keeps the descriptor of the mount: later ops refer to the mount by it.
 void remember(Context& context, const Op& op, Handle& mount) {
   if ((op.flags & op_becomes_root) != 0) {
     const Handle covered(context.root);
@@ -191,7 +192,7 @@ void remember(Context& context, const Op& op, Handle& mount) {
 }
 
 Outcome attach_and_remember(Context& context, const Op& op, Handle& mount, int target) {
-  // A device covers no directory that open_parent() has opened.
+  // A device covers no directory that open_parent() has opened, so the cached one stays valid.
   const long result = op.code == OpCode::bind_device ? move_mount(mount.get(), target)
                                                      : attach(context, mount.get(), target);
   if (result < 0) {
@@ -206,8 +207,9 @@ Outcome attach_and_remember(Context& context, const Op& op, Handle& mount, int t
   return ok;
 }
 
-// In a new /dev the place of a device is missing. Who has made it knows it by its name, of which
-// move_mount(2) follows no symlink. False where it is there already, or cannot be made.
+// In a new /dev the mount point of a device is missing. This function creates it and attaches by
+// name: move_mount(2) does not follow a symlink there. Returns false if the name exists already or
+// cannot be created.
 bool attach_in_new_place(Context& context, const Op& op, int device, Outcome& outcome) {
   static char name[256];
   const long parent = open_parent(context, context.text(op, 1), name, sizeof name);
@@ -219,14 +221,14 @@ bool attach_in_new_place(Context& context, const Op& op, int device, Outcome& ou
   return true;
 }
 
-// A mount that was kept, or what has its path now.
+// Opens the kept mount that the op refers to, or else the op's path.
 long open_mounted(const Context& context, const Op& op) {
   const int kept = op.fd >= 0 ? context.kept[op.fd] : 0;
   return kept > 0 ? sys::run(__NR_fcntl, kept, F_DUPFD_CLOEXEC, 0)
                   : open_below(context, context.text(op, 1), O_PATH);
 }
 
-// For a file system that takes no option "context".
+// Labels the root of a file system that has no option "context".
 Outcome label_root(const Context& context, int mount, const Op& op) {
   Handle root(sys::run(__NR_openat, mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root.valid()) {
@@ -238,8 +240,8 @@ Outcome label_root(const Context& context, int mount, const Op& op) {
       Step::fsetxattr);
 }
 
-// By way of a view of it in which no device can be opened: that has effects, and somebody may put
-// one in the place of a file that was looked at.
+// Reads through a clone of the tree in which no device can be opened (nodev): opening a device has
+// side effects, and another process may put one in place of a file that was checked.
 Outcome copy_covered(Context& context, int covered, int mount) {
   Handle view(clone_tree(covered, true));
   if (!view.valid()) {
@@ -296,8 +298,8 @@ Outcome do_mount_fs(Context& context, const Op& op) {
   return attach_and_remember(context, op, mount, target.get());
 }
 
-// fsconfig(2) takes at most 255 bytes a value, mount(2) a page for all. It wants a path: "." is the
-// one that means a descriptor.
+// fsconfig(2) takes at most 255 bytes per value, mount(2) a page for all. mount(2) takes a path:
+// "." is the one that refers to a descriptor, by fchdir(2).
 Outcome do_mount_data(Context& context, const Op& op) {
   Handle target;
   if (const Outcome outcome = open_target(context, op, true, target); outcome.failed()) {
@@ -345,8 +347,8 @@ Outcome do_reconfigure(Context& context, const Op& op) {
 
 namespace {
 
-// The source as the host's paths lead to it, or as src-no-symlinks and src-within let them. `step`:
-// the system call that gave the result.
+// Opens the source by its host path, as src-no-symlinks and src-within restrict it. `step` is the
+// system call that returned the result.
 long open_host_source(const Context& context, const Op& op, Step& step) {
   const char* path = context.text(op, 0);
   const bool recursive = (op.flags & op_recursive) != 0;
@@ -447,7 +449,7 @@ Outcome do_bind(Context& context, const Op& op) {
 
 namespace {
 
-// The number that no other mount gets as long as the machine runs, where the kernel has it (6.8).
+// Reads the mount's number: since Linux 6.8 one that no other mount gets while the machine runs.
 long stat_mount(int fd, struct statx& status) {
   constexpr unsigned mount_id_unique = 0x4000;  // STATX_MNT_ID_UNIQUE of newer headers
   return sys::run(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_MNT_ID | mount_id_unique, &status);
@@ -463,9 +465,9 @@ Outcome do_tell_mount(const Context& context, std::uint32_t index) {
   return tell_of_mount(context, index, status.stx_mnt_id);
 }
 
-// The container may have put something else in the place of the mount, or in the way there. So what
-// is taken away is what was looked at, by its descriptor: umount2(2) takes that by its name in
-// procfs alone.
+// The container may have replaced the mount or a directory on the way to it, so the mount is
+// unmounted by the descriptor that was checked. umount2(2) takes a descriptor only by its name in
+// procfs.
 Outcome do_unmount(const Context& context, const Op& op) {
   const Handle target(open_below(context, context.text(op, 1), O_PATH));
   if (!target.valid()) {

@@ -1,4 +1,4 @@
-// Ops that enter or make namespaces, and what belongs to a new user namespace and session.
+// Ops that join or create namespaces, and that set up a new user namespace and session.
 #include <linux/capability.h>
 #include <linux/if.h>
 #include <linux/keyctl.h>
@@ -14,7 +14,7 @@ Outcome do_setns(const Context& context, const Op& op) {
 
 Outcome do_unshare(const Op& op) { return check(sys::run(__NR_unshare, op.a), Step::unshare); }
 
-// Before the root changes, /proc is the caller's.
+// This op precedes the change of root, so /proc is the caller's.
 Outcome do_time_offsets(const Context& context, const Op& op) {
   Handle file(sys::run(__NR_openat, AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC));
   if (!file.valid()) {
@@ -45,8 +45,8 @@ Outcome do_become_root(const Op& op) {
   if (const long result = sys::run(__NR_setresuid, 0, 0, 0); result < 0) {
     return failure(result, Step::setuid);
   }
-  // The stub made them inheritable and raised them, so that they lived through the execve(2) of an
-  // unmapped user. Without the inheritable set the kernel takes back the ambient one too.
+  // The vfork child has made the capabilities inheritable and ambient, so that they survive
+  // execve(2) of an unmapped user. Clearing the inheritable set clears the ambient one too.
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   if (const long result = sys::run(__NR_capget, &header, data); result < 0) {
@@ -60,7 +60,8 @@ Outcome do_become_root(const Op& op) {
 Outcome do_loopback_up() {
   constexpr int af_unix = 1;
   constexpr int sock_dgram_cloexec = 2 | 02000000;
-  // Any socket will do for interface ioctls (netdevice(7)); a unix one loads no protocol.
+  // Interface ioctls work on any socket (netdevice(7)); a unix socket makes the kernel load no
+  // protocol.
   Handle socket(sys::run(__NR_socket, af_unix, sock_dgram_cloexec, 0));
   if (!socket.valid()) {
     return failure(socket.get(), Step::socket);
@@ -75,13 +76,13 @@ Outcome do_keyring(Context& context, const Op& op) {
   const long ring = sys::run(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING,
                              op.str[0] == 0 ? nullptr : context.text(op, 0));
   if (ring == -ENOSYS) {
-    return ok;  // a kernel without CONFIG_KEYS: there is no keyring to keep apart
+    return ok;  // a kernel without CONFIG_KEYS: there is no keyring to isolate
   }
   if (ring < 0) {
     return failure(ring, Step::keyctl);
   }
-  // "type;uid;gid;perm;description": the possessor's rights are kept, the user may search it too,
-  // so that a process that changes its uid still finds its keyring.
+  // "type;uid;gid;perm;description". The possessor's rights stay, and the user may search the
+  // keyring too, so that a process that changes its uid still finds it.
   static char description[512];
   const long got =
       sys::run(__NR_keyctl, KEYCTL_DESCRIBE, ring, description, sizeof description - 1);

@@ -1,4 +1,5 @@
-// What a container without pivot_root(2) must not find below its root: there the old one stays.
+// Without pivot_root(2) the old root stays in the mount namespace. Removes what the container must
+// not find there: the host's procfs and sysfs.
 #include <linux/mount.h>
 
 #include "init.h"
@@ -50,7 +51,7 @@ MountLine read_line() {
   return result;
 }
 
-// Undoes the octal escapes of spaces and the like.
+// Decodes the octal escapes of spaces and similar characters.
 void unescape(char* text) {
   char* to = text;
   for (const char* from = text; *from != '\0'; ++from) {
@@ -72,14 +73,14 @@ bool is_below(const char* path, const char* above) {
   return *above == '\0' && (*path == '\0' || *path == '/');
 }
 
-// No mount event may reach the host, whatever the propagation of the tree.
+// Unmounts `point`. It becomes a slave first, so that no mount event reaches the host.
 Outcome take_away(const char* point) {
   mount_attr attributes{};
   attributes.propagation = ms_slave;
   const long result = sys::run(__NR_mount_setattr, AT_FDCWD, point,
                                AT_RECURSIVE | AT_SYMLINK_NOFOLLOW, &attributes, sizeof attributes);
   if (result == -ENOENT) {
-    return ok;  // it went with what it was below
+    return ok;  // it was unmounted together with a mount above it
   }
   if (result < 0) {
     return failure(result, Step::mount_setattr);
@@ -88,7 +89,8 @@ Outcome take_away(const char* point) {
   if (gone != -EINVAL && gone != -EPERM) {
     return check(gone, Step::umount);
   }
-  // Locked in a user namespace: covered, it is no full view of the file system any more.
+  // The mount is locked in a user namespace: cover it, so that the file system is not fully visible
+  // any more.
   return check(sys::run(__NR_mount, "tmpfs", point, "tmpfs", MOUNT_ATTR_RDONLY, 0L), Step::mount);
 }
 
@@ -102,7 +104,7 @@ Outcome look_at_line() {
   return is_below(mount.point, root_path) ? ok : take_away(mount.point);
 }
 
-// The path of the container's root, as mountinfo tells it.
+// Reads the path of the container's root, in the form that mountinfo uses.
 long find_root_path(const Context& context) {
   char name[32] = "/proc/self/fd/";
   char digits[12];
@@ -123,15 +125,15 @@ long find_root_path(const Context& context) {
 
 }  // namespace
 
-// The kernel lets a user namespace mount a procfs or sysfs only where one is in full view already
-// (mount_too_revealing()): the container's own have masks on them, the host's have not. chroot(2)
-// hides those from paths, not from that question.
+// The kernel lets a user namespace mount procfs or sysfs only if one is fully visible already
+// (mount_too_revealing()). The container's own have masks on them, the host's do not. chroot(2)
+// hides the host's from path lookup, but not from this check.
 Outcome remove_revealing_mounts(const Context& context) {
   static char buffer[4096];
   const long mountinfo =
       sys::run(__NR_openat, AT_FDCWD, "/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
   if (mountinfo == -ENOENT) {
-    return ok;  // no procfs, so there is nothing in view
+    return ok;  // no procfs, so none is visible
   }
   if (mountinfo < 0) {
     return failure(mountinfo, Step::open);
@@ -148,7 +150,7 @@ Outcome remove_revealing_mounts(const Context& context) {
     }
     for (long i = 0; i < got; ++i) {
       if (buffer[i] != '\n') {
-        // Type and mount point come first; what is beyond is of no interest.
+        // Type and mount point come first; the rest of a long line is not needed.
         if (size + 1 < sizeof line) {
           line[size++] = buffer[i];
         }

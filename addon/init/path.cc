@@ -1,6 +1,6 @@
-// Paths below the container's root. The kernel resolves them (openat2(2)), so nothing that a
-// hostile image or a racing container puts in the way leads outside; what is missing is made one
-// component at a time, on fds.
+// Paths below the container's root. The kernel resolves them (openat2(2)), so that neither a
+// hostile image nor a racing container can lead them outside. Missing components are created one at
+// a time, on fds.
 #include <linux/openat2.h>
 #include <linux/stat.h>
 
@@ -24,9 +24,9 @@ long openat2(int at, const char* path, std::uint64_t flags, std::uint64_t resolv
 
 namespace {
 
-constexpr int max_links = 40;  // as the kernel's own limit
+constexpr int max_links = 40;  // the kernel's own limit
 
-// A path under construction: components that exist lie before `at`.
+// A path under construction.
 struct Walk {
   char path[path_max] = {};
   std::size_t size = 0;
@@ -63,8 +63,7 @@ bool only_slashes(const char* text) {
   return *text == '\0';
 }
 
-// `walk.path[begin, end)` is a symlink to nothing in directory `parent`: puts its target in its
-// place.
+// `walk.path[begin, end)` is a dangling symlink in directory `parent`: replaces it by its target.
 long follow_dangling(Walk& walk, int parent, const char* name, std::size_t begin, std::size_t end) {
   static char target[path_max];
   static char rest[path_max];
@@ -82,7 +81,7 @@ long follow_dangling(Walk& walk, int parent, const char* name, std::size_t begin
   return 0;
 }
 
-// Of make_below: the system call that its result is of.
+// The system call that make_below's result comes from.
 Step last_step = Step::openat2;
 
 long make_component(int parent, const char* name, bool directory) {
@@ -119,8 +118,8 @@ long split(const char* path, char* directory, char* name, std::size_t size) {
   return 0;
 }
 
-// The common case of make_below: only the last component is missing. ENOENT and EEXIST ask for the
-// long way.
+// The common case of make_below: only the last component is missing. After ENOENT or EEXIST the
+// caller walks the whole path.
 long make_in_parent(const Context& context, const char* path, bool directory) {
   static char parent_path[path_max];
   static char name[256];
@@ -138,7 +137,8 @@ long open_below(const Context& context, const char* path, std::uint64_t flags) {
                  RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
-// ".." of a root is that root again, but for the mounts on it, which are crossed as on any way.
+// ".." of a root directory is that directory itself, but the lookup crosses the mounts on it as in
+// any path.
 long open_covering(int directory) {
   return openat2(directory, "..", O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
@@ -202,7 +202,7 @@ long make_below(Context& context, const char* path, bool directory, bool& follow
         if (next == -EEXIST) {
           last_step = Step::openat2;
           next = follow_dangling(walk, parent.get(), name, begin, end);
-          // EINVAL: no symlink after all, so somebody else made it in between; look again.
+          // EINVAL: not a symlink, so another process has created it in between; look again.
           if (next < 0 && next != -EINVAL) {
             return next;
           }
@@ -231,7 +231,7 @@ long open_parent(Context& context, const char* path, char* name, std::size_t siz
   if (const long result = split(path, directory, name, size); result < 0) {
     return result;
   }
-  // A dozen nodes and links of /dev follow each other; nothing is mounted in between.
+  // Cached, as about a dozen nodes and links of /dev follow each other without a mount in between.
   if (context.parent < 0 || !sys::equal(directory, context.parent_path)) {
     const long fd = make_below(context, directory[0] == '\0' ? "/" : directory, true);
     if (fd < 0) {

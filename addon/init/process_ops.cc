@@ -1,5 +1,5 @@
-// Ops that shape the process itself: identity, capabilities, limits, filters, and the program at
-// the end.
+// Ops on the process itself: identity, capabilities, limits, file descriptors, signals, and finally
+// the program.
 #include <asm/ioctls.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
@@ -19,8 +19,8 @@ using namespace tare::wire;
 constexpr int x_ok = 1;
 constexpr int at_eaccess = 0x200;
 
-// Opens a file of the private procfs for writing: no symlinks but procfs's own "self", no other
-// mounts.
+// Opens a file of the private procfs for writing. Follows no symlinks but procfs's own "self", and
+// crosses no mounts.
 long open_proc_file(const Context& context, const char* path) {
   const long fd = openat2(context.proc, path, O_WRONLY | O_NOFOLLOW,
                           RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
@@ -79,7 +79,7 @@ Outcome do_working_directory(Context& context, const Op& op) {
   if (entered < 0) {
     return failure(entered, Step::chdir);
   }
-  // A directory outside the root is told as "(unreachable)…" by getcwd(2).
+  // getcwd(2) returns "(unreachable)…" for a directory outside the root.
   static char path[path_max];
   const long result = sys::run(__NR_getcwd, path, sizeof path);
   if (result < 0) {
@@ -89,10 +89,10 @@ Outcome do_working_directory(Context& context, const Op& op) {
   return path[0] == '/' ? ok : Outcome{0, Step::path_escapes};
 }
 
-// What init has opened itself goes at once, not only at execve(2): a program or a working directory
-// named
-// "/proc/self/fd/N/.." would find a way through a directory of the host. What was given stays where
-// it is needed (the FIFO): none of it is a directory outside of the root. The plan is mapped.
+// Closes what init has opened itself now, not only at execve(2): a program or a working directory
+// named "/proc/self/fd/N/.." would lead out through a directory of the host. Passed fds stay open
+// as long as they are needed (the FIFO): none of them is a directory outside the root. The plan is
+// mapped, so its fd can go.
 Outcome do_close_fds(const Context& context, const Op& op) {
   constexpr int close_range_cloexec = 4;
   if (op.a != 0) {
@@ -133,15 +133,15 @@ Outcome do_bounding_set(const Op& op) {
 
 namespace {
 
-// A user that is not root could not open /dev/stdout where that is a pipe or a terminal of root's.
+// A user other than root could not open /dev/stdout if that is a pipe or a terminal owned by root.
 void give_standard_streams(std::uint64_t uid) {
   for (int fd = 0; fd < 3; ++fd) {
     FileStatus status;
     if (stat_fd(fd, status) < 0 || status.uid == uid || is_null_device(status)) {
       continue;
     }
-    // Where it may not be changed, it stays as it is: EPERM, EINVAL for owners without a mapping,
-    // EROFS.
+    // An owner that cannot be changed stays: EPERM, EROFS, or EINVAL for an owner without a
+    // mapping.
     sys::run(__NR_fchown, fd, uid, -1);
   }
 }
@@ -175,7 +175,7 @@ Outcome do_capabilities(const Op& op) {
   if (const long result = sys::run(__NR_capset, &header, data); result < 0) {
     return failure(result, Step::capset);
   }
-  // Spawn has raised them all where a user namespace is entered.
+  // spawn has raised all ambient capabilities if a user namespace is entered.
   if (const long result = sys::run(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
       result < 0) {
     return failure(result, Step::prctl);
@@ -195,7 +195,7 @@ Outcome do_capabilities(const Op& op) {
 
 namespace {
 
-// 0: a file that may be executed; else -errno.
+// Returns 0 for a file that may be executed, else -errno.
 long check_program(const char* path) {
   struct statx status{};
   const long result = sys::run(__NR_statx, AT_FDCWD, path, 0, STATX_TYPE | STATX_MODE, &status);
@@ -209,7 +209,7 @@ long check_program(const char* path) {
   return access == -ENOSYS ? 0 : access;
 }
 
-// Whether the search through $PATH goes on, as that of execvp(3) does.
+// Whether the search through $PATH continues after this result, as in execvp(3).
 bool is_elsewhere(long result) {
   switch (result) {
     case -ENOENT:
@@ -254,7 +254,8 @@ Outcome do_find_program(Context& context, std::uint32_t index, const Op& op) {
     memcpy(context.program, name, sys::length(name) + 1);
     const long result = check_program(name);
     if (result == -ENOENT && op.a != 0) {
-      // It may be there by way of "/proc/self", which nobody has who is not of that pid namespace.
+      // The path may lead through "/proc/self", which does not resolve for a process outside of
+      // that pid namespace.
       context.missing = index;
       return ok;
     }
@@ -283,7 +284,7 @@ Outcome do_find_program(Context& context, std::uint32_t index, const Op& op) {
 
 namespace {
 
-// As rt_sigaction(2) takes it.
+// The layout that rt_sigaction(2) takes.
 struct SignalAction {
   void (*handler)(int) = nullptr;
   unsigned long flags = 0;
@@ -297,14 +298,14 @@ void set_action(int number, const SignalAction& action) {
 
 void end_by_signal(int number) { sys::exit(128 + number); }
 
-// The first process of a pid namespace gets no signal that it does not handle, but SIGKILL; so
-// whoever wants a container gone that is created and not started would have to know that. The
-// program's execve(2) takes the handlers away.
+// Pid 1 of a pid namespace gets no signal that it does not handle, except SIGKILL. With these
+// handlers the usual signals end a container that is created but not started. The program's
+// execve(2) resets them.
 void end_when_asked() {
   SignalAction action;
   action.handler = end_by_signal;
 #ifdef __x86_64__
-  action.flags = 0x04000000;  // SA_RESTORER: there is no handler without one, also if none returns
+  action.flags = 0x04000000;  // SA_RESTORER: required even for handlers that do not return
   action.restorer = [] {};
 #endif
   constexpr int asking[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -315,7 +316,8 @@ void end_when_asked() {
 
 }  // namespace
 
-// What the caller ignored would outlive execve(2); its handlers the clone has cleared.
+// Signals that the caller ignored would stay ignored across execve(2); clone has cleared its
+// handlers.
 void do_default_signals() {
   for (int number = 1; number <= 64; ++number) {
     if (number != SIGKILL && number != SIGSTOP) {
@@ -324,8 +326,8 @@ void do_default_signals() {
   }
 }
 
-// A change of credentials would take it back, so it comes behind those. A host that has died before
-// sends no signal any more.
+// A change of credentials clears PR_SET_PDEATHSIG, so this comes after all of them. A host that has
+// died before that sends no signal any more.
 Outcome do_end_with_host(const Context& context) {
   if (const long result = sys::run(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); result < 0) {
     return failure(result, Step::prctl);
@@ -346,7 +348,7 @@ Outcome take_leave(Context& context, std::uint32_t index, const Op& op) {
   const int channel = context.channel;
   context.channel = -1;
   sys::run(__NR_close_range, context.base + 2, ~0U, 0);
-  // The host takes the channel's end for "the container is created".
+  // The host reads the channel's end as "the container is created".
   sys::run(__NR_close, channel);
   return ok;
 }
@@ -357,15 +359,16 @@ Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
       return outcome;
     }
   }
-  // Also of a failure here somebody hears who reads the FIFO.
+  // From here on failures, this write's included, are reported to the process that reads the FIFO.
   context.answer = context.base;
   return check(sys::write(context.base, &gate_passed, sizeof gate_passed), Step::write);
 }
 
-// What comes after this can be traced by others, so that it has no right, no descriptor and no
-// memory that they could want; and a filter may be loaded, which plan_appearance.cc has asked about
-// each of these calls. Nobody in the container can stop this process or speak for it, so the number
-// of the child is for it to tell: it has the host's pid namespace, and with it the host's numbers.
+// From here on processes of the container can trace the child, so it has no right, no descriptor
+// and no memory that they could want. A seccomp filter may be loaded, against which
+// plan_appearance.cc has checked each of these calls. No process in the container can stop the
+// parent or forge its reports, so the parent reports the child's pid: it is in the host's pid
+// namespace and so gets the host's numbers.
 Outcome do_appear(const Context& context, std::uint32_t index, const Op& op) {
   const long child = sys::run(__NR_clone, CLONE_PARENT, 0L, 0L, 0L, 0L);
   if (child < 0) {
@@ -374,7 +377,7 @@ Outcome do_appear(const Context& context, std::uint32_t index, const Op& op) {
   if (child > 0) {
     const Outcome told = tell_of_child(context, index, child);
     if (told.failed()) {
-      return told;  // The host ends both.
+      return told;  // the host kills both processes
     }
     sys::exit(0);
   }
@@ -388,7 +391,7 @@ Outcome lead_session(const Op& op) {
   return op.a == 0 ? ok : check(sys::run(__NR_ioctl, 0, TIOCSCTTY, 0), Step::ioctl);
 }
 
-// Only the last system call is one: a filter that is loaded by now need allow no other.
+// Makes no system call but execve(2): a filter that is loaded by now need allow no other.
 Outcome do_exec(Context& context, const Op& op) {
   const bool add_home = (op.flags & op_add_home) != 0;
   const char** vector = reinterpret_cast<const char**>(const_cast<char*>(context.strings + op.b));

@@ -1,7 +1,7 @@
 // The reaper: pid 1 of a container whose program is an ordinary process, its child.
 //
-// Until that executes its program the two share their memory, which saves copying it: the child has
-// a stack of its own, and the reaper calls nothing that writes to what the child uses.
+// Until the child executes its program, both share their memory, which saves a copy. The child has
+// its own stack, and the reaper calls nothing that writes to memory that the child uses.
 #include <linux/capability.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
@@ -22,7 +22,7 @@ constexpr std::uint64_t all_signals = ~std::uint64_t{0};
 
 struct Program {
   Context* context = nullptr;
-  std::uint32_t index = 0;  // of the op that makes it
+  std::uint32_t index = 0;  // of the reap op
 };
 
 Program program;
@@ -37,8 +37,8 @@ void go_on_as_program() {
   execute_from(context, program.index + 1);
 }
 
-// Keeps the eventfd alone: the output of the program ends when nobody else holds it, and the host
-// takes the channel's end for "the program runs".
+// Closes all fds but the eventfd: the program's output ends only when no other process holds it,
+// and the host reads the channel's end as "the program runs". Then keeps only `capabilities`.
 void let_go(int kept, std::uint64_t capabilities) {
   if (kept > 0) {
     sys::run(__NR_close_range, 0, kept - 1, 0);
@@ -53,9 +53,9 @@ void let_go(int kept, std::uint64_t capabilities) {
   sys::run(__NR_capset, &header, data);
 }
 
-// Signals from outside of the pid namespace are meant for the program: they have no sender that can
-// be named here. Others could pretend to (rt_sigqueueinfo(2)), but pid 1 may signal no process that
-// they may not.
+// Signals from outside of the pid namespace are meant for the program: their si_pid is 0 here. A
+// process in the container could forge that (rt_sigqueueinfo(2)), but pid 1 may signal no process
+// that the forger may not.
 void pass_on(long program_pid, const siginfo_t& signal) {
   if (signal.si_code > 0 || signal.si_pid != 0) {
     return;
@@ -70,9 +70,10 @@ std::int64_t monotonic_ns() {
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 
-// Reaps until the program and all that it has left have ended. What does not end by SIGKILL within
-// a second, as the reaper may not send it, is left to the kernel, which ends the namespace. A
-// process that goes on sending signals to pid 1 does not extend that second.
+// Reaps until the program and all processes that it has left have ended. A process that SIGKILL
+// does not end within a second, because the reaper may not signal it, is left to the kernel, which
+// kills it with the namespace. A process that keeps sending signals to pid 1 does not extend that
+// second.
 int reap_all(long program_pid) {
   constexpr std::int64_t second_ns = 1'000'000'000;
   std::int64_t deadline = 0;
@@ -127,7 +128,7 @@ int reap_all(long program_pid) {
 }  // namespace
 
 Outcome do_reap(Context& context, std::uint32_t index, const Op& op) {
-  // Before there is a child: what it forks later must not find this process traceable.
+  // Set before the child exists: processes that it forks later must not be able to trace this one.
   if (const long result = sys::run(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0); result < 0) {
     return failure(result, Step::prctl);
   }
@@ -141,8 +142,8 @@ Outcome do_reap(Context& context, std::uint32_t index, const Op& op) {
   if (child < 0) {
     return failure(child, Step::clone3);
   }
-  // Blocked signals wait until they are asked for, also those that pid 1 would ignore. The host
-  // sends none before the channel is closed.
+  // Blocked signals stay pending until rt_sigtimedwait(2), even those that pid 1 would ignore. The
+  // host sends none before the channel is closed.
   sys::run(__NR_rt_sigprocmask, SIG_SETMASK, &all_signals, 0L, sizeof all_signals);
   const int eventfd = context.passed(op.fd);
   let_go(eventfd, op.b);

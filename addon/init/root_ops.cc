@@ -1,4 +1,4 @@
-// Ops that make the container's root, and make it this process's.
+// Ops that set up the container's root and make it the root of this process.
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/stat.h>
@@ -51,7 +51,7 @@ Outcome do_root(Context& context, const Op& op) {
     context.root = context.passed(op.fd);  // op_open_only
     return ok;
   }
-  // What the host sends may lie beyond what the user namespace's root may walk to.
+  // The host sends the root if root of the user namespace may be unable to walk to it.
   const bool sent = op.n > 0;
   Handle target;
   Handle tree;
@@ -108,8 +108,9 @@ Outcome do_root_here(Context& context) {
 
 namespace {
 
-// In a chroot "/" is not the root of the mount namespace: pivot_root(2) would leave that one, the
-// machine's, for setns(2) to lead to. Who joins the namespace that it is in gets to its root.
+// In a chroot "/" is not the root of the mount namespace: pivot_root(2) would leave the machine's
+// root there, for setns(2) to lead to. Joining its own mount namespace moves a process to the
+// namespace's root.
 Outcome enter_namespace_root(const Op& op) {
   constexpr unsigned long clone_newns = 0x00020000;
   const long self = op.a != 0 ? static_cast<long>(op.a) : sys::run(__NR_getpid);
@@ -120,8 +121,8 @@ Outcome enter_namespace_root(const Op& op) {
   return check(sys::run(__NR_setns, pidfd.get(), clone_newns), Step::setns);
 }
 
-// setns(2) goes up to the topmost mount on the namespace's root. Where that is the container's root
-// already, because it was mounted on "/" outside of any chroot, pivot_root(2) needs the one below
+// setns(2) goes up to the topmost mount on the namespace's root. If that is the container's root
+// already, because it was mounted on "/" outside of any chroot, pivot_root(2) needs the mount below
 // it, `before`, as the process's root.
 Outcome return_below_root(const Context& context, int before) {
   FileStatus own;
@@ -212,9 +213,9 @@ Outcome do_open_proc(Context& context) {
       return ok;
     }
   }
-  // In a user namespace without a pid namespace of its own there is no right to a new one: the
-  // host's, if it is one, is as good, since nothing of the container has been mounted over it in
-  // this mount namespace yet.
+  // A user namespace without a pid namespace of its own may not mount a new procfs. The host's
+  // /proc, if it is a procfs, serves as well: in this mount namespace nothing of the container has
+  // been mounted over it yet.
   Handle host(sys::run(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!host.valid()) {
     return failure(host.get(), Step::open);

@@ -12,8 +12,7 @@ namespace sys {
 
 #if defined(TARE_FUZZ)
 
-/// Not the kernel's, but that of the fuzzer which init's sources are built into
-/// (test/fuzz/kernel.cc).
+/// Calls the fuzzer that init's sources are built into (test/fuzz/kernel.cc), not the kernel.
 long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
 
 #elif defined(__x86_64__)
@@ -53,7 +52,7 @@ inline long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, lo
 #error "tare has entry points for x86_64 and aarch64 only"
 #endif
 
-/// An argument as the register that carries it.
+/// Converts an argument to the register value that carries it.
 template <typename T>
 long word(T value) {
   if constexpr (std::is_pointer_v<T>) {
@@ -65,13 +64,13 @@ long word(T value) {
   }
 }
 
-/// The result of a system call: >= 0, or -errno.
+/// Makes a system call and returns its result: >= 0, or -errno.
 template <typename... Args>
 long run(long number, Args... args) {
   return call(number, word(args)...);
 }
 
-/// write(2), again where a signal has come.
+/// write(2), retried on EINTR.
 inline long write(long fd, const void* data, std::size_t size) {
   long result = 0;
   do {

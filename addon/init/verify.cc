@@ -1,11 +1,11 @@
-// Whether a plan can be read without leaving it.
+// Checks that a plan can be read without leaving it.
 //
-// The plan comes from the host, in a memfd that it has sealed or by a channel that nobody else has:
-// nobody can change it any more, and who runs init with one of his own gains nothing, as init has
-// no rights but his. What is left is a mistake of the host's (an offset that does not fit, another
-// build's plan). It must not make init read or write where it should not, so that every offset,
-// count and index is held against the plan's size once, before anything is done. What the ops mean
-// is not judged: that is the host's.
+// The plan comes from the host, in a memfd that the host has sealed or over a channel that no other
+// process has, so it cannot change any more. A user that runs init with a plan of its own gains
+// nothing, as init has no rights but the user's. What remains is a mistake of the host (an offset
+// that does not fit, another build's plan). It must not make init read or write out of bounds, so
+// every offset, count and index is checked against the plan's size once, before any op is executed.
+// The meaning of the ops is not checked: that is up to the host.
 #include "verify.h"
 
 #include <linux/filter.h>
@@ -44,7 +44,7 @@ class Verifier {
     return size <= header_->strings_size && offset <= header_->strings_size - size;
   }
 
-  // The offset behind `count` strings; strings_size + 1 where there are not so many.
+  // Returns the offset behind `count` strings, or strings_size + 1 if there are fewer.
   std::uint64_t after_strings(std::uint64_t offset, std::uint64_t count) const {
     for (; count > 0 && is_string(offset); --count) {
       offset += sys::length(strings_ + offset) + 1;
@@ -83,7 +83,7 @@ class Verifier {
     }
   }
 
-  // What an op has beyond its two strings.
+  // Checks what an op has beyond its two strings.
   bool fits(const Op& op, std::uint32_t index) const {
     switch (op.code) {
       case OpCode::time_offsets:
@@ -114,7 +114,7 @@ class Verifier {
         return op.a < most_fetched &&
                has_strings(op.str[0], (op.flags & op_source_beneath) != 0 ? 2 : 1);
       case OpCode::seccomp:
-        // The op that follows is carried out by the thread that hands the listener over.
+        // The thread that hands the listener over executes the op that follows.
         return is_blob(op.str[0], op.n) && op.n / sizeof(sock_filter) <= BPF_MAXINSNS &&
                index + 1 < header_->op_count;
       case OpCode::exec:
@@ -124,7 +124,7 @@ class Verifier {
     }
   }
 
-  // Pointers are written into the plan, where they may not cover what they point to.
+  // exec writes pointers into the plan: they must not overlap the strings that they point to.
   bool exec_fits(const Op& op) const {
     const std::uint64_t size = header_->strings_size;
     if (op.n > size || op.a > size || op.b % sizeof(char*) != 0 ||

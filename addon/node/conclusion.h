@@ -1,5 +1,5 @@
 /// \file
-/// The end of a container that is removed with its process, and of what that wrote.
+/// Waits for the end of a container that is removed with its process, and of the process's output.
 #pragma once
 
 #include <chrono>
@@ -15,26 +15,27 @@
 
 namespace tare::node {
 
-/// From any thread.
+/// Can be used from any thread.
 class Conclusion : public std::enable_shared_from_this<Conclusion> {
  public:
   explicit Conclusion(std::vector<std::shared_ptr<Output>> outputs)
       : outputs_(std::move(outputs)), awaited_(1 + outputs_.size()) {}
 
-  /// Begins to collect the outputs. To be called once, when the process has its ends of the pipes.
+  /// Begins to collect the outputs. Must be called once, when the process has its ends of the
+  /// pipes.
   void begin();
   void process_ended(const Exit& exit) noexcept;
-  /// Calls `remove`, and keeps what comes of it.
+  /// Calls `remove`, and keeps its result or the exception that it throws.
   void removed(const std::function<CgroupTotals()>& remove) noexcept;
-  /// Calls back once, when the container is removed and all outputs have ended; at once if that is
-  /// so.
+  /// Calls back once, when the container is removed and all outputs have ended; at once if they
+  /// already have.
   void when_complete(std::function<void()> callback);
 
-  // After that:
+  // When complete:
   const Exit& exit() const noexcept { return exit_; }
-  /// Since the process's end.
+  /// Returns the time since the end of the process.
   std::chrono::nanoseconds age() const noexcept { return Clock::now() - ended_; }
-  /// Throws what the removal threw.
+  /// Returns the totals, or throws what the removal threw.
   const CgroupTotals& totals() const;
   const std::vector<std::shared_ptr<Output>>& outputs() const noexcept { return outputs_; }
 

@@ -18,7 +18,7 @@ namespace {
 
 using Shared = std::shared_ptr<Handle>;
 
-/// promise_for() something to be done with a container.
+/// promise_for() work that is carried out in the order of the container's calls.
 template <class Work, class Convert>
 Napi::Promise promise_in_order(Napi::Env env, const Shared& handle, Work work, Convert convert) {
   return promise_for(
@@ -26,7 +26,7 @@ Napi::Promise promise_in_order(Napi::Env env, const Shared& handle, Work work, C
       std::move(work), std::move(convert));
 }
 
-/// The same for what gives nothing back.
+/// The same for work without a result.
 template <class Act>
 Napi::Promise carry_out(Napi::Env env, const Shared& handle, Act act) {
   return promise_in_order(
@@ -221,7 +221,7 @@ Napi::Value ContainerObject::kill(const Napi::CallbackInfo& info) {
       return deferred.Promise();
     }
   } catch (const Error&) {
-    // It is told as those of all other ways.
+    // The task below reports the error by rejecting the promise.
   }
   return promise_for(
       env, [handle = handle_](std::function<void()> task) { handle->submit_kill(std::move(task)); },
@@ -324,7 +324,7 @@ Napi::Value ContainerObject::ended(const Napi::CallbackInfo& info) {
       });
 }
 
-/// Unless the process is watched already, a pool thread finds it first.
+/// If the process is not watched yet, a pool thread looks it up first.
 Napi::Value ContainerObject::wait(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (const std::shared_ptr<Watched> init = handle_->watched_init()) {

@@ -1,5 +1,5 @@
 /// \file
-/// A container as JavaScript sees it, and the functions that make or find one.
+/// The JavaScript object of a container, and the functions that create or find one.
 #pragma once
 
 #include <napi.h>
@@ -13,7 +13,7 @@ class Handle;
 class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
  public:
   static Napi::Function define(Napi::Env env);
-  /// create(), open(), list(), ….
+  /// Exports create(), open(), list(), ….
   static void export_functions(Napi::Env env, Napi::Object exports);
 
   explicit ContainerObject(const Napi::CallbackInfo& info);

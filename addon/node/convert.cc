@@ -32,7 +32,7 @@ std::vector<std::string> strings_of(const Napi::Object& object, const char* name
   return strings;
 }
 
-/// Int32Value() would take 2^32 + 1 for 1. A number that no descriptor has stays one.
+/// Int32Value() would turn 2^32 + 1 into 1. A number that no descriptor has must stay invalid.
 int fd_from(const Napi::Value& value) {
   const std::int64_t number = value.As<Napi::Number>().Int64Value();
   return static_cast<int>(std::clamp<std::int64_t>(number, -1, std::numeric_limits<int>::max()));
@@ -139,7 +139,7 @@ Napi::Value error_value(Napi::Env env, const std::exception_ptr& failure) {
   } catch (const Error& error) {
     object.Set("code", error_code(error.kind()));
     object.Set("message", error.what());
-    // Negative, as Node's own errors have it.
+    // Negative, as in Node's own errors.
     if (error.errnum() != 0) object.Set("errno", -error.errnum());
     set_if_known(object, "syscall", error.syscall());
     set_if_known(object, "path", error.path());

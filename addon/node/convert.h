@@ -1,5 +1,6 @@
 /// \file
-/// Between JavaScript values and the core's structures. lib/binding.ts has the types of the former.
+/// Conversions between JavaScript values and the core's structures. lib/binding.ts has the types of
+/// the JavaScript values.
 #pragma once
 
 #include <napi.h>
@@ -15,13 +16,14 @@
 
 namespace tare::node {
 
-/// Its warnings go to AddonData::warn.
+/// The Runtime's warnings go to AddonData::warn.
 Runtime runtime_from(const Napi::Value& value);
 CreateOptions create_options_from(const Napi::Value& value);
-/// Of the options of create() or exec(): those of `stdio` that must stay open for it.
+/// Returns the descriptors of `stdio` in the options of create() or exec() that must stay open for
+/// the call.
 std::vector<Held> held_from(const Napi::Value& value);
 
-/// Of the options of create() the JSON of what its root gets; empty: nothing.
+/// Returns the JSON of the root's entries from the options of create(); empty: none.
 std::string root_entries_from(const Napi::Value& value);
 
 /// An output that pool threads are to collect.
@@ -31,20 +33,20 @@ struct GivenOutput {
 };
 std::vector<GivenOutput> outputs_from(const Napi::Value& value);
 
-/// What exec() is asked for.
+/// The request of one exec() call.
 struct ExecRequest {
   std::string process;             ///< JSON of a process object
-  std::vector<std::string> given;  ///< those of its properties that do not come from the container
+  std::vector<std::string> given;  ///< names of its properties that do not come from the container
   ExecOptions options;
   std::vector<Held> held;  ///< see held_from()
 };
 ExecRequest exec_request_from(const Napi::Value& value);
 
-/// `{code, message, errno?, syscall?, path?, stage?}`, of which lib makes a TareError.
+/// `{code, message, errno?, syscall?, path?, stage?}`, from which lib makes a TareError.
 Napi::Value error_value(Napi::Env env, const std::exception_ptr& failure);
 /// `{exitCode, signal}`, numbers or null.
 Napi::Value exit_value(Napi::Env env, const Exit& exit);
-/// `{exitCode, signal, ageMs, totals, outputs}`, when `conclusion` is complete.
+/// `{exitCode, signal, ageMs, totals, outputs}` of a complete `conclusion`.
 Napi::Value conclusion_value(Napi::Env env, Conclusion& conclusion);
 /// `{cpuUserNs, cpuSystemNs, peakMemory?, oomKills?}`
 Napi::Value totals_value(Napi::Env env, const CgroupTotals& totals);

@@ -11,18 +11,18 @@ namespace tare::node {
 
 class Handle;
 
-/// One for each environment, and used by its thread alone. By numbers that JavaScript gives: an
-/// object of its own for each call would cost more.
+/// One per environment, used by its thread alone. Keyed by numbers that JavaScript chooses: an
+/// object for each call would cost more.
 class Creates {
  public:
-  /// Takes a container whose create() is going to be submitted. Nothing keeps it alive here.
+  /// Adds a container whose create() is about to be submitted, without keeping it alive.
   void add(std::int64_t key, const std::shared_ptr<Handle>& handle);
-  /// False: there is nothing to cancel any more.
+  /// Cancels a create(); returns false if there is nothing to cancel any more.
   bool cancel(std::int64_t key) noexcept;
 
  private:
   std::unordered_map<std::int64_t, std::weak_ptr<Handle>> handles_;
-  std::size_t prune_at_ = 64;  ///< the size at which those that are gone are removed
+  std::size_t prune_at_ = 64;  ///< the size at which expired entries are removed
 };
 
 }  // namespace tare::node

@@ -16,7 +16,7 @@ namespace tare::node {
 
 namespace {
 
-/// Calls `make` for two descriptors: the caller's own, and that of a process to come.
+/// Calls `make` to create two descriptors: the caller's own, and that of a process to be started.
 template <class Make>
 Napi::Value ends_of(const Napi::CallbackInfo& info, Make make, const char* syscall) {
   const Napi::Env env = info.Env();

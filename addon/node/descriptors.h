@@ -1,5 +1,5 @@
 /// \file
-/// Descriptors that JavaScript has no call for.
+/// Descriptors that JavaScript has no call to make.
 #pragma once
 
 #include <napi.h>
@@ -10,8 +10,8 @@
 
 namespace tare::node {
 
-/// A descriptor for a process that is to be started: JavaScript's, until it releases it or its
-/// environment ends, and that of the call that starts the process, which goes on after that end.
+/// A descriptor for a process that is to be started. JavaScript owns it until it releases it or its
+/// environment ends; so does the call that starts the process, which may outlive the environment.
 using Held = std::shared_ptr<Fd>;
 
 /// Adds `pipe()`, `socketPair()`, `release()` and `resize()` to the addon.

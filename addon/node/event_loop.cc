@@ -29,7 +29,7 @@ void EventLoop::post(Completion completion) {
   if (function_ == nullptr) return;
   auto posted = std::make_unique<Completion>(std::move(completion));
   if (napi_call_threadsafe_function(function_, posted.get(), napi_tsfn_nonblocking) == napi_ok) {
-    static_cast<void>(posted.release());  // execute() has it
+    static_cast<void>(posted.release());  // execute() owns it now
   }
 }
 
@@ -46,7 +46,7 @@ void EventLoop::execute(napi_env env, napi_value /*callback*/, void* /*loop*/, v
   try {
     (*owned)(Napi::Env(env));
   } catch (const Napi::Error& error) {
-    error.ThrowAsJavaScriptException();  // nothing, where a worker thread is being terminated
+    error.ThrowAsJavaScriptException();  // does nothing if a worker thread is being terminated
   }
 }
 

@@ -1,5 +1,5 @@
 /// \file
-/// The way back from other threads to the thread of a Node environment.
+/// Calls from other threads to the thread of a Node environment.
 #pragma once
 
 #include <napi.h>
@@ -9,8 +9,8 @@
 
 namespace tare::node {
 
-/// One for each environment. Other threads may hold it for longer than the environment lives; what
-/// they post then is dropped.
+/// One per environment. Other threads may hold it for longer than the environment lives;
+/// completions that they post then are dropped.
 class EventLoop {
  public:
   explicit EventLoop(Napi::Env env);
@@ -20,17 +20,18 @@ class EventLoop {
 
   using Completion = std::function<void(Napi::Env)>;
 
-  /// From the environment's thread: something will be completed, until then the loop lives on.
+  /// From the environment's thread: announces one complete(), and keeps the event loop alive until
+  /// then.
   void expect();
-  /// From any thread: has `completion` of what was expected executed on the environment's.
+  /// From any thread: executes `completion`, announced by expect(), on the environment's thread.
   void complete(Completion completion);
-  /// From any thread: the same of what was not expected.
+  /// From any thread: executes a `completion` that was not announced.
   void post(Completion completion);
-  /// From the environment's thread, when it ends.
+  /// From the environment's thread, when the environment ends.
   void close();
 
  private:
-  /// Executes a completion. Node calls it without an environment for what is left when that ends.
+  /// Executes a completion. Node passes no environment for completions that are left when it ends.
   static void execute(napi_env env, napi_value callback, void* loop, void* completion);
 
   std::mutex mutex_;

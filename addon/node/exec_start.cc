@@ -11,13 +11,14 @@ namespace tare::node {
 
 namespace {
 
-/// For how long a thread waits before the pool's epoll does: a start seldom takes longer, and to
-/// wake a thread for each of init's messages costs both.
+/// How long a thread waits itself before the wait moves to the pool's epoll: a start seldom takes
+/// longer, and waking a thread for each of init's messages slows down both.
 constexpr std::chrono::milliseconds first_wait{5};
-/// For what comes right after what has woken the thread.
+/// How long a woken thread waits for what follows at once.
 constexpr std::chrono::milliseconds further_wait{1};
 
-/// The process that is asked for: what is not given is as in the container's own.
+/// Returns the requested process: properties that are not given are those of the container's
+/// process.
 Process complete(const ExecRequest& request, const Spec& spec) {
   Process process = parse_process(request.process, "process");
   const auto is_given = [&](std::string_view name) {
@@ -81,7 +82,7 @@ void ExecStart::go_on(std::unique_lock<std::mutex>& lock, Clock::time_point dead
   if (watch_ != 0) pool.forget(pending_->fd(), std::exchange(watch_, 0));
   if (failure_) pending_.reset();
   lock.unlock();
-  // It refers to this.
+  // done_ refers to this object, so it is cleared as it is called.
   std::exchange(done_, nullptr)();
 }
 

@@ -1,5 +1,5 @@
 /// \file
-/// The start of a process in a container, which that container's processes may hold up.
+/// The start of a process in a container, which the container's processes can delay.
 #pragma once
 
 #include <chrono>
@@ -17,23 +17,23 @@
 
 namespace tare::node {
 
-/// An exec() that holds a pool thread only as long as there is something to do for it.
+/// An exec() that occupies a pool thread only while there is work to do for it.
 class ExecStart final : public Source, public std::enable_shared_from_this<ExecStart> {
  public:
   ExecStart(std::shared_ptr<Handle> handle, ExecRequest request)
       : handle_(std::move(handle)), request_(std::move(request)) {}
 
-  /// In a pool thread. Calls `done` once, on a pool thread, when the process is executed or its
-  /// start has failed.
+  /// Must be called in a pool thread. Calls `done` once, on a pool thread, when the process is
+  /// executed or its start has failed.
   void begin(std::function<void()> done) noexcept;
-  /// Then: the process. Throws what has failed.
+  /// Returns the process once `done` is called, or throws what has failed.
   StartedProcess take();
 
  private:
   using Clock = std::chrono::steady_clock;
   void ready() noexcept override;
   PendingExec begin_exec();
-  /// Goes on until `deadline`, then waits without a thread.
+  /// Continues until `deadline`, then waits without a thread.
   void go_on(std::unique_lock<std::mutex>& lock, Clock::time_point deadline) noexcept;
 
   const std::shared_ptr<Handle> handle_;
@@ -41,9 +41,9 @@ class ExecStart final : public Source, public std::enable_shared_from_this<ExecS
   std::function<void()> done_;
 
   std::mutex mutex_;
-  std::shared_ptr<Container> container_;  // before pending_, which refers to it
+  std::shared_ptr<Container> container_;  // declared before pending_, which refers to it
   std::optional<PendingExec> pending_;
-  Pool::Stay stay_;  // of the thread whose child the process is
+  Pool::Stay stay_;  // keeps the thread whose child the process is
   Pool::Watch watch_ = 0;
   std::exception_ptr failure_;
 };

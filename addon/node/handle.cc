@@ -41,7 +41,7 @@ std::shared_ptr<Container> Handle::beside() {
 }
 
 void Handle::forget() {
-  std::shared_ptr<Container> made;  // destroyed after the lock
+  std::shared_ptr<Container> made;  // destroyed after the lock is released
   {
     const std::lock_guard lock(mutex_);
     removed_ = true;
@@ -80,7 +80,7 @@ std::shared_ptr<Container> Handle::make(CreateOptions options) {
     if (cancellation_->complete()) return made;
     if (made) discard(made);
   } catch (const Error&) {
-    // What was killed fails in many ways.
+    // Killing what create() waits for makes it fail in many ways.
     if (!cancellation_->is_cancelled()) throw;
   }
   throw Cancelled("create " + id_ + ": was cancelled");
@@ -138,7 +138,7 @@ void Handle::kill(int signal, bool all) {
 
 void Handle::remove(bool force) {
   if (force && conclusion()) {
-    end();  // what it has used is still to be told
+    end();  // its resource usage is still to be reported
     return;
   }
   Use(*this)->remove(force);
@@ -150,7 +150,7 @@ void Handle::end_created() noexcept {
     if (created()) remove(true);
     unremoved_.reset();
   } catch (const std::exception&) {
-    // remove_orphans() of another program comes for it.
+    // remove_orphans() of another program will remove it.
   }
 }
 
@@ -179,7 +179,8 @@ CgroupTotals Handle::conclude() {
 CgroupTotals Handle::totals_of_init() {
   CgroupTotals totals;
   if (const std::shared_ptr<Watched> init = watched_init()) {
-    // It has ended, and is just being reaped; unless somebody took its state away and let it live.
+    // The process has ended and is about to be reaped, unless another process has removed the
+    // container's state and left it running: so this wait is bounded.
     const auto cpu = std::make_shared<std::promise<CpuStats>>();
     init->when_ended([cpu](const Exit& exit) { cpu->set_value(exit.cpu); });
     std::future<CpuStats> told = cpu->get_future();

@@ -1,5 +1,5 @@
 /// \file
-/// What a container object of JavaScript stands for, as pool threads use it.
+/// The native side of a JavaScript container object, as pool threads use it.
 #pragma once
 
 #include <deque>
@@ -19,7 +19,7 @@
 
 namespace tare::node {
 
-/// What cancel_create() makes of create().
+/// Thrown by create() after cancel_create().
 class Cancelled : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -29,55 +29,56 @@ class Handle : public std::enable_shared_from_this<Handle> {
  public:
   Handle(Runtime runtime, std::string id) : runtime_(std::move(runtime)), id_(std::move(id)) {}
 
-  /// To be called before create() is submitted.
+  /// Must be called before create() is submitted.
   void make_cancellable() { cancellation_ = std::make_shared<Cancellation>(); }
 
   // From any thread, without waiting:
 
-  /// Has a pool thread call `task` when all earlier ones of this container have ended, so that the
-  /// calls of one object are carried out in their order, and none holds a thread by waiting.
+  /// Has a pool thread call `task` when all earlier ones of this container have ended: the calls of
+  /// one object are carried out in their order, and none holds a thread by waiting.
   void submit(std::function<void()> task);
-  /// The same, but later ones do not wait for its end: for what the container's processes can hold
-  /// up for as long as they like.
+  /// The same, but later tasks do not wait for its end: for work that the container's processes can
+  /// delay for as long as they like.
   void submit_beside(std::function<void()> task);
-  /// For kill(), which may be what ends an earlier task that hangs: it does not wait for those
-  /// longer than a moment.
+  /// For kill(), which may be needed to end an earlier task that hangs: it waits for earlier tasks
+  /// no longer than a moment.
   void submit_kill(std::function<void()> task);
-  /// For what removes the container by force: it waits for earlier ones, but after a moment the
-  /// container is killed.
+  /// For forced removal: it waits for earlier tasks, but after a moment the container is killed.
   void submit_end(std::function<void()> task);
-  /// Sends a signal that the container's own process alone is to get; false where that is not so,
-  /// where earlier tasks are to come before it, or where there is nobody to get it. Throws
-  /// `system`.
+  /// Sends a signal that only the container's own process is to get. Returns false if other
+  /// processes must get it too, if earlier tasks must come first, or if there is no process to
+  /// signal. Throws `system`.
   bool signal_in_order(int number);
-  /// Has create() kill what it waits for, undo what it has made, and throw Cancelled; one that
-  /// has not begun makes nothing. False: it has succeeded before, or cannot be cancelled.
+  /// Makes create() kill what it waits for, undo what it has made, and throw Cancelled; a create()
+  /// that has not begun makes nothing. Returns false if it has succeeded already or cannot be
+  /// cancelled.
   bool cancel_create() noexcept;
-  /// SIGKILL, whatever comes before. False as above.
+  /// Sends SIGKILL, regardless of earlier tasks. Returns false as signal_in_order() does.
   bool kill_init() noexcept;
 
-  /// The container's own process, where it is watched already.
+  /// Returns the container's own process if it is watched already, else null.
   std::shared_ptr<Watched> watched_init();
-  /// What there is to tell then.
+  /// Returns what end_with_init() has set up, else null.
   std::shared_ptr<Conclusion> conclusion();
-  /// The master of the terminal of a container that this process created, for who asks first.
+  /// Gives the terminal master of a container that this process created to the first caller; else
+  /// -1.
   int take_console();
 
   // In a pool thread, within a task or not:
 
   void kill(int signal, bool all);
-  /// The container, for what goes on beside tasks.
+  /// Returns the container, for work that runs beside tasks.
   std::shared_ptr<Container> beside();
 
   // Within a task:
 
   void create(const CreateOptions& options);
-  /// Has the container, which this process has created, removed as soon as its process has ended,
-  /// and `outputs` collected.
+  /// Has the container, which this process must have created, removed as soon as its process has
+  /// ended, and `outputs` collected.
   void end_with_init(std::vector<std::shared_ptr<Output>> outputs);
-  /// The container. One that this process created stays open until it is removed; another is opened
-  /// for each call, so that objects that nobody uses any more hold no file descriptors. Throws
-  /// `not_found` where this object has removed it, whoever has its id since.
+  /// The container. One that this process created stays open until it is removed; another one is
+  /// opened for each call, so that unused objects hold no file descriptors. Throws `not_found` if
+  /// this object has removed it, even if the id is in use again.
   class Use {
    public:
     explicit Use(Handle& handle) : container_(handle.find()) {}
@@ -87,10 +88,11 @@ class Handle : public std::enable_shared_from_this<Handle> {
    private:
     std::shared_ptr<Container> container_;
   };
-  /// Watches the container's own process; empty where that has ended and was not watched before.
+  /// Watches the container's own process; returns null if that has ended and was not watched
+  /// before.
   std::shared_ptr<Watched> watch_init();
   void remove(bool force);
-  /// Kills and removes what create() has made, if it is still there. Fails silently.
+  /// Kills and removes what create() has made, if it is still there. Ignores errors.
   void end_created() noexcept;
   CgroupTotals end();
 
@@ -100,27 +102,29 @@ class Handle : public std::enable_shared_from_this<Handle> {
     bool beside = false;
   };
 
-  /// Where there is no cgroup to tell: what the kernel tells who reaps its process.
+  /// Returns the totals of a container without a cgroup: the usage that the kernel reports when its
+  /// process is reaped.
   CgroupTotals totals_of_init();
-  /// end() of one whose process has ended, and which others may have removed.
+  /// end() of a container whose process has ended and which other programs may have removed.
   CgroupTotals conclude();
   /// Container::create(), which cancel_create() may stop.
   std::shared_ptr<Container> make(CreateOptions options);
-  /// Removes what create() has made and does not hand out. Where that fails, this object stays for
-  /// end_created() to try again.
+  /// Removes a container that create() has made but does not return. If that fails, this object
+  /// stays alive for end_created() to try again.
   void discard(const std::shared_ptr<Container>& made);
-  /// False where another one comes first.
+  /// Returns false if another task comes first.
   bool submit_task(Task task);
-  /// As submit(), within a pool thread.
+  /// submit() from within a pool thread.
   void submit_here(std::function<void()> task);
-  /// Adds a task; false where another one is running, after which it comes.
+  /// Adds a task; returns false if another one is running, after which it comes.
   bool add(Task&& task);
   void run_tasks();
   void set_init(std::shared_ptr<Watched> init);
-  /// What create() has made; none where that is removed, or was not called.
+  /// Returns what create() has made, or null if it was not called. Throws `not_found` after the
+  /// removal.
   std::shared_ptr<Container> created();
   std::shared_ptr<Container> find();
-  /// After the removal.
+  /// Releases the container after its removal.
   void forget();
 
   const Runtime runtime_;
@@ -129,17 +133,17 @@ class Handle : public std::enable_shared_from_this<Handle> {
 
   std::mutex mutex_;
   std::shared_ptr<Container> created_;
-  bool ends_with_init_ = false;  // where it is known
+  bool ends_with_init_ = false;  // false if unknown
   bool removed_ = false;
-  std::shared_ptr<Handle> unremoved_;   // itself, while a container is left that nobody asks for
-  std::optional<CgroupTotals> totals_;  // where it is removed
+  std::shared_ptr<Handle> unremoved_;   // this object, while its discarded container exists
+  std::optional<CgroupTotals> totals_;  // once it is removed
   Fd console_;
   std::shared_ptr<Watched> init_;
   std::shared_ptr<Conclusion> conclusion_;
   std::deque<Task> tasks_;  // the first one is running
 
-  std::mutex beside_mutex_;            // before mutex_
-  std::shared_ptr<Container> beside_;  // of created_
+  std::mutex beside_mutex_;            // locked before mutex_
+  std::shared_ptr<Container> beside_;  // a second object for created_
 };
 
 }  // namespace tare::node

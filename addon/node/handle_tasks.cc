@@ -1,4 +1,4 @@
-// In which order the calls of one object are carried out.
+// The order in which the calls of one object are carried out.
 #include <signal.h>
 
 #include <atomic>
@@ -15,10 +15,10 @@ namespace tare::node {
 
 namespace {
 
-/// For how long what ends the container waits for what may hang.
+/// How long kill() and forced removal wait for earlier tasks, which may hang.
 constexpr std::chrono::milliseconds patience{100};
 
-/// Where there is no timer, it is done in its turn.
+/// If no timer can be made, the task only runs in its turn.
 void try_later(std::function<void()> act) noexcept {
   try {
     later(patience, std::move(act));
@@ -76,7 +76,7 @@ void Handle::submit_end(std::function<void()> task) {
     try {
       self->kill(SIGKILL, false);
     } catch (const std::exception&) {
-      // It has ended, or the task will tell.
+      // It has ended, or the task reports the error.
     }
   });
 }

@@ -10,11 +10,11 @@ namespace tare::node {
 
 namespace {
 
-/// The last text of a kind, and what it says.
+/// Caches the last text of a kind, parsed.
 template <class Parsed>
 class Last {
  public:
-  /// `parse` makes a std::optional<Parsed> of the text; null where that is none.
+  /// Returns `text` as `parse` parses it, into a std::optional<Parsed>; null if that is empty.
   template <class Parse>
   std::shared_ptr<const Parsed> of(const std::string& text, Parse parse) {
     {
@@ -38,7 +38,7 @@ class Last {
 
 }  // namespace
 
-// Neither is ever destroyed: threads may need them while the process ends.
+// Neither cache is ever destroyed: threads may need them while the process ends.
 
 std::shared_ptr<const Spec> known_config(const std::string& config) {
   static auto& last = *new Last<Spec>;

@@ -1,6 +1,6 @@
 /// \file
-/// Configurations are mostly the same but for their processes: the last one is kept as it was
-/// parsed, and so are the entries of its root.
+/// Most configurations differ only in their process: the last one is kept as it was parsed, and so
+/// are the entries of its root.
 #pragma once
 
 #include <memory>
@@ -12,10 +12,11 @@
 
 namespace tare::node {
 
-/// What sound_config() makes of `config`; null for none. From any thread.
+/// Returns the result of sound_config(), or null if that has none. Can be called from any thread.
 std::shared_ptr<const Spec> known_config(const std::string& config);
 
-/// What parse_root_entries() makes of `text`, or throws. From any thread.
+/// Returns the result of parse_root_entries(), or throws what that throws. Can be called from any
+/// thread.
 std::shared_ptr<const std::vector<RootEntry>> known_root_entries(const std::string& text);
 
 }  // namespace tare::node

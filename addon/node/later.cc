@@ -19,7 +19,7 @@ class Timer final : public Source {
   Timer(std::chrono::milliseconds delay, std::function<void()> act)
       : fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)), act_(std::move(act)) {
     if (!fd_) throw_errno("timerfd_create");
-    // Nothing at all would disarm it.
+    // Zero would disarm the timer.
     const auto count = std::max<std::chrono::milliseconds::rep>(1, delay.count());
     const itimerspec timer = {
         .it_interval = {},
@@ -45,7 +45,7 @@ class Timer final : public Source {
 void later(std::chrono::milliseconds delay, std::function<void()> act) {
   auto timer = std::make_unique<Timer>(delay, std::move(act));
   Pool::instance().watch(timer->fd(), *timer);
-  static_cast<void>(timer.release());  // ready() has it
+  static_cast<void>(timer.release());  // ready() owns it now
 }
 
 }  // namespace tare::node

@@ -1,5 +1,5 @@
 /// \file
-/// What is to be done after some time, awaited without a thread.
+/// Delayed calls, which need no thread while they wait.
 #pragma once
 
 #include <chrono>
@@ -7,8 +7,8 @@
 
 namespace tare::node {
 
-/// Has a pool thread call `act`, which must not throw, after `delay`. However many tasks hang, that
-/// thread is there. Throws `system`.
+/// Has a pool thread call `act`, which must not throw, after `delay`. A thread is available for it
+/// however many tasks hang. Throws `system`.
 void later(std::chrono::milliseconds delay, std::function<void()> act);
 
 }  // namespace tare::node

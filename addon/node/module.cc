@@ -32,7 +32,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   };
   env.SetInstanceData(data);
   // Hooks are called in reverse order, so this one comes before that of the thread-safe function.
-  // Where the main thread ends by process.exit(), no hook is called; then lib/ calls endMortals().
+  // If the main thread ends by process.exit(), no hook is called; lib/ calls endMortals() then.
   env.AddCleanupHook([loop = data->loop, mortals = data->mortals] {
     loop->close();
     mortals->end();

@@ -20,8 +20,8 @@ struct AddonData {
   Napi::FunctionReference container_class;
   Napi::FunctionReference process_class;
   Napi::FunctionReference news_class;
-  Napi::FunctionReference warn;  // takes a sentence
-  Napi::FunctionReference full;  // takes the key of an output that has more than it keeps
+  Napi::FunctionReference warn;  // called with a sentence
+  Napi::FunctionReference full;  // called with the key of an output that exceeds its limit
   Outputs outputs;
 
   static AddonData& of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }

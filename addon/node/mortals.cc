@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::chrono::seconds patience{2};
 
-/// What end() waits for; the tasks may outlive it.
+/// The state that end() waits for; the tasks may outlive it.
 struct Ending {
   std::mutex mutex;
   std::condition_variable ended;
@@ -42,7 +42,7 @@ void Mortals::end() noexcept {
         const std::lock_guard lock(ending->mutex);
         ++ending->left;
       }
-      // What comes before may wait for these.
+      // Earlier tasks may be waiting for what is killed here.
       handle->cancel_create();
       handle->kill_init();
       handle->submit([handle, ending] {
@@ -54,7 +54,8 @@ void Mortals::end() noexcept {
     std::unique_lock lock(ending->mutex);
     ending->ended.wait_for(lock, patience, [&] { return ending->left == 0; });
   } catch (const std::exception&) {
-    // Without threads or memory: the process is to end, and the kernel kills them then.
+    // No threads or no memory: the process is about to end, and the kernel kills the containers
+    // then.
   }
 }
 

@@ -9,18 +9,18 @@ namespace tare::node {
 
 class Handle;
 
-/// One for each environment, and used by its thread alone.
+/// One per environment, used by its thread alone.
 class Mortals {
  public:
-  /// Takes a container whose create() is going to be submitted. Nothing keeps it alive here.
+  /// Adds a container whose create() is about to be submitted, without keeping it alive.
   void add(const std::shared_ptr<Handle>& handle);
-  /// Kills and removes those that are still there, also those that are just being made. Waits for
-  /// that, but no longer than `patience`: hooks may take their time.
+  /// Kills and removes the containers that still exist, including those that are being created.
+  /// Waits for that at most `patience`: hooks may take longer.
   void end() noexcept;
 
  private:
   std::vector<std::weak_ptr<Handle>> handles_;
-  std::size_t crowd_ = 64;  ///< when to look for those that are gone
+  std::size_t crowd_ = 64;  ///< the size at which expired entries are removed
 };
 
 }  // namespace tare::node

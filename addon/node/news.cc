@@ -12,7 +12,8 @@
 namespace tare::node {
 
 News::News(CgroupWatch watch)
-    // The first look comes unasked: what happened before the watch began is not notified.
+    // The eventfd starts at 1, so that the first look does not wait: events from before the watch
+    // began are not notified.
     : watch_(std::move(watch)),
       wake_(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)),
       epoll_(epoll_create1(EPOLL_CLOEXEC)) {

@@ -1,5 +1,5 @@
 /// \file
-/// What happens in a container, awaited without a thread.
+/// Waits for events of a container without a thread.
 #pragma once
 
 #include <napi.h>
@@ -14,7 +14,7 @@
 
 namespace tare::node {
 
-/// Tells what a watch has to tell, to one who asks at a time.
+/// Reports the events of a CgroupWatch, to one caller at a time.
 class News final : public Source, public std::enable_shared_from_this<News> {
  public:
   /// Throws `system`.
@@ -24,22 +24,22 @@ class News final : public Source, public std::enable_shared_from_this<News> {
   /// Calls back once, on a pool thread, when there is something new. Must not be called again
   /// before that. Throws `system`.
   void next(Callback callback);
-  /// Who is asking, or asks from now on, is told of the end.
+  /// Makes the pending next() and all later ones report the end.
   void cancel() noexcept;
 
  private:
   void ready() noexcept override;
 
   CgroupWatch watch_;
-  Fd wake_;   // an eventfd: have a look, whether or not the watch has news
-  Fd epoll_;  // both
+  Fd wake_;   // an eventfd: look at the watch even if it reports nothing
+  Fd epoll_;  // the other two
   std::mutex mutex_;
   bool cancelled_ = false;
   Callback callback_;
-  std::shared_ptr<News> self_;  // while somebody asks
+  std::shared_ptr<News> self_;  // while next() is pending
 };
 
-/// The same as JavaScript sees it.
+/// The JavaScript object of a News.
 class NewsObject : public Napi::ObjectWrap<NewsObject> {
  public:
   static Napi::Function define(Napi::Env env);

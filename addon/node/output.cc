@@ -18,7 +18,7 @@ namespace tare::node {
 
 namespace {
 
-/// As much as a pipe holds.
+/// The capacity of a pipe.
 constexpr std::size_t chunk_size = std::size_t{64} << 10;
 
 }  // namespace
@@ -29,28 +29,29 @@ int Output::writer() {
   return writer_.get();
 }
 
-/// As late as can be: a command that waits for its turn has none, and a child that is to execute
-/// init copies and closes what this process has open.
+/// Called as late as possible: a command that waits for its turn needs no pipe, and a child that is
+/// about to execute init copies and closes all descriptors that this process has open.
 void Output::make_pipe() {
   if (made_) return;
   std::array<int, 2> fds{};
   if (pipe2(fds.data(), O_CLOEXEC) < 0) throw_errno("pipe2");
   Fd reader(fds[0]);
   Fd writer(fds[1]);
-  // The reader's end alone: the flag is the open file description's, and the program has the other.
+  // On the reader's end only: the flag belongs to the open file description, and the program has
+  // the other one.
   if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0) throw_errno("fcntl(F_SETFL)");
   reader_ = std::move(reader);
   writer_ = std::move(writer);
   made_ = true;
 }
 
-/// As long as this has the process's end, too, the pool is not bothered with the closing of others:
-/// that all is there, finish() knows.
+/// This object keeps the process's end open too, so that no pool thread wakes when other processes
+/// close theirs: finish() determines the end.
 void Output::begin(std::function<void()> ended) {
   std::unique_lock lock(mutex_);
   ended_ = std::move(ended);
   if (taken_) {
-    writer_.reset();  // whoever reads on is to see the end
+    writer_.reset();  // the caller of take() must see the end of the file
     end(lock);
     return;
   }
@@ -78,7 +79,7 @@ void Output::ready() noexcept {
       return;
     }
   } catch (const Error&) {
-    // Then this is all that is told of it.
+    // What was read so far is all that is reported.
   }
   stop_watching();
   reader_.reset();
@@ -92,7 +93,7 @@ Output::Came Output::read_on() noexcept {
     const ssize_t count = ::read(reader_.get(), chunk.data(), chunk.size());
     if (count > 0) {
       keep(chunk.data(), static_cast<std::size_t>(count));
-      // What fills the chunk is likely to have more, but others are waiting too.
+      // A pipe that fills the chunk is likely to have more, but other sources are waiting too.
       return Came::something;
     }
     if (count == 0) return Came::end;
@@ -105,7 +106,7 @@ void Output::keep(const char* bytes, std::size_t count) noexcept {
   try {
     data_.append(bytes, std::min(count, room));
   } catch (const std::exception&) {
-    // More than there is memory for is too much, too.
+    // Out of memory: what was read so far becomes the limit.
     most_ = data_.size();
     room = 0;
   }
@@ -113,14 +114,14 @@ void Output::keep(const char* bytes, std::size_t count) noexcept {
   try {
     std::exchange(full_, nullptr)();
   } catch (const std::exception&) {
-    // Then it is not ended, and what it writes is read on.
+    // Then the process is not ended, and its output is still read.
   }
 }
 
 void Output::finish() noexcept {
   std::unique_lock lock(mutex_);
   if (!ended_) return;
-  // What others write now is none of it, and may be endless.
+  // What other processes write from now on is not part of the output, and may be endless.
   int left = 0;
   if (ioctl(reader_.get(), FIONREAD, &left) != 0) left = 0;
   for (auto most = static_cast<std::size_t>(left) / chunk_size + 2; most > 0; --most) {
@@ -151,7 +152,7 @@ Output::Taken Output::take() {
   taken_ = true;
   Taken taken{std::move(reader_), std::move(data_)};
   data_.clear();
-  // Before begin(), the process is still to get it.
+  // Before begin() the process has not received the writer yet.
   if (ended_) writer_.reset();
   end(lock);
   return taken;

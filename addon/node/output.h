@@ -1,5 +1,5 @@
 /// \file
-/// What a process writes to a pipe, collected by pool threads, without a turn of the event loop.
+/// The output of a process to a pipe, collected by pool threads without a turn of the event loop.
 #pragma once
 
 #include <napi.h>
@@ -17,34 +17,34 @@
 
 namespace tare::node {
 
-/// From any thread.
+/// Can be used from any thread.
 class Output final : public Source, public std::enable_shared_from_this<Output> {
  public:
-  /// Keeps the first `most` bytes, reads on, and calls `full` when there are more, once, on a pool
+  /// Keeps the first `most` bytes and reads on. When there are more, calls `full` once, on a pool
   /// thread.
   Output(std::size_t most, std::function<void()> full) : most_(most), full_(std::move(full)) {}
 
-  /// Makes the pipe, unless it is made. The end that the process is to have, which stays this
-  /// object's. Throws `system`.
+  /// Returns the end for the process, which this object still owns. Creates the pipe if there is
+  /// none. Throws `system`.
   int writer();
-  /// Begins to collect, and calls `ended` when that has ended, once, on a pool thread or at once.
+  /// Begins to collect, and calls `ended` once when that has ended, on a pool thread or at once.
   /// Throws `system`.
   void begin(std::function<void()> ended);
-  /// To be called when all processes have ended that were to have the other end. Collects what is
-  /// there and has ended, whoever holds that end, too.
+  /// Must be called when all processes that were given the other end have ended. Collects what is
+  /// there and ends, even if further processes hold that end.
   void finish() noexcept;
-  /// Nobody is to be told of the end, and nothing is collected any more.
+  /// Stops collecting, without a call of `ended`.
   void abandon() noexcept;
-  /// Instead: closes both, or has none made.
+  /// Instead of collecting: closes both ends, or prevents the pipe from being created.
   void close() noexcept;
 
   struct Taken {
-    Fd reader;         ///< none where all is read already
+    Fd reader;         ///< empty if all is read already
     std::string data;  ///< what was read so far
   };
-  /// Leaves the collecting to the caller. Has ended, then.
+  /// Leaves the rest to the caller, and ends the collecting.
   Taken take();
-  /// After the end: what was collected. False where it was taken.
+  /// After the end: moves what was collected into `data`. Returns false if it was taken.
   bool collected(std::string& data);
 
  private:
@@ -54,31 +54,31 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
   Came read_on() noexcept;
   void keep(const char* bytes, std::size_t count) noexcept;
   void stop_watching() noexcept;
-  /// Unlocks.
+  /// Unlocks, and calls ended_.
   void end(std::unique_lock<std::mutex>& lock) noexcept;
 
   std::size_t most_;
   std::mutex mutex_;
-  bool made_ = false;  // the pipe, or none is to be made
-  Fd reader_;          // none when all is read
+  bool made_ = false;  // the pipe is made, or must not be
+  Fd reader_;          // empty when all is read
   Fd writer_;
   std::string data_;
   bool taken_ = false;
   Pool::Watch watch_ = 0;
-  std::function<void()> full_;   // none when called
-  std::function<void()> ended_;  // none when called
+  std::function<void()> full_;   // null once called
+  std::function<void()> ended_;  // null once called
 };
 
-/// Those of an environment, by the number that JavaScript has for each: an object of its own for
-/// each would cost more than the pipe.
+/// The outputs of an environment, by the number that JavaScript has for each: a JavaScript object
+/// for each would cost more than the pipe.
 using Outputs = std::unordered_map<std::int64_t, std::shared_ptr<Output>>;
 
-/// That of `{key, most}`. It stays until it is closed.
+/// Returns the output of `{key, most}`, which stays until it is closed.
 std::shared_ptr<Output> output_from(const Napi::Value& value);
 
 void export_outputs(Napi::Env env, Napi::Object exports);
 
-/// A Buffer with `data`, or undefined where there is none.
+/// Returns a Buffer with `data`, or undefined if that is empty.
 Napi::Value bytes_value(Napi::Env env, std::string&& data);
 
 }  // namespace tare::node

@@ -22,7 +22,8 @@ namespace {
 
 constexpr std::chrono::milliseconds patience{20};
 
-/// Threads started meanwhile get no signals: those are the business of the host program's own.
+/// Blocks all signals for threads that are started meanwhile: signals are for the host program's
+/// threads.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
@@ -38,7 +39,7 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-/// What stay() of this thread gave.
+/// What stay() returns on this thread.
 std::shared_ptr<const void> stays() {
   thread_local const auto given = std::make_shared<const char>();
   return given;
@@ -60,10 +61,10 @@ Pool::Pool()
     : epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       submitted_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
       patience_(checked(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create")),
-      // One in three waits in the kernel, for locks and for what is to be freed.
+      // One task in three waits in the kernel, for locks and for resources to be freed.
       slots_(std::max(2U, std::thread::hardware_concurrency() * 3 / 2)) {
   for (const Fd* fd : {&submitted_, &patience_}) {
-    // Edge-triggered: each write wakes one thread, and nobody needs to read.
+    // Edge-triggered: each write wakes one thread, and no thread needs to read.
     epoll_event event = {.events = EPOLLIN | EPOLLET,
                          .data = {.ptr = fd == &patience_ ? &patience_ : nullptr}};
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd->get(), &event) != 0) throw_errno("epoll_ctl");
@@ -109,7 +110,7 @@ Pool::Watch Pool::watch(int fd, std::shared_ptr<Source> source) {
   {
     const std::lock_guard lock(mutex_);
     if (threads_ == 0) add_thread();
-    // Odd, as no address is.
+    // Odd, unlike the address of a Source.
     watch = last_watch_ += 2;
     kept_.emplace(++watch, std::move(source));
   }
@@ -152,12 +153,12 @@ void Pool::leave_idle_thread(std::unique_lock<std::mutex>& lock) noexcept {
     return;
   }
   ++threads_;
-  // To make a thread takes long where the processors are busy, and an event loop may be waiting.
+  // Creating a thread takes long when the processors are busy, and an event loop may be waiting.
   lock.unlock();
   try {
     start_thread();
   } catch (const std::system_error&) {
-    // Then what comes waits for a thread that is busy now.
+    // Then new work waits for a thread that is busy now.
     lock.lock();
     --threads_;
     lock.unlock();
@@ -178,9 +179,9 @@ void Pool::work() {
       serve(event.data.u64, lock);
     }
     --busy_;
-    // From here on one may run a task and another is left for sources.
+    // Now one thread may run a task, and another is left for sources.
     if (busy_ + 2 == max_threads && !queue_.empty()) call_for_more();
-    // More than one: that of this thread, and this.
+    // use_count() is 2 without a Stay: the thread's own pointer and this copy.
     if (threads_ - busy_ <= slots_ + 1 || stays().use_count() > 2) continue;
     --threads_;
     return;
@@ -220,7 +221,7 @@ void Pool::run_tasks(std::unique_lock<std::mutex>& lock) {
   if (!queue_.empty() && busy_ < max_threads) call_for_more();
 }
 
-/// Takes their slots from the tasks that have run for too long.
+/// Frees the slots of tasks that have run for longer than `patience`.
 void Pool::discount_waiting() {
   const Clock::time_point now = Clock::now();
   for (Running& running : running_) {
@@ -231,14 +232,14 @@ void Pool::discount_waiting() {
   }
 }
 
-/// Sees to it that a thread comes for the queue: now where there is a slot, else when the oldest
-/// task that counts will have lost its own. (If one ends before, its thread goes on by itself.)
+/// Makes a thread come for the queue: now if there is a slot, else when the oldest task that counts
+/// loses its slot. (If one ends before, its thread takes the next task itself.)
 void Pool::call_for_more() {
   if (counted_ < slots_) {
     eventfd_write(submitted_.get(), 1);
     return;
   }
-  // Where it has been set for one that has ended since, its thread comes early and sets it anew.
+  // If the timer was set for a task that has ended since, its thread comes early and sets it again.
   if (is_waiting_) return;
   const auto oldest =
       std::ranges::find_if(running_, [](const Running& running) { return running.counts; });

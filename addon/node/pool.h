@@ -1,6 +1,6 @@
 /// \file
-/// Threads for the core's blocking calls and for the ends of processes. Not libuv's: its four are
-/// the host program's own, and a few containers with slow hooks would take them all.
+/// Threads for the core's blocking calls and for the ends of processes. libuv's four threads belong
+/// to the host program, and a few containers with slow hooks would occupy them all.
 #pragma once
 
 #include <chrono>
@@ -27,42 +27,43 @@ class Source {
   virtual void ready() noexcept = 0;
 };
 
-/// One for the process, shared by all its environments, and never destroyed: exit(3) must not wait
-/// for a hook.
+/// One per process, shared by all its environments, and never destroyed: exit(3) must not wait for
+/// a hook.
 ///
-/// Only so many tasks run at once as leave the event loop its turn on the processors. A task that
-/// has run for `patience` waits for something else than a processor, and no longer counts.
+/// The number of tasks that run at once is limited, to leave the event loop its share of the
+/// processors. A task that has run for `patience` is taken to wait for something other than a
+/// processor, and no longer counts.
 ///
-/// Tasks may hang for as long as a hook likes, not a container: what that can hold up is waited for
-/// as a source. However many tasks hang, sources are served.
+/// A hook can make a task hang for as long as it likes; a container cannot: waits that a container
+/// can prolong are sources. Sources are served however many tasks hang.
 ///
-/// Idle threads all wait at one epoll instance, which wakes the one that came last: its memory is
-/// most likely still in the caches. One is always there.
+/// Idle threads all wait on one epoll instance, which wakes the one that came last: its memory is
+/// most likely still in the caches. There is always an idle thread.
 class Pool {
  public:
   static Pool& instance();
   /// Has a thread call `task`, which must not throw. Tasks begin in the order of their submission.
-  /// Throws std::system_error where no thread can be had.
+  /// Throws std::system_error if no thread can be created.
   void submit(std::function<void()> task);
-  /// The same from within a pool thread, which calls it itself if nothing is in its way.
+  /// The same from within a pool thread, which runs the task itself if nothing comes before it.
   void submit_here(std::function<void()> task);
-  /// Whether a task that is submitted now waits for one of those that hang, perhaps.
+  /// Returns whether a task that is submitted now may have to wait for one that hangs.
   bool is_full() noexcept;
   /// Has a thread call `source.ready()` when `fd` is readable. Throws `system`.
   void watch(int fd, Source& source);
-  /// The same for a source that need not become ready: it is kept until it is forgotten. Never 0.
+  /// The same for a source that may never become ready: it is kept until forget(). Never returns 0.
   using Watch = std::uint64_t;
   Watch watch(int fd, std::shared_ptr<Source> source);
-  /// By the source in its ready(): once more.
+  /// Called by the source in its ready(): watches it once more.
   void watch_again(int fd, Watch watch);
-  /// No call of ready() begins after that; one that has begun may go on.
+  /// No call of ready() begins afterwards; one that has begun may continue.
   void forget(int fd, Watch watch) noexcept;
-  /// As long as somebody has this, the pool's thread that asked for it does not end: the kernel
-  /// takes the end of the thread that made a child for the end of its parent (PR_SET_PDEATHSIG).
+  /// While this is held, the pool thread that called stay() does not end: the kernel treats the end
+  /// of the thread that made a child as the end of the child's parent (PR_SET_PDEATHSIG).
   using Stay = std::shared_ptr<const void>;
   static Stay stay();
-  /// To be called before a watched fd is closed. Closing alone would not do while a child between
-  /// clone(2) and execve(2) has a copy of it.
+  /// Must be called before a watched fd is closed: close(2) does not end the watch while a child
+  /// between clone(2) and execve(2) has a copy of the fd.
   void forget(int fd) noexcept;
 
  private:
@@ -76,13 +77,13 @@ class Pool {
   Pool();
   void start_thread();
   void add_thread();
-  /// Unlocks, and sees to it that an idle thread is there.
+  /// Unlocks, and makes sure that a thread is idle.
   void leave_idle_thread(std::unique_lock<std::mutex>& lock) noexcept;
   void work();
-  /// Unlocks, has the source that is meant become ready if it is still watched, and locks.
+  /// Unlocks, calls ready() of the event's source if that is still watched, and locks.
   void serve(std::uint64_t event, std::unique_lock<std::mutex>& lock);
   void run_tasks(std::unique_lock<std::mutex>& lock);
-  /// Whether one more task can run: the last thread that there can be is for sources.
+  /// Returns whether one more task can run: the last possible thread is reserved for sources.
   bool has_room() const noexcept { return counted_ < slots_ && busy_ < max_threads; }
   void discount_waiting();
   void call_for_more();

@@ -1,5 +1,5 @@
 /// \file
-/// A process that exec() started, as JavaScript sees it.
+/// The JavaScript object of a process that exec() started.
 #pragma once
 
 #include <napi.h>

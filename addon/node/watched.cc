@@ -23,12 +23,12 @@ std::uint64_t nanoseconds(const timeval& time) {
          static_cast<std::uint64_t>(time.tv_usec) * 1'000;
 }
 
-/// After that, the end is told without a status.
+/// After this time the end is reported without a status.
 constexpr std::chrono::milliseconds reap_patience{1000};
 constexpr std::chrono::milliseconds shortest_delay{1};
 constexpr std::chrono::milliseconds longest_delay{1000};
 
-/// Then a reaper that was asked to end its container is killed.
+/// After this time a reaper that was asked to end its container is killed.
 constexpr std::chrono::milliseconds reaper_patience{100};
 
 }  // namespace
@@ -41,7 +41,7 @@ void Watched::reap_late(Fd pidfd) noexcept {
   try {
     watch(std::move(pidfd), true);
   } catch (const std::exception&) {
-    // Without memory it stays until this process ends.
+    // Without memory the child stays a zombie until this process ends.
   }
 }
 
@@ -86,7 +86,7 @@ bool Watched::end_by_reaper() {
       try {
         self->kill();
       } catch (const std::exception&) {
-        // Nothing else could end it.
+        // There is no other way to end it.
       }
     });
   } catch (const std::exception&) {
@@ -99,19 +99,19 @@ bool Watched::end_by_reaper() {
 std::optional<Exit> Watched::reap() const noexcept {
   if (!is_child_) return Exit{};
   siginfo_t info = {};
-  // __WALL: a child that has not executed anything yet has no exit signal, which else excludes it.
+  // __WALL: a child has no exit signal before its first execve(2), and is otherwise not waited for.
   const auto id = static_cast<id_t>(pidfd_.get());
   rusage used{};
-  // The C library has no waitid(2) that tells what was used.
+  // The C library's waitid(2) does not return resource usage.
   if (syscall(SYS_waitid, P_PIDFD, id, &info, WEXITED | WNOHANG | __WALL, &used) != 0) {
-    return Exit{};  // ECHILD: the host program waits for just any child, and was quicker
+    return Exit{};  // ECHILD: the host program waits for any child, and has reaped this one first
   }
   if (info.si_pid == 0) return std::nullopt;
   Exit exit;
   (info.si_code == CLD_EXITED ? exit.code : exit.signal) = info.si_status;
   exit.cpu.user = nanoseconds(used.ru_utime);
   exit.cpu.kernel = nanoseconds(used.ru_stime);
-  // A reaper that was killed has told nothing: then its program was killed with it.
+  // A reaper that was killed has written nothing: its program was killed with it.
   if (const std::optional<ProgramEnd> end =
           ending_ ? read_program_end(ending_.get()) : std::nullopt) {
     exit.code.reset();
@@ -131,9 +131,10 @@ void Watched::ready() noexcept {
   reap_or_retry({});
 }
 
-/// A tracer that does not wait keeps a process from its parent for as long as it lives itself.
+/// A tracer that does not wait for a process keeps the parent from reaping it, for as long as the
+/// tracer lives.
 void Watched::reap_or_retry(std::chrono::milliseconds waited) noexcept {
-  const std::shared_ptr<Watched> self = self_;  // until this ends
+  const std::shared_ptr<Watched> self = self_;  // until this function returns
   if (const std::optional<Exit> exit = reap()) {
     self_.reset();
     {

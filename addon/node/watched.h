@@ -1,5 +1,5 @@
 /// \file
-/// How processes end.
+/// Watches processes and reports how they end.
 #pragma once
 
 #include <sys/types.h>
@@ -17,34 +17,35 @@
 
 namespace tare::node {
 
-/// How a process ended. Both empty: only the end is known, as it was no child of ours, or is held
-/// by who traces it.
+/// How a process ended. Both empty: only the end is known, since the process was no child of this
+/// one or a tracer holds it.
 struct Exit {
   std::optional<int> code;
   std::optional<int> signal;
-  std::optional<std::uint64_t> max_rss;  ///< bytes; where a reaper has told it
+  std::optional<std::uint64_t> max_rss;  ///< bytes; if a reaper has reported it
   CpuStats cpu;  ///< of it and all that it waited for, or that ended with its pid namespace
 };
 
-/// A process whose end is awaited, shared by all who ask for it. A child is reaped whether or not
-/// anybody asks, and no other child of the host program is.
+/// A process whose end is awaited, shared by all its waiters. A child is reaped even without a
+/// waiter, and no other child of the host program is reaped.
 class Watched final : public Source, public std::enable_shared_from_this<Watched> {
  public:
   /// Takes the pidfd of a process. Throws `system`.
   static std::shared_ptr<Watched> watch(Fd pidfd, bool is_child);
-  /// Has a child that was killed reaped: a LateReaper.
+  /// Reaps a child that was killed: a LateReaper.
   static void reap_late(Fd pidfd) noexcept;
-  /// The same as watch() for a container's init, which may be the reaper of its program: then the
-  /// end and the signals are those of that. `ending` is StartedProcess::ending.
+  /// The same as watch() for a container's init. If that is the reaper of its program, the end and
+  /// the signals are those of the program. `ending` is StartedProcess::ending.
   static std::shared_ptr<Watched> watch_init(Fd pidfd, bool is_child, bool is_reaper, Fd ending);
 
   using Callback = std::function<void(const Exit&)>;
   /// Calls back once, when the process ends, on a pool thread; at once if it has ended.
   void when_ended(Callback callback);
-  /// pidfd_send_signal(2); false if the process has ended. Throws `system`. With SIGKILL a reaper
-  /// is given a moment to end the others first, as the kernel counts for it what it reaps alone.
+  /// pidfd_send_signal(2); returns false if the process has ended. Throws `system`. On SIGKILL a
+  /// reaper first gets a moment to end the other processes, as the kernel counts only what the
+  /// reaper reaps.
   bool signal(int number);
-  /// SIGKILL, at once.
+  /// Sends SIGKILL at once.
   bool kill();
 
  private:
@@ -55,11 +56,11 @@ class Watched final : public Source, public std::enable_shared_from_this<Watched
         is_reaper_(is_reaper) {}
   void ready() noexcept override;
   bool end_by_reaper();
-  /// None: somebody traces it, and so is the first who may wait for it.
+  /// Returns nothing if a tracer may wait for the process first.
   std::optional<Exit> reap() const noexcept;
   void reap_or_retry(std::chrono::milliseconds waited) noexcept;
   void tell(const Exit& exit) noexcept;
-  /// Kills and reaps a child that nobody is going to watch.
+  /// Kills and reaps a child that will not be watched.
   void end() noexcept;
 
   std::mutex mutex_;

@@ -1,5 +1,5 @@
 /// \file
-/// A promise for what a pool thread does.
+/// Promises for work on pool threads.
 #pragma once
 
 #include <napi.h>
@@ -17,11 +17,11 @@
 
 namespace tare::node {
 
-/// Where no result is needed.
+/// The result of work that returns none.
 struct Nothing {};
 inline Napi::Value undefined(Napi::Env env, Nothing& /*nothing*/) { return env.Undefined(); }
 
-/// What is known of one call between its threads.
+/// The state of one call, passed between its threads.
 template <class Work, class Convert>
 struct Operation {
   using Result = std::invoke_result_t<Work&>;
@@ -49,9 +49,9 @@ struct Operation {
   }
 };
 
-/// Has `submit` (Pool::submit, or a Strand's) call `work()`, whose result `convert(env, result)`
-/// makes a value on the environment's thread. Should the environment end before, the result is
-/// lost, but `work` is carried through.
+/// Has `submit` (Pool::submit, or a Handle's) call `work()`, and on the environment's thread turns
+/// its result into a value by `convert(env, result)`. If the environment ends before, the result is
+/// lost, but `work` is completed.
 template <class Submit, class Work, class Convert>
 Napi::Promise promise_for(Napi::Env env, Submit submit, Work work, Convert convert) {
   auto operation = std::make_shared<Operation<Work, Convert>>(Operation<Work, Convert>{

@@ -1,5 +1,5 @@
 /// \file
-/// How one thread stops a call that another thread is blocked in.
+/// How one thread cancels a call that another thread is blocked in.
 #pragma once
 
 #include <sys/types.h>
@@ -10,23 +10,23 @@
 
 namespace tare {
 
-/// Stops one call that makes a container. Shared between the thread that makes it and the threads
-/// that may cancel that. All functions may be called from any thread and don't block.
+/// Cancels one call that creates a container. Shared between the creating thread and the threads
+/// that may cancel the call. All functions are safe to call from any thread and do not block.
 class Cancellation {
  public:
-  /// Kills what the call waits for, its init or a hook, so that the call undoes what it has made
-  /// and throws. False: the call has succeeded before, and this does nothing.
+  /// Kills the process that the call waits for (init or a hook), so that the call rolls back and
+  /// throws. Returns false, and does nothing, if the call has already succeeded.
   bool cancel() noexcept;
   bool is_cancelled() noexcept;
 
-  // By the call itself:
+  // For the call itself:
 
-  /// `pidfd` is that of a child that the call waits for. It stays the caller's.
+  /// Registers the pidfd of a child that the call waits for. The caller keeps ownership.
   void await_init(int pidfd) noexcept;
-  /// `pid` is a child of this process that the call waits for and that is not reaped yet, instead
-  /// of the last one given here.
+  /// Registers `pid`, an unreaped child of this process that the call waits for, in place of the
+  /// previous one.
   void await_hook(pid_t pid) noexcept;
-  /// The call has succeeded, unless this returns false: then it was cancelled.
+  /// Marks the call as successful. Returns false if it was cancelled before.
   bool complete() noexcept;
 
  private:

@@ -1,5 +1,5 @@
 /// \file
-/// What a container uses, as its cgroup counts it. See the kernel's
+/// Resource usage of a container as accounted by its cgroup. See the kernel's
 /// Documentation/admin-guide/cgroup-v2.rst and Documentation/accounting/psi.rst.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace tare {
 
-/// Pressure stall information: shares of time in which some, or all, processes waited.
+/// Pressure stall information: shares of time in which some, or all, processes were stalled.
 struct PressureTimes {
   std::uint32_t avg10 = 0;  ///< hundredths of a percent, as are the others
   std::uint32_t avg60 = 0;
@@ -30,14 +30,14 @@ struct CpuStats {
   std::uint64_t periods = 0;
   std::uint64_t throttled_periods = 0;
   std::uint64_t throttled_time = 0;
-  std::optional<Pressure> pressure;  ///< none where the kernel does not tell
+  std::optional<Pressure> pressure;  ///< none if the kernel does not report it
 };
 
-/// Bytes; `limit` is 2^64-1 where there is none.
+/// In bytes; `limit` is 2^64-1 if unlimited.
 struct MemoryUse {
   std::uint64_t limit = 0;
   std::uint64_t usage = 0;
-  std::uint64_t max = 0;  ///< the highest usage; 0 where the kernel does not tell
+  std::uint64_t max = 0;  ///< the highest usage; 0 if the kernel does not report it
 };
 
 struct MemoryStats {
@@ -67,24 +67,23 @@ struct HugetlbStats {
   std::uint64_t failures = 0;  ///< allocations that the limit refused
 };
 
-/// What a cgroup has used from its beginning; all of its processes may have ended.
+/// Usage over the cgroup's lifetime; all of its processes may have ended.
 struct CgroupTotals {
   CpuStats cpu;  ///< total, user and kernel alone
-  /// The most memory that it had at one time, in bytes; none without the memory controller, or
-  /// before Linux 5.19.
+  /// Peak memory usage in bytes; none without the memory controller, or before Linux 5.19.
   std::optional<std::uint64_t> peak_memory;
-  /// How many of its processes were killed for want of memory; none without the memory controller.
+  /// The number of processes killed by the OOM killer; none without the memory controller.
   std::optional<std::uint64_t> oom_kills;
 };
 
-/// What belongs to a controller that the cgroup does not have is zero or empty.
+/// Values of controllers that the cgroup does not have are zero or empty.
 struct CgroupStats {
   CpuStats cpu;
-  std::vector<std::uint16_t> cpus;  ///< on which its processes may run
+  std::vector<std::uint16_t> cpus;  ///< that its processes may use
   std::vector<std::uint16_t> mems;  ///< memory nodes
   MemoryStats memory;
   std::uint64_t pids = 0;
-  std::uint64_t pids_limit = 0;  ///< 0: none
+  std::uint64_t pids_limit = 0;  ///< 0: unlimited
   IoStats io;
   std::vector<HugetlbStats> hugetlb;  ///< by page size
 };

@@ -1,5 +1,5 @@
 /// \file
-/// Notice of what happens to the processes of a cgroup.
+/// Notification of events in a cgroup.
 #pragma once
 
 #include <cstdint>
@@ -8,23 +8,23 @@
 
 namespace tare {
 
-/// What has happened since the last look.
+/// Events since the last take().
 struct CgroupNews {
-  std::uint64_t oom_kills = 0;  ///< processes that were killed for want of memory
+  std::uint64_t oom_kills = 0;  ///< processes killed by the OOM killer
   bool ended = false;           ///< no process is left
 };
 
 /// Watches a cgroup and all below it by inotify(7).
 class CgroupWatch {
  public:
-  /// Watches the cgroup that `directory` is open on, and keeps no hold of that descriptor.
+  /// Watches the cgroup at `directory`; does not keep that descriptor.
   explicit CgroupWatch(int directory);
 
-  /// Readable, for poll(2), when there may be news.
+  /// Becomes readable (poll(2)) when there may be events.
   int fd() const noexcept { return inotify_.get(); }
-  /// False where the cgroup does not have the memory controller, and so tells of no kills.
+  /// False if the cgroup does not have the memory controller and so reports no OOM kills.
   bool tells_oom() const noexcept { return static_cast<bool>(memory_events_); }
-  /// What is new. Does not wait.
+  /// Returns the new events. Does not block.
   CgroupNews take();
 
  private:

@@ -1,8 +1,8 @@
 /// \file
-/// Checkpoint and restore by criu(8): how a container is to be saved, and brought back to life.
+/// Checkpoint and restore by criu(8): options for saving and restoring a container.
 ///
-/// criu writes image files to a directory, and a log beside them (dump.log, restore.log) or in a
-/// directory of its own; errors tell of both. It serves root alone.
+/// criu writes image files to a directory, and a log (dump.log, restore.log) to the same or a
+/// separate directory; errors mention both. It requires root.
 #pragma once
 
 #include <cstdint>
@@ -12,45 +12,44 @@
 
 namespace tare {
 
-/// What criu does with the cgroups that a container has made below its own, and with their limits
+/// How criu treats the cgroups that a container has created below its own, and their limits
 /// (criu(8), "--manage-cgroups").
 enum class CgroupsMode : std::uint8_t {
-  soft,    ///< they are made where they are not there, and given their limits then
-  full,    ///< they are given their limits in any case
-  strict,  ///< it is an error where they, or the container's, are there
-  ignore,  ///< all processes are in the container's cgroup afterwards
+  soft,    ///< missing ones are created with their limits
+  full,    ///< missing ones are created; limits are restored in any case
+  strict,  ///< fails if they, or the container's, exist
+  ignore,  ///< all processes end up in the container's cgroup
 };
 
-/// By its word: "soft", "full", …; none for another one.
+/// Returns the mode for its name ("soft", "full", …); none if unknown.
 std::optional<CgroupsMode> cgroups_mode(std::string_view word) noexcept;
 
-/// What is told to criu for a dump and for a restore alike.
+/// criu options for both dump and restore.
 struct CriuOptions {
   std::string image_path;  ///< directory of the images; empty: ./checkpoint
-  std::string work_path;   ///< directory of the log and of what else criu writes; empty: image_path
-  bool tcp_established = false;  ///< save TCP connections and take them up again
-  bool ext_unix_sk = false;      ///< allow Unix sockets that are connected to the outside
-  bool shell_job = false;        ///< allow a session and a terminal that are the caller's
-  bool lazy_pages = false;       ///< memory is fetched when it is used (userfaultfd(2))
-  bool file_locks = false;       ///< save file locks and take them again
-  bool auto_dedup = false;  ///< remove from parent images what the later ones have too, or images
-                            ///< as they are read
+  std::string work_path;   ///< directory of the log and of criu's other files; empty: image_path
+  bool tcp_established = false;  ///< save and restore established TCP connections
+  bool ext_unix_sk = false;      ///< allow Unix sockets connected to the outside
+  bool shell_job = false;        ///< allow a session and a terminal of the caller
+  bool lazy_pages = false;       ///< memory is fetched on first access (userfaultfd(2))
+  bool file_locks = false;       ///< save and restore file locks
+  bool auto_dedup = false;  ///< remove pages from parent images that later images contain, or from
+                            ///< images as they are read
   CgroupsMode manage_cgroups = CgroupsMode::soft;
 };
 
 struct CheckpointOptions {
   CriuOptions criu;
-  /// The images that this dump is the difference to; relative to image_path. Empty: none.
+  /// The images that this dump is incremental to; relative to image_path. Empty: none.
   std::string parent_path;
-  bool leave_running = false;       ///< the container lives on; else it is removed
-  bool pre_dump = false;            ///< only memory, for a later dump to be the difference to
-  bool tcp_skip_in_flight = false;  ///< connections that are not yet accepted are left out
-  bool link_remap =
-      false;  ///< files that were removed while open get a name again, as link_remap.N
-  std::string page_server;  ///< host of a server that takes the memory; empty: none
+  bool leave_running = false;       ///< the container keeps running; otherwise it is removed
+  bool pre_dump = false;            ///< memory only, as the base of a later incremental dump
+  bool tcp_skip_in_flight = false;  ///< leave out connections that are not yet accepted
+  bool link_remap = false;          ///< files deleted while open get a name again, as link_remap.N
+  std::string page_server;          ///< host of a page server that receives the memory; empty: none
   std::uint16_t page_server_port = 0;
   int status_fd =
-      -1;  ///< gets a NUL when lazy pages are ready to be fetched, and is closed; -1: none
+      -1;  ///< gets a NUL when lazy pages are ready to be fetched, then is closed; -1: none
 };
 
 struct RestoreOptions {

@@ -1,7 +1,8 @@
 /// \file
-/// D-Bus as far as a client of systemd needs it: values and their text, messages, a connection with
-/// a bounded wait on everything. See the D-Bus specification (dbus.freedesktop.org/doc); messages
-/// are in the byte order of this host, which is that of every peer on a unix socket.
+/// The part of D-Bus that a client of systemd needs: values and their text format, messages, and a
+/// connection whose operations all have a deadline. See the D-Bus specification
+/// (dbus.freedesktop.org/doc). Messages use the host's byte order, which every peer on a unix
+/// socket shares.
 #pragma once
 
 #include <chrono>
@@ -20,7 +21,7 @@ namespace tare::dbus {
 /// A value of one complete type of the specification.
 struct Value {
   std::string signature;     ///< "s", "t", "a(ss)", "v", …
-  std::uint64_t number = 0;  ///< y b n q i u x t h; negative ones as their two's complement
+  std::uint64_t number = 0;  ///< y b n q i u x t h; negative ones in two's complement
   double real = 0;           ///< d
   std::string text;          ///< s o g
   std::vector<Value> items;  ///< members of a struct or dict entry, elements of an array, the one
@@ -40,14 +41,14 @@ Value variant(Value value);
 
 /// The first complete type of a signature; empty where there is none (the signature is bad).
 std::string_view first_type(std::string_view signature) noexcept;
-/// Appends a value as it is marshalled where `out` begins at a multiple of 8 bytes.
+/// Appends the marshalled value to `out`, whose beginning must be aligned to 8 bytes.
 void marshal(std::string& out, const Value& value);
-/// Reads values of the types of `signature`. Throws `system` for bytes that are none.
+/// Reads values of the types of `signature`. Throws `system` for malformed bytes.
 std::vector<Value> unmarshal(std::string_view bytes, std::string_view signature);
 
-/// Reads a value written in GVariant's text format (docs.gtk.org/glib/gvariant-text-format.html):
+/// Parses a value in GVariant's text format (docs.gtk.org/glib/gvariant-text-format.html):
 /// `'text'`, `uint64 5`, `true`, `['a', 'b']`, `@as []`, `(1, 'x')`, `{'a': <1>}`, `b'bytes'`.
-/// Throws `invalid_argument` with what is wrong, and where.
+/// Throws `invalid_argument` with the error and its position.
 Value parse_text(std::string_view text);
 
 enum class MessageType : std::uint8_t { call = 1, reply = 2, error = 3, signal = 4 };
@@ -66,10 +67,10 @@ struct Message {
 };
 
 std::string encode(const Message& message);
-/// How long the message is that begins with `bytes`; none until there are enough of them to say.
-/// Throws `system` for what is no message, or one of more than 16 MiB.
+/// Returns the size of the message that begins with `bytes`; none until its fixed header is
+/// complete. Throws `system` for malformed messages and for ones of more than 16 MiB.
 std::optional<std::size_t> message_size(std::string_view bytes);
-/// Throws `system` for what is no message.
+/// Throws `system` for a malformed message.
 Message decode(std::string_view bytes);
 
 using Deadline = std::chrono::steady_clock::time_point;
@@ -79,28 +80,28 @@ struct Address {
   std::string path;
   bool abstract = false;
 };
-/// The unix sockets of an address list, in its order; others are left out.
+/// Returns the unix sockets of an address list in its order; skips other transports.
 std::vector<Address> parse_addresses(std::string_view list);
 
-/// A connection to a bus or to a peer. Not for several threads at a time.
+/// A connection to a bus or to a peer. Not thread-safe.
 class Connection {
  public:
   /// No connection.
   Connection() = default;
-  /// Connects and authenticates as this process's user, which the peer takes from the socket
-  /// (EXTERNAL without a name, so that it holds in a user namespace too). None: no answer until
-  /// `deadline`. Throws `system` with the errno of connect(2), or EPROTO where the peer refuses.
+  /// Connects and authenticates as this process's user, which the peer determines from the socket
+  /// (EXTERNAL without a name, which works in a user namespace too). None: no answer until
+  /// `deadline`. Throws `system` with the errno of connect(2), or EPROTO if the peer refuses.
   static std::optional<Connection> open(const Address& address, Deadline deadline);
 
   /// Sends a call and waits for its reply, which may be an error. None: no answer until `deadline`.
-  /// Signals that come meanwhile are kept. Throws `system` (ECONNRESET) where the peer closes.
+  /// Queues signals that arrive meanwhile. Throws `system` (ECONNRESET) if the peer closes.
   std::optional<Message> call(Message call, Deadline deadline);
-  /// The next signal, of those that were kept first. None: none until `deadline`.
+  /// Returns the next signal, queued ones first. None: no signal until `deadline`.
   std::optional<Message> next_signal(Deadline deadline);
 
  private:
   bool send(std::string_view bytes, Deadline deadline);
-  /// Reads what there is; false: nothing until `deadline`.
+  /// Reads available bytes; returns false if there are none until `deadline`.
   bool receive(Deadline deadline);
   bool authenticate(Deadline deadline);
   std::optional<std::string> line(Deadline deadline);

@@ -1,8 +1,8 @@
 /// \file
-/// Errors of the core, and the context frames that give them their sentence.
+/// Errors of the core, and the context frames that complete their messages.
 ///
-/// Everything that fails throws `tare::Error`. What a caller may reasonably expect (a container
-/// that has already stopped, a file that is absent) is a return value instead.
+/// All failures throw `tare::Error`. Conditions that a caller may reasonably expect (a container
+/// that has already stopped, a file that is absent) are return values instead.
 #pragma once
 
 #include <cstdint>
@@ -12,32 +12,32 @@
 
 namespace tare {
 
-/// What kind of thing went wrong; front ends map it to exit codes and to `TareError.code`.
+/// The category of a failure; front ends map it to exit codes and to `TareError.code`.
 enum class ErrorKind : std::uint8_t {
   invalid_argument,   ///< a bad flag, id or option of the caller
-  invalid_config,     ///< config.json (or process.json, resources) says something impossible
-  unsupported,        ///< valid by the spec, but not implemented here or not offered by this host
+  invalid_config,     ///< config.json (or process.json, resources) contains an impossible value
+  unsupported,        ///< valid by the spec, but not implemented here or not supported by this host
   not_found,          ///< no such container
   already_exists,     ///< the container id is taken
   bad_status,         ///< the container is not in the status that the operation needs
   command_not_found,  ///< the user's program does not exist (engines map it to exit status 127)
   command_not_executable,  ///< the user's program cannot be executed (engines map it to 126)
-  hook_failed,             ///< a hook exited non-zero or ran into its timeout
+  hook_failed,             ///< a hook exited non-zero or exceeded its timeout
   system,                  ///< a system call failed
 };
 
-/// The stable code of a kind as Node users see it, e.g. `ERR_TARE_NOT_FOUND`. Never null.
+/// Returns the stable code of a kind as Node users see it, e.g. `ERR_TARE_NOT_FOUND`. Never null.
 const char* error_code(ErrorKind kind) noexcept;
 
-/// A failure with all that is known about it. `what()` is the whole sentence, with every `Doing`
-/// frame that was open where the error was made, outermost first.
+/// A failure with its details. `what()` is the whole message, prefixed by all `Doing` frames that
+/// were open when the error was constructed, outermost first.
 class Error : public std::exception {
  public:
   Error(ErrorKind kind, std::string_view message);
   const char* what() const noexcept override { return message_.c_str(); }
 
   ErrorKind kind() const noexcept { return kind_; }
-  /// The sentence without the frames that are still open: for another error that takes it up.
+  /// The message without the frames that are still open, for inclusion in another error.
   std::string_view inner_words() const noexcept;
   /// The errno of the failed system call, 0 where none failed.
   int errnum() const noexcept { return errnum_; }
@@ -61,8 +61,8 @@ class Error : public std::exception {
   std::string stage_;
 };
 
-/// A context frame: while it lives, an Error made on this thread begins with "WHAT OBJECT: ".
-/// Holds references only, so it costs two stores; both strings must outlive the frame.
+/// A context frame: while it is in scope, an Error constructed on this thread begins with "WHAT
+/// OBJECT: ". Stores only references, so it costs two stores; both strings must outlive the frame.
 class Doing {
  public:
   explicit Doing(std::string_view what, std::string_view object = {}) noexcept;
@@ -79,8 +79,8 @@ class Doing {
 
 /// "EPERM (Operation not permitted)".
 std::string errno_text(int errnum);
-/// "operation not permitted": as it stands in the middle of a sentence, and as programs in Go say
-/// it.
+/// Returns "operation not permitted", as in the middle of a sentence and in messages of Go
+/// programs.
 std::string errno_words(int errnum);
 /// "EPERM", or "errno 4242" for a number without a name.
 std::string errno_name(int errnum);

@@ -1,5 +1,5 @@
 /// \file
-/// What this version implements, for callers that want to know before they write a config.json. See
+/// The features of this version, for callers that query them before writing a config.json. See
 /// runtime-spec's features.md and features-linux.md.
 #pragma once
 
@@ -7,8 +7,8 @@
 
 namespace tare {
 
-/// The Features structure as indented JSON without a final line break. It tells what was built in,
-/// not what this kernel has, but for `supportedFlags`.
+/// Returns the Features structure as indented JSON without a final line break. It describes this
+/// build, not the running kernel, except for `supportedFlags`.
 std::string features_json();
 
 }  // namespace tare

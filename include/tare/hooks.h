@@ -1,6 +1,6 @@
 /// \file
 /// Hooks of runtime-spec config.md "POSIX-platform Hooks": run on the host or in the container's
-/// namespaces, with the state on their standard input, within their timeout.
+/// namespaces, with the state on standard input and a timeout.
 #pragma once
 
 #include <functional>
@@ -14,28 +14,28 @@
 
 namespace tare {
 
-/// Runs each hook in turn on the host, as the caller, with its environment where the hook has none.
-/// `kind` is the name in config.json ("createRuntime"); `state` is the JSON for their standard
-/// input. Throws `hook_failed` at the first that exits non-zero, dies or outlasts its timeout (it
-/// is killed), with the last of what it wrote to standard error.
-/// `started` is told of each one's process, and must not throw.
+/// Runs the hooks in order on the host, with the caller's credentials, and with its environment if
+/// the hook has none. `kind` is the name in config.json ("createRuntime"); `state` is the JSON for
+/// standard input. Throws `hook_failed` at the first hook that exits non-zero, is killed by a
+/// signal or exceeds its timeout (and is killed), with the tail of its standard error. `started` is
+/// called with each hook's pid, and must not throw.
 void run_host_hooks(std::string_view kind, const std::vector<Hook>& hooks, std::string_view state,
                     const std::string& working_directory,
                     const std::function<void(pid_t)>& started = {});
 
-/// Runs one of them, the one at `index`.
+/// Runs the hook at `index`.
 void run_host_hook(std::string_view kind, std::size_t index, const Hook& hook,
                    std::string_view state, const std::string& working_directory,
                    const std::function<void(pid_t)>& started = {});
 
-/// A container's init, which the caller holds on to.
+/// A container's init; the caller keeps ownership of the pidfd.
 struct HookedProcess {
   pid_t pid = -1;
   int pidfd = -1;
 };
 
-/// The same in the namespaces of the container whose init is `init` (see make_hook_plan). `attend`
-/// is called with what becomes each hook, to answer what it waits for.
+/// Runs hooks in the namespaces of the container whose init is `init` (see make_hook_plan).
+/// `attend` is called with the init process that becomes each hook, to answer its waits.
 void run_container_hooks(std::string_view kind, const std::vector<Hook>& hooks,
                          std::string_view state, const Spec& spec, const Host& host,
                          HookedProcess init, int cgroup,

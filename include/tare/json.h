@@ -1,7 +1,6 @@
 /// \file
-/// JSON as the core reads and writes it: values that can tell their place, so that every complaint
-/// names it
-/// (`config.json: linux.namespaces[2].type: …`). Parsing is rapidjson's.
+/// JSON for the core: values that know their location in the document, so that every error names it
+/// (`config.json: linux.namespaces[2].type: …`). Parsing uses rapidjson.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +22,7 @@ class Value {
   bool is_array() const;
   bool is_string() const;
 
-  /// Each getter throws `invalid_config` naming the place, what was expected and what is there.
+  /// The getters throw `invalid_config` with the location, the expected type and the actual one.
   bool as_bool() const;
   std::string_view as_string() const;
   std::int64_t as_int64() const;
@@ -32,22 +31,22 @@ class Value {
   std::uint32_t as_uint32() const;
   std::uint16_t as_uint16() const;
 
-  /// Calls `visit` for each member in order; refuses a repeated key.
+  /// Calls `visit` for each member in order; throws for a repeated key.
   void for_each_member(const std::function<void(std::string_view, const Value&)>& visit) const;
   void for_each_element(const std::function<void(const Value&)>& visit) const;
-  /// The member of that name; none when absent or null.
+  /// Returns the member `key`; none if absent or null.
   std::optional<Value> find(std::string_view key) const;
-  /// The member of that name; throws `invalid_config` when absent or null.
+  /// Returns the member `key`; throws `invalid_config` if absent or null.
   Value at(std::string_view key) const;
-  /// The number of members or elements; 0 for anything else.
+  /// Returns the number of members or elements; 0 for other types.
   std::size_t size() const;
 
-  /// `linux.namespaces[2].type`; empty for the whole document. Searches the document for this
-  /// value, so that values which nobody complains about pay nothing for it.
+  /// Returns the path, `linux.namespaces[2].type`; empty for the whole document. Searches the
+  /// document for this value, so that only values with errors pay for it.
   std::string path() const;
   /// Throws `invalid_config` "NAME: PATH: message".
   [[noreturn]] void fail(std::string_view message) const;
-  /// The same about the member `key` that should be there and is not.
+  /// Throws the same for a required member `key` that is absent.
   [[noreturn]] void fail_missing(std::string_view key) const;
 
  private:
@@ -59,16 +58,16 @@ class Value {
   const Document* document_;
 };
 
-/// Parsed text. Refuses what RFC 8259 refuses, nesting deeper than 64 and trailing text, naming
-/// line and column.
+/// A parsed document. Rejects invalid text by RFC 8259, nesting deeper than 64 and trailing text,
+/// with line and column.
 class Document {
  public:
-  /// `name` is how errors call the text, e.g. "config.json".
+  /// `name` denotes the text in errors, e.g. "config.json".
   Document(std::string text, std::string name);
   ~Document();
   Document(const Document&) = delete;
   Document& operator=(const Document&) = delete;
-  /// The value at the top.
+  /// The top-level value.
   const Value& root() const { return root_; }
   const std::string& name() const { return name_; }
 
@@ -79,12 +78,12 @@ class Document {
   Value root_;
 };
 
-/// How errors spell the way from an object to its member: ".type", or `["net.core.somaxconn"]`
-/// where the key is no plain word. Without the dot at the start of a path.
+/// Returns the path component of a member in errors: ".type", or `["net.core.somaxconn"]` for a key
+/// that is no plain word. Without the dot at the start of a path.
 std::string path_step(std::string_view key, bool first);
 
-/// Builds JSON text. `indent` 0 writes one line without spaces; else that many spaces, or a tab for
-/// -1. Bytes of a string that are not UTF-8 become U+FFFD, so that the text is always valid JSON.
+/// Builds JSON text. `indent` 0 writes one line without spaces; otherwise that many spaces, or a
+/// tab for -1. Invalid UTF-8 in strings becomes U+FFFD, so that the text is always valid JSON.
 class Writer {
  public:
   explicit Writer(int indent = 0);
@@ -97,17 +96,17 @@ class Writer {
   Writer& string(std::string_view value);
   Writer& number(std::int64_t value);
   Writer& number_unsigned(std::uint64_t value);
-  /// `value` / 100, without needless zeros: 1250 is 12.5.
+  /// Writes `value` / 100 without trailing zeros: 1250 is 12.5.
   Writer& number_hundredths(std::uint64_t value);
   Writer& boolean(bool value);
   Writer& null();
-  /// A value that is JSON already.
+  /// Writes a value that is already JSON.
   Writer& json(std::string_view text);
-  /// The text so far; the writer is empty afterwards.
+  /// Returns the text; the writer is empty afterwards.
   std::string take();
 
  private:
-  /// Comma, line break and indentation that are due before the next key or value.
+  /// Writes the comma, line break and indentation that precede the next key or value.
   void separate();
   void break_line();
   Writer& open(char bracket);

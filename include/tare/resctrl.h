@@ -1,6 +1,6 @@
 /// \file
-/// Intel RDT and AMD QoS: the groups of a resctrl file system, which give tasks a share of caches
-/// and of memory bandwidth. See runtime-spec's config-linux.md "IntelRdt" and the kernel's
+/// Intel RDT and AMD QoS: the groups of a resctrl file system, which allocate shares of caches and
+/// of memory bandwidth to tasks. See runtime-spec's config-linux.md "IntelRdt" and the kernel's
 /// Documentation/arch/x86/resctrl.rst.
 #pragma once
 
@@ -18,36 +18,36 @@ namespace json {
 class Writer;
 }
 
-/// Where a resctrl file system is mounted for this process; empty where none is.
+/// Returns the mount point of a resctrl file system for this process; empty if there is none.
 std::string find_resctrl();
 
-/// Hears of the directories that are to be removed with the container, the last one first.
+/// Callbacks that record the directories to remove with the container, last one first.
 struct RdtNotes {
-  std::function<void(const std::string& directory)> note;  ///< before it is made
+  std::function<void(const std::string& directory)> note;  ///< called before it is made
   std::function<void()> forget;                            ///< the last one was not made
 };
 
-/// The group of one container, and its monitoring group where it has one.
+/// The group of one container, and its optional monitoring group.
 class RdtGroup {
  public:
   RdtGroup() = default;
 
-  /// Makes the container's group in the tree at `root`, or finds the one that `closID` names,
-  /// writes its schemata, or compares them with those of a group that was there, and makes the
-  /// monitoring group. Throws `invalid_config` where the group is missing or has other schemata,
-  /// `system` with the kernel's own words for what it refuses. On failure nothing that was made
-  /// stays. `notes` hears of all that is made, but for a group that `closID` names.
+  /// Creates the container's group in the tree at `root`, or opens the one named by `closID`;
+  /// writes its schemata, or compares them with those of an existing group; and creates the
+  /// monitoring group. Throws `invalid_config` if the group is missing or has other schemata,
+  /// `system` with the kernel's message if it refuses. On failure nothing that was created stays.
+  /// `notes` is called for every created directory except a group named by `closID`.
   static RdtGroup create(const std::string& root, const IntelRdt& config, const std::string& id,
                          const RdtNotes& notes);
-  /// The same group, of a container that is there. Looks at nothing.
+  /// Refers to the group of an existing container, without checking it.
   static RdtGroup open(const std::string& root, const IntelRdt& config, const std::string& id);
 
   explicit operator bool() const noexcept { return !path_.empty(); }
-  /// Moves a process, with what it will start, into the group.
+  /// Moves a process, with its future children, into the group.
   void add(pid_t pid) const;
-  /// Writes one line of schemata; `where` names it in errors.
+  /// Writes one line of schemata; `where` denotes it in errors.
   void write_schema(std::string_view schema, std::string_view where) const;
-  /// What `events` tells of it, as an object in runc's JSON.
+  /// Writes the data for `events`, as an object in runc's JSON.
   void write_stats(json::Writer& writer) const;
 
  private:
@@ -56,7 +56,7 @@ class RdtGroup {
   std::string monitor_;  ///< empty: none
 };
 
-/// Removes a directory that was noted; one that is gone is no error.
+/// Removes a recorded directory; ENOENT is ignored.
 void remove_rdt_directory(const std::string& path);
 
 }  // namespace tare

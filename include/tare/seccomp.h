@@ -1,5 +1,5 @@
 /// \file
-/// seccomp profiles: compiled by libseccomp, cached, handed to the kernel by init. See seccomp(2).
+/// seccomp profiles: compiled by libseccomp, cached, loaded by init. See seccomp(2).
 #pragma once
 
 #include <cstdint>
@@ -11,34 +11,32 @@
 
 namespace tare {
 
-/// A compiled filter: what seccomp(SECCOMP_SET_MODE_FILTER) takes.
+/// A compiled filter, the argument of seccomp(SECCOMP_SET_MODE_FILTER).
 struct SeccompFilter {
   std::string program;  ///< struct sock_filter[], as bytes; empty: no filter is to be loaded
-  /// SECCOMP_FILTER_FLAG_*, with NEW_LISTENER where an agent is asked. TSYNC is never among them:
-  /// the process that loads the filter has no other thread to give it to.
+  /// SECCOMP_FILTER_FLAG_*, with NEW_LISTENER if the profile uses an agent. Never TSYNC: the
+  /// loading process has no other thread to synchronize.
   std::uint32_t flags = 0;
 };
 
-/// The action that asks the agent at linux.seccomp.listenerPath; see seccomp_unotify(2).
+/// The action that notifies the agent at linux.seccomp.listenerPath; see seccomp_unotify(2).
 inline constexpr std::string_view seccomp_notify_action = "SCMP_ACT_NOTIFY";
-/// Whether a rule has that action. Only then listenerPath means anything.
+/// Whether a rule has that action; listenerPath has no effect otherwise.
 bool seccomp_needs_agent(const Seccomp& profile) noexcept;
 
-/// Compiles `profile`. With `cache_dir` (not empty; made 0700 if absent) the result is looked up
-/// there first and kept there afterwards; an entry holds the whole profile that it was compiled
-/// from and is used only if that, the architecture and libseccomp's version are the same. A cache
-/// that cannot be read or written is no error. Throws `invalid_config` for what libseccomp refuses,
-/// naming `linux.seccomp…`.
+/// Compiles `profile`. With a nonempty `cache_dir` (made 0700 if absent) the result is looked up
+/// there first and stored there afterwards. An entry contains its whole profile and is used only if
+/// that, the architecture and libseccomp's version are equal. Cache errors are ignored. Throws
+/// `invalid_config` if libseccomp rejects the profile, naming `linux.seccomp…`.
 SeccompFilter compile_seccomp(const Seccomp& profile, const std::string& cache_dir);
 
-/// Names as config.json spells them, from the tables that the compiler itself uses (for
-/// `features`).
+/// Names as spelled in config.json, from the compiler's own tables (for `features`).
 std::vector<std::string> seccomp_actions();
 std::vector<std::string> seccomp_operators();
 std::vector<std::string> seccomp_architectures();
-/// Flags that are known, and of these the ones that this kernel supports.
+/// The known flags; seccomp_supported_flags() returns those that this kernel supports.
 std::vector<std::string> seccomp_known_flags();
-/// Whether libseccomp knows a system call of that name, on any architecture.
+/// Whether libseccomp knows the system call `name` on any architecture.
 bool is_syscall(const std::string& name) noexcept;
 std::vector<std::string> seccomp_supported_flags();
 

@@ -1,8 +1,8 @@
 /// \file
-/// config.json as plain structs: the OCI runtime-spec's own words in snake_case, same nesting, same
-/// meaning. A field that is absent or null is an empty optional, string or vector. Parsing checks
-/// types, required members and enum values (but seccomp's names, whose tables are above this in the
-/// order of includes); what must hold between fields is validate.h's.
+/// config.json as plain structs: the names of the OCI runtime-spec in snake_case, with the same
+/// nesting and meaning. A field that is absent or null is an empty optional, string or vector.
+/// Parsing checks types, required members and enum values, except seccomp's names, whose tables are
+/// in a higher layer; validate.h checks constraints between fields.
 #pragma once
 
 #include <sys/types.h>
@@ -27,7 +27,7 @@ struct IdMapping {
   std::uint32_t host_id = 0;
   std::uint32_t size = 0;
 };
-/// As the kernel reads and writes them: uid_map in user_namespaces(7).
+/// Returns the mappings in the kernel's format: uid_map in user_namespaces(7).
 std::string id_map_text(const std::vector<IdMapping>& mappings);
 
 struct Box {
@@ -42,9 +42,9 @@ struct User {
   std::vector<std::uint32_t> additional_gids;
 };
 
-/// Capability sets as bit masks: bit N is capability N of capabilities(7). What the parser lets
-/// through can be granted to a process that has all capabilities: effective and ambient are within
-/// permitted, ambient and inheritable within what the kernel allows them to be.
+/// Capability sets as bit masks: bit N is capability N of capabilities(7). The sets that the parser
+/// returns can be granted to a process that has all capabilities: effective and ambient are subsets
+/// of permitted, ambient and inheritable are within the kernel's constraints.
 struct Capabilities {
   std::uint64_t bounding = 0;
   std::uint64_t effective = 0;
@@ -79,10 +79,11 @@ struct IoPriority {
   std::int32_t priority = 0;  ///< 0 (highest) to 7
 };
 
-/// The processors of a process that is executed in a running container; lists as in `number_mask`.
+/// The CPU affinity of a process that is executed in a running container; lists as in
+/// `number_mask`.
 struct CpuAffinity {
   std::string initial;  ///< while it is being started
-  std::string final_;   ///< from when it is in the container's cgroup
+  std::string final_;   ///< once it is in the container's cgroup
 };
 
 struct Process {
@@ -101,19 +102,19 @@ struct Process {
   std::optional<Scheduler> scheduler;
   std::optional<IoPriority> io_priority;
   CpuAffinity exec_cpu_affinity;
-  /// What `parse_process` left out and the caller must log, each as "PATH: sentence" (the spec's
-  /// "Warnings").
+  /// Parts that `parse_process` dropped and the caller must log, each as "PATH: sentence" (the
+  /// spec's "Warnings").
   std::vector<std::string> warnings;
 };
 
-/// Where the fields of a process object are from, for messages about them.
+/// The origin of the fields of a process object, for messages.
 struct ProcessSource {
   std::string document = "config.json";
   std::string prefix = "process.";  ///< of the fields in the document
-  /// Fields that are not from there, "user" for all below it: what they are called, "--user".
+  /// Fields from another origin, "user" for all below it, with their name: "--user".
   std::vector<std::pair<std::string, std::string>> elsewhere{};
 
-  /// How messages call a field such as "user.uid": "config.json: process.user.uid",
+  /// Returns the name of a field such as "user.uid" in messages: "config.json: process.user.uid",
   /// "process.json: user.uid", "--user".
   std::string place(std::string_view field) const;
 };
@@ -124,16 +125,16 @@ struct Root {
 };
 
 struct Mount {
-  std::string destination;  ///< absolute; the parser takes a relative one as relative to "/"
+  std::string destination;  ///< absolute; the parser resolves a relative one against "/"
   std::string type;
   std::string source;
   std::vector<std::string> options;
-  /// Of an id-mapped mount: container_id is an id as the file system has it, host_id as it is seen
+  /// For an id-mapped mount: container_id is an id in the file system, host_id is the id seen
   /// through the mount.
   std::vector<IdMapping> uid_mappings;
   std::vector<IdMapping> gid_mappings;
 
-  /// The options as one string, as mount(2) takes them: its size.
+  /// Returns the size of the options as mount(2) takes them: one string.
   std::size_t options_size() const noexcept {
     std::size_t size = 0;
     for (const std::string& option : options) {
@@ -142,7 +143,7 @@ struct Mount {
     return size;
   }
 };
-/// The most that mount(2) takes: a page with its NUL.
+/// The limit of mount(2): a page, minus the NUL.
 inline constexpr std::size_t longest_mount_data = 4095;
 
 struct Hook {
@@ -150,8 +151,8 @@ struct Hook {
   std::vector<std::string> args;
   std::optional<std::vector<std::string>> env;
   std::optional<int> timeout;  ///< seconds, > 0
-  /// Of annotations run.oci.hooks.stdout and run.oci.hooks.stderr: files that get what it writes,
-  /// appended; empty: none.
+  /// Files to which the hook's output is appended, from annotations run.oci.hooks.stdout and
+  /// run.oci.hooks.stderr; empty: none.
   std::string stdout_file;
   std::string stderr_file;
 };
@@ -179,9 +180,9 @@ struct Namespace {
   std::string path;  ///< empty: a new namespace; else the one to join
 };
 
-/// A network device of the host that the container gets.
+/// A network device of the host that is moved into the container.
 struct NetDevice {
-  std::string name;  ///< in the container; empty: as on the host; the kernel puts a number for "%d"
+  std::string name;  ///< in the container (the kernel replaces "%d" by a number); empty: unchanged
 };
 
 struct Device {
@@ -304,7 +305,7 @@ struct Seccomp {
   std::string listener_path;
   std::string listener_metadata;
   std::vector<SeccompSyscall> syscalls;
-  /// Of annotation run.oci.seccomp_fail_unknown_syscall: a name of no system call is refused.
+  /// From annotation run.oci.seccomp_fail_unknown_syscall: refuse unknown system call names.
   bool refuses_unknown = false;
 };
 
@@ -328,7 +329,7 @@ struct MemoryPolicy {
 
 /// linux.intelRdt: a group of the resctrl file system (resctrl.h).
 struct IntelRdt {
-  std::string clos_id;  ///< empty: a group of the container's own; "/": the root
+  std::string clos_id;  ///< empty: a group of the container's own; "/": the root group
   std::string l3_cache_schema;
   std::string mem_bw_schema;
   std::vector<std::string> schemata;
@@ -343,18 +344,18 @@ struct Linux {
   std::string cgroups_path;
   std::vector<Namespace> namespaces;
   std::vector<Device> devices;
-  std::vector<std::pair<std::string, NetDevice>> net_devices;  ///< by the name on the host
+  std::vector<std::pair<std::string, NetDevice>> net_devices;  ///< by name on the host
   std::optional<Seccomp> seccomp;
   std::optional<IntelRdt> intel_rdt;
   std::string rootfs_propagation;
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
   std::string mount_label;
-  std::string mount_context = "context";  ///< of annotation run.oci.mount_context_type: the option
-                                          ///< that takes mount_label
-  /// Of annotations run.oci.systemd.subgroup and run.oci.delegate-cgroup: cgroups below the
-  /// container's in which its processes are, the latter in the former; the container's cgroup
-  /// namespace begins above the latter. Empty: none.
+  std::string mount_context = "context";  ///< the mount option that takes mount_label, from
+                                          ///< annotation run.oci.mount_context_type
+  /// From annotations run.oci.systemd.subgroup and run.oci.delegate-cgroup: cgroups below the
+  /// container's that hold its processes, the latter inside the former; the container's cgroup
+  /// namespace is rooted above the latter. Empty: none.
   std::string systemd_subgroup;
   std::string delegate_cgroup;
   std::optional<Personality> personality;
@@ -371,61 +372,62 @@ struct Spec {
   std::vector<Mount> mounts;
   Hooks hooks;
   std::map<std::string, std::string> annotations;
-  Linux linux_;  ///< `linux` itself is a macro of GNU compilers
-  /// Of annotation run.oci.keep_original_groups: the supplementary groups stay the caller's.
+  Linux linux_;  ///< `linux` is a macro of GNU compilers
+  /// From annotation run.oci.keep_original_groups: keep the caller's supplementary groups.
   bool keeps_groups = false;
-  /// Of annotation run.oci.pidfd_receiver: AF_UNIX socket that gets the pidfd; empty: none.
+  /// From annotation run.oci.pidfd_receiver: AF_UNIX socket that receives the pidfd; empty: none.
   std::string pidfd_receiver;
-  /// What was changed or left out and the caller must log, the process's included.
+  /// Changes and omissions that the caller must log, including the process's.
   std::vector<std::string> warnings;
 
-  /// The namespace of that type in linux.namespaces, or null.
+  /// Returns the namespace of that type in linux.namespaces, or null.
   const Namespace* find_namespace(NamespaceType type) const noexcept;
-  /// Where one of linux.namespaces stands in config.json: "linux.namespaces[2]".
+  /// Returns the path of a namespace in config.json: "linux.namespaces[2]".
   std::string namespace_place(const Namespace& one) const {
     return "linux.namespaces[" + std::to_string(&one - linux_.namespaces.data()) + "]";
   }
-  /// True where the container gets a namespace of that type (new or joined).
+  /// Whether the container gets a namespace of that type (new or joined).
   bool has_namespace(NamespaceType type) const noexcept { return find_namespace(type) != nullptr; }
-  /// True where that namespace is made anew.
-  /// Whether the first mount is the container's root, in the place of root.path.
+  /// Whether the first mount is the container's root, instead of root.path.
   bool mounts_root() const;
+  /// Whether the container gets a new namespace of that type.
   bool makes_namespace(NamespaceType type) const noexcept {
     const Namespace* found = find_namespace(type);
     return found != nullptr && found->path.empty();
   }
 };
 
-/// Reads a whole config.json. `name` is how errors call it. Throws `invalid_config` for bad JSON,
+/// Parses a whole config.json. `name` denotes it in errors. Throws `invalid_config` for bad JSON,
 /// wrong types and unknown enum values, `unsupported` for a field of the spec that this version
-/// does not implement. Properties that the spec does not know are ignored, as it demands
+/// does not implement. Ignores properties that the spec does not define, as required by the spec
 /// ("Extensibility").
 Spec parse_spec(std::string text, const std::string& name);
-/// Reads a process object alone (`exec --process`), with the same errors.
+/// Parses a process object alone (`exec --process`), with the same errors.
 Process parse_process(std::string text, const std::string& name);
-/// Reads a linux.resources object alone (`update --resources`), with the same errors.
+/// Parses a linux.resources object alone (`update --resources`), with the same errors.
 Resources parse_resources(std::string text, const std::string& name);
-/// Reads a mounts array alone (`mounts add`), for the container of `container`, with the same
-/// errors; places are relative to it.
+/// Parses a mounts array alone (`mounts add`) for the container of `container`, with the same
+/// errors; paths in them are relative to the array.
 std::vector<Mount> parse_mounts(std::string text, const std::string& name, const Spec& container);
 
-/// `resources` as the JSON of linux.resources, which `parse_resources` reads.
+/// Returns `resources` as the JSON of linux.resources, the input of `parse_resources`.
 std::string resources_json(const Resources& resources);
-/// What an update makes of `before`: a field that `changes` set takes the place of the old one.
-/// Zero in a field where it means "not set", and an empty list, leave it as it is. An element of a
-/// list of devices, page sizes or unified files takes the place of the one for the same; the list
-/// of device rules, whose order has a meaning, that of the whole list.
+/// Returns `before` with the updates of `changes`: set fields replace the old ones. Zero in a field
+/// where it means "not set", and an empty list, keep the old value. In lists of devices, page sizes
+/// or unified files, an element replaces the one with the same key; the list of device rules, whose
+/// order is significant, is replaced as a whole.
 Resources updated_resources(const Resources& before, const Resources& changes);
 
-/// The number of a capability by its name with or without "CAP_", any case; none where unknown.
+/// Returns the number of a capability, by its name with or without "CAP_" in any case; none if
+/// unknown.
 std::optional<int> capability_number(std::string_view name);
-/// "CAP_SYS_ADMIN"; null for a number without a name.
+/// Returns "CAP_SYS_ADMIN"; null for a number without a name.
 const char* capability_name(int number) noexcept;
-/// Every capability name that the parser knows, by number.
+/// Returns every capability name that the parser knows, by number.
 std::vector<std::string> capability_names();
-/// The keys of `hooks` that the parser knows, in the order of their time.
+/// Returns the keys of `hooks` that the parser knows, in order of execution.
 std::vector<std::string> hook_names();
-/// The RLIMIT_* constant of a "RLIMIT_…" name; none where unknown.
+/// Returns the RLIMIT_* constant of a "RLIMIT_…" name; none if unknown.
 std::optional<int> rlimit_number(std::string_view name);
 /// "RLIMIT_NOFILE"; null for a number without a name.
 const char* rlimit_name(int resource) noexcept;
@@ -439,28 +441,27 @@ std::vector<std::string> memory_policy_flags();
 /// "MPOL_BIND".
 std::string memory_mode_name(int mode);
 
-/// The numbers of a list such as "0-3,7" (see cpuset(7), "List format") as a bit mask of the form
-/// that the kernel takes: number N is bit N % 8 of byte N / 8. Spaces around an element and empty
-/// elements are fine, an empty set is not. None where it is no list, or has a number of `limit` or
+/// Returns the numbers of a list such as "0-3,7" (see cpuset(7), "List format") as a bit mask in
+/// the kernel's form: number N is bit N % 8 of byte N / 8. Accepts spaces around an element and
+/// empty elements, but no empty set. None if the list is malformed, or has a number of `limit` or
 /// more.
 std::optional<std::string> number_mask(std::string_view list, std::uint32_t limit);
-/// The digits of such a mask in hexadecimal, the highest byte first, from the first that is not 0
-/// on.
+/// Returns such a mask in hexadecimal, the highest byte first, without leading zeros.
 std::string mask_digits(std::string_view mask);
-/// More processors than any kernel is built for (CONFIG_NR_CPUS).
+/// An upper bound for the processors of any kernel (CONFIG_NR_CPUS).
 inline constexpr std::uint32_t processor_limit = 8192;
-/// More memory nodes than any kernel is built for (CONFIG_NODES_SHIFT).
+/// An upper bound for the memory nodes of any kernel (CONFIG_NODES_SHIFT).
 inline constexpr std::uint32_t memory_node_limit = 1024;
 
-/// The version of the runtime-spec that this is written by, and that `spec` writes.
+/// The implemented version of the runtime-spec, also written by `spec`.
 inline constexpr std::string_view oci_version = "1.3.0";
 /// Whether the parser reads a field of `linux` or of a mount ("linux.netDevices",
 /// "mounts.uidMappings", "linux.intelRdt.schemata").
 bool is_implemented(std::string_view field);
 
-/// The config.json that `spec` writes: a shell in new namespaces on ./rootfs. With `rootless`, one
-/// for an ordinary user: a user namespace that maps the caller's own uid and gid to root, and no
-/// network namespace, cgroup or gid options that such a user could not have.
+/// Returns the config.json that `spec` writes: a shell in new namespaces on ./rootfs. With
+/// `rootless`, one for an ordinary user: a user namespace that maps the caller's own uid and gid to
+/// root, and no network namespace, cgroup or gid options, which need privileges.
 std::string default_spec_json(bool rootless, uid_t uid, gid_t gid);
 
 }  // namespace tare

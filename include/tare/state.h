@@ -1,6 +1,6 @@
 /// \file
-/// What is kept of a container between calls: ROOT/ID/ with state.json (written atomically),
-/// config.json as it was at create, a lock, and the FIFO of the start gate. Directories 0700,
+/// The state of a container that persists between calls: ROOT/ID/ with state.json (written
+/// atomically), config.json as of create, a lock, and the FIFO of the start gate. Directories 0700,
 /// files 0600.
 #pragma once
 
@@ -24,55 +24,53 @@ namespace tare {
 /// The record of one container.
 struct StateRecord {
   std::string id;
-  std::string bundle;         ///< absolute
-  std::string rootfs;         ///< absolute
-  std::string created;        ///< RFC 3339, UTC, nanoseconds
-  std::string cgroup_path;    ///< relative to the cgroup2 mount; empty: none
-  std::string systemd_unit;   ///< whose cgroup it is; empty: none
-  bool systemd_user = false;  ///< that unit is the owner's manager's, not the system's
-  pid_t pid = 0;              ///< in the caller's pid namespace; 0 while it is being created
-  std::uint64_t start_time =
-      0;  ///< field 22 of /proc/PID/stat, so that a reused pid is not taken for ours
+  std::string bundle;            ///< absolute
+  std::string rootfs;            ///< absolute
+  std::string created;           ///< RFC 3339, UTC, nanoseconds
+  std::string cgroup_path;       ///< relative to the cgroup2 mount; empty: none
+  std::string systemd_unit;      ///< that owns the cgroup; empty: none
+  bool systemd_user = false;     ///< the unit belongs to the owner's user manager, not the system's
+  pid_t pid = 0;                 ///< in the caller's pid namespace; 0 while it is being created
+  std::uint64_t start_time = 0;  ///< field 22 of /proc/PID/stat, to detect a reused pid
   uid_t owner = 0;
   std::string oci_version;
   std::vector<std::pair<std::string, std::string>> annotations;
   bool mounts_on_host = false;  ///< see StateDir::noted_root
-  bool has_process = true;      ///< what config.json leaves open until start is there
+  bool has_process = true;      ///< false if config.json has no process; start requires it
   bool has_hooks =
-      false;  ///< startContainer, poststart or poststop: start and delete need the config
+      false;  ///< startContainer, poststart or poststop hooks: start and delete need the config
   bool has_rdt = false;  ///< see StateDir::noted_rdt
-  /// Its create() is at its hooks, or died there; with `has_hooks`: is not done with it.
+  /// Its create() is running hooks, or died there; with `has_hooks`: has not finished.
   bool creating = false;
   bool own_pid_namespace = false;  ///< its processes end with its init
   bool has_reaper = false;         ///< its init is the reaper of its program
   bool no_new_keyring = false;     ///< it was created with the caller's session keyring
-  /// criu(8) has brought it back in a time namespace, whatever config.json says, for its clocks to
-  /// go on where they were.
+  /// criu(8) has restored it in a time namespace, whatever config.json says, so that its clocks
+  /// continue from their old values.
   bool in_time_namespace = false;
-  std::uint32_t first_own_id = 0;  ///< of the range that was taken for it; 0: none
+  std::uint32_t first_own_id = 0;  ///< of the range allocated for it; 0: none
 };
 
-/// Why nothing can be kept in `root` safely, because of others; empty where nothing speaks against
-/// it, or it is absent. Others may read the names in it: directories of containers are 0700.
+/// Returns why other users make `root` unsafe for storing state; empty if it is safe or absent.
+/// Other users may read the names in it: containers' directories are 0700.
 std::string state_root_problem(const std::string& root);
 
-/// Whether a cgroup's path stays in the tree: what is kept may have been changed.
+/// Whether a cgroup's path stays in the tree. The stored state may have been changed.
 bool is_cgroup_path(const std::string& path);
-/// The text of state.json.
+/// Returns the text of state.json.
 std::string record_text(const StateRecord& record);
-/// Reads it. `name` is how errors call the text. Throws `invalid_config` for what is no record, or
-/// another container's than `id`'s.
+/// Parses state.json. `name` denotes the text in errors. Throws `invalid_config` for a malformed
+/// record, or one of another container than `id`.
 StateRecord parse_record(std::string text, const std::string& name, const std::string& id);
 
-/// Where the root of a container without a mount namespace is mounted; mounts by their numbers
-/// (statx(2)).
+/// Mounts around the root of a container without a mount namespace, by mount id (statx(2)).
 struct RootMount {
   std::string path;          ///< absolute
-  std::uint64_t before = 0;  ///< what `path` led to before the container was made
-  std::uint64_t own = 0;     ///< what was made for the container; 0: create() has not come so far
+  std::uint64_t before = 0;  ///< the mount at `path` before the container was made
+  std::uint64_t own = 0;     ///< the mount made for the container; 0: create() has not made it yet
 };
 
-/// What init answered at the start gate.
+/// init's answer at the start gate.
 struct StartAnswer {
   bool failed = false;
   wire::StartFailure failure;
@@ -83,20 +81,20 @@ class StateDir {
  public:
   StateDir() = default;
 
-  /// Makes ROOT (0700) if absent, and ROOT/ID; throws `already_exists` if that is there, and
-  /// `invalid_argument` for a ROOT with a state_root_problem(). Locked exclusively. `bad_status`
-  /// where others were quicker than the lock to remove it, many times.
+  /// Creates ROOT (0700) if absent, and ROOT/ID, and locks it exclusively. Throws `already_exists`
+  /// if ROOT/ID exists, `invalid_argument` for a ROOT with a state_root_problem(), `bad_status` if
+  /// other processes repeatedly remove the directory before it is locked.
   static StateDir create(const std::string& root, const std::string& id);
-  /// Opens ROOT/ID; none where there is no such container. Throws `invalid_argument` for a bad id,
-  /// `bad_status` where something else than a directory has that name.
+  /// Opens ROOT/ID; none if there is no such container. Throws `invalid_argument` for a bad id,
+  /// `bad_status` if ROOT/ID is not a directory.
   static std::optional<StateDir> open(const std::string& root, const std::string& id);
-  /// Removes what else than a directory is ROOT/ID, and not what a symlink leads to; false: there
-  /// was nothing.
+  /// Removes ROOT/ID if it is not a directory; does not follow symlinks. Returns false if nothing
+  /// was removed.
   static bool remove_stray(const std::string& root, const std::string& id);
-  /// Ids below ROOT, sorted; empty where ROOT is absent.
+  /// Returns the ids below ROOT, sorted; empty if ROOT is absent.
   static std::vector<std::string> list(const std::string& root);
 
-  /// The same directory, opened once more. Throws `system`.
+  /// Opens the same directory again. Throws `system`.
   StateDir again() const;
 
   int fd() const noexcept { return dir_.get(); }
@@ -104,97 +102,98 @@ class StateDir {
   /// ROOT/ID, for messages.
   std::string path() const { return root_ + "/" + id_; }
 
-  /// flock(2) on the directory, waits for others; held until this object ends. False: meanwhile the
-  /// directory was removed, and ROOT/ID, where that is there, is another container.
+  /// Locks the directory (flock(2)), waiting for other holders; unlocked by the destructor. Returns
+  /// false if the directory was removed meanwhile; an existing ROOT/ID is then another container.
   bool lock();
-  /// The same, at once: false also where somebody else has the lock.
+  /// Locks without waiting; also returns false if another process holds the lock.
   bool try_lock();
-  /// The same as lock(), but it does not wait for ever: who has been awaited by the lock's holder
-  /// (see Awaited) for `patience` is killed.
+  /// Locks as lock() does, but not waiting forever: kills the process that the lock's holder waits
+  /// for (see Awaited) after `patience`.
   bool lock_by_force(std::chrono::milliseconds patience);
-  /// False: the directory was removed.
+  /// Returns false if the directory was removed.
   bool exists() const;
   void unlock() noexcept;
   void write(const StateRecord& record);
-  /// None where state.json is absent (a create that has not come so far, or died).
+  /// Returns none if state.json is absent (create has not written it yet, or died).
   std::optional<StateRecord> read() const;
-  /// Whether the record there is another container's: then what is noted beside it is, too.
+  /// Whether state.json belongs to another container; the notes beside it do then, too.
   bool is_anothers() const;
   void write_config(std::string_view config);
-  /// None where the container was removed meanwhile.
+  /// Returns none if the container was removed meanwhile.
   std::optional<std::string> read_config() const;
-  /// Whether create() has come so far that it has written the config, if not all of it. Until then
-  /// it has started nothing that outlives it.
+  /// Whether create() has begun to write the config. Before that point it has started nothing that
+  /// outlives it.
   bool has_config() const;
-  /// linux.resources as updates have made it; none where there was no update.
+  /// linux.resources after updates; none if there was no update.
   void write_resources(std::string_view resources);
   std::optional<std::string> read_resources() const;
 
-  /// The mounts that were added since create(), as JSON; none where there was none.
+  /// The mounts added since create(), as JSON; none if there are none.
   void write_added_mounts(std::string_view mounts);
   std::optional<std::string> read_added_mounts() const;
 
-  /// Remembers the container's cgroup before it is made: state.json comes late in create(), which
-  /// may die. That it is the container's, and nobody else's, is not known before `has_config`.
-  /// With it the process that the container is to end with; none where `caller` is empty.
+  /// Records the container's cgroup before it is made, because create() may die before it writes
+  /// state.json. Only after `has_config` is it certain that the cgroup belongs to this container.
+  /// Also records the process that the container is to end with; none if `caller` is empty.
   void note_origin(const std::string& caller, const std::string& cgroup);
-  /// No cgroup was made.
+  /// Clears the record: no cgroup was made.
   void forget_cgroup();
-  /// What was noted; empty where nothing was.
+  /// Returns the record; empty if there is none.
   std::string noted_cgroup() const;
   std::string noted_caller() const;
-  /// Remembers a directory of resctrl that is to be removed with the container, before it is made.
+  /// Records a resctrl directory before it is made, for removal with the container.
   void note_rdt(const std::string& directory);
-  /// The last one was not made.
+  /// Clears the last record: the directory was not made.
   void forget_rdt();
-  /// The last one first.
+  /// Returns the recorded directories, the last one first.
   std::vector<std::string> noted_rdt() const;
-  /// Notes, before anything is mounted there, the root of a container without a mount namespace and
-  /// the mount that this path leads to.
+  /// Records the root of a container without a mount namespace, and the mount at that path, before
+  /// anything is mounted there.
   void note_root(const RootMount& before);
-  /// Notes the mount that was made for it.
+  /// Records the mount that was made for the root.
   void note_root_mount(std::uint64_t mount);
   std::optional<RootMount> noted_root() const;
 
-  /// Notes the process whose end is awaited by this one, which has the lock, in place of the last
-  /// one.
+  /// Records the process that this process, the holder of the lock, waits for, in place of the
+  /// previous one.
   void note_awaited(pid_t pid);
   void forget_awaited() noexcept;
-  /// Kills the one that is noted, if that is still the same process.
+  /// Kills the recorded process, if its pid was not reused.
   void kill_awaited() const;
 
-  /// Makes the directory that becomes the container's /run/notify; its path.
+  /// Makes the directory for the container's /run/notify and returns its path.
   std::string make_notify_directory();
   /// Makes the FIFO of the start gate.
   void make_start_gate();
-  /// Opens it for init, locks it (flock(2)) and fills it: init waits in write(2) until somebody
-  /// reads.
+  /// Opens the FIFO for init, locks it (flock(2)) and fills it, so that init blocks in write(2)
+  /// until a process reads.
   Fd open_start_gate() const;
-  /// Whether init holds the gate: asked of the kernel (its lock on the FIFO), not remembered.
+  /// Whether init holds the gate, according to the kernel (its lock on the FIFO) instead of stored
+  /// state.
   bool start_gate_held() const;
-  /// Lets init pass the gate, be it barred or not, and waits until it has executed the user's
-  /// program, or failed, or ended. Throws `bad_status` where init does not hold it.
+  /// Lets init pass the gate, barred or not, and waits until it has executed the user's program,
+  /// failed or ended. Throws `bad_status` if init does not hold the gate.
   StartAnswer pass_start_gate();
-  /// Takes the gate's FIFO out of sight, so that nobody passes the gate of a paused
-  /// container and waits in vain. Nothing happens where init does not hold the gate.
+  /// Renames the gate's FIFO, so that no process waits in vain at the gate of a paused container.
+  /// Does nothing if init does not hold the gate.
   void bar_start_gate();
   bool start_gate_barred() const noexcept;
-  /// Undoes that; nothing happens where it was not barred.
+  /// Reverts bar_start_gate(); does nothing if the gate is not barred.
   void unbar_start_gate() const noexcept;
-  /// Removes the FIFO: nobody can start this container any more.
+  /// Removes the FIFO, so that the container can no longer be started.
   void close_start_gate();
-  /// Removes the directory and all in it; gone already is no error.
+  /// Removes the directory and its content; ENOENT is ignored.
   void remove();
-  /// Removes what nobody has locked and has nothing in it: somebody was killed who had just made
-  /// it, or had all but removed it. False where it is none of that.
+  /// Removes a directory that is unlocked and empty: its process was killed just after creating it
+  /// or just before removing it. Returns false if it is not.
   bool remove_if_empty();
 
  private:
   /// Makes the directory for create().
   void make() const;
-  /// Opens and locks it. False where it was removed meanwhile.
+  /// Opens and locks the directory. Returns false if it was removed meanwhile.
   bool take();
-  /// The gate's FIFO, for reading; none where init does not hold the gate.
+  /// Opens the gate's FIFO for reading; none if init does not hold the gate.
   std::optional<Fd> open_held_gate() const;
 
   Fd dir_;
@@ -202,22 +201,22 @@ class StateDir {
   std::string id_;
 };
 
-/// Whom a command awaits with a container's lock in its hand, and nobody says for how long: a hook,
-/// or criu that serves lazy pages. `delete --force` kills it then, rather than wait for ever. The
-/// note of it goes when this object does.
+/// A process that a command waits for, without a time limit, while holding a container's lock: a
+/// hook, or criu serving lazy pages. `delete --force` kills it instead of waiting forever. The
+/// destructor clears the record.
 class Awaited {
  public:
-  /// `cancellation` kills it too; may be null.
+  /// `cancellation` kills the process, too; may be null.
   explicit Awaited(StateDir& dir, Cancellation* cancellation = nullptr)
       : dir_(dir), cancellation_(cancellation) {}
   ~Awaited();
   Awaited(const Awaited&) = delete;
   Awaited& operator=(const Awaited&) = delete;
 
-  /// `pid` has been started, a child of this process that is not reaped yet. Without a note of it,
-  /// be the disk full, it is merely not killed.
+  /// Records `pid`, an unreaped child of this process that has been started. If the record fails
+  /// (disk full), the process is not killed by `delete --force`.
   void started(pid_t pid) noexcept;
-  /// The same as a function.
+  /// Returns started() as a function.
   std::function<void(pid_t)> note();
 
  private:
@@ -226,20 +225,21 @@ class Awaited {
   bool noted_ = false;
 };
 
-/// What /proc/PID/stat says of a process.
+/// The parsed /proc/PID/stat of a process.
 struct ProcessStat {
   std::uint64_t start_time = 0;  ///< field 22, clock ticks since boot
-  /// It is in exit(2), with its files closed or about to be, or a zombie. Pid 1 of a namespace may
-  /// be so for long: it waits until all others there have ended and were reaped.
+  /// The process is in exit(2), with its files closed or about to be, or a zombie. Pid 1 of a
+  /// namespace can stay so for long: it waits until all other processes there have ended and been
+  /// reaped.
   bool ending = false;
 };
-/// None: no such process.
+/// Returns none if there is no such process.
 std::optional<ProcessStat> process_stat(pid_t pid);
-/// The same of the text of that file; none where it is no such text.
+/// Parses the text of that file; none if it is malformed.
 std::optional<ProcessStat> parse_process_stat(std::string_view text);
-/// False for a process that is ending, or has the number only since.
+/// Returns false for a process that is ending, or that has reused the pid.
 bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time);
-/// A pidfd of `pid` if that is still the process that started at `start_time`; else none. Throws
+/// Returns a pidfd of `pid` if its start time is still `start_time`; otherwise none. Throws
 /// `system`.
 Fd open_process(pid_t pid, std::uint64_t start_time);
 

@@ -1,9 +1,12 @@
-/** Signals that many commands listen to at a time. */
+/** Abort signals that many commands listen to. */
 
-/** For each signal one listener calls all of these: a listener for each command would have Node warn of a leak. */
+/**
+ * One listener per signal calls all callbacks: with a listener per command, Node would warn of a
+ * leak.
+ */
 const listeners = new WeakMap<AbortSignal, { calls: Set<() => void>; listener: () => void }>();
 
-/** Has `call` called when `signal` is aborted. What is returned ends that. */
+/** Calls `call` when `signal` is aborted. Returns a function that removes the callback. */
 export function onAbort(signal: AbortSignal, call: () => void): () => void {
   let shared = listeners.get(signal);
   if (shared === undefined) {

@@ -1,23 +1,28 @@
-/** A limit of the processor time that all processes of a command use together. */
+/** Limits the CPU time that all processes of a command use together. */
 import { availableParallelism } from 'node:os';
 import type { Container } from '../container.js';
 import type { TareError } from '../errors.js';
 import type { Rlimits } from '../rlimits.js';
 
-/** Milliseconds between two looks at least. */
+/** Minimum interval between two samples, in milliseconds. */
 const minInterval = 10;
 
-/** Codes of errors that further looks would have, too. */
+/** Error codes that every further sample would meet, too. */
 const lasting = new Set(['ERR_TARE_UNSUPPORTED', 'ERR_TARE_BAD_STATUS', 'ERR_TARE_NOT_FOUND']);
 
-/** Looks at what a command uses, as often as it could have come to its limit. */
+/**
+ * Samples the CPU time of a command, each time at the earliest moment it could have reached the
+ * limit.
+ */
 export class CpuTimeWatch {
   readonly #limit: number;
   readonly #reached: () => void;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  /** Calls `reached` when the container has used `limit` milliseconds. To be stopped. */
+  /**
+   * Calls `reached` when the container has used `limit` milliseconds. The caller must call stop().
+   */
   constructor(container: Container, limit: number, reached: () => void) {
     this.#limit = limit;
     this.#reached = reached;
@@ -37,7 +42,7 @@ export class CpuTimeWatch {
   async #look(container: Container): Promise<void> {
     const used = await container.stats().then(
       ({ cpu: { usage } }) => (usage.kernel + usage.user) / 1e6,
-      // Without a cgroup the kernel's limit of each process is all there is; what else hinders may pass.
+      // Without a cgroup, only RLIMIT_CPU of each process applies. Other errors may be temporary.
       ({ code }: TareError) => (lasting.has(code) ? undefined : 0),
     );
     if (this.#stopped || used === undefined) return;
@@ -46,7 +51,10 @@ export class CpuTimeWatch {
   }
 }
 
-/** The kernel's own limit holds also while this program is busy; it has whole seconds, for each process. */
+/**
+ * Adds RLIMIT_CPU, which the kernel enforces even while this program is busy. It is in whole
+ * seconds and counts for each process.
+ */
 export function withCpuLimit(rlimits: Rlimits | undefined, cpuTimeout: number): Rlimits {
   const seconds = Math.ceil(cpuTimeout / 1000);
   const given = rlimits?.cpu ?? Infinity;

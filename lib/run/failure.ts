@@ -1,15 +1,18 @@
-/** The errors of commands that were made and failed. */
+/** Errors of failed commands. */
 import { TareError, type TareErrorCode } from '../errors.js';
 import { shownValue } from '../option-values.js';
 import type { RunOptions } from './options.js';
 import type { RunResult } from './result.js';
 
-/** Bytes of standard error, its last ones, that a message has; and characters of a stream's error. */
+/**
+ * Max bytes of standard error (its last ones) in a message; also max characters of a stream's
+ * error.
+ */
 const maxComplaint = 2048;
-/** Characters. */
+/** Max characters of the command in a message. */
 const maxCommand = 256;
 
-/** The error of a result that failed, whose standard error was `stderr`. */
+/** Returns the error for a failed result. `stderr` is the command's standard error. */
 export function failureOf(
   result: RunResult<RunOptions>,
   options: RunOptions,
@@ -57,7 +60,10 @@ export function abortedError(
   });
 }
 
-/** The error of a command that was ended since what it reads from or writes to, `name`, failed. */
+/**
+ * Returns the error for a command that was killed because `name`, its input or an output target,
+ * failed.
+ */
 export function streamError(
   command: readonly string[],
   name: string,
@@ -73,7 +79,7 @@ export function streamError(
   });
 }
 
-/** The last bytes of a text, beginning with a whole character. */
+/** Returns the last bytes of a text, starting at a whole character. */
 function tail(bytes: Buffer | undefined): string {
   if (bytes === undefined) return '';
   if (bytes.length <= maxComplaint) return bytes.toString().trim();
@@ -89,21 +95,26 @@ function shownCommand(command: readonly string[]): string {
   return text.length > maxCommand ? `${text.slice(0, maxCommand)}…` : text;
 }
 
-/** The frames of the call that is under way, without those of `callee`; cheap until they are read. */
+/**
+ * Captures the stack of the current call without the frames of `callee`. V8 formats it when it is
+ * read.
+ */
 export function callerOf(callee: (...args: never[]) => unknown): { stack?: string } {
   const call: { stack?: string } = {};
   Error.captureStackTrace(call, callee);
   return call;
 }
 
-/** What is no error of ours, such as what `options.spec` threw, as the cause of one. */
+/**
+ * Returns a TareError as it is, and wraps any other error, such as one that `options.spec` threw.
+ */
 export function asTareError(error: unknown): TareError {
   if (error instanceof TareError) return error;
   const what = error instanceof Error ? error.message : shownValue(error);
   return new TareError(what, { code: 'ERR_TARE_INVALID_ARGUMENT', cause: error });
 }
 
-/** An error with the stack of a call that was made earlier. */
+/** Gives `error` the stack of an earlier call, and returns it. */
 export function withStack(error: TareError, call: { stack?: string }): TareError {
   const frames = /\n {4}at [^]*$/.exec(call.stack ?? '')?.[0] ?? '';
   const stack = `${error.name}: ${error.message}${frames}`;

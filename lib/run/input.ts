@@ -1,4 +1,4 @@
-/** The writing of a command's `input`. */
+/** Writes the `input` option of a command. */
 import { finished, type Readable, type Writable } from 'node:stream';
 import { mustBe } from '../option-values.js';
 import type { Input } from './options.js';
@@ -6,12 +6,15 @@ import type { Input } from './options.js';
 type Sequence = Exclude<Input, string | Uint8Array>;
 type Chunks = AsyncIterator<unknown> | Iterator<unknown>;
 
-/** What a terminal takes for the end of its input, at the beginning of a line; elsewhere twice. */
+/**
+ * Ctrl-D: a terminal takes it as end of file at the beginning of a line. Elsewhere it must be sent
+ * twice.
+ */
 const endOfTransmission = '\x04';
 
 /**
- * Reads what the caller gave, no faster than the command does, and closes it when the command wants no
- * more. A stream that fails before it is read has its listener all the same.
+ * Reads the caller's input no faster than the command does, and closes it when the command needs no
+ * more. Error listeners are attached at once: a stream may fail before it is read.
  */
 export class InputFeed {
   readonly #input: Input;
@@ -19,7 +22,7 @@ export class InputFeed {
   #chunks: Chunks | undefined;
   #closed = false;
 
-  /** Calls `failed`, at most once, if `input` fails while it is wanted. */
+  /** Calls `failed`, at most once, if `input` fails while it is still needed. */
   constructor(input: Input, failed: (error: unknown) => void) {
     this.#input = input;
     this.#failed = failed;
@@ -27,15 +30,15 @@ export class InputFeed {
       finished(input, { writable: false }, (error) => {
         if (error) this.#fail(error);
       });
-      // It may fail once more, and after it was destroyed.
+      // The stream may emit another error, even after it is destroyed.
       input.on('error', () => undefined);
     }
   }
 
-  /** Writes all of it, and the end. */
+  /** Writes the whole input, then end of file. */
   to(target: Writable, isTerminal: boolean): void {
     const input = this.#input;
-    // The command need not read it all.
+    // The command may exit without reading all of it.
     target.on('error', () => undefined);
     target.once('close', () => this.close());
     if (typeof input === 'string' || input instanceof Uint8Array) {
@@ -46,7 +49,7 @@ export class InputFeed {
     this.#copy(input, target, isTerminal).catch((error: unknown) => this.#fail(error));
   }
 
-  /** To be called when nobody reads it any more. */
+  /** Must be called when the input is no longer read. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -82,7 +85,7 @@ export class InputFeed {
       }
       if (value.length > 0) last = value;
       if (!target.write(value)) await drained(target);
-      // What always has more at once would let nothing else happen.
+      // A source that always has data ready would starve the event loop.
       else if (++written % 64 === 0) await new Promise(setImmediate);
     }
   }
@@ -98,7 +101,7 @@ export class InputFeed {
   }
 }
 
-/** Closes the input of options that were refused, whatever they are: nobody will read it. */
+/** Closes the input of refused options, which may be any value: it will not be read. */
 export function closeInput(options: unknown): void {
   try {
     const { input } = options as { input?: Input };
@@ -106,11 +109,11 @@ export function closeInput(options: unknown): void {
     input.on('error', () => undefined);
     input.destroy();
   } catch {
-    // Then they have none.
+    // Options that throw when read have no input to close.
   }
 }
 
-/** Resolves when more may be written, or nothing can be any more. */
+/** Resolves when the stream has drained or is closed. */
 async function drained(target: Writable): Promise<void> {
   if (target.destroyed) return;
   await new Promise<void>((resolve) => {
@@ -124,12 +127,12 @@ async function drained(target: Writable): Promise<void> {
   });
 }
 
-/** An iterator that is waiting for its next part is told when it has that. */
+/** Closes an iterator. A generator that awaits its next value handles return() after that. */
 function closeIterator(chunks: Chunks): void {
   try {
     Promise.resolve(chunks.return?.()).catch(() => undefined);
   } catch {
-    // It has nothing to be told any more.
+    // An error of return() is ignored: the iterator is no longer used.
   }
 }
 

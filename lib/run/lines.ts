@@ -1,18 +1,24 @@
-/** Output line by line. */
+/** Splits output into lines. */
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
-/** The lines of a text, without their ends. What follows the last end is a line if it is not empty. */
+/**
+ * Returns the lines of a text, without line ends. Text after the last newline is a line if it is
+ * not empty.
+ */
 export function linesOf(text: string): string[] {
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
   return lines.map(withoutReturn);
 }
 
-/** A terminal writes a carriage return, too. */
+/** A terminal ends lines with a carriage return and a newline. */
 const withoutReturn = (line: string): string => (line.endsWith('\r') ? line.slice(0, -1) : line);
 
-/** The lines of what a stream brings, as they come. The stream flows on when the caller leaves the loop. */
+/**
+ * Yields the lines of a stream as they arrive. The stream keeps flowing when the caller leaves the
+ * loop.
+ */
 export async function* streamLines(
   stream: Readable,
   encoding: BufferEncoding,
@@ -28,7 +34,7 @@ export async function* streamLines(
     rest += decoder.end();
     if (rest !== '') yield withoutReturn(rest);
   } finally {
-    // What is not read would stop the command.
+    // An unread pipe would block the command.
     stream.resume();
   }
 }

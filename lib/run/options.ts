@@ -1,4 +1,4 @@
-/** What run() is asked for, and what of that cannot be. */
+/** The options of run() and their checks. */
 import type { Readable, Writable } from 'node:stream';
 import type { ReadableStream, WritableStream } from 'node:stream/web';
 import type { RuntimeOptions } from '../container.js';
@@ -22,21 +22,24 @@ import { checkSignal } from '../signals.js';
 import type { Spec } from '../spec.js';
 import { checkStdioItem, type StdioItem } from '../stdio.js';
 
-/** A file that is opened, by this program and with its rights, for a command's output. */
+/** A file for a command's output. This program opens it, with its own permissions. */
 export interface FileTarget {
-  /** Its path on the host. It is made if it is not there. */
+  /** Path on the host. The file is created if it does not exist. */
   readonly file: string | URL;
-  /** Whether its content stays, and the output comes behind it; false by default. */
+  /** Whether to append instead of truncating the file; false by default. */
   readonly append?: boolean;
 }
 
-/** A file that is opened, by this program and with its rights, as a command's input. */
+/** A file as a command's input. This program opens it, with its own permissions. */
 export interface FileSource {
-  /** Its path on the host. */
+  /** Path on the host. */
   readonly file: string | URL;
 }
 
-/** What is written to a command's standard input; a sequence's parts one after the other. */
+/**
+ * Data for a command's standard input. The items of an iterable or stream are written one after the
+ * other.
+ */
 export type Input =
   | string
   | Uint8Array
@@ -45,13 +48,13 @@ export type Input =
   | Iterable<string | Uint8Array>
   | AsyncIterable<string | Uint8Array>;
 
-/** What a command's standard input is: as for any process, or a file. */
+/** A command's standard input: any {@link StdioItem}, or a file. */
 export type InputItem = StdioItem | FileSource;
 
 /**
- * Where a command's output goes: as for any process, to a file, or to a stream of this program, which
- * is ended behind the output, as by its pipe(). A stream that has an open file descriptor as `fd` is
- * given to the command as that, and is not ended.
+ * Where a command's output goes: `pipe`, `inherit` or a file descriptor as for any process, a file,
+ * or a stream of this program. The stream is ended after the output, as by pipe(). A stream with an
+ * open file descriptor as `fd` is passed to the command as that descriptor and is not ended.
  */
 export type OutputTarget =
   | 'pipe'
@@ -65,10 +68,10 @@ export type OutputTarget =
   | Writable
   | WritableStream;
 
-/** What a command's standard output or error is: one target, several of them, or nothing. */
+/** A command's standard output or error: one target, several targets, or `ignore`. */
 export type OutputItem = 'ignore' | OutputTarget | readonly OutputTarget[];
 
-/** The three standard streams at once, and what follows them as file descriptors 3, 4, …. */
+/** The three standard streams at once; further items become file descriptors 3, 4, …. */
 export type RunStdio =
   | 'pipe'
   | 'ignore'
@@ -79,74 +82,81 @@ export type RunStdio =
   | readonly [InputItem, OutputItem, OutputItem, ...StdioItem[]]
   | readonly StdioItem[];
 
-/** How a command is run, and in what. */
+/** Options of {@link run}. */
 export interface RunOptions
   extends Omit<SandboxOptions, 'rootfs'>, Pick<RuntimeOptions, 'root' | 'systemdCgroup'> {
   /**
-   * Its root file system. By default it has the host's programs and libraries, read-only, and nothing
-   * else of the host: no home, no settings, no sockets.
+   * The root file system. By default it holds the host's programs and libraries, read-only, and the
+   * few files of /etc that these need; no home directories, no sockets.
    */
   rootfs?: string;
-  /** The container's id; a random one by default. */
+  /** Id of the container; a random one by default. */
   id?: string;
   /**
-   * Whether the program is an ordinary process, the child of a reaper as pid 1; true by default. False:
-   * it is pid 1 itself, which gets no signal that it does not handle, and has to reap orphans.
+   * Whether pid 1 is a reaper and the program its child; true by default. If false, the program
+   * itself is pid 1: the kernel drops signals that it does not handle, and it must reap orphaned
+   * processes.
    */
   init?: boolean;
-  /** The last word on the container's configuration. */
+  /** A function that edits the container's configuration after all other options are applied. */
   spec?: (spec: Spec) => Spec;
 
   /**
-   * Written to its standard input, which then ends. A stream is destroyed, an iterator closed, as soon
-   * as the command has ended; where it fails, the command is ended and the call rejects.
+   * Data for standard input, which then ends. A stream is destroyed and an iterator is closed as
+   * soon as the command ends. If either fails, the command is killed and the call rejects.
    */
   input?: Input;
-  /** `pipe` if there is `input`, else `ignore`. */
+  /** Standard input; `pipe` if `input` is given, else `ignore`. */
   stdin?: InputItem;
-  /** `pipe` by default. */
+  /** Standard output; `pipe` by default. */
   stdout?: OutputItem;
-  /** `pipe` by default. */
+  /** Standard error; `pipe` by default. */
   stderr?: OutputItem;
-  /** All at once, instead of the three. */
+  /** All standard streams at once, instead of `stdin`, `stdout` and `stderr`. */
   stdio?: RunStdio;
   /**
-   * Whether both outputs are told together, too, as `all`: in the order in which they were read, which is
-   * not always that in which they were written, as they are two pipes.
+   * Whether to provide both outputs merged as well, as `all`. They are two pipes: the order is that
+   * in which they are read, which may differ from the order in which they were written.
    */
   all?: boolean;
-  /** Of what the result has of the output; `buffer` leaves it as it is. `utf8` by default. */
+  /** Encoding of the output in the result, or `buffer` for Buffers; `utf8` by default. */
   encoding?: BufferEncoding | 'buffer';
-  /** Whether the result has the output as an array of its lines, without their ends. */
+  /** Whether the result holds the output as an array of lines, without line ends. */
   lines?: boolean;
-  /**
-   * Whether the newline at the end of the output is left out of the result. By default it is there:
-   * what the command wrote is told as it wrote it.
-   */
+  /** Whether to strip a final newline from the output in the result; false by default. */
   stripFinalNewline?: boolean;
-  /** Bytes of output, of each stream, after which the command is killed; 100 MiB by default. */
+  /**
+   * Max bytes of each output stream; 100 MiB by default. A command that writes more is terminated.
+   */
   maxBuffer?: number;
-  /** False: output is not collected; the result has none, and whoever wants it reads the streams. */
+  /**
+   * Whether to collect output; true by default. If false, the result has none, and the caller may
+   * read the streams.
+   */
   buffer?: boolean;
 
-  /** Milliseconds from the call after which the command is ended; 0 and Infinity: never. */
+  /** Milliseconds from the call after which the command is terminated; 0 and Infinity: never. */
   timeout?: number;
   /**
-   * Milliseconds of processor time, of all its processes together, after which the command is ended;
-   * 0 and Infinity: never. It is looked at several times a second. In a container without a cgroup it
-   * counts for each process on its own, and in whole seconds (RLIMIT_CPU).
+   * Milliseconds of CPU time, of all processes together, after which the command is terminated; 0
+   * and Infinity: never. Usage is sampled, at most every 10 ms, so a command can use slightly more.
+   * In a container without a cgroup the limit applies to each process, in whole seconds
+   * (RLIMIT_CPU).
    */
   cpuTimeout?: number;
-  /** Ends the command. */
+  /** An AbortSignal that terminates the command. */
   signal?: AbortSignal;
   /**
-   * How it is ended: `SIGKILL` by default, which no program survives. With `init: false` other signals
-   * mean nothing to a program that does not handle them.
+   * Signal that terminates the command; `SIGKILL` by default, which no program can handle. With
+   * `init: false` other signals have no effect on a program that does not handle them.
    */
   killSignal?: NodeJS.Signals | number;
   /** Milliseconds from `killSignal` to SIGKILL; 5000 by default. Infinity: never. */
   forceKillAfterDelay?: number;
-  /** False: what fails is told by the result alone. */
+  /**
+   * Whether the promise rejects if the command fails; true by default. If false, only the result
+   * reports the failure.
+   */
   reject?: boolean;
 }
 
@@ -182,7 +192,10 @@ const checks: Checks<RunOptions> = {
   reject: isBoolean,
 };
 
-/** All options, each of which can be, and which fit together. */
+/**
+ * Returns a checked copy of the options. Throws `ERR_TARE_INVALID_ARGUMENT` if one is invalid or
+ * two conflict.
+ */
 export function checkedRunOptions(given: unknown): RunOptions {
   const options = checkedOptions<RunOptions>(given, checks);
   for (const name of ['stdin', 'stdout', 'stderr'] as const) {
@@ -278,12 +291,12 @@ export function isFile(value: unknown): value is FileSource | FileTarget {
   return typeof value === 'object' && value !== null && 'file' in value && !hasDescriptor(value);
 }
 
-/** Whether that is given to the command as it is. */
+/** Whether the value's file descriptor is passed to the command as it is. */
 export function hasDescriptor(value: object): value is { fd: number } {
   return 'fd' in value && typeof value.fd === 'number' && value.fd >= 0;
 }
 
-/** Whether output has to be written to that by this program. */
+/** Whether the value is a stream that this program itself must write the output to. */
 export function isStream(value: unknown): value is Writable | WritableStream {
   if (typeof value !== 'object' || value === null || hasDescriptor(value)) return false;
   if (isWebStream(value)) return true;

@@ -1,11 +1,11 @@
-/** The errors of a container that run() made, in the words of its options. */
+/** Rewords errors of containers that run() created in terms of its options. */
 import type { ConfigTexts } from '../container.js';
 import { TareError } from '../errors.js';
 import { shownValue } from '../option-values.js';
 import type { Mount, Process, Spec } from '../spec.js';
 import type { RunOptions } from './options.js';
 
-/** What of the configuration an option is in, and the option; `$1` and so on are what was matched. */
+/** Maps places in the configuration to options; `$1` and so on are the matched groups. */
 const optionOfPlace: readonly [RegExp, string][] = [
   [/\bprocess\.args\[(\d+)\]/g, 'command[$1]'],
   [/\bprocess\.args\b/g, 'command'],
@@ -24,8 +24,8 @@ const optionOfPlace: readonly [RegExp, string][] = [
 ];
 
 /**
- * What the core says of a configuration, said of the options that it was made of. A caller that edits
- * the configuration (`spec`) is told its places.
+ * Replaces places of the configuration in the core's error by the options they were made from. A
+ * caller that edits the configuration (`spec`) gets its places.
  */
 export function inOptions(
   error: unknown,
@@ -37,7 +37,7 @@ export function inOptions(
   const rename = options.spec
     ? (text: string): string => text.replace(/^config\.json: /, 'spec: ')
     : renamer(options, texts);
-  // An id that the caller has not chosen says nothing.
+  // A generated id means nothing to the caller.
   const own =
     options.id === undefined ? error.message.replace(`create ${id}: `, '') : error.message;
   const message = rename(own);
@@ -75,7 +75,7 @@ function renamer(options: RunOptions, texts: ConfigTexts): (text: string) => str
   };
 }
 
-/** The sandbox has mounts of its own beside those that were asked for. */
+/** Returns the name of a mount: the sandbox adds its own mounts to those of the options. */
 function shownMount(place: string, mount: Mount | undefined, options: RunOptions): string {
   if (mount === undefined) return place;
   const given = (options.mounts ?? [])

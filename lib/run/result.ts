@@ -1,4 +1,4 @@
-/** The types of what run() gives: the options that were asked for decide what is there. */
+/** The types of what run() returns, which depend on its options. */
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Container } from '../container.js';
 import type { ContainerTotals } from '../stats.js';
@@ -8,13 +8,13 @@ import type { RunOptions } from './options.js';
 /** No options at all. */
 export type NoOptions = Record<never, never>;
 
-/** Refuses properties that are no options: a generic parameter would take them. */
+/** Refuses unknown properties: a generic parameter would accept them. */
 export type KnownOptions<Options> = Readonly<
   Record<Exclude<keyof Options, keyof RunOptions>, never>
 >;
 
 type Option<Options, Name extends string> = Name extends keyof Options ? Options[Name] : undefined;
-/** Of both, where it is not known. */
+/** Both branches where the condition is not known. */
 type If<Condition extends boolean, Then, Else> = Condition extends true ? Then : Else;
 
 type StreamName = readonly ['stdin', 'stdout', 'stderr'];
@@ -26,7 +26,7 @@ type ItemOf<
   : `${Number}` extends keyof Items
     ? Items[Number]
     : 'ignore';
-/** What a standard stream is asked to be; undefined where nothing is said. */
+/** What the options set a standard stream to; undefined where they do not set it. */
 type Asked<Options, Number extends 0 | 1 | 2> =
   Option<Options, 'stdio'> extends infer Stdio
     ? Stdio extends undefined
@@ -99,8 +99,8 @@ type OutputStream<Options, Number extends 1 | 2> = If<
 >;
 
 /**
- * What became of a command. `Options` are those that it was run with; `RunResult<RunOptions>` is that of
- * any.
+ * The result of a command. `Options` is the type of the options it was run with;
+ * `RunResult<RunOptions>` is the result of any command.
  */
 export type RunResult<Options extends RunOptions = NoOptions> = RunResultWith<
   Collected<Options, If<HasTerminal<Options>, true, IsOutputPiped<Options, 1>>>,
@@ -108,53 +108,64 @@ export type RunResult<Options extends RunOptions = NoOptions> = RunResultWith<
   Collected<Options, HasAll<Options>>
 >;
 
-/** A {@link RunResult} by the types of the outputs in it. */
+/** A {@link RunResult}, by the types of its outputs. */
 export interface RunResultWith<Stdout, Stderr, All> {
-  /** The program and its arguments, as they were given. */
+  /** The program and its arguments, as given. */
   command: readonly string[];
-  /** What the program passed to exit(2); null if a signal ended it. */
+  /** Exit code of the program; null if a signal terminated it. */
   exitCode: number | null;
-  /** The signal that ended it, such as `SIGKILL`. Real-time signals have a `SIGRTMIN+N`. */
+  /**
+   * Signal that terminated the program, such as `SIGKILL`; null if it exited. Real-time signals are
+   * `SIGRTMIN+N`.
+   */
   signal: NodeJS.Signals | null;
   /**
-   * What it wrote: text, lines or bytes, as `encoding` and `lines` ask for; undefined where it is not
-   * collected, as it went elsewhere or `buffer` is false. With a terminal it has all.
+   * Standard output as text, lines or bytes, as `encoding` and `lines` select. Undefined if it is
+   * not collected, because it goes elsewhere or `buffer` is false. With a terminal it holds all
+   * output.
    */
   stdout: Stdout;
-  /** The same for its standard error; undefined with a terminal. */
+  /** Standard error in the same form; undefined with a terminal. */
   stderr: Stderr;
-  /** Both together, if `options.all` asks for that. */
+  /** Both outputs merged, if `options.all` is set. */
   all: All;
-  /** Whether it is anything but an exit with 0. */
+  /**
+   * Whether the command failed: it did not exit with 0, or a limit, an abort or a failed stream
+   * terminated it.
+   */
   failed: boolean;
-  /** Whether `options.timeout` ended it. */
+  /** Whether `options.timeout` terminated the command. */
   timedOut: boolean;
-  /** Whether `options.cpuTimeout` ended it. */
+  /** Whether `options.cpuTimeout` terminated the command. */
   cpuTimedOut: boolean;
-  /** Whether `options.signal` ended it. */
+  /** Whether `options.signal` terminated the command. */
   aborted: boolean;
-  /** Whether it wrote more than `maxBuffer`. */
+  /** Whether an output exceeded `options.maxBuffer`. */
   outputTooLong: boolean;
-  /** Whether a process of it was killed because `memory` was used up. */
+  /** Whether the OOM killer killed one of its processes because `options.memory` was used up. */
   oomKilled: boolean;
-  /** Milliseconds from the call to the program's first instruction, or to its end before that. */
+  /**
+   * Milliseconds from the call until the program is executed, or until the command ends if that is
+   * earlier.
+   */
   startMs: number;
   /** Milliseconds from the call to the program's end. */
   durationMs: number;
-  /** What it used. */
+  /** Resources that the command used. */
   usage: ContainerTotals;
 }
 
-/** Which output of a command is read line by line. */
+/** Options of `iterable()`. */
 export interface LinesOptions {
-  /** `stdout` by default. With a terminal there is only that. */
+  /** Output to read; `stdout` by default. A terminal has only that. */
   from?: 'stdout' | 'stderr' | 'all';
 }
 
 /**
- * A command that is running: a promise of its result, streams to it, and, for `for await`, the lines
- * of its standard output. The streams are there at once; what is written before the program runs
- * waits. `Options` are those that it was run with; `Running<RunOptions>` is any.
+ * A running command: a promise of its result, its streams, and, with `for await`, the lines of its
+ * standard output. The streams exist at once; data that is written before the program runs is
+ * buffered. `Options` is the type of the options it was run with; `Running<RunOptions>` is any
+ * command.
  */
 export type Running<Options extends RunOptions = NoOptions> = RunningWith<
   RunResult<Options>,
@@ -164,38 +175,38 @@ export type Running<Options extends RunOptions = NoOptions> = RunningWith<
   If<HasAll<Options>, Readable, null>
 >;
 
-/** A {@link Running} by the types of its result and its streams. */
+/** A {@link Running}, by the types of its result and streams. */
 export interface RunningWith<Result, Stdin, Stdout, Stderr, All>
   extends Promise<Result>, AsyncIterable<string> {
-  /** The container's id. */
+  /** Id of the container. */
   readonly id: string;
-  /** The container, once the program runs. */
+  /** The container; resolves when the program runs. */
   readonly container: Promise<Container>;
-  /** The terminal, once the program runs; null without `tty`. */
+  /** The terminal; resolves when the program runs, to null without `tty`. */
   readonly terminal: Promise<Terminal | null>;
-  /** Writes to its standard input. `end()` it, for many programs wait for that. */
+  /** Writable end of standard input. Call its `end()`: many programs read until end of file. */
   readonly stdin: Stdin;
-  /** What it writes to its standard output. */
+  /** Standard output of the command. */
   readonly stdout: Stdout;
-  /** The same for its standard error. */
+  /** Standard error of the command. */
   readonly stderr: Stderr;
-  /** Both together, if `options.all` asks for that. */
+  /** Both outputs merged, if `options.all` is set. */
   readonly all: All;
-  /** All of them by number. From the fourth on they are streams in both directions. */
+  /** All streams by file descriptor number; duplex from 3 on. */
   readonly stdio: readonly [Stdin, Stdout, Stderr, ...(Duplex | null)[]];
   /**
-   * Ends the command as a timeout would, with `killSignal` or another signal.
+   * Terminates the command as a timeout does, with `killSignal` or another signal.
    *
-   * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for a signal that is none.
+   * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for an invalid signal.
    */
   kill(signal?: NodeJS.Signals | number): void;
   /**
-   * The lines of its output, without their ends, as they come. Behind the last one the command is
-   * awaited, whose failure the loop throws. Leaving the loop leaves the command running.
+   * Yields the lines of an output, without line ends, as they arrive. After the last line it awaits
+   * the command, and throws if that failed. Leaving the loop leaves the command running.
    */
   iterable(options?: LinesOptions): AsyncIterable<string>;
-  /** The lines of its standard output: `iterable()`. */
+  /** Yields the lines of standard output, as `iterable()` does. */
   [Symbol.asyncIterator](): AsyncIterator<string>;
-  /** For `await using`: kills the command, if it still runs, and waits for its end. */
+  /** For `await using`: kills the command if it is still running, and waits for its end. */
   [Symbol.asyncDispose](): Promise<void>;
 }

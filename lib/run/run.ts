@@ -44,15 +44,16 @@ let lastCancelKey = 0;
 const noTotals: NativeTotals = { cpuUserNs: 0, cpuSystemNs: 0 };
 
 /**
- * Runs a command in a container of its own, and removes that again.
+ * Runs a command in a new container, which is removed when the command has ended.
  *
- * Safe by default: every namespace, no network, no capabilities, no new privileges, an allow-list of
- * system calls, a read-only root, nothing of this program's environment. Root's containers have
- * uids that nobody else has; an ordinary user's are rootless.
+ * Safe by default: its own namespaces, no network, no capabilities, no new privileges, an allowlist
+ * of system calls, a read-only root, no environment variables of this program. A container created
+ * by root runs with uids that nothing else on the host uses; one created by an ordinary user is
+ * rootless.
  *
- * Rejects with a {@link TareError} if an option cannot be or the container cannot be made, and, unless
- * `reject` is false, if the command fails; its `result` then is the {@link RunResult}. A call that
- * rejects leaves nothing running.
+ * Rejects with a {@link TareError} if an option is invalid or the container cannot be created and,
+ * unless `reject` is false, if the command fails; the error's `result` is then the
+ * {@link RunResult}. A call that rejects leaves nothing running.
  */
 export function run(command: readonly string[], options?: undefined): Running;
 export function run<const Options extends RunOptions>(
@@ -89,22 +90,25 @@ class Run {
   #created!: Settle<Container>;
   #settled!: Settle<RunResult<RunOptions>>;
   #container: Container | undefined;
-  /** Whether a container is being made, or was. */
+  /** Whether creation of the container has begun. */
   #isMaking = false;
   #isCancelled = false;
   readonly #cancelKey = ++lastCancelKey;
-  /** Whether the result is told. */
+  /** Whether the promise is settled. */
   #isSettled = false;
-  /** What came when the process had ended, and its output was still on its way. */
+  /**
+   * A timeout or abort that came after the process had ended, while its output was still being
+   * read.
+   */
   #lateEnd: End | undefined;
-  /** What was to end it before its own end, and when. */
+  /** Requests to terminate the command, with their times and signals. */
   readonly #ends: { why: End; at: number; signal: number }[] = [];
   #finished = false;
   #timer: NodeJS.Timeout | undefined;
   #forceTimer: NodeJS.Timeout | undefined;
   #cpuTime: CpuTimeWatch | undefined;
   #stopListening: (() => void) | undefined;
-  /** Of standard output and error those that are collected from pipes. */
+  /** Standard output and error, where they are collected from pipes. */
   readonly #outputs: PipeOutput[] = [];
   readonly #plans: readonly [OutputPlan, OutputPlan] | undefined;
   #all: StreamOutput | undefined;
@@ -173,7 +177,7 @@ class Run {
       [first, stdout?.item ?? 'ignore', stderr?.item ?? 'ignore', ...more],
       output,
     );
-    // Nobody else has to listen for its errors: the command need not read what is written.
+    // The command need not read what is written, so the caller need not handle the stream's errors.
     if (first === 'pipe') {
       stdio.streams.stdin!.on('error', () => undefined);
       this.#input?.to(stdio.streams.stdin!, false);
@@ -181,7 +185,7 @@ class Run {
     return stdio;
   }
 
-  /** What the caller calls a standard stream. */
+  /** Returns the caller's name for a standard stream. */
   #nameOf(number: number): string {
     if (this.#options.stdio !== undefined) return `stdio[${number}]`;
     return ['stdin', 'stdout', 'stderr'][number]!;
@@ -189,12 +193,12 @@ class Run {
 
   #collectAll(of: ProcessStreams): Readable | null {
     const { all = false, buffer = true } = this.#options;
-    // A stream that is asked for is made.
+    // Reading these properties creates the streams.
     const streams = all ? [of.stdout, of.stderr].filter((stream) => stream !== null) : [];
     if (streams.length === 0) return null;
     const stream = merged(streams);
     if (buffer) {
-      // Each of the two has its own limit, and tells.
+      // Each of the two streams enforces its own limit.
       this.#all = new StreamOutput(2 * this.#maxBuffer, () => undefined);
       this.#all.collect(stream);
     }
@@ -212,7 +216,7 @@ class Run {
       this.#stopListening = onAbort(signal, () => this.#endBy('abort'));
   }
 
-  /** Nothing can be sent to the process any more. */
+  /** Stops everything that acts on the process, which has ended. */
   #endProcess(): void {
     this.#finished = true;
     clearTimeout(this.#forceTimer);
@@ -220,14 +224,14 @@ class Run {
     this.#input?.close();
   }
 
-  /** There is nothing to end any more. */
+  /** Removes timers and listeners: there is nothing left to terminate. */
   #disarm(): void {
     this.#endProcess();
     clearTimeout(this.#timer);
     this.#stopListening?.();
   }
 
-  /** From the making of the container to the telling of the result. */
+  /** Creates the container, waits for its end and settles the promise. */
   async #carryOut(stdio: OpenedStdio, stdin: InputItem): Promise<void> {
     let container;
     try {
@@ -295,7 +299,7 @@ class Run {
     }
   }
 
-  /** The files that are named, and the way from the outputs to their targets. */
+  /** Opens the named files, and connects the outputs with their targets. */
   async #openTargets(stdio: OpenedStdio, stdin: InputItem): Promise<void> {
     const plans = this.#plans ?? [];
     const files = filesOf(stdin, plans).map(([number, place, source]) => ({
@@ -350,7 +354,7 @@ class Run {
     }
     const durationMs = performance.now() - this.#began - ending.ageMs;
     const endedAt = this.#began + durationMs;
-    // A reader or a target that stands still does not hold up what was to end by now.
+    // A stalled reader or target must not delay a command that a limit or an abort has terminated.
     const isLate = ['timeout', 'abort', 'cpu'].includes(this.#endOf(ending, endedAt) ?? '');
     const hurries = (): boolean =>
       isLate || this.#lateEnd !== undefined || this.#streamFailure !== undefined;
@@ -361,7 +365,7 @@ class Run {
     await this.#relay?.end(hurries);
     this.#files?.close();
     this.#disarm();
-    // A loop that was busy has heard of its start late, and of its end how long ago it was.
+    // A busy event loop learns of the start late, but knows how long ago the end was.
     const times = { startMs: Math.min(startMs, durationMs), durationMs };
     const end = this.#lateEnd ?? this.#endOf(ending, endedAt);
     const result = this.#result(ending, end, times, [stdout, stderr, all]);
@@ -375,7 +379,7 @@ class Run {
     return result;
   }
 
-  /** Of standard output and error, what was collected. */
+  /** Returns the collected standard output and error. */
   async #collected(
     { outputs }: NativeEnding,
     hurries: () => boolean,
@@ -418,7 +422,7 @@ class Run {
     };
   }
 
-  /** What the result has of an output. */
+  /** Converts an output to the form that the result has. */
   #content(
     isPiped: boolean | undefined,
     bytes: Buffer = noBytes,
@@ -440,7 +444,7 @@ class Run {
   }
 
   #endBy(why: End, signal = this.#killSignal): void {
-    // What it has written is known late, and was too much all the same.
+    // Excess output counts even if it is noticed only after the process has ended.
     if (this.#finished && (why === 'timeout' || why === 'abort')) this.#lateEnd ??= why;
     if (this.#finished && why !== 'output') return;
     this.#ends.push({ why, at: performance.now(), signal });
@@ -454,13 +458,13 @@ class Run {
     }
   }
 
-  /** Undoes what is made of a container. Where it was made just now, that is ended. */
+  /** Cancels the creation of the container. If it was created just now, it is ended. */
   #cancel(): void {
     this.#isCancelled = true;
     if (this.#isMaking) binding.cancelCreate(this.#cancelKey);
   }
 
-  /** Tells the end of a command whose container is being made, or was undone. */
+  /** Settles a command whose container is being created, or was rolled back. */
   #endMaking(why: End): void {
     if (this.#isSettled) return;
     this.#disarm();
@@ -485,7 +489,7 @@ class Run {
     this.#settled.resolve(result);
   }
 
-  /** Rejects with that, as if it were thrown where run() was called. */
+  /** Rejects with the error as if run() had thrown it. */
   #refuse(error: unknown): void {
     this.#disarm();
     this.#isSettled = true;
@@ -503,24 +507,27 @@ class Run {
     if (delay !== Infinity) this.#forceTimer = setTimeout(() => send(sigkill), delay);
   }
 
-  /** What ended it before its own end: what came later, or was survived, did not. */
+  /**
+   * Returns what terminated the process. Requests that came after its end, or that it survived, do
+   * not count.
+   */
   #endOf({ exitCode }: NativeEnding, endedAt: number): End | undefined {
     const ended = this.#ends.filter(
       ({ why, at, signal }) =>
         why === 'output' || (at <= endedAt && !(signal === sigkill && exitCode !== null)),
     );
-    // A kill() before it does not make a failure a success.
+    // An earlier kill() does not turn a failure into a success.
     return (ended.find(({ why }) => why !== 'kill') ?? ended[0])?.why;
   }
 }
 
 const noBytes = Buffer.alloc(0);
 
-/** Whether a time is a limit. */
+/** Whether a time limit is set. */
 const isLimited = (time: number | undefined): time is number =>
   time !== undefined && time > 0 && time < Infinity;
 
-/** The standard streams that are asked for, and what follows them. */
+/** Returns the standard streams of the options, and further file descriptors. */
 function itemsOf({
   stdio,
   input,
@@ -537,7 +544,7 @@ function itemsOf({
   return [first, second, third, more];
 }
 
-/** Whether a newline is more than one byte. */
+/** Whether a newline takes more than one byte. */
 const isWide = (encoding: BufferEncoding): boolean => /^(?:utf-?16le|ucs-?2)$/i.test(encoding);
 
 function withoutNewline(bytes: Buffer): Buffer {
@@ -545,9 +552,9 @@ function withoutNewline(bytes: Buffer): Buffer {
   return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1);
 }
 
-/** Of a command that was told to have ended. */
+/** Removes the container of a command whose promise is already settled. */
 async function removeUnwanted(container: Container): Promise<void> {
   container.terminal?.destroy();
-  // What hinders that hinders `list` from being empty; the next program looks for what is left.
+  // If this fails, `list` still shows the container; the next program removes it.
   await container[Symbol.asyncDispose]().catch(() => undefined);
 }

@@ -1,4 +1,4 @@
-/** What run() returns. */
+/** The object that run() returns. */
 import { PassThrough, Readable, Writable } from 'node:stream';
 import type { Container } from '../container.js';
 import { invalidArgument, type TareError } from '../errors.js';
@@ -9,7 +9,7 @@ import { streamLines } from './lines.js';
 import type { RunOptions } from './options.js';
 import type { LinesOptions, Running, RunResult } from './result.js';
 
-/** What a command's promise is made of. */
+/** The parts of a {@link RunningCommand}. */
 export interface RunningParts {
   id: string;
   container: Promise<Container>;
@@ -21,9 +21,9 @@ export interface RunningParts {
 
 const linesChecks: Checks<LinesOptions> = { from: oneOf('stdout', 'stderr', 'all') };
 
-/** A class, as an accessor that is put on one promise alone costs V8 a shape of its own. */
+/** A class: accessors defined on each promise would cost V8 a hidden class per promise. */
 export class RunningCommand extends Promise<RunResult<RunOptions>> implements Running<RunOptions> {
-  /** What `then` gives is an ordinary promise. */
+  /** `then` returns an ordinary promise. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
   }
@@ -37,7 +37,7 @@ export class RunningCommand extends Promise<RunResult<RunOptions>> implements Ru
   ) {
     super(executor);
     this.#parts = parts;
-    // A failure is told by the command; who awaits that need not look here.
+    // The command itself reports a failure; this promise need not be awaited.
     parts.container.catch(() => undefined);
   }
 
@@ -91,7 +91,7 @@ export class RunningCommand extends Promise<RunResult<RunOptions>> implements Ru
   }
 
   async *#lines(from: 'stdout' | 'stderr' | 'all'): AsyncGenerator<string, void> {
-    // The loop is told of a failure.
+    // The loop reports a failure.
     this.catch(() => undefined);
     const { encoding = 'utf8' } = this.#parts;
     const stream = this[from] ?? (from === 'stdout' ? await this.terminal : null);
@@ -106,7 +106,7 @@ export class RunningCommand extends Promise<RunResult<RunOptions>> implements Ru
   }
 }
 
-/** The command of a call whose arguments cannot be: no more than its failure. */
+/** Returns a command that rejects with `error`, for a call with invalid arguments. */
 export function refused(error: TareError): RunningCommand {
   const failure = Promise.reject<never>(error);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
@@ -115,7 +115,8 @@ export function refused(error: TareError): RunningCommand {
   return new RunningCommand((_resolve, reject) => reject(error), {
     id: '',
     container: failure,
-    // A caller that goes on with the streams finds the failure at its await, and no null before.
+    // Streams instead of null: a caller that uses them before it awaits the command gets the error
+    // there.
     streams: { stdin: nowhere, stdout, stderr, stdio: [nowhere, stdout, stderr] },
     all: nothing(),
     encoding: 'utf8',
@@ -123,7 +124,7 @@ export function refused(error: TareError): RunningCommand {
   });
 }
 
-/** Both streams in one, in the order in which they bring something. */
+/** Merges streams into one, in the order in which data arrives. */
 export function merged(streams: readonly Readable[]): PassThrough {
   const all = new PassThrough();
   let left = streams.length;

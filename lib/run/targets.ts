@@ -1,4 +1,4 @@
-/** The files and streams that a command's output goes to, and the file that is its input. */
+/** Files and streams that a command's output goes to, and the file that is its input. */
 import { constants, createWriteStream } from 'node:fs';
 import { open, readlink, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
@@ -18,15 +18,15 @@ import {
   type OutputTarget,
 } from './options.js';
 
-/** What one of the two outputs comes to. */
+/** How one of the two outputs is connected. */
 export interface OutputPlan {
-  /** What the command gets, if it is no file. */
+  /** What the command gets, unless it is a file. */
   item: StdioItem;
-  /** A file that the command itself gets. */
+  /** A file that the command writes to directly. */
   file?: FileTarget;
-  /** What this program writes the output to, and where in the option each stands. */
+  /** Targets that this program writes the output to, each with its place in the option. */
   targets: readonly { target: OutputTarget; place: string }[];
-  /** Whether the caller gets it, as a stream and in the result. */
+  /** Whether the caller gets the output, as a stream and in the result. */
   isPiped: boolean;
 }
 
@@ -53,9 +53,10 @@ const pathOf = ({ file }: FileSource | FileTarget): string =>
   resolve(typeof file === 'string' ? file : fileURLToPath(file));
 
 /**
- * Opens a regular file, or a device such as /dev/null, without following a link in any part of its
- * path: in a directory that a command may write to, one could lead to any file of the host. The
- * directory is opened first, and the file in it, so that no part is looked up twice.
+ * Opens a regular file, or a device such as /dev/null, without following a symbolic link in any
+ * part of its path: in a directory that a command may write to, a link could lead to any file of
+ * the host. The directory is opened first, and the file relative to it, so that no part is looked
+ * up twice.
  */
 async function openNoFollow(path: string, flags: number): Promise<FileHandle> {
   const opened = open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
@@ -69,7 +70,7 @@ async function openNoFollow(path: string, flags: number): Promise<FileHandle> {
         `${dirname(path)} leads through a symbolic link; give the path without links, ${await readlink(place)}`,
       );
     }
-    // Without waiting for the other end of a FIFO.
+    // O_NONBLOCK: does not wait for the other end of a FIFO.
     const how = flags | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     const handle = await open(`${place}/${basename(path)}`, how, 0o666).catch((error: unknown) => {
       const { code, errno, syscall } = error as NodeJS.ErrnoException;
@@ -87,7 +88,7 @@ async function openNoFollow(path: string, flags: number): Promise<FileHandle> {
   }
 }
 
-/** The files that are named: with the number of the descriptor, and where in its option each stands. */
+/** Returns the named files, each with its file descriptor number and its place in the option. */
 export function filesOf(
   stdin: InputItem,
   plans: readonly OutputPlan[],
@@ -103,7 +104,7 @@ export function filesOf(
 }
 
 interface NamedFile {
-  /** The option's. */
+  /** Name of the option. */
   name: string;
   source: FileSource | FileTarget;
   writes: boolean;
@@ -112,11 +113,14 @@ interface NamedFile {
 const isAppended = (source: FileSource | FileTarget): boolean =>
   'append' in source && source.append === true;
 
-/** The files of a call, open. The same file is opened once: two would overwrite each other. */
+/**
+ * The open files of a call. The same file is opened once: two descriptors would overwrite each
+ * other's data.
+ */
 export class OpenFiles {
   readonly #handles = new Map<string, { handle: FileHandle; name: string; append: boolean }>();
 
-  /** Opens all, and only then empties those that are to be. They stay open until close(). */
+  /** Opens all files, and truncates them only when all are open. They stay open until close(). */
   static async open(files: readonly NamedFile[]): Promise<OpenFiles> {
     const opened = new OpenFiles();
     try {
@@ -148,7 +152,7 @@ export class OpenFiles {
     }
   }
 
-  /** One of them. */
+  /** Returns the handle of one of the files. */
   get(source: FileSource | FileTarget, writes: boolean): FileHandle {
     return this.#handles.get(keyOf(source, writes))!.handle;
   }
@@ -173,32 +177,35 @@ function fileError(name: string, error: unknown): TareError {
   });
 }
 
-/** Milliseconds that a target is waited for after a command that was told to end. */
+/** Milliseconds for which a target may delay the result of a command that is being terminated. */
 const patience = 500;
 
 interface OpenTarget {
   writable: Writable;
-  /** Whether it is ended behind the output. */
+  /** Whether it is ended after the output. */
   ends: boolean;
-  /** Resolves when it is written, or has failed. */
+  /** Resolves when all data is written, or the target has failed. */
   done: Promise<void>;
   stopListening: () => void;
 }
 
-/** Writes streams to targets, at the pace of the slowest. */
+/** Writes streams to targets, at the pace of the slowest target. */
 export class Relay {
   readonly #files: OpenFiles | undefined;
   readonly #failed: (name: string, error: unknown) => void;
   readonly #targets = new Map<unknown, OpenTarget>();
   readonly #sources: { stream: Readable; ended: Promise<void> }[] = [];
 
-  /** Of `files` are those among the targets. Calls `failed` with the option and the error if one fails. */
+  /**
+   * `files` holds the files among the targets. Calls `failed` with the option's name and the error
+   * if a target fails.
+   */
   constructor(files: OpenFiles | undefined, failed: (name: string, error: unknown) => void) {
     this.#files = files;
     this.#failed = failed;
   }
 
-  /** `name` is the option's, `number` that of the file descriptor. */
+  /** `name` is that of the option, `number` the file descriptor. */
   add(name: string, number: number, stream: Readable, targets: OutputPlan['targets']): void {
     for (const { target, place } of targets) {
       stream.pipe(this.#open(name + place, number, target), { end: false });
@@ -209,7 +216,7 @@ export class Relay {
     this.#sources.push({ stream, ended });
   }
 
-  /** One that both outputs go to is one, and ends behind both. */
+  /** Opens a target. One that both outputs go to is opened once, and ended after both. */
   #open(name: string, number: number, target: OutputTarget): Writable {
     const key = isFile(target) ? pathOf(target) : target === 'inherit' ? -number : target;
     const known = this.#targets.get(key);
@@ -222,7 +229,7 @@ export class Relay {
       stopListening = finished(writable, { readable: false }, (error) => {
         if (error) {
           this.#failed(name, error);
-          // A stream without a target pauses, and would not come to its end.
+          // A readable stream without a destination pauses and would not reach its end.
           for (const { stream } of this.#sources) stream.resume();
         }
         resolve();
@@ -234,8 +241,8 @@ export class Relay {
   }
 
   /**
-   * Resolves when all that the sources brought is written. A target that stands still is waited for
-   * until `hurries` says that there is no more time.
+   * Resolves when all data of the sources is written. A stalled target is waited for until
+   * `hurries` returns true.
    */
   async end(hurries: () => boolean): Promise<void> {
     await waitFor(Promise.all(this.#sources.map(({ ended }) => ended)), hurries);
@@ -244,7 +251,7 @@ export class Relay {
     await waitFor(Promise.all(ending.map(({ done }) => done)), hurries);
   }
 
-  /** Nothing comes any more. */
+  /** Disconnects the sources and ends the targets. */
   close(): void {
     for (const { writable, ends, stopListening } of this.#targets.values()) {
       for (const { stream } of this.#sources) stream.unpipe(writable);
@@ -254,7 +261,7 @@ export class Relay {
   }
 }
 
-/** Waits for that; no longer than `patience` where `hurries`. */
+/** Waits for `work`; at most `patience` once `hurries` returns true. */
 async function waitFor(work: Promise<unknown>, hurries: () => boolean): Promise<void> {
   const done = work.then(() => undefined);
   while (!(await within(done, patience))) if (hurries()) return;
@@ -268,5 +275,5 @@ function writableOf(target: Exclude<OutputTarget, FileTarget>, number: number): 
   return descriptor((target as { fd: number }).fd);
 }
 
-/** Of a file descriptor that stays open. */
+/** Returns a stream that writes to a file descriptor and does not close it. */
 const descriptor = (fd: number): Writable => createWriteStream('', { fd, autoClose: false });

@@ -1,6 +1,7 @@
 /**
- * npm run test:arm64 [-- --test-arg=NAME]: test files, by default those below, with the programs for arm64 in an
- * emulated machine: containers on a kernel of that architecture. With NAME only files that have it in their name.
+ * npm run test:arm64 [-- --test-arg=NAME]: runs the test files of the directories below with the
+ * arm64 programs in an emulated machine, so that containers run on a kernel of that architecture.
+ * NAME selects files with that in their name.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -11,17 +12,17 @@ import { bundleSuite } from '../vm/suite.js';
 import { Vm, repository, type VmOptions } from '../vm/vm.js';
 
 const filter = process.argv[2] ?? '';
-/** Of these directories all. */
+/** All test files of these directories, except those below. */
 const directories = ['test/core', 'test/cli', 'test/init', 'test/lib', 'test/security'];
 const without = new RegExp(
   [
-    // Programs and packages that the guest does not have, or modules of its kernel.
+    // Need programs, packages or kernel modules that the guest does not have.
     ...['systemd', 'confinement', 'lib/(package|versions|examples|command_line)', 'net-devices'],
-    // Devices in /tmp, which admits none there.
+    // Needs devices in /tmp, which is mounted nodev there.
     'security/state',
-    // What takes hours there.
+    // Take hours there.
     ...['crash-matrix', 'model', 'cli/cycles'],
-    // Milliseconds of a real processor.
+    // Measure milliseconds of a real processor.
     'lib/(event-loop|host)',
   ].join('|'),
 );
@@ -42,7 +43,7 @@ const node = execFileSync('sh', [join(repository, 'scripts/node-binary'), '24', 
 await t.test('files', { timeout: files.length * suiteTimeout }, async (t) => {
   const vm = await Vm.boot(options);
   t.comment(`the guest booted in ${(vm.bootTime / 1000).toFixed(1)} s`);
-  // Files have their own, for a real processor.
+  // The timeouts of the files are for a real processor.
   const env = { TAP_TIMEOUT: '1200', PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' };
   const run = runInGuest(t, vm, options, [node], env);
   for (const name of files) {

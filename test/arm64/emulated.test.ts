@@ -1,6 +1,7 @@
 /**
- * The programs for arm64, cross-compiled and run by an emulator of user programs: all that needs no namespaces, which
- * it does not have. `npm run test:arm64` runs containers, in a virtual machine.
+ * The arm64 programs, cross-compiled and run by user-mode emulation: everything that needs no
+ * namespaces, which the emulator does not have. `npm run test:arm64` runs containers in a virtual
+ * machine.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -21,7 +22,7 @@ import { findExecutable } from '../vm/qemu.js';
 
 const repository = join(import.meta.dirname, '../..');
 const build = join(repository, 'build/arm64');
-/** The C library of the cross compiler. */
+/** The cross compiler's C library. */
 const libraries = '/usr/aarch64-linux-gnu';
 
 const lacking = ['aarch64-linux-gnu-g++', 'qemu-aarch64'].filter((name) => !findExecutable(name));
@@ -64,7 +65,7 @@ const emulated = (program: string, ...args: string[]): Answer =>
 const foreign = (...args: string[]): Answer => emulated(join(build, 'tare'), ...args);
 const native = (...args: string[]): Answer => call(join(repository, 'build/tare'), ...args);
 
-/** An error as it is told, without the time. */
+/** The reported error without its time. */
 const errorOf = ({ status, stderr }: Answer) => ({ status, error: errorIn(stderr) });
 
 t.test('what is promised of the built programs', options, async (t) => {
@@ -94,7 +95,7 @@ t.test('the command line says the same as here', options, (t) => {
     const said = JSON.parse(tare('features').stdout) as {
       linux: { seccomp: { supportedFlags?: string[] } };
     };
-    // Asked of the kernel, and the emulator has no seccomp(2).
+    // The kernel reports these, and the emulator has no seccomp(2).
     delete said.linux.seccomp.supportedFlags;
     return said;
   });

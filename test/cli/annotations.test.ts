@@ -1,4 +1,4 @@
-/** crun's annotations, by which engines ask for what the runtime-spec has no field for. */
+/** crun's annotations, which engines use for settings that the runtime-spec has no field for. */
 import { spawn } from 'node:child_process';
 import { chownSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -89,7 +89,7 @@ if (whyNot !== undefined) {
       ...kinds.map((kind) => `${kind}-error`),
       '',
     ]);
-    // What is not redirected is still in the message.
+    // The error message still quotes output that is not redirected.
     const failing = inside.script(
       'true',
       annotated({ 'run.oci.hooks.stdout': out }, (config) => {

@@ -1,4 +1,4 @@
-/** The parser, help and the log: what needs no container and no privilege. */
+/** The argument parser, help and the log: tests that need no container and no privilege. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ const verbs = [
   ...['start', 'state', 'update'],
 ];
 
-/** Names of the entries below a heading of a help text. */
+/** Returns the names of the entries below a heading of a help text. */
 function entriesOf(help: string, heading: string): string[] {
   const section = help.split(`${heading}:\n`)[1]?.split('\n\n')[0] ?? '';
   return section
@@ -238,7 +238,7 @@ t.test('a misspelt command or flag: what it was meant to be', async (t) => {
     [['list', '--log-fromat', 'json'], '--log-format'],
     [['run', '--hlep'], '--help'],
     [['update', '--memoy', '1'], '--memory'],
-    // What help does not show is not proposed.
+    // Flags that help does not show are not suggested.
     [['kill', '--al', 'a'], undefined],
     [['run', '--ba'], undefined],
   ];
@@ -274,15 +274,16 @@ t.test('global flags behind the command, and which of two counts', async (t) => 
   t.equal(tare(['list', '--log-format', 'xml']).error?.split(':')[0], '--log-format xml');
   t.equal(tare(['list', '--version']).error, 'flag provided but not defined: -version');
   t.equal(tare(['list', '-v']).error, 'flag provided but not defined: -v');
-  // Behind the container's id they are the command's, where that takes them as its own.
+  // After the container's id, flags are arguments of the command if it takes such arguments.
   t.match(tare(['exec', 'a', 'ls', '--root', '/']).error, 'container a does not exist');
   t.match(tare(['ps', 'a', '--root', '/']).error, 'container a does not exist');
   t.match(tare(['kill', 'a', '--root', '/']).status, 1);
 });
 
 /**
- * What runc's commands take, by its sources: create's and run's pidfd-socket, kill's all and update's
- * kernel-memory are not in its pages. A type is that of the value; "hidden" is not in help.
+ * The flags of runc's commands, from its sources: its man pages lack pidfd-socket of create and
+ * run, all of kill, and kernel-memory of update. The type is that of the value; "hidden" flags are
+ * not in help.
  */
 const runc: Record<string, Record<string, string>> = {
   create: {
@@ -342,7 +343,7 @@ for (const [verb, flags] of Object.entries(runc)) {
     for (const [name, about] of Object.entries(flags)) {
       const [, hidden, type, letter] = /^(hidden )?(\w+)(?: (\w))?$/.exec(about) ?? [];
       t.equal(new RegExp(`^ {3}--${name}[ ,\n]`, 'm').test(stdout), hidden === undefined, name);
-      // "--help" ends the parsing of a command line that is right until then.
+      // "--help" ends the parsing, but the words before it must be valid.
       const accepts = (...words: string[]): void => {
         const result = tare([verb, ...words, '--help']);
         t.match(result, { status: 0, stdout }, `${words.join(' ')}: ${result.error}`);
@@ -357,7 +358,7 @@ for (const [verb, flags] of Object.entries(runc)) {
           accepts(spelled, value);
           accepts(`${spelled}=${value}`);
           accepts(spelled, value, spelled, value);
-          // What looks like a flag may be the value.
+          // A value may look like a flag.
           if (type === 'text') accepts(spelled, '--help');
         }
       }

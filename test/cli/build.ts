@@ -1,35 +1,35 @@
-/** What is tested, and how its errors are read. */
+/** Paths of the tested build, and the parsing of its error messages. */
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-/** The build that is tested; another one may be named, such as build/sanitize. */
+/** The tested build; TARE_TEST_BUILD selects another one, such as build/sanitize. */
 const build = resolve(repository, process.env['TARE_TEST_BUILD'] ?? 'build');
 export const cli = join(build, 'tare');
-/** The program that replays the corpus of a fuzzer. */
+/** Returns the path of the program that replays a fuzzer's corpus. */
 export const fuzzer = (target: string): string => join(build, 'fuzz', target);
-/** A program of test/programs. */
+/** Returns the path of a program of test/programs. */
 export const program = (name: string): string => join(build, 'test', name);
-/** The same for a container's root: a static one, which that of a build with sanitizers is not. */
+/** As program(), for use in a container's root: always static, unlike a build with sanitizers. */
 export const staticProgram = (name: string): string => join(repository, 'build/test', name);
 export const staticCli = join(repository, 'build/tare');
 
-/** `msg` of a text log's last error. */
+/** Returns `msg` of the last error in a text log. */
 export function errorIn(stderr: string): string {
   const line = stderr
     .split('\n')
     .filter((one) => one.includes(' level=error msg='))
     .at(-1);
-  // A program that cannot be executed says so without time and level.
+  // The error for a program that cannot be executed has no time and no level.
   if (line === undefined) return /^exec .*: .*$/m.exec(stderr)?.[0] ?? '';
   const text = JSON.parse(line.slice(line.indexOf(' msg=') + 5)) as string;
-  // "create ID: start ID: …" and the like: one frame says on what container something was done.
+  // Only one frame may name the container, not two as in "create ID: start ID: …".
   if (/(?:^|: )(?:[a-z]+|exec in) ([\w.+-]+): (?:.*: )?(?:[a-z]+|exec in) \1: /.test(text)) {
     throw new Error(`the container is named by two frames: ${text}`);
   }
   return text.replace(mountWords, '');
 }
 
-/** What stands before tare's own sentence where a mount failed. */
+/** The prefix that tare puts before its own message if a mount fails. */
 const mountWords =
   /^\w+ \w+ failed: unable to start container process: error during container init: error mounting: /;

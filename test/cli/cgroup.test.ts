@@ -1,4 +1,4 @@
-/** What a container sees of cgroups, and what of them is its own. */
+/** The cgroups that a container sees, and those that it owns. */
 import {
   Sandbox,
   call,
@@ -143,7 +143,7 @@ if (whyNot !== undefined) {
     const ps = (): number[] =>
       JSON.parse(sandbox.must(['ps', '-f', 'json', id]).stdout) as number[];
     while (ps().length < 301);
-    // Without a pid namespace of its own, the others outlive the first.
+    // Without a new pid namespace, the other processes outlive init.
     process.kill(state(sandbox.must(['state', id]).stdout).pid, 'SIGKILL');
     while (ps().length > 300);
     const command = ['--nofile=290:290', cli, '--root', sandbox.root, 'kill', '--all', id, 'TERM'];

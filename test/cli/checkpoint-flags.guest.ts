@@ -1,4 +1,4 @@
-/** The flags of checkpoint and restore, by Debian's criu. */
+/** The flags of checkpoint and restore, with Debian's criu. */
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import {
   closeSync,
@@ -23,7 +23,7 @@ const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 loadModules();
 
-/** Why a checkpoint of it fails. */
+/** Returns the error of a checkpoint that must fail. */
 function failure(t: Test, one: Counter, ...flags: string[]): string {
   const result = sandbox.tare(['checkpoint', '--image-path', one.images, ...flags, one.id]);
   t.equal(result.status, 1);
@@ -38,7 +38,7 @@ sandbox.test('--leave-running', async (t) => {
   const later = one.count();
   one.remove();
   await one.restore(t);
-  // It goes on from where it was saved, whatever it has come to since.
+  // The restored container continues from the checkpoint, not from the later count.
   t.ok(await comes(() => one.count() > from));
   t.ok(later > from);
   one.remove();
@@ -63,7 +63,7 @@ sandbox.test('--pre-dump, and dumps that are differences', async (t) => {
     readdirSync(images(name))
       .filter((file) => file.startsWith('pages-'))
       .reduce((size, file) => size + statSync(join(images(name), file)).size, 0);
-  // Where the shell's memory grows between two of them, the kernel counts all of that as changed.
+  // If the shell's memory grows between two dumps, the kernel counts all of it as changed.
   const least = Math.min(pages('second'), pages('images'));
   t.ok(least < pages('first') / 2, `${least} of ${pages('first')} bytes`);
   await one.restore(t, '--auto-dedup');
@@ -256,7 +256,7 @@ sandbox.test('--manage-cgroups-mode', async (t) => {
 });
 
 sandbox.test('--link-remap', async (t) => {
-  // The shell has a file open that has no name any more.
+  // The shell holds an open file whose name has been removed.
   const script = `exec 9<>/tmp/nameless; rm /tmp/nameless; echo kept >&9; ${counting}`;
   const one = await Counter.run(sandbox, 'remap', {
     script,
@@ -270,7 +270,7 @@ sandbox.test('--link-remap', async (t) => {
 });
 
 sandbox.test('--ext-unix-sk', async (t) => {
-  // A log daemon of the host's, whose socket the container is connected to.
+  // A log daemon of the host; the container is connected to its socket.
   const log = join(sandbox.directory, 'log');
   const daemon = spawn('busybox', ['syslogd', '-n', '-O', log], { stdio: 'ignore' });
   t.teardown(() => daemon.kill());
@@ -286,7 +286,7 @@ sandbox.test('--ext-unix-sk', async (t) => {
         source: '/dev/log',
         options: ['bind'],
       });
-      // criu knows of the sockets of one network namespace only.
+      // criu knows the sockets of only one network namespace.
       config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
     },
   });

@@ -1,4 +1,7 @@
-/** checkpoint and restore, by Debian's criu: what a container has and where it is, is the same in its next life. */
+/**
+ * checkpoint and restore with Debian's criu: a restored container has the same mounts, streams,
+ * credentials and limits as before.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import {
   existsSync,
@@ -89,7 +92,7 @@ sandbox.test('a mount whose destination is a symlink', async (t) => {
       source: join(directory, 'links'),
       options: ['bind'],
     });
-    // The bundle's root is made beside the config.
+    // A relative root.path begins at the bundle, the directory of config.json.
     const rootfs = join(config.root.path.startsWith('/') ? '' : sandboxBundle(), config.root.path);
     mkdirSync(join(rootfs, 'real/conf'), { recursive: true });
     symlinkSync('/real/conf', join(rootfs, 'conf'));
@@ -140,13 +143,13 @@ sandbox.test('a terminal', async (t) => {
 });
 
 sandbox.test('pipes and files that are its standard streams', async (t) => {
-  // Each life has its own: what reads the first one's pipe may still be writing.
+  // Each run has its own file: the reader of the first run's pipe may still be writing.
   let out = '';
   const said = (): string[] =>
     existsSync(out) ? readFileSync(out, 'utf8').trim().split('\n') : [];
   const script =
     'n=0; echo 1 >/data/count; while :; do n=$((n+1)); echo "said $n"; sleep 0.02; done';
-  // Node's own pipes are sockets.
+  // Node's own pipes are sockets, so a shell makes this pipe.
   const piped = async (words: string[]): Promise<void> => {
     const shell = '"$@" </dev/null 2>/dev/null | cat >"$0" &';
     await exitOf(spawn('sh', ['-c', shell, out, cli, '--root', sandbox.root, ...words]));
@@ -164,7 +167,7 @@ sandbox.test('pipes and files that are its standard streams', async (t) => {
     const before = said().length;
     out = join(sandbox.directory, `${name}-2`);
     await start(['restore', '-d', '-b', bundle, '--image-path', images, id]);
-    // What restore warns of is written there, too.
+    // restore writes its warnings there, too.
     const numbers = (): number[] =>
       said()
         .slice(0, -1)
@@ -210,7 +213,7 @@ sandbox.test('credentials, filters and limits', async (t) => {
       config.process['oomScoreAdj'] = 321;
     },
   });
-  // Debian 12's criu does not save no_new_privs, which is told.
+  // Debian 12's criu does not save no_new_privs; restore warns about it.
   const fields = /^(Uid|Gid|Groups|Cap\w+|Seccomp|Seccomp_filters):/;
   const facts = (): string[] => [
     ...readFileSync(`/proc/${one.pid()}/status`, 'utf8')

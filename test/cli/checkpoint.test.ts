@@ -1,6 +1,6 @@
 /**
- * What checkpoint and restore refuse: before anything is done, and with a word on what to do. That they work, the guest
- * tells (checkpoint.guest.ts): not every kernel is one that Debian's criu knows.
+ * Refusals of checkpoint and restore: nothing is changed, and the error says what to do.
+ * checkpoint.guest.ts tests that both work, since Debian's criu does not support every kernel.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ if (whyNot !== undefined) {
     t.equal(await exitOf(child), 0);
     return id;
   };
-  /** The message of a checkpoint that is refused, without its frame; the container goes on. */
+  /** Returns the message of a refused checkpoint without its frame. The container keeps running. */
   const refused = (t: Test, id: string, flags: string[], env?: NodeJS.ProcessEnv): string => {
     const result = sandbox.tare(['checkpoint', '--image-path', images, ...flags, id], { env });
     t.equal(result.status, 1);
@@ -104,7 +104,7 @@ if (whyNot !== undefined) {
     await Promise.resolve();
   });
 
-  /** What a criu says that is asked for its version: criu.proto. */
+  /** Creates a criu that answers the request for its version with 3.15, see criu.proto. */
   const oldCriu = (directory: string): void => {
     mkdirSync(directory);
     const answer = [8, 10, 16, 1, 82, 4, 8, 3, 16, 15];
@@ -193,7 +193,7 @@ setTimeout(() => {}, 1000);
       ],
       [
         ['-b', edited(annotated('run.oci.pidfd_receiver', '/nowhere')), ...from],
-        'config.json: annotations["run.oci.pidfd_receiver"]: /nowhere: connect: ENOENT (No such file or directory); somebody must be listening on it',
+        'config.json: annotations["run.oci.pidfd_receiver"]: /nowhere: connect: ENOENT (No such file or directory); a process must be listening on it',
       ],
       [
         ['-b', edited(namespaces({ network: '/nowhere' })), ...from],

@@ -1,4 +1,4 @@
-/** What engines and people write that looks odd and is not to be refused. */
+/** Unusual configurations that engines and users write and that tare must accept. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** What is wrong in the section `linux`, but for its resources and seccomp. */
+/** Invalid values in `linux`, except its resources and seccomp. */
 import { mappedUser, without, type Row } from './config-refusals-row.js';
 
 const fuse = { path: '/dev/fuse', type: 'c', major: 10, minor: 229 };
@@ -96,7 +96,7 @@ export const linux: readonly Row[] = [
     'mappings of more than a page',
     {
       ...mappedUser,
-      // As long a line as the others.
+      // The line of this mapping is as long as the others.
       'linux.gidMappings': [{ containerID: 0, hostID: 900000000, size: 100 }].concat(
         Array.from({ length: 255 }, (_, id) => ({
           containerID: 100 * (id + 100),

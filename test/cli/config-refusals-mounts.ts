@@ -1,7 +1,7 @@
-/** What is wrong in `mounts` and `hooks`. */
+/** Invalid values in `mounts` and `hooks`. */
 import { mappedUser, unsupported, without, type Row } from './config-refusals-row.js';
 
-/** A user namespace in the place of the mount namespace. */
+/** A user namespace instead of the mount namespace. */
 const userWithoutMounts = {
   'linux.namespaces.4': { type: 'user' },
   'linux.uidMappings': mappedUser['linux.uidMappings'],

@@ -1,4 +1,4 @@
-/** What is wrong with a config's types, its top and its process. */
+/** Values of the wrong type, and invalid values at the top level and in `process`. */
 import { mappedUser, unsupported, without, type Row } from './config-refusals-row.js';
 
 export const process: readonly Row[] = [

@@ -1,4 +1,4 @@
-/** What is wrong in `linux.resources`. */
+/** Invalid values in `linux.resources`. */
 import type { Row } from './config-refusals-row.js';
 
 export const resources: readonly Row[] = [

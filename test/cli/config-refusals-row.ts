@@ -1,12 +1,15 @@
-/** A row of the tables of refusals, and what many rows change. */
+/** The row type of the tables of refusals, and changes that many rows share. */
 
 /**
- * What is changed: the whole text of the file, or values by their path in it ("mounts.7.type"), where
- * undefined removes a member.
+ * The change to the config: the whole text of the file, or values by their path in it
+ * ("mounts.7.type"). undefined removes a member.
  */
 export type Change = string | Uint8Array | Readonly<Record<string, unknown>>;
 
-/** Name, change, the message without "config.json: ", and the code where it is not the usual one. */
+/**
+ * The test's name, the change, the message without "config.json: ", and the code unless it is
+ * ERR_TARE_INVALID_CONFIG.
+ */
 export type Row = readonly [
   name: string,
   change: Change,
@@ -16,7 +19,7 @@ export type Row = readonly [
 
 export const unsupported = 'ERR_TARE_UNSUPPORTED';
 
-/** The default namespaces but one. */
+/** Returns the default namespaces without the one of `type`. */
 export const without = (type: string): { type: string }[] =>
   ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup']
     .filter((other) => other !== type)

@@ -1,4 +1,4 @@
-/** What is wrong in `linux.seccomp`. */
+/** Invalid values in `linux.seccomp`. */
 import { type Row } from './config-refusals-row.js';
 
 const rule = { names: ['mkdir'], action: 'SCMP_ACT_ERRNO' };

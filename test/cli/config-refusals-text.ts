@@ -1,9 +1,9 @@
-/** What is wrong with config.json as text. */
+/** config.json files whose text is invalid. */
 import type { Row } from './config-refusals-row.js';
 
 const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 
-/** An entry of a list that may not be too long. */
+/** An entry for each list whose length is limited. */
 const manyEntries: readonly (readonly [place: string, entry: unknown])[] = [
   ['mounts', { destination: '/a', type: 'tmpfs' }],
   ['linux.devices', { path: '/dev/a', type: 'p' }],
@@ -104,7 +104,7 @@ export const text: readonly Row[] = [
   ],
   ...manyEntries.map(([place, entry]): Row => {
     const list = Array.from({ length: 16385 }, () => entry);
-    // The default config has no object of hooks.
+    // The default config has no `hooks` object.
     const change = place === 'hooks.poststop' ? { hooks: { poststop: list } } : { [place]: list };
     const message = `${place}: 16385 entries; the limit is 16384`;
     return [`more entries than there can be: ${place}`, change, message];

@@ -1,4 +1,6 @@
-/** Every row of the tables of refusals: `plan` and `create` say the sentence, and nothing is made. */
+/**
+ * Each row of the tables of refusals: `plan` and `create` report the message and create nothing.
+ */
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Every refusal of a config.json: what is done to the default one (`tare spec`), and the exact sentence that
- * must come of it, with the code that users of the library see.
+ * Every refused config.json: the change to the default config (`tare spec`), the exact message, and
+ * the code that users of the library see.
  */
 import { linux } from './config-refusals-linux.js';
 import { mounts } from './config-refusals-mounts.js';
@@ -12,7 +12,7 @@ import { text } from './config-refusals-text.js';
 
 export interface ConfigRefusal {
   readonly name: string;
-  /** Makes the refused config.json of the text of the default one. */
+  /** Makes the refused config.json from the text of the default one. */
   readonly spoil: (config: string) => string | Uint8Array;
   readonly message: string;
   readonly code: 'ERR_TARE_INVALID_CONFIG' | 'ERR_TARE_UNSUPPORTED';
@@ -26,12 +26,12 @@ function setAt(root: Record<string, unknown>, path: string, value: unknown): voi
   object[last] = value;
 }
 
-/** The config with the change in it. */
+/** Returns the config with the change applied. */
 export function spoiled(config: string, change: Change): string | Uint8Array {
   if (typeof change === 'string' || change instanceof Uint8Array) return change;
   const root = JSON.parse(config) as Record<string, unknown>;
   for (const [path, value] of Object.entries(change)) setAt(root, path, value);
-  // Numbers beyond what JavaScript's have precision for are given as bigint.
+  // Numbers that exceed JavaScript's precision are given as bigint.
   return JSON.stringify(root, (_, value: unknown) =>
     typeof value === 'bigint' ? `bigint ${value}` : value,
   ).replace(/"bigint (\d+)"/g, '$1');

@@ -1,6 +1,6 @@
 /**
- * Names of an image or a bundle that hold escape sequences and line breaks: no terminal obeys them, no log has a line
- * more for them, and JSON has them as they are.
+ * Names from an image or a bundle with escape sequences and line breaks: terminals do not interpret
+ * them, logs get no additional line, and JSON keeps the names as they are.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -8,18 +8,21 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Sandbox, call, cli, program, tare, whyNot, type Config } from './tare.js';
 
-/** C0 with a line break, DEL, C1 as one and as two characters' bytes, separators, controls of direction. */
+/**
+ * C0 controls with a line break, DEL, C1 controls as one character and as two (ESC ]), line
+ * separators, bidirectional controls.
+ */
 const hostile =
   'a\u001b]0;x\u0007\n\r\t\u007f\u0085\u009b31m\u2028\u2029\u061c\u200f\u202e\u2066b"\\ü€😀';
 const escaped =
   'a\\u001b]0;x\\u0007\n\\u000d\t\\u007f\\u0085\\u009b31m\\u2028\\u2029\\u061c\\u200f\\u202e\\u2066b"\\ü€😀';
-/** As a name of a file may be. */
+/** The name as a file name can have it. */
 const name = hostile.replaceAll('/', '');
-/** What nothing that tare prints may have, and U+FFFD, which stands for a byte that is not UTF-8. */
+/** Characters that tare never prints, and U+FFFD, which stands for a byte that is not UTF-8. */
 // eslint-disable-next-line no-control-regex
 const raw = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffd]/;
 
-/** For the name of an assertion, which is a line of its own. */
+/** Escapes text for the name of an assertion, which is one line. */
 const spelled = (text: string): string =>
   JSON.stringify(text).replace(/[^ -~]/g, (c) => `<${c.charCodeAt(0).toString(16)}>`);
 
@@ -52,7 +55,7 @@ if (whyNot !== undefined) {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
 
-  /** All forms in which a failing run tells of `hostile`. */
+  /** Checks each form of output in which a failing run contains `hostile`. */
   const failingRun = (t: Test, what: string, bundle: string): void => {
     const id = sandbox.id('failing');
     const args = ['run', '--bundle', bundle, id];

@@ -1,4 +1,7 @@
-/** What the tests of checkpoint and restore share: a container that counts, whose next life is to go on with it. */
+/**
+ * Shared by the tests of checkpoint and restore: a container that counts, and that must continue to
+ * count after a restore.
+ */
 import { execFileSync, type SpawnOptions } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +9,7 @@ import type { Test } from 'tap';
 import type { Sandbox } from './tare.js';
 import { exitOf, state, type Config } from './tare.js';
 
-/** What criu and its iptables ask the kernel for. */
+/** Loads the kernel modules that criu and the iptables that it runs need. */
 export function loadModules(): void {
   const modules = process.env['TARE_GUEST_MODULES'];
   if (modules === undefined) return;
@@ -20,7 +23,7 @@ export function loadModules(): void {
 export const sleep = (milliseconds: number): Promise<void> =>
   new Promise((done) => setTimeout(done, milliseconds));
 
-/** Waits until it holds; whether it came to that. */
+/** Waits up to 10 seconds until `what` returns true; returns whether it did. */
 export async function comes(what: () => boolean): Promise<boolean> {
   const deadline = Date.now() + 10_000;
   while (!what()) {
@@ -46,7 +49,7 @@ export class Counter {
   readonly data: string;
   readonly bundle: string;
   readonly images: string;
-  /** Options before the verb, of its first life and of the next ones. */
+  /** Global options before the verb, for run and restore. */
   readonly #global: string[] | undefined;
 
   private constructor(
@@ -72,12 +75,12 @@ export class Counter {
     mkdirSync(join(this.bundle, 'rootfs/data'));
   }
 
-  /** One that was not started. */
+  /** Creates a counter without starting it. */
   static prepare(sandbox: Sandbox, name: string, options: CounterOptions = {}): Counter {
     return new Counter(sandbox, name, options);
   }
 
-  /** One that has begun to count. */
+  /** Starts a counter and waits until it counts. */
   static async run(sandbox: Sandbox, name: string, options: CounterOptions = {}): Promise<Counter> {
     const counter = Counter.prepare(sandbox, name, options);
     const { stdio = 'ignore', flags = [], global } = options;
@@ -88,20 +91,20 @@ export class Counter {
     return counter;
   }
 
-  /** What it has come to. A file that is being written is empty for a moment, and counts as 0. */
+  /** Returns the current count. The file is empty for a moment during a write, which reads as 0. */
   count(): number {
     const file = join(this.data, 'count');
     return existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
   }
 
-  /** Waits until it has counted on from `from`, and did not begin anew. */
+  /** Waits until the count has continued from `from`, and checks that it did not restart. */
   async goesOn(t: Test, from: number): Promise<void> {
     let now = 0;
     t.ok(await comes(() => (now = this.count()) > 0 && now !== from), `it counts, after ${from}`);
     t.ok(now > from && now < from + 1000, 'and did not begin anew', { now });
   }
 
-  /** Saves it, and returns what it had come to. */
+  /** Checkpoints the container and returns its last count. */
   checkpoint(t: Test, ...flags: string[]): number {
     return this.checkpointAs(t, this.id, ...flags);
   }

@@ -1,4 +1,4 @@
-/** Many lives, one after the other and at once, leave nothing behind. */
+/** Many container lifecycles, sequential and parallel, leave nothing behind. */
 import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { Sandbox, exitOf, whyNot } from './tare.js';

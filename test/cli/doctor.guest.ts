@@ -1,4 +1,7 @@
-/** `doctor` where the kernel and its cgroups can be changed: sysctls, delegation, security modules. */
+/**
+ * `doctor` on a machine whose kernel and cgroups can be changed: sysctls, delegation, security
+ * modules.
+ */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -16,7 +19,7 @@ let starts = 0;
 const ask = (): Diagnosis => new Diagnosis(sandbox.tare(asJson));
 const askAsUser = (): Diagnosis => new Diagnosis(user.tare(...asJson));
 
-/** doctor for the user, whose status a start has, too. */
+/** Runs doctor as the user, and checks that a start succeeds or fails as its status says. */
 function agree(t: Test): Diagnosis {
   const diagnosis = askAsUser();
   const bundle = user.bundle(['true']);
@@ -41,7 +44,7 @@ sandbox.test('a cgroup with processes hands nothing on', async (t) => {
   const outer = join(tree, `${sandbox.tag}-outer`);
   const own = join(outer, 'own');
   mkdirSync(own, { recursive: true });
-  // A process in the outer one, for as long as doctor looks from the inner one.
+  // A process stays in the outer cgroup while doctor runs in the inner one.
   const script = `sleep 1000 & echo $! >"$1/cgroup.procs"
     sh -c 'echo $$ >"$0/own/cgroup.procs"; exec "$@"' "$@"
     status=$?; kill $!; wait; exit $status`;
@@ -98,7 +101,7 @@ for (const [sysctl, value, remedy] of [
   ['kernel.apparmor_restrict_unprivileged_userns', '1', 'load a profile for this program'],
 ] as const) {
   const file = `/proc/sys/${sysctl.replaceAll('.', '/')}`;
-  // Debian's kernel has the second, Ubuntu's the third.
+  // Debian's kernel has the second sysctl, Ubuntu's the third.
   if (!existsSync(file)) continue;
   sandbox.test(`${sysctl} = ${value}`, async (t) => {
     const before = readFileSync(file, 'utf8');

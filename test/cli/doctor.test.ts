@@ -1,4 +1,7 @@
-/** `doctor`: with things really taken away, it says which, and its status is that of a start. */
+/**
+ * `doctor` where a requirement is really missing: it names the requirement, and its status is that
+ * of a start.
+ */
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -16,7 +19,7 @@ const documented = new Map(
   ),
 );
 
-/** Whether the form and the words are those that docs/doctor.md promises. */
+/** Checks that the form and the words are those that docs/doctor.md promises. */
 function checkForm(t: Test, { examination, result }: Diagnosis): void {
   const keys = [...page.matchAll(/^\| `(findings\[\]\.)?(\w+)` \|/gm)];
   const named = (part: string) =>
@@ -51,7 +54,7 @@ if (whyNot !== undefined) {
   t.teardown(() => sandbox.remove());
   let starts = 0;
 
-  /** doctor and a start, both called behind `wrapper`: they must agree. */
+  /** Runs doctor and a start, both through `wrapper`, and checks that they agree. */
   const agree = (t: Test, bundle: string, wrapper: string[], what: string): Diagnosis => {
     const [program = cli, ...args] = [...wrapper, cli, '--root', sandbox.root];
     const diagnosis = new Diagnosis(call(program, [...args, ...asJson]));
@@ -174,7 +177,7 @@ if (whyNot !== undefined) {
     t.match(remedy, 'sysctl -w vm.memfd_noexec=1');
   });
 
-  /** doctor as the program of a container whose config `edit` changes. */
+  /** Runs doctor as the program of a container; `edit` changes the container's config. */
   const inContainer = (name: string, edit: (config: Config) => void): Diagnosis => {
     const bundle = sandbox.bundle(['/bin/tare', ...asJson], (config) => {
       const all = JSON.parse(sandbox.must(['features']).stdout) as {
@@ -268,7 +271,7 @@ if (whyNot !== undefined) {
     const held = new Diagnosis(bound);
     t.match(held.of('newgidmap'), { status: 'limited', found: 'no_new_privs' });
     t.match(held.of('new-privileges'), { status: 'limited' });
-    // What /etc/subuid gives and newuidmap refuses: ids that the kernel does not have here.
+    // Ids that /etc/subuid grants and newuidmap refuses: the kernel does not have them here.
     user.ranges('4294967294:1000');
     t.match(ask().of('newuidmap'), { status: 'limited', found: 'it fails: newuidmap' });
     user.ranges('');
@@ -358,7 +361,7 @@ if (whyNot !== undefined) {
   sandbox.test('nothing is changed', async (t) => {
     const rootfs = join(sandbox.bundle(['true']), 'rootfs');
     copyFileSync(staticCli, join(rootfs, 'bin/tare'));
-    // All that is mounted in a shared mount is seen by its peers, as on a host with systemd.
+    // Mounts below a shared mount propagate to its peers, as on a host with systemd.
     const script = `set -e
       mount --make-rshared /
       mount -t proc proc ${rootfs}/proc

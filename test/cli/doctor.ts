@@ -1,4 +1,4 @@
-/** What `doctor` says, as its tests read it. */
+/** The output of `doctor`, as its tests read it. */
 import type { Result } from './tare.js';
 
 export interface Finding {
@@ -18,7 +18,7 @@ export interface Examination {
   findings: Finding[];
 }
 
-/** The arguments for it. */
+/** The arguments for output as JSON. */
 export const asJson = ['doctor', '--format', 'json'];
 
 export class Diagnosis {
@@ -35,7 +35,7 @@ export class Diagnosis {
     return found[0]!;
   }
 
-  /** What keeps this caller's containers from being started. */
+  /** Names of the missing requirements that prevent this caller's containers from starting. */
   get lacks(): string[] {
     return this.examination.findings
       .filter(({ required, status }) => required && status === 'missing')

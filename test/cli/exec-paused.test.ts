@@ -1,4 +1,4 @@
-/** exec --ignore-paused: the process is there at once, and runs when the container is resumed. */
+/** exec --ignore-paused: the process exists at once, and runs when the container is resumed. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,7 +12,7 @@ if (whyNot !== undefined) {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
 
-  /** A paused container, and its cgroup's directory, for the time of `body`. */
+  /** Calls `body` with the id and the cgroup directory of a paused container. */
   async function paused(
     name: string,
     body: (id: string, cgroup: string) => Promise<void>,
@@ -49,7 +49,7 @@ if (whyNot !== undefined) {
             .includes(pid),
           'in the cgroup',
         );
-        // For a moment the newcomer is not stopped yet.
+        // The new process is not frozen immediately.
         for (let i = 0; i < 20 && status(id) !== 'paused'; i++) await sleep(100);
         t.equal(status(id), 'paused');
         const before = readFileSync(`/proc/${pid}/cmdline`, 'utf8');

@@ -127,7 +127,7 @@ if (whyNot !== undefined) {
     t.equal(exec(['--cwd', '/tmp', id, 'sh', '-c', 'pwd']).stdout, '/tmp\n');
   });
 
-  /** Sets of /proc/self/status as numbers. */
+  /** Returns the capability sets of /proc/self/status as numbers. */
   const sets = (...flags: string[]): Record<string, bigint> => {
     const { stdout, stderr } = exec([...flags, id, 'grep', '^Cap', '/proc/self/status']);
     if (stdout === '') throw new Error(stderr);
@@ -224,11 +224,12 @@ if (whyNot !== undefined) {
   t.test('--cgroup: an existing cgroup below, and nowhere else', async (t) => {
     const { pid } = state(sandbox.must(['state', id]).stdout);
     const own = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1] ?? '';
-    mkdirSync(`/sys/fs/cgroup${own}/below`);
+    for (const name of ['below', 'a..b']) mkdirSync(`/sys/fs/cgroup${own}/${name}`);
     const where = (cgroup: string): Result =>
       exec(['-u', '0', '--cgroup', cgroup, id, 'grep', '^0::', '/proc/self/cgroup']);
     t.equal(where('below').stdout, '0::/below\n');
     t.equal(where('/below').stdout, '0::/below\n');
+    t.equal(where('a..b').stdout, '0::/a..b\n');
     t.equal(where('/').stdout, '0::/\n');
     for (const bad of ['..', '../..', 'below/../..']) {
       t.match(where(bad), { status: 255, stdout: '', error: /--cgroup: bad sub cgroup path/ }, bad);
@@ -319,7 +320,7 @@ if (whyNot !== undefined) {
       wrong({ rlimits: [{ type: 'RLIMIT_NOFILE', soft: 2 ** 40, hard: 2 ** 40 }] }),
       /FILE: rlimits\[0\]: prlimit64: EPERM/,
     );
-    // One that sets up, and one that is the program.
+    // exec needs two processes: one for the setup, and one that is the program.
     const two = { type: 'RLIMIT_NPROC', soft: 1, hard: 1 };
     t.match(
       wrong({ rlimits: [two], user: { uid: 54321, gid: 0 } }),

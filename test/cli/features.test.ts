@@ -1,4 +1,7 @@
-/** `features`: of the form that features.md wants, and true: what it names is taken, what it does not is refused. */
+/**
+ * `features`: its form is that of features.md, and its content is true: what it lists is accepted,
+ * everything else is refused.
+ */
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 
@@ -29,7 +32,7 @@ const sandbox = new Sandbox();
 t.teardown(() => sandbox.remove());
 const features = JSON.parse(sandbox.must(['features']).stdout) as Features;
 
-/** What `plan` says of a config: its errors and warnings, nothing where all is well. */
+/** Returns the errors and warnings of `plan` for a config; empty if there are none. */
 function complaint(edit: (config: Config) => void): string {
   const bundle = sandbox.bundle(['true'], edit);
   return sandbox.tare(['plan', '--bundle', bundle]).stderr;
@@ -131,7 +134,7 @@ t.test('seccomp', async (t) => {
   );
   t.ok(supportedFlags?.every((flag) => knownFlags?.includes(flag)));
   const facts = {
-    // Of config-linux.md.
+    // From config-linux.md.
     actions: 'ALLOW ERRNO KILL KILL_PROCESS KILL_THREAD LOG NOTIFY TRACE TRAP',
     operators: 'EQ GE GT LE LT MASKED_EQ NE',
     archs:
@@ -146,12 +149,12 @@ t.test('seccomp', async (t) => {
   t.strictSame(knownFlags?.map((flag) => flag.replace('SECCOMP_FILTER_FLAG_', '')).sort(), [
     ...['LOG', 'SPEC_ALLOW', 'TSYNC', 'WAIT_KILLABLE_RECV'],
   ]);
-  // Each of these is newer than the oldest kernel that tare runs on, but for the last.
+  // The oldest kernel that tare runs on has each of these except the last.
   t.ok(supportedFlags?.includes('SECCOMP_FILTER_FLAG_SPEC_ALLOW'));
 });
 
 t.test('mount options', async (t) => {
-  // Those that config.md "Linux mount options" demands of every runtime.
+  // The options that config.md "Linux mount options" requires of every runtime.
   const demanded =
     'async atime bind defaults dev diratime dirsync exec iversion lazytime loud noatime nodev nodiratime ' +
     'noexec noiversion nolazytime norelatime nostrictatime nosuid nosymfollow private ratime rbind rdev ' +
@@ -160,12 +163,15 @@ t.test('mount options', async (t) => {
     'shared silent slave strictatime suid symfollow sync unbindable';
   const missing = demanded.split(' ').filter((name) => !features.mountOptions.includes(name));
   t.strictSame(missing, []);
-  /** The options that are left to the file system. */
+  /**
+   * Returns the plan's line for a tmpfs with the option, which shows the options that are passed to
+   * the file system, or else the errors.
+   */
   const left = (option: string): string => {
     const bundle = sandbox.bundle(['true'], (config) => {
       const mount = { destination: '/x', type: 'tmpfs', source: 'x', options: [option] };
       if (/^r?idmap$/.test(option)) {
-        // Of mounts from the host alone, and with a mapping.
+        // idmap is only for mounts from the host, and needs a mapping.
         const mapping = [{ containerID: 0, hostID: 1000, size: 1 }];
         const mapped = { uidMappings: mapping, gidMappings: mapping };
         Object.assign(mount, { type: 'bind', options: ['rbind', option], ...mapped });
@@ -185,7 +191,7 @@ t.test('mount options', async (t) => {
     return /^.*tmpfs x \/x.*$/m.exec(stdout)?.[0] ?? stderr;
   };
   t.match(left('size=1k'), 'size=1k');
-  // crun's words for all mounts of a file system, of which a new one has one.
+  // crun's options for all mounts of a file system; a new file system has only one mount.
   const recursive = ['rasync', 'rdirsync', 'rmand', 'rnomand', 'rsync'];
   t.strictSame(
     recursive.filter((name) => !features.mountOptions.includes(name)),

@@ -15,7 +15,7 @@ if (whyNot !== undefined) {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
 
-  /** Says "SIGNAME" for each of the signals, and ends with 9 on SIGTERM. */
+  /** A script that prints "SIGNAME" for each of the signals, and exits with 9 on SIGTERM. */
   const listener = [
     ...forwarded.map((name) => `trap "echo ${name}" ${constants.signals[name]};`),
     'trap "echo SIGTERM; exit 9" TERM; echo ready; while :; do sleep 1000 & wait; done',

@@ -1,4 +1,6 @@
-/** A life on the host's own cgroup mounts, be they v2, v1 and v2 side by side, or v1 alone. */
+/**
+ * A container's lifecycle on the host's own cgroup mounts: v2, v1 and v2 side by side, or v1 alone.
+ */
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import type { Result } from './tare.js';

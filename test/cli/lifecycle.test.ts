@@ -1,4 +1,7 @@
-/** create, start, state, kill, delete, list, ps, run: what each does, and that nothing stays. */
+/**
+ * create, start, state, kill, delete, list, ps, run: what each does, and that nothing is left
+ * behind.
+ */
 import { recvtty } from './recvtty.js';
 import { Output, Sandbox, errorIn, exitOf, state, tare, whyNot } from './tare.js';
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
@@ -236,7 +239,7 @@ if (whyNot !== undefined) {
       refused.error,
       `--root ${missing}: ENOENT (No such file or directory); name a directory with the state of containers`,
     );
-    // The default one is there from the first container on.
+    // The default state root may be missing: the first container creates it.
     const env = { XDG_RUNTIME_DIR: missing };
     t.equal(tare(['--rootless=true', 'list', '-q'], { env }).status, 0);
   });

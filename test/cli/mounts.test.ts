@@ -1,4 +1,4 @@
-/** mounts add and remove: what is mounted in a container that runs, and taken away again. */
+/** mounts add and remove: mounts that are added to a running container, and removed again. */
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -51,7 +51,7 @@ if (whyNot !== undefined) {
   };
   const inside = (id: string, ...command: string[]): string =>
     sandbox.must(['exec', id, ...command]).stdout;
-  /** Options of what is mounted at a place; none where nothing is. */
+  /** Returns the options of each mount at `place`. */
   const optionsAt = (id: string, place: string): string[] =>
     inside(id, 'cat', '/proc/self/mountinfo')
       .split('\n')
@@ -89,7 +89,7 @@ if (whyNot !== undefined) {
     const propagation = inside(id, 'grep', ' /a/dir ', '/proc/self/mountinfo');
     t.notMatch(propagation, /shared:|master:/, 'private');
 
-    // Destinations alone count, in any order.
+    // Only the destinations matter, in any order.
     const places = ['/c', '/b/file', '/c/below', '/a/dir'];
     const removed = mounts(
       'remove',
@@ -187,7 +187,7 @@ if (whyNot !== undefined) {
     const foreign = await running(t, 'foreign', userNamespace);
     t.match(
       mounts('add', foreign, [bind('/x')]).error,
-      /\[0\]: mkdirat: EACCES .*; the place is not there, and the container's root may not make it/,
+      /\[0\]: mkdirat: EACCES .*; the mount point does not exist, and the container's root may not create it/,
     );
     sandbox.must(['delete', '--force', foreign]);
 

@@ -1,4 +1,4 @@
-/** What a person at a terminal gets to read: plain sentences, and none of the forms that are for programs. */
+/** The output for a user at a terminal: plain sentences, and none of the forms for programs. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,10 @@ const directory = mkdtempSync(join(tmpdir(), 'tare-test-terminal-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
 const root = ['--root', join(directory, 'state')];
 
-/** Standard output and error of a command on a terminal, as that shows them, and its status. */
+/**
+ * Runs a command on a terminal; returns its standard output and error as the terminal shows them,
+ * and its status.
+ */
 function onTerminal(...args: string[]): { shown: string; status: number } {
   const pty = [program('pty'), '24x80', '24x80', cli, ...args].map((word) => `'${word}'`).join(' ');
   const text = execFileSync('sh', ['-c', `${pty} </dev/null; echo "status $?"`], {

@@ -17,7 +17,7 @@ import { call, makeRootfs, type Config, type Result, type Sandbox } from './tare
 export const uid = 54321;
 const name = 'tare-test';
 
-/** Has the files bound over /etc's, enters a cgroup, and becomes the user. */
+/** Bind mounts the test's files over those of /etc, enters a cgroup, and becomes the user. */
 const become = `set -e
 for file in passwd subuid subgid; do
   [ -e "/etc/$file" ] && mount --bind "$1/$file" "/etc/$file"
@@ -28,15 +28,15 @@ exec setpriv --reuid ${uid} --regid ${uid} --clear-groups "$@"`;
 
 export class OrdinaryUser {
   readonly directory: string;
-  /** The command line, where the user may read it. */
+  /** A copy of the command line that the user can read. */
   readonly program: string;
   readonly #etc: string;
   readonly #tag: string;
-  /** The cgroup that the calls come from; empty: this process's. */
+  /** The cgroup of the calls; empty: the cgroup of this process. */
   cgroup = '';
-  /** XDG_RUNTIME_DIR; empty: that is not set. */
+  /** XDG_RUNTIME_DIR; empty: unset. */
   runtime: string;
-  /** Where programs are found. */
+  /** PATH of the calls. */
   path = process.env['PATH'] ?? '';
   #bundles = 0;
 
@@ -59,7 +59,7 @@ export class OrdinaryUser {
     this.ranges('');
   }
 
-  /** /etc/subuid and /etc/subgid: "FIRST:COUNT", or nothing for the user. */
+  /** Writes /etc/subuid and /etc/subgid: `range` is "FIRST:COUNT", or empty for no range. */
   ranges(range: string): void {
     for (const file of ['subuid', 'subgid']) {
       writeFileSync(join(this.#etc, file), range === '' ? '' : `${name}:${range}\n`);
@@ -81,7 +81,7 @@ export class OrdinaryUser {
     return this.run([this.program, ...args]);
   }
 
-  /** A bundle of `spec --rootless`, made by the user. */
+  /** Creates a bundle as the user, with `spec --rootless`. */
   bundle(args: string[], edit?: (config: Config) => void): string {
     const bundle = join(this.directory, `bundle${this.#bundles++}`);
     makeRootfs(join(bundle, 'rootfs'));
@@ -98,8 +98,8 @@ export class OrdinaryUser {
   }
 
   /**
-   * Makes a cgroup that is delegated to the user, with one for his session in it, from which the calls
-   * within `act` come.
+   * Creates a cgroup that is delegated to the user, with a cgroup for the user's session in it.
+   * Calls within `act` come from the session's cgroup.
    */
   delegated(act: (top: string) => void): void {
     const top = `/sys/fs/cgroup/${this.#tag}-delegated`;
@@ -120,7 +120,7 @@ export class OrdinaryUser {
     }
   }
 
-  /** What is left of containers. */
+  /** Returns the containers that are left in the state directory. */
   containers(): string[] {
     try {
       return readdirSync(join(this.runtime, 'tare')).filter((id) => !/^\.?@/.test(id));

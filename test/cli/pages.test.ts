@@ -1,4 +1,6 @@
-/** What is made of the table of commands beside help: completions of shells, and manual pages. */
+/**
+ * Pages generated from the table of commands, apart from help: shell completions and manual pages.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +11,7 @@ import { Sandbox, call, cli, tare, whyNot } from './tare.js';
 const directory = mkdtempSync(join(tmpdir(), 'tare-test-pages-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
 
-/** The commands, and the flags that their help shows. */
+/** Returns the lines below a heading of a help text: its commands or its flags. */
 const entries = (help: string, heading: string): string[] =>
   (help.split(`${heading}:\n`)[1]?.split('\n\n')[0] ?? '').match(/^ {3}\S.*?(?= {2}|$)/gm) ?? [];
 const verbs = entries(tare(['help']).stdout, 'COMMANDS')
@@ -27,7 +29,7 @@ const flagsOf = (verb: string): Flag[] =>
     return { name, letter, takes: value !== undefined };
   });
 
-/** Why there is no such program; undefined: there is. */
+/** Returns why the program is missing, or false if it is installed. */
 const absent = (program: string): string | false =>
   spawnSync('sh', ['-c', `command -v ${program}`]).status === 0 ? false : `no ${program} here`;
 
@@ -45,7 +47,7 @@ t.test('the commands are known', async (t) => {
   t.ok(flagsOf('exec').length > 15);
 });
 
-/** Has bash complete the last of `words`; what it offers. */
+/** Returns bash's completions of the last of `words`. */
 function bashOffers(words: string[], before = ''): string[] {
   const quoted = words.map((word) => `'${word}'`).join(' ');
   const program = `
@@ -73,7 +75,7 @@ t.test('bash', async (t) => {
   for (const verb of verbs) {
     const flags = flagsOf(verb);
     t.strictSame(bashOffers(['tare', verb, '-']).sort(), spelled(flags), verb);
-    // A flag's value is no argument, and the word behind a switch is one.
+    // The word after a flag that takes a value is that value; after a switch, it is an argument.
     for (const { name, takes } of flags) {
       const offered = bashOffers(['tare', verb, `--${name}`, '--h']);
       t.strictSame(offered, takes ? [] : ['--help'], `${verb} --${name}`);
@@ -191,7 +193,7 @@ t.test('manual pages', { skip: absent('mandoc') }, async (t) => {
     t.equal(lint.stdout + lint.stderr, '', `${verb}: no complaint`);
     const args = ['-Tascii', '-Owidth=500'];
     const struck = execFileSync('mandoc', args, { input: page, encoding: 'utf8' }).split('\b');
-    // Bold and underlined text is struck over.
+    // mandoc overstrikes bold and underlined text.
     const shown = struck
       .map((part, i) => (i + 1 < struck.length ? part.slice(0, -1) : part))
       .join('');

@@ -1,4 +1,6 @@
-/** What reaches a container besides its standard streams: descriptors, sockets of systemd, readiness. */
+/**
+ * What a container inherits besides its standard streams: descriptors, systemd sockets, readiness.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, openSync, closeSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -56,13 +58,13 @@ if (whyNot !== undefined) {
     const output = new Output(child.stdout);
     t.equal(await exitOf(child), 0);
     closeSync(extra);
-    // The shell's own one, of the directory that it reads, is the last.
+    // The last one is the shell's own descriptor of the directory that it reads.
     t.equal(await output.all(), '0 1 2 3 ');
   });
 
   sandbox.test('--preserve-fds of one that is not open', async (t) => {
     const bundle = sandbox.bundle(['true']);
-    // The log of tare itself is 3 then, which must not be taken for the caller's.
+    // Descriptor 3 is then tare's own log, which must not be taken for the caller's.
     const log = ['--log', join(sandbox.directory, 'log')];
     for (const verb of ['run', 'create']) {
       const result = sandbox.tare([verb, '--preserve-fds', '1', '-b', bundle, sandbox.id('x')], {
@@ -106,7 +108,10 @@ if (whyNot !== undefined) {
     t.match(result.stderr, 'LISTEN_FDS 2: file descriptor 4 is not open');
   });
 
-  /** A service manager's socket, and a bundle whose program says that it is ready after a line of input. */
+  /**
+   * manager() creates a service manager's socket; notifying() makes a bundle whose program reports
+   * readiness after a line of input.
+   */
   async function manager(
     name: string,
   ): Promise<{ socket: string; output: Output; stop: () => void }> {

@@ -1,4 +1,4 @@
-/** pause and resume: what stands still, what is refused meanwhile, and how a paused container ends. */
+/** pause and resume: what is frozen, what is refused meanwhile, and how a paused container ends. */
 import { Output, Sandbox, exitOf, state, whyNot } from './tare.js';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * `tare plan` against goldens, as an ordinary user: no privilege, no side effect, the same on every
- * host. TARE_TEST_UPDATE=1 writes the goldens anew; read what changed in them.
+ * `tare plan` against goldens, as an ordinary user: no privilege, no side effect, the same output
+ * on every host. TARE_TEST_UPDATE=1 rewrites the goldens; review what changed in them.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -24,7 +24,7 @@ const goldens = fileURLToPath(new URL('../plan', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'tare-test-plan-'));
 chmodSync(directory, 0o755);
 t.teardown(() => rmSync(directory, { recursive: true }));
-/** A copy, for the repository may be where that user may not go. */
+/** A copy, because the ordinary user may not be able to enter the repository. */
 const program = join(directory, 'tare');
 copyFileSync(cli, program);
 
@@ -39,7 +39,7 @@ function plan(args: string[], cwd = directory): Answer {
   return spawnSync(program, ['plan', ...args], { encoding: 'utf8', cwd, env: {}, ...user });
 }
 
-/** A bundle that has nothing but config.json. */
+/** Creates a bundle that contains only config.json. */
 function bundle(name: string, write: (bundle: string) => void): string {
   const path = join(directory, name);
   mkdirSync(path);

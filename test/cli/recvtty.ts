@@ -1,4 +1,4 @@
-/** The other end of --console-socket and --pidfd-socket. */
+/** The receiving end of --console-socket and --pidfd-socket. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { Output, program } from './tare.js';
 
@@ -6,11 +6,11 @@ export interface Receiver {
   socket: string;
   process: ChildProcess;
   stdin: NodeJS.WritableStream;
-  /** What came; it ends when the terminal has been closed at its other end. */
+  /** The received output; it ends when the terminal is closed at its other end. */
   output: Output;
 }
 
-/** A listener on `socket`, ready. */
+/** Starts a receiver on `socket`, and waits until it listens. */
 export async function recvtty(socket: string, ...options: string[]): Promise<Receiver> {
   const child = spawn(program('recvtty'), [...options, socket], { stdio: 'pipe' });
   const output = new Output(child.stdout);

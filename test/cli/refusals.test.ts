@@ -1,4 +1,4 @@
-/** What is refused while containers live: the exact message, the exit status, and that nothing stays. */
+/** Refusals at run time: the exact message, the exit status, and that nothing is left behind. */
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -10,7 +10,7 @@ if (whyNot !== undefined) {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
 
-  /** A bundle that run, and create followed by start, both refuse. BUNDLE stands for the real one. */
+  /** A bundle that both run, and create followed by start, refuse. BUNDLE stands for its path. */
   interface Refusal {
     what: string;
     args?: string[];
@@ -18,7 +18,7 @@ if (whyNot !== undefined) {
     bundle?: (bundle: string) => void;
     message: string;
   }
-  /** The message behind "create ID: ". */
+  /** Returns the message after "create ID: " and "start ID: ". */
   const withoutFrames = (error: string): string =>
     error.replace(/^((create|start) tare-test-[\w-]+: )+/, '');
   const rootfs = (bundle: string, path: string): string => join(bundle, 'rootfs', path);
@@ -213,7 +213,7 @@ if (whyNot !== undefined) {
       t.equal(run.stdout, '');
       t.strictSame(sandbox.leftovers(), [], 'nothing stays after run');
       const create = sandbox.tare(['create', '-b', bundle, id]);
-      // What only the start of the program shows is found by start.
+      // start reports the errors that only executing the program can find.
       const last = create.status === 0 ? sandbox.tare(['start', id]) : create;
       t.equal(last.status, 1);
       t.equal(withoutFrames(last.error), wanted, create.status === 0 ? 'start' : 'create');

@@ -1,4 +1,7 @@
-/** An ordinary user's containers where cgroup v2 has its controllers, and where the kernel refuses user namespaces. */
+/**
+ * An ordinary user's containers with the controllers of cgroup v2, and on a kernel that refuses
+ * user namespaces.
+ */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -33,7 +36,7 @@ sandbox.test('a limit, and a cgroup that is not the user’s', async (t) => {
   t.match(error, 'run below a cgroup that is delegated to you');
 });
 
-/** Runs `true` while a sysctl has another value; the error. */
+/** Runs `true` while a sysctl has the given value; returns the error. */
 function refusedWith(t: Test, sysctl: string, value: string): string {
   const file = `/proc/sys/${sysctl.replaceAll('.', '/')}`;
   const before = readFileSync(file, 'utf8');
@@ -63,7 +66,7 @@ for (const [sysctl, value, remedy] of [
     'load a profile for this program with the rule "userns,"',
   ],
 ] as const) {
-  // Debian's kernel has the second, Ubuntu's the third.
+  // Debian's kernel has the second sysctl, Ubuntu's the third.
   if (!existsSync(`/proc/sys/${sysctl.replaceAll('.', '/')}`)) continue;
   void t.test(`refused by ${sysctl}`, async (t) => {
     t.match(refusedWith(t, sysctl, value), remedy);

@@ -1,4 +1,4 @@
-/** An ordinary user's containers: with one id and with ranges, with a cgroup and without. */
+/** An ordinary user's containers: with one id or with ranges, with or without a cgroup. */
 import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

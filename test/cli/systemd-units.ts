@@ -1,4 +1,4 @@
-/** What systemd says of its units. */
+/** Queries systemd about its units. */
 import { spawnSync } from 'node:child_process';
 
 export const cgroupRoot = '/sys/fs/cgroup';
@@ -13,7 +13,7 @@ export function property(unit: string, name: string): string {
   return systemctl('show', '--property', name, '--value', '--', unit);
 }
 
-/** Whether systemd knows the unit, failed ones included. */
+/** Returns whether systemd knows the unit; this includes failed units. */
 export function unitExists(unit: string): boolean {
   return property(unit, 'LoadState') !== 'not-found';
 }

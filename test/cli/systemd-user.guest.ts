@@ -1,4 +1,4 @@
-/** An ordinary user's containers as units of his own service manager. */
+/** An ordinary user's containers as units of the user's own service manager. */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -12,7 +12,8 @@ t.teardown(() => sandbox.remove());
 const user = new OrdinaryUser(sandbox);
 const manager = `/user.slice/user-${uid}.slice/user@${uid}.service`;
 
-// The user is known to the guest, which is thrown away, and has a manager without a login.
+// Add the user to the guest, which is discarded afterwards. The user's manager runs without a
+// login.
 appendFileSync('/etc/passwd', `tare-test:x:${uid}:${uid}::/:/bin/sh\n`);
 appendFileSync('/etc/shadow', 'tare-test:*:19000::::::\n');
 appendFileSync('/etc/group', `tare-test:x:${uid}:\n`);
@@ -31,7 +32,7 @@ function limited(config: Config): void {
   config.linux['resources'] = { pids: { limit: 20 }, memory: { limit: 32 << 20 } };
 }
 
-/** Runs a container, a process in it, and ends it; all called from where `call` calls from. */
+/** Runs a container and a process in it, and ends it. `call` makes all calls. */
 function life(t: Test, name: string, call: (...args: string[]) => Result): void {
   const id = sandbox.id(name);
   const unit = `tare-${id}.scope`;

@@ -1,4 +1,4 @@
-/** Containers whose cgroups are systemd's units, where systemd is what the machine has booted. */
+/** Containers whose cgroups are systemd units, on a machine booted with systemd. */
 import { spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -26,7 +26,7 @@ function bundleOf(args: string[], edit?: (config: Config) => void): string {
   return sandbox.bundle(args, edit);
 }
 
-/** A running container; `edit` changes its config. */
+/** Starts a container and returns its id; `edit` changes its config. */
 async function started(
   t: Test,
   name: string,
@@ -63,7 +63,7 @@ function limited(config: Config): void {
   };
 }
 
-/** What unit and cgroup say of those limits. */
+/** Checks that the unit and the cgroup have those limits. */
 function checkLimits(t: Test, id: string, unit: string): void {
   for (const [name, value] of [
     ['MemoryMax', `${64 << 20}`],
@@ -134,7 +134,7 @@ sandbox.test('a container is a scope of systemd', async (t) => {
   t.equal(property(unit, 'NeedDaemonReload'), 'no');
   t.equal(property(unit, 'TasksMax'), '2359', 'the manager’s own default, where none is asked for');
 
-  // The verbs find it without being told of systemd.
+  // The other verbs find the cgroup without --systemd-cgroup.
   t.equal(
     sandbox.must(['exec', id, 'cat', '/proc/self/cgroup']).stdout,
     '0::/\n',
@@ -302,7 +302,7 @@ sandbox.test('a name that is taken', async (t) => {
   t.equal(state(sandbox.must(['state', first]).stdout).status, 'running', 'the first lives on');
   sandbox.must(['delete', '--force', first]);
 
-  // What a failed unit has left does not stand in the way.
+  // The remains of a failed unit do not prevent a start.
   const dies = ['--scope', '--unit=tare-taken', '-p', 'RuntimeMaxSec=1', 'sleep', '1000'];
   spawnSync('systemd-run', dies);
   t.equal(property('tare-taken.scope', 'ActiveState'), 'failed');

@@ -1,4 +1,6 @@
-/** --systemd-cgroup where there is no systemd, or one that hangs; and what is refused before it is asked. */
+/**
+ * --systemd-cgroup without systemd or with one that hangs, and refusals before systemd is asked.
+ */
 import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -59,7 +61,7 @@ if (whyNot !== undefined) {
       global,
       env: { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${sandbox.directory}/none` },
     });
-    // On a machine that has booted systemd this is answered by it.
+    // On a machine booted with systemd, systemd answers this at /run/systemd/private.
     if (!existsSync('/run/systemd/private')) {
       t.equal(system.status, 1);
       t.match(system.error, '--systemd-cgroup: no systemd to talk to: ');

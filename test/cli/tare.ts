@@ -1,4 +1,7 @@
-/** What the tests of the command line share: bundles of one busybox, calls, and the proof that nothing stays. */
+/**
+ * Shared by the tests of the command line: bundles with one busybox, calls, and the check that
+ * nothing is left behind.
+ */
 import './view.js';
 import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -73,7 +76,7 @@ export interface Result {
   signal: NodeJS.Signals | null;
   stdout: string;
   stderr: string;
-  /** The text of the one error that the log has, without time and level. */
+  /** The message of the error in the log, without time and level. */
   error: string;
 }
 
@@ -81,7 +84,7 @@ export interface CallOptions {
   input?: string;
   env?: NodeJS.ProcessEnv;
   cwd?: string;
-  /** Milliseconds; then SIGTERM ends it. */
+  /** Milliseconds after which SIGTERM ends the call. */
   timeout?: number;
   /** Global flags, before the verb. */
   global?: string[];
@@ -93,14 +96,14 @@ export function state(text: string): Record<string, unknown> & { pid: number; st
 }
 
 /**
- * Calls `tare` with nothing around it, and returns when it has ended. Its output goes to files: a
- * container that lives on would keep pipes open.
+ * Calls `tare` directly, and returns when it has ended. Its output goes to files: a container that
+ * keeps running would hold pipes open.
  */
 export function tare(args: string[], options: CallOptions = {}): Result {
   return call(cli, args, options);
 }
 
-/** The same for another program, which calls `tare` in turn. */
+/** As tare(), for another program, which calls `tare`. */
 export function call(program: string, args: string[], options: CallOptions = {}): Result {
   const outputs = [new OutputFile(), new OutputFile()] as const;
   const done = spawnSync(program, args, {
@@ -120,7 +123,7 @@ class OutputFile {
   private readonly path = join(tmpdir(), `tare-test-output-${randomBytes(8).toString('hex')}`);
   readonly fd = openSync(this.path, 'w+', 0o600);
 
-  /** What has been written until now. */
+  /** Returns the output so far, and removes the file. */
   take(): string {
     unlinkSync(this.path);
     const bytes = Buffer.alloc(fstatSync(this.fd).size);
@@ -130,7 +133,7 @@ class OutputFile {
   }
 }
 
-/** A state root, bundles and the ids of one test file, with a memory of how the machine was before. */
+/** The state root, bundles and ids of one test file, and the mounts that existed before. */
 export class Sandbox {
   readonly tag = `tare-test-${randomBytes(4).toString('hex')}`;
   readonly directory = mkdtempSync(join(tmpdir(), `${this.tag}-`));
@@ -147,12 +150,15 @@ export class Sandbox {
     process.once('SIGTERM', this.onTerminate);
   }
 
-  /** A container id that no other test has. */
+  /** Returns a container id that no other test uses. */
   id(name: string): string {
     return `${this.tag}-${name}`;
   }
 
-  /** A bundle with a busybox and the default config, quiet and without a terminal; `edit` changes that. */
+  /**
+   * Creates a bundle with a busybox and the default config without a terminal; `edit` changes the
+   * config.
+   */
   bundle(args: string[], edit?: (config: Config) => void): string {
     const bundle = join(this.directory, `bundle${this.bundles++}`);
     makeRootfs(join(bundle, 'rootfs'));
@@ -177,7 +183,7 @@ export class Sandbox {
     return tare(['--root', this.root, ...(options.global ?? []), ...args], options);
   }
 
-  /** As tare(), but an error is an exception. */
+  /** As tare(), but throws Error if the call fails. */
   must(args: string[], options: CallOptions = {}): Result {
     const result = this.tare(args, options);
     if (result.status !== 0) {
@@ -194,7 +200,7 @@ export class Sandbox {
     });
   }
 
-  /** A test that leaves nothing of this sandbox behind. */
+  /** Defines a test that must leave nothing of this sandbox behind. */
   test(name: string, body: (t: Test) => Promise<void>): void {
     void t.test(name, async (t) => {
       await body(t);
@@ -202,7 +208,10 @@ export class Sandbox {
     });
   }
 
-  /** All that is left of containers of this sandbox: state, cgroups, mounts, processes. */
+  /**
+   * Returns everything that is left of this sandbox's containers: state, cgroups, mounts,
+   * processes.
+   */
   leftovers(): string[] {
     return [
       ...entries(this.root).map((name) => `state: ${join(this.root, name)}`),
@@ -234,7 +243,7 @@ export function makeRootfs(rootfs: string): void {
   for (const applet of applets.split(' ')) symlinkSync('busybox', join(rootfs, 'bin', applet));
 }
 
-/** Containers in a state root; the names of the runtime's own caches contain "@". */
+/** Returns the containers in a state root. The names of the runtime's own caches contain "@". */
 function entries(root: string): string[] {
   return existsSync(root) ? readdirSync(root).filter((name) => !name.includes('@')) : [];
 }
@@ -248,13 +257,16 @@ function cgroups(tag: string, below = '/sys/fs/cgroup'): string[] {
     try {
       found.push(...cgroups(tag, path));
     } catch {
-      // Another test's cgroup that has gone meanwhile.
+      // Another test has removed its cgroup meanwhile.
     }
   }
   return found;
 }
 
-/** Processes whose root or program is a file below `directory`: those of containers, and inits that wait. */
+/**
+ * Returns the processes whose root or program is a file below `directory`: those of containers, and
+ * waiting inits.
+ */
 function processesBelow(directory: string): string[] {
   const ours = new Set<string>();
   for (const name of readdirSync(directory)) {
@@ -272,7 +284,7 @@ function processesBelow(directory: string): string[] {
         found.push(`process: ${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8')}`);
         break;
       } catch {
-        // It has ended, or is a kernel thread.
+        // The process has ended, or is a kernel thread.
       }
     }
   }
@@ -284,7 +296,7 @@ function identity(path: string): string {
   return `${dev}:${ino}`;
 }
 
-/** What a stream says. */
+/** The output of a stream. */
 export class Output {
   text = '';
   private position = 0;
@@ -303,7 +315,10 @@ export class Output {
     });
   }
 
-  /** Waits until `wanted` has been said since the last call; what was said until then. */
+  /**
+   * Waits until `wanted` appears after the end of the last match; returns the text up to its end.
+   * Throws Error if the stream ends first.
+   */
   async until(wanted: string): Promise<string> {
     for (;;) {
       const found = this.text.indexOf(wanted, this.position);
@@ -317,7 +332,7 @@ export class Output {
     }
   }
 
-  /** All of it, once the stream has ended. */
+  /** Waits until the stream ends; returns all of its text. */
   async all(): Promise<string> {
     while (!this.ended) await this.news();
     return this.text;
@@ -328,7 +343,7 @@ export class Output {
   }
 }
 
-/** The exit status of a child, or 128 + signal as a shell has it. */
+/** Resolves to the exit status of a child, or to 128 if a signal has ended it. */
 export function exitOf(child: ChildProcess): Promise<number> {
   if (child.exitCode !== null) return Promise.resolve(child.exitCode);
   return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** Terminals: attached to the caller's, and sent to a console socket. */
+/** Terminals: attached to the caller's terminal, and sent to a console socket. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
@@ -14,7 +14,9 @@ if (whyNot !== undefined) {
   const terminal = (config: Config): void => {
     config.process.terminal = true;
   };
-  /** Runs a command of the host on a terminal of 30 rows, 90 columns, which SIGUSR1 makes 40 by 100. */
+  /**
+   * Runs a host command on a terminal of 30 rows and 90 columns; SIGUSR1 resizes it to 40 by 100.
+   */
   const onTerminal = (...command: string[]): ChildProcess =>
     spawn(program('pty'), ['30x90', '40x100', ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
   const isTerminal = 'for f in 0 1 2; do [ -t $f ] && echo terminal $f; done; tty; stty size';
@@ -24,7 +26,7 @@ if (whyNot !== undefined) {
     const run = onTerminal(cli, '--root', sandbox.root, 'run', '-b', bundle, sandbox.id('size'));
     const output = new Output(run.stdout);
     t.equal(await exitOf(run), 0);
-    // The caller's terminal makes \r\n of each \n, the container's must not do so before.
+    // The caller's terminal turns \n into \r\n; the container's terminal must not do so as well.
     t.equal(
       await output.all(),
       'terminal 0\r\nterminal 1\r\nterminal 2\r\n/dev/pts/0\r\n30 90\r\n',

@@ -9,7 +9,7 @@ t.teardown(() => sandbox.remove());
 
 const mebi = 2 ** 20;
 
-/** Starts a container; its cgroup's directory. */
+/** Starts a container; returns the directory of its cgroup. */
 async function started(t: Test, id: string, resources: object): Promise<string> {
   const bundle = sandbox.bundle(['sleep', '1000'], (config: Config) => {
     config.linux['resources'] = resources;
@@ -199,7 +199,7 @@ sandbox.test('events tell of use, of pressure and of OOM kills', async (t) => {
   const events = sandbox.spawn(['events', '--interval', '1h', id]);
   const output = new Output(events.stdout);
   const hog = ['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=64M', 'count=1'];
-  // The watch may begin after the first kill.
+  // The first kill may come before the watch begins.
   let killed = 0;
   const told = output.until(`{"type":"oom","id":"${id}"}\n`).then(() => (killed = -killed));
   while (killed >= 0 && killed < 20) {
@@ -261,7 +261,7 @@ sandbox.test("exec in a container that has joined another one's namespaces", asy
     config.linux.namespaces.push({ type: 'user', path: `/proc/${pid}/ns/user` });
   });
   sandbox.must(['create', '-b', second, ids[1]]);
-  // A cgroup namespace whose root does not contain the container's own cgroup (nsdelegate).
+  // The root of this cgroup namespace does not contain the container's own cgroup (nsdelegate).
   const { stdout } = sandbox.must([
     'exec',
     ids[1],

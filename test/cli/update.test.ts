@@ -1,4 +1,7 @@
-/** update and events where no controller is needed: flags, refusals, the device filter, the sample's form. */
+/**
+ * update and events that need no controller: flags, refusals, the device filter, the form of a
+ * sample.
+ */
 import { Output, Sandbox, exitOf, state, whyNot } from './tare.js';
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -199,7 +202,8 @@ if (whyNot !== undefined) {
   sandbox.test('the device filter is replaced in one step', async (t) => {
     const rules = (...more: object[]) => [{ allow: false, access: 'rwm' }, ...more];
     const full = { allow: true, type: 'c', major: 1, minor: 7, access: 'rw' };
-    // At no time is /dev/null, which all may use, refused, nor /dev/kmsg, which nobody may, allowed.
+    // /dev/null is never refused, and /dev/kmsg is never allowed, also not while the filter is
+    // replaced.
     const script =
       'while :; do : </dev/null || echo refused; head -c1 </dev/kmsg && echo allowed; done 2>/dev/null';
     const bundle = sandbox.bundle(['sh', '-c', script], (config) => {
@@ -220,7 +224,7 @@ if (whyNot !== undefined) {
       sandbox.must(['update', '-r', '-', id], { input: JSON.stringify({ devices }) });
     }
     t.equal(output.text, '');
-    // A device without a driver: what is allowed fails otherwise.
+    // A device without a driver: if the filter allows it, open(2) fails with another error.
     const opened = (): string => sandbox.tare(['exec', id, 'cat', '/dev/other']).stderr;
     const other = { allow: true, type: 'c', major: 240, minor: 7, access: 'r' };
     t.match(opened(), 'Operation not permitted');

@@ -1,8 +1,8 @@
 /**
- * Import this first. On a host whose cgroup v2 tree sits beside v1 ("hybrid") it runs the test file
- * again in a private mount namespace where /sys/fs/cgroup is that tree, as on a pure v2 host, and
- * ends with its status. Nothing outside of the namespace changes. With TARE_TEST_VIEW=none it does
- * nothing: the test sees the host as it is.
+ * Import this first. On a host whose cgroup v2 tree is mounted beside v1 ("hybrid"), this module
+ * runs the test file again in a private mount namespace where /sys/fs/cgroup is that tree, as on a
+ * pure v2 host, and exits with its status. Nothing outside the namespace changes. With
+ * TARE_TEST_VIEW=none it does nothing: the test sees the host as it is.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
@@ -17,7 +17,7 @@ function cgroup2Mount(): string | undefined {
   return line?.split(' ')[1];
 }
 
-/** Why this machine cannot run containers for tests; undefined where it can. */
+/** Why this machine cannot run containers for tests; undefined if it can. */
 export const whyNot: string | undefined = ((): string | undefined => {
   if (process.getuid?.() !== 0) return 'needs root';
   if (process.env['TARE_TEST_VIEW'] === 'none') return undefined;
@@ -27,7 +27,7 @@ export const whyNot: string | undefined = ((): string | undefined => {
   if (tree === undefined) return 'needs a cgroup v2 tree';
   const script = 'mount --bind "$1" /sys/fs/cgroup && shift && exec "$@"';
   const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  // A runner that ends this process for its slowness must reach the other one, too.
+  // A test runner that terminates this process on a timeout must reach the other process, too.
   const again = spawnSync(
     'setpriv',
     [
@@ -41,8 +41,8 @@ export const whyNot: string | undefined = ((): string | undefined => {
 })();
 
 /**
- * Has a test, or a whole file by its root, take up to `milliseconds`. Who runs the files hears of it
- * by a comment, too, as tap's own message does not get out of the other mount namespace.
+ * Sets the timeout of a test, or of a whole file through its root test. The comment tells the test
+ * runner as well, because tap's own message does not leave the other mount namespace.
  */
 export function allowTime(test: Test, milliseconds: number): void {
   test.setTimeout(milliseconds);

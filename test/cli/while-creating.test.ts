@@ -1,4 +1,4 @@
-/** What is asked of a container while its create() is at work. */
+/** Calls on a container whose create() is still in progress. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Sandbox, cli, exitOf, whyNot, type Config } from './tare.js';
 
-/** Mounts that keep init busy for some time after the container's state is there. */
+/** Mounts that keep init busy for some time after the container's state is written. */
 const manyMounts = (config: Config): void => {
   for (let i = 0; i < 400; i++) {
     config.mounts.push({ destination: `/tmp/${i}`, type: 'tmpfs', source: 'tmpfs' });
@@ -19,12 +19,12 @@ if (whyNot !== undefined) {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
 
-  /** Resolves when a file is there. */
+  /** Resolves when the file exists. */
   const appears = async (path: string): Promise<void> => {
     while (!existsSync(path)) await sleep(1);
   };
 
-  /** Whether there is a hook that sleeps so long, which no other one does. */
+  /** Returns whether a hook sleeps for `seconds`, a number that no other hook uses. */
   const hangs = (seconds: string): boolean =>
     spawnSync('pgrep', ['-f', `sleep ${seconds}`]).status === 0;
 
@@ -72,12 +72,12 @@ if (whyNot !== undefined) {
     const calls = verbs.map((args) =>
       sandbox.spawn([...args], { stdio: 'ignore', global: ['--log', log(args[0])] }),
     );
-    // Both have read the record that says `creating`.
+    // Both calls have read the state `creating`.
     await sleep(200);
     unlinkSync(at);
     t.equal(await exitOf(create), 0);
     const [started, deleted] = await Promise.all(calls.map(exitOf));
-    // Whichever comes first, the other one says so, and of which container.
+    // Either call may come first; the other one reports that, and names the container.
     const said =
       started === 0 ? readFileSync(log('delete'), 'utf8') : readFileSync(log('start'), 'utf8');
     t.equal((started ?? 0) + (deleted ?? 0), 1);

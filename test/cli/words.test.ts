@@ -1,4 +1,6 @@
-/** The words that runc's users look for, beside tare's own: of failures, and in the log of --debug. */
+/**
+ * The messages that runc's users search for, next to tare's own: errors, and the log of --debug.
+ */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +13,7 @@ if (whyNot !== undefined) {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
 
-  /** A bundle, or a container's file system, with a script that nobody can execute. */
+  /** Adds a script that cannot be executed to a bundle, or to a container's file system. */
   const withScript = (bundle: string): string => {
     const script = join(bundle, 'rootfs/bin/script');
     writeFileSync(script, '#!/bin/absent\n');
@@ -67,7 +69,7 @@ if (whyNot !== undefined) {
         `msg="tare ${verb} ${words} ${id}: mount --bind /nowhere /tmp: config.json: `,
       );
     }
-    // What is refused before there is an init is told in tare's words alone.
+    // Errors that come before init exists have only tare's own message.
     const refused = sandbox.bundle(['true'], (config) => {
       config.mounts.push({ destination: 'relative', source: '/', options: ['bind'] });
     });
@@ -110,7 +112,7 @@ if (whyNot !== undefined) {
     );
   });
 
-  /** Whether each of `wanted` is in a debug line, in this order. */
+  /** Returns those of `wanted` that are not in a debug line, in this order. */
   const inOrder = (log: string, wanted: string[]): string[] => {
     let at = 0;
     return wanted.filter((words) => {

@@ -1,11 +1,11 @@
-/** What an update of resources writes, and what is remembered of it. */
+/** The writes of an update of resources, and the resources that are recorded afterwards. */
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { program as programOf } from '../cli/build.js';
 
 const program = programOf('cgroup');
 
-/** The writes, and the resources afterwards without what is empty. */
+/** Returns the writes, and the resources afterwards without empty members. */
 function change(before: object, changes: object): { writes: string[]; after: object } {
   const args = ['change', JSON.stringify(before), JSON.stringify(changes)];
   const { stdout, stderr, status } = spawnSync(program, args, { encoding: 'utf8' });

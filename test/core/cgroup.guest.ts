@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-// Emulation makes each program take most of a second.
+// Under emulation each program takes most of a second, so one call of it runs several steps.
 
 const program = join(import.meta.dirname, '../../build/test/cgroup');
 const root = '/sys/fs/cgroup';
@@ -19,12 +19,14 @@ function run(command: string, ...args: string[]): string[] {
     .map((line) => line.replace(/ fast$/, ''));
 }
 
-/** What the steps with the cgroup `path` print, each without its name. */
+/** Runs steps on the cgroup `path`; returns the output of each without its name. */
 function steps(path: string, ...words: string[]): string[] {
   return run(program, 'run', path, ...words).map((line) => line.replace(/^[a-z-]+: /, ''));
 }
 
-/** What FILES hold after each of RESOURCES was applied in turn, or the error. */
+/**
+ * Applies each of `resources` in turn; returns the contents of `files` after each, or the error.
+ */
 function apply(resources: object[], ...files: string[]): string[] {
   const json = resources.map((each) => JSON.stringify(each));
   const shows = files.map((file) => `show=${file}`);
@@ -262,7 +264,7 @@ t.test('errors of the kernel', async (t) => {
   }
 });
 
-/** A program of busybox, without output. */
+/** Runs a program of busybox, which must print nothing. */
 const busybox = (...args: string[]) => t.strictSame(run('/bin/busybox', ...args), ['']);
 
 t.test('limits of one block device', async (t) => {

@@ -1,4 +1,7 @@
-/** Cgroups without controllers: where they are, what is in them, how they end; and what limits become. */
+/**
+ * Cgroups without controllers: their paths, their members and their removal; and the settings that
+ * limits become.
+ */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import t from 'tap';
@@ -8,7 +11,7 @@ const program = programOf('cgroup');
 const asRoot = process.getuid?.() === 0 ? {} : { skip: 'cgroups need root' };
 const cgroup = `/tare-test-${process.pid}`;
 
-/** Without what it says of time. */
+/** Splits output into lines, without the remarks about time. */
 function linesOf(output: string): string[] {
   return output
     .trimEnd()
@@ -26,7 +29,10 @@ function cgroupProgram(...args: string[]): string[] {
 const run = (...steps: string[]) => cgroupProgram('run', cgroup, ...steps);
 const settings = (resources: object) => cgroupProgram('settings', JSON.stringify(resources));
 
-/** Runs with what `mounts` makes of /sys/fs/cgroup, for this program alone. */
+/**
+ * Runs the program in a mount namespace of its own, after the script `mounts` has changed
+ * /sys/fs/cgroup.
+ */
 function runUnder(mounts: string, ...args: string[]): string[] {
   const script = `${mounts}; exec "$@"`;
   const { stdout } = spawnSync(
@@ -137,8 +143,8 @@ t.test('a life', asRoot, async (t) => {
 });
 
 t.test('the end of a young process is noticed at once', asRoot, async (t) => {
-  // 10 ms is what the kernel keeps between two notifications of cgroup.events. A busy machine may
-  // be late by more than that, but not each time.
+  // The kernel keeps 10 ms between two notifications of cgroup.events. A busy machine may be late
+  // by more than that, but not in every run.
   for (const step of ['wait', 'remove']) {
     const words = ['run', cgroup, 'create', 'spawn', 'spawn-below=inner', 'kill', step, 'remove'];
     const runs = Array.from({ length: 10 }, () => spawnSync(program, words, { encoding: 'utf8' }));

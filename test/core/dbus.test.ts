@@ -1,4 +1,4 @@
-/** D-Bus: values, messages and addresses as the specification has them, and a real bus daemon. */
+/** D-Bus: values, messages and addresses as in the specification, and a real bus daemon. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ function say(...args: string[]): string {
   return stdout.replace(/\n$/, '');
 }
 
-/** Calls without blocking this process, which is the other side. */
+/** Calls the program without blocking this process, which is its peer. */
 async function sayTo(...args: string[]): Promise<string> {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
@@ -46,10 +46,10 @@ t.test('values in text, and their bytes', (t) => {
     ["objectpath '/a'", `o '/a' 02000000${hex('/a\0')}`],
     ["signature 'as'", `g 'as' 02${hex('as\0')}`],
     ["b'xy'", 'ay [120, 121, 0] 03000000787900'],
-    // A string begins at a multiple of 4, and the array's length is without the end's padding.
+    // A string is aligned to 4 bytes, and the array's length excludes the padding at its end.
     ["['a', 'b']", `as ['a', 'b'] 0e00000001000000${hex('a\0')}000001000000${hex('b\0')}`],
     ['@as []', 'as [] 00000000'],
-    // The first element of an array of structs begins at a multiple of 8, also where there is none.
+    // The first element of an array of structs is aligned to 8 bytes, even if there is none.
     ['@a(ss) []', 'a(ss) [] 0000000000000000'],
     [
       "[('/x', 'rw')]",
@@ -128,7 +128,7 @@ t.test('addresses', (t) => {
   t.end();
 });
 
-/** Skips where a program is not installed. */
+/** Returns options that skip a test if a program is not installed. */
 function needs(name: string): { skip?: string } {
   const there = spawnSync(name, ['--version']).error === undefined;
   return there ? {} : { skip: `${name} is not installed` };
@@ -194,7 +194,7 @@ t.test('a peer that never answers, refuses, talks nonsense, or goes', async (t) 
 });
 
 t.test('a peer that accepts nobody', needs('python3'), (t) => {
-  // Its backlog is full at once: connect(2) itself would wait without end.
+  // Its backlog is full at once: a blocking connect(2) would wait forever.
   const script = `
 import socket, subprocess, sys
 listener = socket.socket(socket.AF_UNIX); listener.bind(sys.argv[1]); listener.listen(0)

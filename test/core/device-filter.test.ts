@@ -1,4 +1,4 @@
-/** The eBPF device filter, on the real kernel: what may a process do with which device. */
+/** The eBPF device filter on the real kernel: the access that a process has to each device. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import t from 'tap';
 import { program as programOf } from '../cli/build.js';
@@ -8,7 +8,7 @@ const asRoot = process.getuid?.() === 0 ? {} : { skip: 'device filters need root
 
 type Rule = { allow: boolean; type?: string; major?: number; minor?: number; access?: string };
 
-/** What each node allows: "c:1:3" → "rwm rw". */
+/** Returns the access that each node allows: "c:1:3" → "rwm rw". */
 function tryNodes(devices: Rule[], ...nodes: string[]): Record<string, string> {
   const output = execFileSync(program, ['try', JSON.stringify({ devices }), ...nodes], {
     encoding: 'utf8',
@@ -153,7 +153,7 @@ t.test('a new filter takes the place of the old', asRoot, async (t) => {
 t.test('the program stays short', async (t) => {
   const size = (devices: Rule[]) =>
     execFileSync(program, ['size', JSON.stringify({ devices })], { encoding: 'utf8' }).trim();
-  // Each conditional jump costs 2 to 3 µs at each start of a container.
+  // Each conditional jump adds 2 to 3 µs to each start of a container.
   t.equal(size([denyAll]), '24 instructions, 7 jumps');
   t.equal(size([{ allow: true, access: 'rwm' }]), '2 instructions, 0 jumps');
 });

@@ -1,7 +1,7 @@
 /**
- * Groups in resctrl. No virtual machine has the hardware, so that the rules about schemata are tried
- * on a prepared directory, and making groups, moving tasks and removing groups on a hierarchy of
- * cgroup v1, whose directories the kernel fills with `tasks` in the same way.
+ * Groups in resctrl. No virtual machine has the hardware, so the rules about schemata are tested on
+ * a prepared directory. Making groups, moving tasks and removing groups are tested on a hierarchy
+ * of cgroup v1, where the kernel fills each directory with `tasks` in the same way.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import {
@@ -37,7 +37,7 @@ function call(t: Test, verb: string, root: string, rdt: Rdt, ...more: string[]) 
   return { status, stdout: stdout.trimEnd(), error: stderr.trimEnd() };
 }
 
-/** A tree as resctrl has it, in an ordinary directory. */
+/** Creates a tree like that of resctrl in an ordinary directory. */
 function tree(files: Record<string, string>): string {
   const root = mkdtempSync(join(tmpdir(), 'tare-test-resctrl-'));
   for (const [name, text] of Object.entries(files)) {
@@ -87,7 +87,7 @@ t.test('a named group is compared with what is wanted of it', (t) => {
 
 t.test('what the kernel refuses is told in its words, and nothing stays', (t) => {
   const root = tree({ 'info/last_cmd_status': 'Mask 0xf1f has non-consecutive 1-bits\n' });
-  // An ordinary directory has no schemata to write to.
+  // An ordinary directory has no `schemata` to write to.
   const { status, error } = call(t, 'create', root, { closID: 'gold', l3CacheSchema: 'L3:0=f1f' });
   t.equal(status, 1);
   t.equal(
@@ -154,7 +154,7 @@ t.test('tasks and groups', { skip: whyNot ?? withoutHierarchy() }, async (t) => 
   const pid = String(child.pid);
   const tasks = (path: string) => readFileSync(join(root, path, 'tasks'), 'utf8').split('\n');
   try {
-    // Where the kernel keeps monitoring groups.
+    // The directories where the kernel keeps monitoring groups.
     for (const path of ['mon_groups', 'gold', 'gold/mon_groups']) mkdirSync(join(root, path));
 
     t.equal(
@@ -228,20 +228,20 @@ function mountHierarchy(at: string): boolean {
 }
 
 /**
- * The kernel ends a hierarchy with its last mount, but not while groups of it that were removed are
- * still being freed: it would stay, and each process of the host be in it.
+ * Unmounts the hierarchy until the kernel destroys it. The kernel does not do so while it still
+ * frees removed groups: the hierarchy stays, and each process of the host is in it.
  */
 function unmountHierarchy(at: string): void {
   const stays = () => readFileSync('/proc/self/cgroup', 'utf8').includes(`:${hierarchy}:`);
   const deadline = Date.now() + 10_000;
   do {
     spawnSync('umount', [at]);
-    // It is ended a moment after its mount.
+    // The kernel destroys the hierarchy a moment after the unmount.
     spawnSync('sleep', ['0.05']);
   } while (stays() && Date.now() < deadline && mountHierarchy(at));
 }
 
-/** Why there is no hierarchy to try on, or false. */
+/** Returns why there is no hierarchy for tests, or false. */
 function withoutHierarchy(): string | false {
   const at = mkdtempSync(join(tmpdir(), 'tare-test-resctrl-'));
   const works = mountHierarchy(at);

@@ -1,4 +1,7 @@
-/** seccomp: what a profile does to system calls on the real kernel, and the cache of compiled ones. */
+/**
+ * seccomp: the effect of a profile on system calls on the real kernel, and the cache of compiled
+ * profiles.
+ */
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -48,7 +51,7 @@ function call(program: string, ...args: string[]) {
   return { status, stdout, error: stderr.toString().trim() };
 }
 
-/** What each call comes to under the profile. */
+/** Returns the outcome of each call under the profile. */
 function outcomes(t: Test, profile: Profile, calls: string[]): Record<string, string> {
   const { status, stdout, error } = call('seccomp', 'run', write(t, profile), ...calls);
   if (status !== 0) throw new Error(error);
@@ -62,7 +65,7 @@ function flagsOf(t: Test, profile: Profile): number {
   return Number(stdout);
 }
 
-/** The error that the profile is refused with. */
+/** Returns the error for a refused profile, or 'accepted'. */
 function refusal(t: Test, profile: Profile): string {
   const { status, error } = call('seccomp', 'compile', write(t, profile), '');
   return status === 0 ? 'accepted' : error;
@@ -78,7 +81,7 @@ t.test('actions', (t) => {
     SCMP_ACT_LOG: 'ok',
     SCMP_ACT_ERRNO: 'EPERM',
     SCMP_ACT_TRAP: 'SIGSYS with 0',
-    // Nobody traces.
+    // There is no tracer.
     SCMP_ACT_TRACE: 'ENOSYS',
     SCMP_ACT_KILL: 'thread killed',
     SCMP_ACT_KILL_THREAD: 'thread killed',
@@ -247,7 +250,7 @@ function kernelHas(major: number, minor: number): boolean {
 
 t.test('calls newer than the profile', (t) => {
   const newest = 'native:439'; // faccessat2
-  const newer = 'native:440'; // process_madvise, which every kernel has that runs this
+  const newer = 'native:440'; // process_madvise, which every supported kernel has
   const at = (profile: Profile) =>
     Object.values(outcomes(t, profile, [newest, newer, 'native:4095']));
   const named = rule('SCMP_ACT_ALLOW', 'faccessat2');
@@ -266,7 +269,7 @@ t.test('calls newer than the profile', (t) => {
   t.end();
 });
 
-/** Why i386's calls cannot be tried, or false. */
+/** Returns why i386 calls cannot be tested, or false. */
 function noI386(): string | false {
   if (!isX86) return 'written for the ABIs of x86-64';
   const i386 = { ...allow(), architectures: ['SCMP_ARCH_X86'] };
@@ -303,7 +306,7 @@ t.test('architectures', { skip: noI386() }, (t) => {
   const withX32 = { ...allow(rule('SCMP_ACT_ERRNO', 'getpid')), architectures: ['SCMP_ARCH_X32'] };
   t.equal(outcomes(t, withX32, [x32])[x32], 'EPERM', 'x32');
 
-  // 102 is socketcall, of which socket is number 1; 359 is socket.
+  // 102 is socketcall, where socket has the number 1; 359 is socket.
   const multiplexed = {
     ...allow(rule('SCMP_ACT_ERRNO', 'socket')),
     architectures: ['SCMP_ARCH_X86'],
@@ -330,12 +333,12 @@ t.test('architectures', { skip: noI386() }, (t) => {
 });
 
 t.test('the verdicts are those of libseccomp', (t) => {
-  // With arm64's calls libseccomp does not come to an end with one of seed 3's, in one context.
+  // With arm64's calls libseccomp does not terminate on one profile of seed 3, in one context.
   for (const seed of isX86 ? [1, 2, 3] : [1, 2, 4]) {
     const { status, stdout, error } = call('seccomp-compare', `${seed}`, '15');
     t.equal(status, 0, `seed ${seed}: ${stdout.toString().trim()}${error}`);
   }
-  // Long enough that conditional jumps do not reach.
+  // Long enough to exceed the range of conditional jumps.
   const args = (value: number) => [{ index: 0, value, op: 'SCMP_CMP_EQ' }];
   const names = ['read', 'write', 'open', 'close', 'ioctl', 'socket', 'socket', 'clone', 'prctl'];
   const many = Array.from({ length: 400 }, (_, i) => ({
@@ -358,7 +361,7 @@ t.test('flags', (t) => {
   t.equal(flagsOf(t, allow()), 4, 'SPEC_ALLOW unless any are given');
   t.equal(flagsOf(t, { ...allow(), flags: [] }), 0, 'none if none are asked for');
   for (const [name, value] of [
-    // There is one thread.
+    // The process has only one thread.
     ['TSYNC', 0],
     ['LOG', 2],
     ['SPEC_ALLOW', 4],
@@ -393,7 +396,10 @@ t.test('cache', (t) => {
   const profile = deny(rule('SCMP_ACT_ALLOW', 'read', 'write'));
   const other = deny(rule('SCMP_ACT_ALLOW', 'read', 'write', 'getpid'));
 
-  /** A cache with `profile` in it; `compile` says what comes out and whether the entry was replaced. */
+  /**
+   * Makes a cache that holds `profile`. `compile` returns the compiled program, and a new `inode`
+   * shows that the entry was replaced.
+   */
   function warm(t: Test) {
     const cache = join(t.testdir({}), 'cache');
     const config = write(t, profile);
@@ -454,7 +460,7 @@ t.test('cache', (t) => {
 
   t.test('what another user could have written is not used', (t) => {
     const { cache, entry, compile, program, inode } = warm(t);
-    // A whole entry with a program that this profile does not have.
+    // The entry is intact, but its group can write to it.
     chmodSync(entry, 0o620);
     const before = inode();
     t.equal(compile(), program);

@@ -1,4 +1,6 @@
-/** What systemd is told: units, properties of them from resources, device rules and annotations. */
+/**
+ * Requests to systemd: units, and their properties from resources, device rules and annotations.
+ */
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { program as programOf } from '../cli/build.js';
@@ -24,7 +26,7 @@ t.test('linux.cgroupsPath names a unit', (t) => {
     ['::n', '"" -n.scope /system.slice/-n.scope'],
     ['::', '"" -.scope /system.slice/-.scope'],
     [':_x:n', '"" _x-n.scope /system.slice/__x-n.scope'],
-    // crun's two parts.
+    // crun's form with two parts.
     ['a-b.slice:n', '"a-b.slice" n.scope /a.slice/a-b.slice/n.scope'],
     [':n', '"" n.scope /system.slice/n.scope'],
     ['-:_n', '"-.slice" _n.scope /__n.scope'],

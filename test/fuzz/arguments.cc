@@ -1,5 +1,5 @@
-// The command line, word for word with a NUL between two: the global flags, the verb's, and what
-// they come to, up to where a container would be looked for.
+// The command line, with a NUL between two words: the global flags, the verb's flags, and what they
+// are parsed to, up to the point where a verb would look for a container.
 #include <string>
 #include <vector>
 
@@ -19,7 +19,7 @@ using tare::cli::UsageError;
 
 namespace flag = tare::cli::flag;
 
-/// As the verbs ask for each, by its type.
+/// Reads each flag as the verbs do, by its type.
 void read_flags(const Arguments& given, tare::cli::Flags flags) {
   for (const Flag* each : flags) {
     switch (each->type) {
@@ -79,7 +79,7 @@ void read(std::vector<char*>& words) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  // Each word is in memory of its own, so that what reads beyond it is seen.
+  // Each word has an allocation of its own, so that a sanitizer detects reads beyond it.
   std::vector<std::vector<char>> memory;
   const std::string text = fuzz::text(data, size);
   for (std::size_t at = 0; at <= text.size();) {

@@ -1,5 +1,5 @@
-// config.json: what is parsed, refused, planned and told to cgroups and systemd. A seccomp profile
-// is compiled by another fuzzer, as that takes the most time by far.
+// config.json: what is parsed, refused, planned, and sent to cgroups and systemd. Another fuzzer
+// compiles seccomp profiles, because that takes the most time by far.
 #include "fuzz.h"
 #include "plans.h"
 #include "tare/cgroup.h"
@@ -63,9 +63,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const tare::Problem& problem : tare::find_problems(spec)) {
       require(!problem.path.empty() && !problem.message.empty(), "a problem is mute");
     }
-    // Throws for the first of them.
+    // Throws for the first problem.
     tare::validate(spec, "config.json");
-    // As the container's create() does it for one that is never started.
+    // As Container::create() does for a container that is never started.
     if (!spec.process) spec.process.emplace().cwd = "/";
     accepts([&] { tare::cgroup_path_for(spec, "c", {}); });
     accepts([&] { tare::device_filter_program(spec.linux_.resources.devices); });

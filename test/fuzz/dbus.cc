@@ -1,5 +1,5 @@
-// What comes over a D-Bus socket: a message by its bytes, and the texts that values and addresses
-// are written in. The first byte says which.
+// Input from a D-Bus socket: messages, and the text formats of values and addresses. The first byte
+// selects one.
 #include "tare/dbus.h"
 
 #include "fuzz.h"
@@ -13,7 +13,7 @@ void check_message(const std::string& bytes) {
   fuzz::require(!announced || *announced >= 16, "a message of less than its header");
   const dbus::Message message = dbus::decode(bytes);
   fuzz::require(announced == bytes.size(), "a message of another length");
-  // What was understood can be said again, and is the same.
+  // A decoded message can be encoded again, and decodes to the same message.
   const std::string encoded = dbus::encode(message);
   const std::string again = dbus::encode(dbus::decode(encoded));
   fuzz::require(again == encoded, "a message is read otherwise");

@@ -1,5 +1,6 @@
-// Files of the kernel that tare reads, as no kernel writes them: those of a cgroup, of resctrl, and
-// mountinfo. The first byte says which; a cgroup's files are "NAME\nCONTENT" with a NUL in between.
+// Kernel files that tare reads, with contents that no kernel writes: those of a cgroup, of resctrl,
+// and mountinfo. The first byte selects one; a cgroup's files are "NAME\nCONTENT" with a NUL in
+// between.
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@
 
 namespace {
 
-/// A directory for the files of one input after the other.
+/// A directory for the files of successive inputs.
 class Directory {
  public:
   Directory() : path_("/dev/shm/tare-fuzz-XXXXXX") {

@@ -1,9 +1,9 @@
-// init with a plan that nobody has made: what it takes for sound must not lead it beyond the plan,
-// whatever the kernel answers, and what files of the image hold.
+// init with an arbitrary plan: a plan that init accepts as sound must not lead it beyond the plan's
+// memory, whatever the kernel answers and whatever files of the image contain.
 //
-// The input: 1 byte of flags, 2 bytes: how many ops, 2 bytes: how many bytes of answers, these, the
-// ops, and the pool of strings for the rest. The header is made to fit, or else is the first thing
-// of the plan that is in the input.
+// The input: 1 byte of flags, 2 bytes: number of ops, 2 bytes: number of bytes of answers, then the
+// answers, the ops, and the rest as the pool of strings. Depending on the flags the header is
+// computed to fit, or is the first part of the plan in the input.
 #include "init/init.h"
 
 #include <algorithm>
@@ -42,7 +42,7 @@ std::span<const std::uint8_t> take(std::span<const std::uint8_t>& input, std::ui
   return taken;
 }
 
-/// Keeps the numbers of an op near what a sound plan of this size has.
+/// Brings the numbers of an op near those of a sound plan of this size.
 void bring_near(Op& op, std::uint32_t pool) {
   op.str[0] %= pool;
   op.str[1] %= pool;
@@ -101,7 +101,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::uint64_t ops = number(input, 2);
   const auto answers = take(input, number(input, 2));
   std::vector<char> plan = make_plan(input, ops, flags);
-  // A word's alignment, as a page has, and not a byte too many.
+  // Aligned for a word, as a page is, and not one byte too large.
   const std::unique_ptr<char[]> memory(new char[plan.size()]);
   std::copy(plan.begin(), plan.end(), memory.get());
   if (plan.size() < sizeof(PlanHeader) || !init::is_sound(memory.get(), plan.size()) ||
@@ -117,7 +117,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     init::run(*context, stack);
   } catch (const fuzz::Ended&) {
-    // As it should.
+    // The expected end.
   }
   return 0;
 }

@@ -33,7 +33,7 @@ std::size_t at;
 char* plan_memory;
 std::size_t calls;
 
-/// No plan of this size makes so many; what does, would never end.
+/// No sound plan of this size makes so many calls; one that does would never end.
 constexpr std::size_t most_calls = 1'000'000;
 
 volatile unsigned seen;
@@ -68,14 +68,14 @@ void write(long argument, std::size_t size) {
   }
 }
 
-/// The same, of as many as an answer says; how many.
+/// Writes as many bytes as an answer says, at most `size`; returns their number.
 long write_some(long argument, std::size_t size) {
   const std::size_t count = std::min(size, std::size_t{next()} * 16 + next() % 16);
   write(argument, count);
   return static_cast<long>(count);
 }
 
-/// A result without a meaning of its own: a small number, or an errno that init knows.
+/// Returns a result without further meaning: a small number, or an errno that init knows.
 long result() {
   static constexpr int errors[] = {EPERM,  ENOENT,  EINTR,   EAGAIN,      EACCES, EBUSY,
                                    EEXIST, ENOTDIR, EINVAL,  ENOSYS,      ELOOP,  ENODATA,
@@ -92,7 +92,7 @@ long read_vector(long vector) {
   return 0;
 }
 
-/// Entries of getdents64(2), as the kernel makes them: whole ones, aligned to 8.
+/// Writes entries of getdents64(2) as the kernel makes them: complete, and aligned to 8.
 long write_entries(long buffer, std::size_t size) {
   constexpr std::size_t head = 19;
   std::size_t used = 0;
@@ -115,14 +115,14 @@ long write_entries(long buffer, std::size_t size) {
   return static_cast<long>(used);
 }
 
-/// Names of flistxattr(2): each ends with a NUL.
+/// Writes names as flistxattr(2) does: each ends with a NUL.
 long write_names(long buffer, std::size_t size) {
   const long count = write_some(buffer, size);
   if (count > 0) static_cast<char*>(pointer(buffer))[count - 1] = '\0';
   return count;
 }
 
-/// getcwd(2) counts the NUL.
+/// The result of getcwd(2) includes the NUL.
 long write_path(long buffer, std::size_t size) {
   const long count = write_some(buffer, size - 1);
   static_cast<char*>(pointer(buffer))[count] = '\0';
@@ -156,7 +156,7 @@ void read_filter(long program) {
 std::optional<long> keyring(long a, long b, long c, long d) {
   if (a == KEYCTL_JOIN_SESSION_KEYRING) read_string_if_any(b);
   if (a != KEYCTL_DESCRIBE) return std::nullopt;
-  // It tells how long the description is, also where that is more than there is room for.
+  // KEYCTL_DESCRIBE returns the length of the description, even if the buffer is shorter.
   const long written = write_some(c, static_cast<std::size_t>(d));
   return written == d ? written + next() : written;
 }
@@ -177,7 +177,7 @@ void control(long request, long argument) {
   }
 }
 
-/// Calls that look at paths, or at what paths and descriptors stand for.
+/// Calls on paths, and on what paths and descriptors refer to.
 bool on_files(long number, long a, long b, long c, long d, long e, std::optional<long>& bytes) {
   switch (number) {
     case __NR_openat:
@@ -276,7 +276,7 @@ bool on_mounts(long number, long a, long b, long c, long d, long e) {
   return true;
 }
 
-/// Everything else that has to do with memory.
+/// All other calls that read or write memory.
 void on_memory(long number, long a, long b, long c, long d, std::optional<long>& bytes) {
   switch (number) {
     case __NR_read:
@@ -360,7 +360,7 @@ long sys::call(long number, long a, long b, long c, long d, long e, long /*f*/) 
     on_memory(number, a, b, c, d, bytes);
   }
   const long answer = result();
-  // A call that gives bytes says how many; or it fails, as any other may.
+  // A call that transfers bytes returns their number; or it fails, as any other may.
   return bytes && answer >= 0 ? *bytes : answer;
 }
 

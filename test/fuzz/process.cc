@@ -1,5 +1,5 @@
-// process.json of `exec --process`: what is parsed, refused and planned in a container that has a
-// user namespace, or none.
+// process.json of `exec --process`: what is parsed, refused and planned in a container with and
+// without a user namespace.
 #include "fuzz.h"
 #include "plans.h"
 #include "tare/plan.h"

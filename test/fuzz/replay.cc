@@ -1,5 +1,5 @@
-// Hands the files that are named to a fuzzer, for `npm test`: what was once found must not come
-// back. A directory stands for the files in it.
+// Passes the named files to a fuzzer, for `npm test`, so that found errors do not return. A
+// directory stands for the files in it.
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -12,10 +12,10 @@ namespace {
 
 void replay(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
-  // A buffer of exactly this size, so that a sanitizer sees what reads beyond it.
+  // A buffer of exactly this size, so that a sanitizer detects reads beyond it.
   const std::vector<char> bytes{std::istreambuf_iterator<char>(stream), {}};
   fuzz::require(!stream.bad(), "cannot read " + file.string());
-  // Named before, for it may be the last that is heard.
+  // Printed first, because the program may end at this file.
   std::printf("%s\n", file.c_str());
   std::fflush(stdout);
   LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());

@@ -1,5 +1,5 @@
-// The document of `update --resources`: what is parsed, refused, merged into what a container has,
-// remembered, and written to cgroups.
+// The document of `update --resources`: what is parsed, refused, merged into a container's
+// resources, recorded, and written to cgroups.
 #include "fuzz.h"
 #include "tare/cgroup.h"
 #include "tare/spec.h"
@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     before.cpu.quota = 50000;
     before.unified = {{"memory.high", "1000000"}};
     const tare::ResourcesChange change = tare::change_of_resources(before, changes, name + ": ");
-    // What is remembered is what the next update starts from.
+    // The next update starts from the recorded resources.
     const std::string json = tare::resources_json(change.after);
     const tare::Resources again = tare::parse_resources(json, name);
     fuzz::require(tare::resources_json(again) == json, "resources are read otherwise");

@@ -1,4 +1,4 @@
-// linux.seccomp: profiles that pass, compiled.
+// linux.seccomp: compiles the profiles that validation accepts.
 #include "tare/seccomp.h"
 
 #include <linux/filter.h>
@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!spec.linux_.seccomp) return;
     tare::validate(spec, "config.json");
     const tare::SeccompFilter filter = tare::compile_seccomp(*spec.linux_.seccomp, "");
-    // BPF_MAXINSNS of the kernel.
+    // The kernel's BPF_MAXINSNS.
     fuzz::require(filter.program.size() % sizeof(sock_filter) == 0 &&
                       filter.program.size() / sizeof(sock_filter) <= 4096,
                   "a program that the kernel would not take");

@@ -1,4 +1,4 @@
-// state.json of a container; and, where the first byte is no "{", the text of /proc/PID/stat.
+// state.json of a container, or, if the first byte is not "{", the text of /proc/PID/stat.
 #include "tare/state.h"
 
 #include "fuzz.h"

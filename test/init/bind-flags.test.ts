@@ -1,6 +1,7 @@
 /**
- * Flags of bind mounts, as runc has them: what the options do not name is cleared once they name any;
- * in a user namespace what the host has set stays, and taking that away by name is refused.
+ * Flags of bind mounts, as in runc: if the options name any flag, flags that they do not name are
+ * cleared. In a user namespace the flags that the host has set stay, and clearing one by name is
+ * refused.
  */
 import { whyNot } from '../cli/tare.js';
 import { Inside, inNewUserNamespace, mapped, mountAt, whileMounted } from './inside.js';
@@ -17,7 +18,7 @@ if (whyNot !== undefined) {
   mkdirSync(source);
   t.teardown(() => inside.remove());
 
-  /** The flags of the bind mount; an error where it was refused. */
+  /** Returns the flags of the bind mount, or the error if it is refused. */
   const flags = (host: string, options: string, userns: boolean): string[] | string => {
     execFileSync('mount', ['--bind', '-o', `remount,${host}`, source]);
     const result = inside.run('cat /proc/self/mountinfo', (config, rootfs) => {
@@ -50,7 +51,8 @@ if (whyNot !== undefined) {
   ];
   for (const [host, options, plain, userns] of rows) {
     inside.test(`${options} of a mount that is ${host}`, async (t) => {
-      // A remount with nodiratime alone makes mount(8) add relatime, or not, by its version.
+      // After a remount with nodiratime alone, mount(8) adds relatime or not, depending on its
+      // version.
       const told = (found: string[] | string): string =>
         typeof found === 'string' ? found : found.join();
       const loose = (text: string): string =>

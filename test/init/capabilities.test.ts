@@ -1,4 +1,4 @@
-/** Privileges: the five capability sets, no_new_privs, seccomp, and who may look at init. */
+/** Privileges: the five capability sets, no_new_privs and seccomp. */
 import { whyNot, type Config } from '../cli/tare.js';
 import { Inside, field, type Edit } from './inside.js';
 import t from 'tap';

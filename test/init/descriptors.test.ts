@@ -1,4 +1,6 @@
-/** What a container's processes get of the host's files: stdio, what is preserved, and nothing else. */
+/**
+ * The host's files that a container's processes get: stdio, preserved descriptors, nothing else.
+ */
 import { Output, exitOf, state, whyNot } from '../cli/tare.js';
 import { Inside, type Edit } from './inside.js';
 import { spawnSync } from 'node:child_process';
@@ -13,11 +15,11 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
 
-  // The shell's own glob opens a directory, hence the test of each number.
+  // A glob would open a directory in the shell itself, so the script tests each number.
   const listing = 'for fd in $(seq 0 300); do [ -e /proc/$$/fd/$fd ] && echo $fd; done; true';
   const numbers = (text: string): number[] => text.trim().split('\n').map(Number);
   const host = openSync('/', 'r');
-  /** stdio, and some directories of the host besides. */
+  /** stdio, and additional descriptors of a host directory. */
   const stdio = (more: number) =>
     ['ignore', 'pipe', 'inherit', ...Array.from({ length: more }, () => host)] as (
       'ignore' | number
@@ -45,7 +47,7 @@ if (whyNot !== undefined) {
     const edits: Edit[] = [
       () => undefined,
       (config) => {
-        // Files that init itself needs for longer: a private procfs, and the masks' own.
+        // Files that init keeps open for longer: a private procfs, and those of the masked paths.
         config.linux['sysctl'] = { 'net.ipv4.ip_forward': '1' };
       },
     ];
@@ -100,7 +102,8 @@ if (whyNot !== undefined) {
     ]) {
       t.equal(await exitOf(inside.spawn(args, { stdio: stdio(20) })), 0);
     }
-    // Hooks on the host are ordinary children of the caller: what it leaves open for any child is theirs too.
+    // Hooks on the host are ordinary children of the caller, and inherit every descriptor that the
+    // caller leaves open for its children.
     const child = spawnSync('/bin/busybox', ['sh', '-c', listing], { stdio: stdio(20) });
     const own = new Set(numbers(child.stdout.toString()));
     for (const kind of kinds) {

@@ -1,4 +1,4 @@
-/** /dev: nodes, links, and what the image had there. */
+/** /dev: nodes, links, and files that the image has there. */
 import { whyNot } from '../cli/tare.js';
 import { Inside, inNewUserNamespace, mapped, mountAt, type Edit } from './inside.js';
 import { execFileSync } from 'node:child_process';

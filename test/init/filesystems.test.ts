@@ -1,4 +1,7 @@
-/** File systems made for the container: tmpcopyup, modes, remounts, options longer than fsconfig(2) takes. */
+/**
+ * File systems made for the container: tmpcopyup, modes, remounts, options longer than fsconfig(2)
+ * accepts.
+ */
 import { whyNot, type Config } from '../cli/tare.js';
 import { Inside, inNewUserNamespace, mapped, mountAt } from './inside.js';
 import { execFileSync } from 'node:child_process';
@@ -26,7 +29,7 @@ if (whyNot !== undefined) {
     config.mounts.push({ destination, type: 'tmpfs', source: 'tmpfs', options });
   };
 
-  /** A tree with one of everything, in the image. */
+  /** Adds a tree with one file of each kind to the image. */
   const fill = (rootfs: string): void => {
     const data = join(rootfs, 'data');
     mkdirSync(join(data, 'a/b'), { recursive: true });
@@ -66,7 +69,7 @@ if (whyNot !== undefined) {
         tmpfs(config, '/data', 'tmpcopyup', 'nodev');
       },
     );
-    // The size of a directory is the file system's affair.
+    // The size of a directory depends on the file system.
     const told = (text: string): string[] =>
       text.replace(/(?<=^(?:deeptwin\.|a\/b) \S+ \S+ )\d+ /gm, '').split('\n');
     t.strictSame(told(copied).slice(0, told(plain).length), told(plain));

@@ -1,4 +1,4 @@
-/** Masked and read-only paths: they fail closed. */
+/** Masked and read-only paths fail closed. */
 import { whyNot } from '../cli/tare.js';
 import { Inside, mountAt, mounts, type Edit } from './inside.js';
 import { existsSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -233,7 +233,8 @@ if (whyNot !== undefined) {
     }
   });
 
-  // A process that is executed later would be scheduled so when it has appeared.
+  // With SCHED_FLAG_RESET_ON_FORK, exec sets the scheduling after the process has appeared. The
+  // plan of a hook must not wait for that.
   inside.test('a hook in the container is not scheduled as its process', async (t) => {
     const bundle = inside.script('true', (config) => {
       config.process['scheduler'] = {
@@ -248,7 +249,10 @@ if (whyNot !== undefined) {
     });
   });
 
-  /** A bundle whose create comes to a hook, says so, and goes on when it is told to. */
+  /**
+   * Makes a bundle whose create blocks in a hook: create() returns when the hook runs, and
+   * release() lets the hook continue.
+   */
   const held = (name: string, more: Edit = () => undefined) => {
     const fifo = join(inside.directory, `${name}.fifo`);
     execFileSync('mkfifo', [fifo]);
@@ -263,7 +267,7 @@ if (whyNot !== undefined) {
       readFileSync(fifo); // waits for the hook
       return child;
     };
-    // Opening waits until the hook reads.
+    // open(2) blocks until the hook reads.
     const release = () => writeFileSync(fifo, '\n');
     return { create, release };
   };
@@ -283,7 +287,7 @@ if (whyNot !== undefined) {
       const starting = inside.spawn(['start', id], { stdio: 'ignore' });
       release();
       t.strictSame(await Promise.all([exitOf(creating), exitOf(deleting)]), [0, 0]);
-      // It came before or after the other one.
+      // start may run before or after delete, so its status is not checked.
       await exitOf(starting);
       t.match(inside.tare(['state', id]).error, 'does not exist');
     },
@@ -295,7 +299,7 @@ if (whyNot !== undefined) {
     const creating = create(id);
     creating.kill('SIGKILL');
     await exitOf(creating);
-    release(); // its hook is the host's, and lives on
+    release(); // the hook is a process of the host, and outlives create
     t.ok(
       inside.leftovers().some((line) => line.startsWith('state: ')),
       'something is left',

@@ -1,4 +1,7 @@
-/** Id-mapped mounts (config.md "Idmapped mounts"): whose files they show, with and without a user namespace. */
+/**
+ * Id-mapped mounts (config.md "Idmapped mounts"): the file owners that they show, with and without
+ * a user namespace.
+ */
 import { whyNot, type Config, type IdMapping } from '../cli/tare.js';
 import { Inside, inNewUserNamespace as newUserNamespace, mapped, whileMounted } from './inside.js';
 import { chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -13,7 +16,7 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
 
-  /** A user namespace whose root may make mount points in the container's root. */
+  /** Adds a user namespace whose root can create mount points in the container's root. */
   const inNewUserNamespace = (config: Config, rootfs: string): void => {
     newUserNamespace(config);
     chownSync(rootfs, mapped.first, mapped.first);
@@ -24,7 +27,7 @@ if (whyNot !== undefined) {
   const add = (config: Config, mount: Mount): void => {
     config.mounts.push(mount);
   };
-  /** Files of 100:211, 101:222 and 102:233, and another such directory to be mounted on `below`. */
+  /** Files of 100:211, 101:222 and 102:233, and a second such directory to mount on `below`. */
   const source = join(inside.directory, 'source');
   const other = join(inside.directory, 'other');
   for (const directory of [source, other]) {
@@ -62,7 +65,7 @@ if (whyNot !== undefined) {
         add(config, { destination: '/plain', source, options: ['bind'] });
       },
     );
-    // 101000 is not of the container's ids, and neither is the source's own 100.
+    // The container has no mapping for 101000, nor for the source's own 100.
     t.equal(userns, '5:1011\n6:1022\n65534:65534\n65534:65534');
   });
 

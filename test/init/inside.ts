@@ -1,15 +1,20 @@
-/** What the tests of init's ops share: a script run in a container of its own, and what it says. */
+/**
+ * Shared by the tests of init's ops: runs a script in a container of its own, and returns its
+ * output.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { Sandbox, type Config, type Result } from '../cli/tare.js';
 
 export type Edit = (config: Config, rootfs: string) => void;
 
-/** A sandbox whose containers run a script each. */
+/** A sandbox whose containers run one script each. */
 export class Inside extends Sandbox {
   private count = 0;
 
-  /** A bundle whose program is `script`; its root is writable unless `edit` changes that. */
+  /**
+   * Creates a bundle whose program is `script`; its root is writable unless `edit` changes that.
+   */
   script(script: string, edit?: Edit): string {
     const bundle = this.bundle(['sh', '-c', script], (config) => {
       config.root.readonly = false;
@@ -22,17 +27,17 @@ export class Inside extends Sandbox {
     mkdirSync(path, { recursive: true });
   }
 
-  /** An id that nothing else has. */
+  /** Returns an unused container id. */
   fresh(): string {
     return this.id(String(this.count++));
   }
 
-  /** The result of running `script` to its end. */
+  /** Runs `script` to its end, and returns the result. */
   run(script: string, edit?: Edit): Result {
     return this.tare(['run', '--bundle', this.script(script, edit), this.fresh()]);
   }
 
-  /** What `script` prints; an exception if it fails or complains. */
+  /** Returns the output of `script`. Throws Error if the script fails or writes to stderr. */
   says(script: string, edit?: Edit): string {
     const result = this.run(script, edit);
     if (result.status !== 0 || result.stderr !== '') {
@@ -41,7 +46,7 @@ export class Inside extends Sandbox {
     return result.stdout.trimEnd();
   }
 
-  /** Creates a container, hands its id to `body`, and deletes it. */
+  /** Creates a container, calls `body` with its id, and deletes it. */
   async created(bundle: string, body: (id: string) => Promise<void> | void): Promise<void> {
     const id = this.fresh();
     this.must(['create', '--bundle', bundle, id]);
@@ -53,7 +58,9 @@ export class Inside extends Sandbox {
   }
 }
 
-/** Mounts on the host for the time of `body`; `args` are mount(8)'s, the last is the mount point. */
+/**
+ * Mounts on the host while `body` runs; `args` are those of mount(8), with the mount point last.
+ */
 export async function whileMounted(
   args: string[],
   body: () => Promise<void> | void,
@@ -98,7 +105,7 @@ export function mounts(mountinfo: string): MountLine[] {
     });
 }
 
-/** The uppermost mount at `path`. */
+/** Returns the topmost mount at `path`. */
 export function mountAt(mountinfo: string, path: string): MountLine {
   const found = mounts(mountinfo)
     .filter((mount) => mount.path === path)
@@ -107,17 +114,17 @@ export function mountAt(mountinfo: string, path: string): MountLine {
   return found;
 }
 
-/** A field of /proc/PID/status. */
+/** Returns a field of /proc/PID/status. */
 export function field(status: string, name: string): string {
   const line = status.split('\n').find((one) => one.startsWith(`${name}:`));
   if (line === undefined) throw new Error(`no ${name} in ${status}`);
   return line.slice(name.length + 1).trim();
 }
 
-/** Mappings of a user namespace that no user of the host has. */
+/** Host ids for a user namespace that no user of the host has. */
 export const mapped = { first: 200_000, size: 65_536 };
 
-/** Gives the container a new user namespace, and its root directory to its root. */
+/** Gives the container a new user namespace with those ids. */
 export function inNewUserNamespace(config: Config): void {
   config.linux.namespaces.push({ type: 'user' });
   const mapping = [{ containerID: 0, hostID: mapped.first, size: mapped.size }];

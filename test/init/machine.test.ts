@@ -1,4 +1,4 @@
-/** What the program sees of the machine: linux.personality, linux.timeOffsets, linux.memoryPolicy. */
+/** The machine as the program sees it: linux.personality, linux.timeOffsets, linux.memoryPolicy. */
 import { state, whyNot, type Config } from '../cli/tare.js';
 import { Inside, inNewUserNamespace, mapped, type Edit } from './inside.js';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -186,7 +186,7 @@ if (whyNot !== undefined) {
   if (!existsSync('/proc/self/numa_maps')) {
     t.test('linux.memoryPolicy', { skip: 'the kernel has no NUMA' }, () => undefined);
   } else {
-    // A mapping that the program itself made shows the policy of the process.
+    // A mapping that the program itself has made shows the policy of the process.
     const policy = "sed -n '1s/^[0-9a-f]* \\([^ ]*\\).*/\\1/p' /proc/self/numa_maps";
     const refuseIt = (config: Config, value: Record<string, unknown>): void => {
       config.linux['memoryPolicy'] = value;

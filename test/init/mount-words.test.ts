@@ -1,4 +1,4 @@
-/** Mount options of crun: dest-nofollow, copy-symlink, idmap=…. */
+/** crun's mount options: dest-nofollow, copy-symlink, idmap=…. */
 import { chownSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -15,7 +15,10 @@ if (whyNot !== undefined) {
   writeFileSync(join(source, 'file'), 'bound\n');
   symlinkSync('/etc/plain', join(source, 'link'));
 
-  /** With a file /etc/plain, a symlink /link to it, and what `edit` adds. */
+  /**
+   * Runs `script` in a root with a file /etc/plain, a symlink /link to it, and the changes of
+   * `edit`.
+   */
   const run = (script: string, edit: Edit): Result =>
     inside.run(script, (config, rootfs) => {
       writeFileSync(join(rootfs, 'etc/plain'), 'plain\n');

@@ -1,4 +1,4 @@
-/** Mounts: file systems, binds, attributes, propagation, and what is made for them. */
+/** Mounts: file systems, binds, attributes, propagation, and the mount points that are created. */
 import { whyNot } from '../cli/tare.js';
 import {
   Inside,
@@ -21,7 +21,7 @@ if (whyNot !== undefined) {
   t.teardown(() => inside.remove());
   const mountinfo = 'cat /proc/self/mountinfo';
 
-  /** A host directory of the sandbox with one file. */
+  /** Creates a host directory with one file in the sandbox. */
   const hostDirectory = (name: string): string => {
     const path = join(inside.directory, name);
     mkdirSync(path);
@@ -71,7 +71,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('without SELinux a mountLabel is warned of', async (t) => {
-    if (existsSync('/sys/fs/selinux/enforce')) return; // test/vm/selinux.guest.ts tells
+    if (existsSync('/sys/fs/selinux/enforce')) return; // test/vm/selinux.guest.ts tests this
     const bundle = inside.script('echo ran', (config) => {
       config.linux['mountLabel'] = 'system_u:object_r:container_file_t:s0:c1,c2';
     });
@@ -137,7 +137,7 @@ if (whyNot !== undefined) {
     const { stdout, stderr } = inside.must(['run', '-b', bundle, inside.fresh()]);
     t.equal(stdout, 'by-host-path');
     t.match(stderr, 'begins with root.path; taking /there');
-    // Also where it names a thing that is refused.
+    // A destination that is then refused is shortened, too.
     const refused = inside.run('true', (config, rootfs) => {
       const destination = join(rootfs, 'proc/irq');
       config.mounts.push({ source, destination, options: ['bind'] });

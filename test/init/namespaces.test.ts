@@ -34,7 +34,7 @@ if (whyNot !== undefined) {
   };
   const pidOf = (id: string): number => state(inside.must(['state', id]).stdout).pid;
 
-  /** A process of the host in namespaces of its own, for the time of `body`. */
+  /** Calls `body` with the pid of a host process in namespaces of its own. */
   const whileUnshared = async (flags: string[], body: (pid: number) => Promise<void> | void) => {
     const script = 'echo; exec sleep 1000';
     const child: ChildProcess = spawn('unshare', [...flags, 'sh', '-c', script], {
@@ -99,7 +99,7 @@ if (whyNot !== undefined) {
   inside.test('a new user namespace without mappings has the caller as its root', async (t) => {
     const unmapped: Edit = (config) => {
       config.linux.namespaces.push({ type: 'user' });
-      // No other group has a mapping.
+      // gid=5 has no mapping: only the caller's group has one.
       const devpts = config.mounts.find(({ type }) => type === 'devpts');
       devpts!.options = devpts!.options!.filter((option) => option !== 'gid=5');
     };
@@ -187,7 +187,8 @@ if (whyNot !== undefined) {
         chmodSync(join(rootfs, 'state'), 0o666);
         writeFileSync(join(rootfs, 'env'), '');
         chmodSync(join(rootfs, 'env'), 0o666);
-        // The old root is the host's; a place in it that the hook, root of the user namespace, may write to.
+        // The old root is the host's: a directory in it that the hook, root of the user namespace,
+        // may write to.
         mkdirSync(out);
         chmodSync(out, 0o777);
         chmodSync(inside.directory, 0o711);

@@ -1,4 +1,4 @@
-/** linux.netDevices: a device of the host's moves into the container with its addresses, and is up there. */
+/** linux.netDevices: a host device moves into the container with its addresses, and is up there. */
 import { call, cli, whyNot, type Config, type Result } from '../cli/tare.js';
 import { Inside, inNewUserNamespace, mapped } from './inside.js';
 import { chownSync } from 'node:fs';
@@ -10,7 +10,7 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
 
-  /** Runs a container from within a new network namespace, which `prepare`, a script, fills. */
+  /** Runs a container from a new network namespace, which the script `prepare` sets up. */
   const run = (
     prepare: string,
     script: string,

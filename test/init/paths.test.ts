@@ -1,4 +1,7 @@
-/** Paths below the root that are not there yet, or lead in a circle; test/security has those that lead outside. */
+/**
+ * Paths below the root that do not exist yet, or form a loop; test/security tests those that lead
+ * outside.
+ */
 import { whyNot } from '../cli/tare.js';
 import { Inside } from './inside.js';
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';

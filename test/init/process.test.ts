@@ -76,7 +76,8 @@ if (whyNot !== undefined) {
   });
 
   inside.test('a working directory that only one of root and the user may enter', async (t) => {
-    // Root without CAP_DAC_OVERRIDE is what a container's user namespace has on a volume of somebody else.
+    // Root without CAP_DAC_OVERRIDE has the same access as root of a container's user namespace on
+    // a volume of another user.
     const seen = inside.says('pwd', (config, rootfs) => {
       mkdirSync(join(rootfs, 'root-only/sub'), { recursive: true });
       execFileSync('chmod', ['700', join(rootfs, 'root-only')]);

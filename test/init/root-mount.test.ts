@@ -1,4 +1,4 @@
-/** A first mount at "/", which is the container's root in the place of root.path. */
+/** A first mount at "/", which is the container's root instead of root.path. */
 import { call, cli, makeRootfs, whyNot, type Config } from '../cli/tare.js';
 import { OrdinaryUser } from '../cli/ordinary-user.js';
 import { Inside, inNewUserNamespace, mountAt, mounts } from './inside.js';
@@ -19,10 +19,10 @@ if (whyNot !== undefined) {
     source: 'tmpfs',
     options: ['nosuid', 'nodev', 'mode=755', 'size=1m'],
   };
-  // Beside the bundles: what is below root.path is covered by the mount.
+  // Outside the bundles: the mount covers everything below root.path.
   const programs = join(inside.directory, 'programs');
   makeRootfs(programs);
-  /** A tmpfs with a busybox, in the place of `path`. */
+  /** Makes a tmpfs with a busybox the root, instead of `path`. */
   const onTmpfs = (config: Config, path: string): void => {
     config.root.path = path;
     const bin = { destination: '/bin', source: `${programs}/bin`, options: ['rbind', 'ro'] };

@@ -1,4 +1,7 @@
-/** What of the host is left below a container's root: in a chroot, and without pivot_root(2). */
+/**
+ * The parts of the host that remain below a container's root: in a chroot, and without
+ * pivot_root(2).
+ */
 import { call, cli, whyNot } from '../cli/tare.js';
 import { Inside, mountAt, mounts, type Edit } from './inside.js';
 import { execFileSync } from 'node:child_process';
@@ -23,7 +26,7 @@ if (whyNot !== undefined) {
         }
       });
       const id = inside.fresh();
-      // nsenter(1) goes to the root of the namespace, not to that of the process.
+      // nsenter(1) uses the root of the mount namespace, not that of the process.
       const script = `set -e
         mount --rbind / "$1"
         chroot "$1" ${cli} --root ${inside.root} create --bundle ${bundle} ${id} >/dev/null 2>&1 </dev/null
@@ -90,7 +93,7 @@ if (whyNot !== undefined) {
 
     const dying = inside.script('true', (config, rootfs) => {
       onHost(config, rootfs);
-      // The mounts are there, and the parent is tare.
+      // The mounts exist by now, and the hook's parent is tare.
       config['hooks'] = {
         createRuntime: [{ path: '/bin/sh', args: ['sh', '-c', 'kill -KILL $PPID'] }],
       };

@@ -1,4 +1,7 @@
-/** process.scheduler, process.ioPriority, process.execCPUAffinity: what needs no real-time rights. */
+/**
+ * process.scheduler, process.ioPriority, process.execCPUAffinity: settings that need no real-time
+ * privileges.
+ */
 import { cli, state, whyNot, type Config } from '../cli/tare.js';
 import { Inside, field, inNewUserNamespace, mapped } from './inside.js';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -20,7 +23,7 @@ if (whyNot !== undefined) {
   const processors = (pid: number | 'self'): string =>
     field(readFileSync(`/proc/${pid}/status`, 'utf8'), 'Cpus_allowed_list');
 
-  /** The pid of a process that `exec` leaves running; `process` is its process.json. */
+  /** Starts a process with `exec --detach` and returns its pid; `process` is its process.json. */
   const execDetached = (id: string, process: Record<string, unknown>): number => {
     const file = join(inside.directory, 'process.json');
     const pidFile = join(inside.directory, 'exec.pid');

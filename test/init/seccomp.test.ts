@@ -1,4 +1,7 @@
-/** The container's filter: when it is loaded, and the agent that it asks (config-linux.md "Seccomp"). */
+/**
+ * The container's seccomp filter: when it is loaded, and the agent that it notifies
+ * (config-linux.md "Seccomp").
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -30,7 +33,7 @@ if (whyNot !== undefined) {
     ) {
       this.output = new Output(child.stdout);
     }
-    /** An agent that answers `verdicts` ("mkdir=123") and lets the rest go on. */
+    /** Starts an agent that answers with `verdicts` ("mkdir=123") and lets other calls continue. */
     static async start(
       verdicts: string[],
       socket = join(inside.directory, `agent${sockets++}`),
@@ -168,7 +171,8 @@ if (whyNot !== undefined) {
           });
           t.match(result, { status: 0, stdout: 'end\n', stderr: '' }, more.name);
         }
-        // Under one that asks, init holds at the start gate by read(2).
+        // A filter with a listener is loaded before the start gate, so init waits at the gate under
+        // it.
         const agent = await Agent.start(['getuid==4321']);
         const both = {
           syscalls: [

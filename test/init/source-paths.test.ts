@@ -1,4 +1,4 @@
-/** src-no-symlinks and src-within: how far links lead to the source of a bind mount. */
+/** src-no-symlinks and src-within: limits on the symlinks in the source of a bind mount. */
 import { whyNot, type Config } from '../cli/tare.js';
 import { OrdinaryUser } from '../cli/ordinary-user.js';
 import { Inside, inNewUserNamespace, mapped } from './inside.js';

@@ -1,4 +1,7 @@
-/** Sources of bind mounts: many of them, such as only the host's root reaches, and mounts of the container itself. */
+/**
+ * Sources of bind mounts: many of them, paths that only the host's root can reach, and mounts of
+ * the container itself.
+ */
 import { call, cli, whyNot, type Config } from '../cli/tare.js';
 import { Inside, inNewUserNamespace, mapped } from './inside.js';
 import {
@@ -62,7 +65,7 @@ if (whyNot !== undefined) {
           writeFileSync(join(sources, below, 'file'), below);
           symlinkSync(below.slice(0, 1), join(sources, `to-${below.slice(0, 1)}`));
         }
-        // What the container's root may not walk through.
+        // The container's root may not traverse this directory.
         chmodSync(sources, 0o700);
         for (const mapping of [false, true]) {
           const seen = inside.says('cat /final/x/y/z/z/x/y/z/x/file', (config, rootfs) => {

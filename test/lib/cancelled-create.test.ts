@@ -1,4 +1,4 @@
-/** Calls that make a container and are cancelled meanwhile: soon over, and nothing stays. */
+/** A create call that is cancelled ends soon and leaves nothing behind. */
 import { Containers, failure, whyNot } from './containers.js';
 import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';

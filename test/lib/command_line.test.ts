@@ -1,4 +1,4 @@
-/** The library and the command line see and drive each other's containers. */
+/** The library and the command line list and control each other's containers. */
 import { Containers, whyNot } from './containers.js';
 import { state } from '../cli/tare.js';
 import t from 'tap';

@@ -1,4 +1,7 @@
-/** What the tests of the library share: containers in a sandbox, and the proof that nothing stays. */
+/**
+ * Fixtures of the library's tests: containers in a sandbox, and a check that nothing is left
+ * behind.
+ */
 import { Sandbox, type Config } from '../cli/tare.js';
 import { closeSync, openSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +16,7 @@ import {
 
 export { whyNot } from '../cli/tare.js';
 
-/** Containers of one test. When that ends nothing may be left of them. */
+/** The containers of one test. The teardown fails the test if anything of them is left. */
 export class Containers {
   readonly sandbox = new Sandbox();
   private files = 0;
@@ -30,7 +33,7 @@ export class Containers {
     return this.sandbox.id(name);
   }
 
-  /** The options that put a container of these into the sandbox. */
+  /** Options that place a container in this sandbox. */
   get options(): { root: string } {
     return { root: this.sandbox.root };
   }
@@ -56,7 +59,7 @@ export class Containers {
     return status;
   }
 
-  /** What a container writes to its standard output and error. */
+  /** Returns what a container writes to its standard output and error. */
   async output(name: string, args: string[], edit?: (config: Config) => void): Promise<string> {
     const path = join(this.sandbox.directory, `output${this.files++}`);
     const fd = openSync(path, 'w');
@@ -69,7 +72,7 @@ export class Containers {
   }
 }
 
-/** The error of what must fail. */
+/** Returns the error of a promise that must reject. */
 export async function failure(promise: Promise<unknown>): Promise<TareError> {
   try {
     await promise;
@@ -80,7 +83,10 @@ export async function failure(promise: Promise<unknown>): Promise<TareError> {
   throw new Error('it succeeded');
 }
 
-/** What each file descriptor of this process is, without the one that reads this. */
+/**
+ * Lists the open file descriptors of this process and what each refers to, except the one that
+ * reads the list.
+ */
 export function openFiles(): string[] {
   const directory = '/proc/self/fd';
   return readdirSync(directory).flatMap((fd) => {

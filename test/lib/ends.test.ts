@@ -1,4 +1,4 @@
-/** The end of a command of run(), which comes, is told once, and is told as it was. */
+/** run() always reports the end of its command, exactly once and with the right outcome. */
 import { Containers, failure, openFiles, whyNot } from './containers.js';
 import { program } from './programs.js';
 import { exitOf, staticProgram } from '../cli/tare.js';
@@ -16,7 +16,7 @@ t.setTimeout(120_000);
 
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 
-/** Runs with a hook after the end. */
+/** Adds a poststop hook that takes `seconds`. */
 const hook =
   (seconds: number) =>
   (spec: Spec): Spec => ({
@@ -24,13 +24,16 @@ const hook =
     hooks: { poststop: [{ path: '/bin/sleep', args: ['sleep', String(seconds)] }] },
   });
 
-/** A listener outside that keeps what is sent to it, and options for who sends his output there. */
+/**
+ * Starts a listener outside the container that keeps what it receives, and returns options for a
+ * command that sends its output there.
+ */
 async function listener(t: Test, containers: Containers) {
   const source = join(containers.sandbox.directory, 'outside');
   mkdirSync(source);
   copyFileSync(staticProgram('hand-over'), join(source, 'hand-over'));
   const held: Socket[] = [];
-  // What is not read keeps the descriptors that came with it.
+  // An unread socket keeps the descriptors that were sent over it open.
   const server = createServer({ pauseOnConnect: true }, (socket) => held.push(socket));
   await new Promise<void>((resolve) => server.listen(join(source, 'socket'), resolve));
   chmodSync(join(source, 'socket'), 0o777);
@@ -50,7 +53,7 @@ t.test('somebody outside has the other end of a pipe', options, async (t) => {
   const began = performance.now();
   t.match(await run(command, of), { exitCode: 0, stdout: text });
   const open = (): string[] => openFiles().filter((file) => !file.includes('socket'));
-  // The first one looks, beside all else, for what other programs have left.
+  // The first run() also starts a search for what other programs have left.
   for (let seen = -1; seen !== open().length; await sleep(100)) seen = open().length;
   const before = open();
   t.match(await run(command, of), { exitCode: 0, stdout: text });
@@ -158,7 +161,7 @@ t.test('a timeout counts from the call, and an abort may come before all', optio
     result: undefined,
     cause: { message: 'enough' },
   });
-  // Nothing keeps a program running whose command could not be made.
+  // A command that could not be created does not keep its program running.
   const body = `await run(['absent'], { ...data.options, timeout: 60_000 }).catch((e) => tell(e.code));`;
   const { child, output } = program(body, { options: containers.options });
   const ended = exitOf(child);

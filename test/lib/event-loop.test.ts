@@ -1,8 +1,8 @@
 /**
- * The event loop while 100 containers are made at once. How late it comes to its timers then is
- * mostly the processors' matter, which the containers' inits and the kernel's workers want too. So
- * another program makes the same containers in turn with this one, while this one's loop idles: what
- * the library itself holds up is the difference.
+ * How late the event loop serves its timers while 100 containers are created at once. Most of the
+ * delay is due to the processors, which the containers' inits and the kernel's workers use too. So
+ * another program creates the same containers in alternating rounds, while this program's loop is
+ * idle: the difference is what the library itself blocks.
  */
 import { Containers, whyNot } from './containers.js';
 import { program } from './programs.js';
@@ -18,7 +18,7 @@ const many = 100;
 const rounds = long ? 30 : 3;
 t.setTimeout(long ? 600_000 : 90_000);
 
-/** What a call may take of the event loop's thread, ms. */
+/** Maximum time that a call may occupy the event loop's thread, ms. */
 const mostHeld = 1;
 
 /** How long the main thread has waited for a processor so far, ms: schedstat of proc(5). */
@@ -36,7 +36,7 @@ class RunQueue {
   }
 }
 
-/** How late a timer of 1 ms comes, again and again until `work` is done. */
+/** Measures by how many ms a repeated timer of 1 ms is late, until `work` is done. */
 async function lateness(work: () => Promise<unknown>): Promise<number[]> {
   const late: number[] = [];
   let last = performance.now();
@@ -55,9 +55,9 @@ async function lateness(work: () => Promise<unknown>): Promise<number[]> {
 }
 
 interface Work {
-  /** Of this program; each call goes through `timed`. */
+  /** Creates the containers in this program; each call goes through `timed`. */
   here: (timed: <T>(call: () => Promise<T>) => Promise<T>) => Promise<() => Promise<unknown>>;
-  /** The same as the body of another, of which each line of the input asks for it once. */
+  /** The same as source text for the other program, which executes it once for each input line. */
   there: string;
   data: unknown;
 }
@@ -76,7 +76,7 @@ async function compare(t: Test, { here, there, data }: Work): Promise<void> {
   const late: number[] = [];
   const longest: number[] = [];
   const calls: number[] = [];
-  // What else the machine does falls on some rounds; what a call always takes is in each.
+  // Other load on the machine affects only some rounds; the inherent cost of a call is in each.
   for (let round = 0; round < rounds || (leastOf(longest) > mostHeld && round < 20); round++) {
     idle.push(...(await lateness(() => sleep(100))));
     control.push(
@@ -113,13 +113,13 @@ async function compare(t: Test, { here, there, data }: Work): Promise<void> {
   t.ok(least <= mostHeld, `no call takes longer than ${mostHeld} ms: ${least.toFixed(2)}`);
   t.ok(median(calls) <= mostHeld / 4, `nor nearly that: ${median(calls).toFixed(2)}`);
   const [ours, theirs] = [quantile(late, 0.99), quantile(control, 0.99)];
-  // What else the machine does falls on one of the two.
+  // Other load on the machine may affect only one of the two programs.
   t.ok(ours <= 4 * theirs + 10 * mostHeld, `${ours.toFixed(2)} beside ${theirs.toFixed(2)} ms`);
 }
 
 const skip = { skip: whyNot ?? false };
 
-/** One call in each turn of the loop, as requests come to a server. */
+/** One call in each iteration of the event loop, as a server receives requests. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 t.test(`${many} containers`, skip, async (t) => {

@@ -1,4 +1,4 @@
-/** The TypeScript of README and docs/library.md: it compiles as a user's would, and runs. */
+/** The TypeScript examples of README and docs/library.md compile in a user's project, and run. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import t from 'tap';
 import { call, whyNot } from '../cli/tare.js';
 
 const repository = join(import.meta.dirname, '../..');
-// Within the package, so that they find it by its name.
+// Inside the package, so that the examples resolve it by its name.
 const directory = join(repository, 'build/examples');
 
 interface Example {
@@ -27,7 +27,9 @@ rmSync(directory, { recursive: true, force: true });
 mkdirSync(directory, { recursive: true });
 const examples = ['README.md', 'docs/library.md'].flatMap(examplesOf);
 for (const { name, code } of examples) writeFileSync(join(directory, name), code);
-/** Where they can be set, lib/run.guest.ts runs what the README has. */
+/**
+ * Removes the memory limit. lib/run.guest.ts runs the README's example with it, where limits work.
+ */
 const withoutLimits = (code: string): string => code.replace(/memory: '\w+', /, '');
 
 t.test('they compile, strictly', (t) => {
@@ -50,7 +52,7 @@ t.test('they compile, strictly', (t) => {
   t.end();
 });
 
-/** What some of them print. */
+/** Expected output of the examples that this test runs. */
 const printed: Record<string, RegExp> = {
   'README-0.mts': /^100000 false false\n\d+(\.\d+)? ms \{\s+cpuMs: \{/,
   'library-0.mts': /^42 \d/,
@@ -65,7 +67,7 @@ const printed: Record<string, RegExp> = {
 t.test('they run', { skip: whyNot ?? false }, (t) => {
   const tsx = join(repository, 'node_modules/tsx/dist/cli.mjs');
   for (const { name } of examples) {
-    // Those of a bundle that the reader is to have made.
+    // The others need a bundle that the reader has made.
     if (!(name in printed)) continue;
     writeFileSync(
       join(directory, name),

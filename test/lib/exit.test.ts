@@ -1,4 +1,4 @@
-/** How a process's end is told. */
+/** How the end of a process is reported. */
 import { Containers, whyNot } from './containers.js';
 import t from 'tap';
 
@@ -15,8 +15,8 @@ t.test('exit codes', options, async (t) => {
 t.test('signals', options, async (t) => {
   const containers = new Containers(t);
   const bundle = containers.bundle(['sleep', '1000']);
-  // A process that is 1 of its pid namespace gets from outside what it does not handle as SIGKILL
-  // and SIGSTOP only, so the others go to one that is not.
+  // From outside its pid namespace, pid 1 receives only SIGKILL and SIGSTOP unless it handles the
+  // signal (pid_namespaces(7)). So the other signals go to a process that is not pid 1.
   const container = await containers.create('a', bundle);
   await container.start();
   for (const [sent, signal] of [

@@ -1,6 +1,6 @@
 /**
- * What becomes of containers when the program that made them ends: those of run() end with it, those
- * of Container.create() live on. docs/library.md says so in the same words.
+ * What happens to containers when the program that made them ends: those of run() end with it,
+ * those of Container.create() continue to run. docs/library.md documents this in the same words.
  */
 import { Containers, whyNot } from './containers.js';
 import { program, type Program } from './programs.js';
@@ -17,7 +17,7 @@ const options = { skip: whyNot ?? false };
 const long = process.env['TARE_TEST_LONG'] === '1';
 t.setTimeout(long ? 3_600_000 : 120_000);
 
-/** Options of run() by which its processes are known as this test's. */
+/** Options of run() that identify its processes as this test's. */
 function place(containers: Containers): { root: string; rootfs: string; cwd: string } {
   const rootfs = join(containers.bundle(['true']), 'rootfs');
   chmodSync(rootfs, 0o755);
@@ -32,17 +32,17 @@ async function until(what: () => boolean): Promise<void> {
   while (!what() && Date.now() < end) await sleep(10);
 }
 
-/** Resolves when there are no processes of containers any more. */
+/** Resolves when no process of a container is left. */
 const processesEnd = (containers: Containers): Promise<void> =>
   until(() => processes(containers).length === 0);
 
-/** A run() of this program, which removes, soon, what programs that were killed have left. */
+/** Calls run() in this program, which soon removes what killed programs have left behind. */
 async function sweep(containers: Containers): Promise<void> {
   await run(['true'], place(containers));
   await until(() => containers.sandbox.leftovers().length === 0);
 }
 
-/** A program with three commands that run. */
+/** Starts a program with three running commands. */
 async function withCommands(containers: Containers, then: string, more = {}): Promise<Program> {
   const body = `
     const commands = [1, 2, 3].map(() => run(['sleep', '1000'], data.options));
@@ -105,7 +105,7 @@ t.test('what somebody is at work on is left to him', options, async (t) => {
   const { root } = containers.sandbox;
   const ids = (): string[] => readdirSync(root).filter((name) => !name.startsWith('@'));
   const [id = ''] = ids();
-  // The lock of a create() or a delete.
+  // Takes the lock that create() and delete() hold.
   const holder = spawn('flock', [join(root, id), 'sh', '-c', 'echo held; read line']);
   await once(holder.stdout, 'data');
   const { child: other } = program(`await run(['true'], data.options);`, {
@@ -120,7 +120,7 @@ t.test('what somebody is at work on is left to him', options, async (t) => {
 
 t.test('whoever it runs as, and with capabilities', options, async (t) => {
   const containers = new Containers(t);
-  // A change of credentials takes PR_SET_PDEATHSIG back.
+  // A change of credentials clears PR_SET_PDEATHSIG.
   for (const more of [{ user: 1000 }, { user: 7, capabilities: ['CAP_NET_BIND_SERVICE'] }]) {
     const { child } = await withCommands(containers, '', more);
     const ended = exitOf(child);
@@ -156,7 +156,7 @@ t.test('a program that dies while it makes them', options, async (t) => {
   }
   const left = readdirSync(root).filter((name) => !name.startsWith('@')).length;
   t.comment(`${left} state directories of ${rounds} programs stayed`);
-  // This program has looked before, another one looks anew.
+  // This program has already searched for leftovers; a new program searches again.
   const { child } = program(`await run(['true'], data.options);`, { options: { root, ...rest } });
   t.equal(await exitOf(child), 0);
   t.same(containers.sandbox.leftovers(), []);
@@ -220,7 +220,7 @@ for (const [how, then, removed] of [
 t.test('process.exit() with creates under way', options, async (t) => {
   const containers = new Containers(t);
   const bundle = containers.bundle(['sleep', '1000']);
-  // A program that ends at once makes none.
+  // A program that ends at once does not create the state root.
   mkdirSync(containers.sandbox.root, { recursive: true });
   const body = `
     for (const id of data.ids) {
@@ -232,7 +232,7 @@ t.test('process.exit() with creates under way', options, async (t) => {
     const ids = Array.from({ length: 12 }, (_, i) => containers.id(`r${round}-${i}`));
     const { child } = program(body, { ...containers.options, bundle, ids, delay: round % 8 });
     t.equal(await exitOf(child), 7);
-    // Those that were done are there, those that were cut off can be removed, and hold nothing up.
+    // Completed containers exist, interrupted ones can be removed, and neither kind blocks.
     for (const id of readdirSync(containers.sandbox.root)) {
       if (!id.startsWith('@')) containers.sandbox.must(['delete', '--force', id]);
     }

@@ -1,4 +1,4 @@
-/** What containers leave alone in the program that makes them. */
+/** What containers do not change in the program that makes them. */
 import { Containers, openFiles, whyNot } from './containers.js';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +10,7 @@ import { Container, run } from '../../lib/index.js';
 
 const options = { skip: whyNot ?? false };
 
-/** Children of this process that have ended and that nobody has waited for. */
+/** Children of this process that have ended and have not been waited for. */
 function zombies(): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -48,7 +48,7 @@ t.test('failed creates leave no file descriptor and no zombie', options, async (
 t.test('the helpers of mounts leave no file descriptor and no zombie', options, async (t) => {
   const containers = new Containers(t);
   const ids = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
-  // Each asks for a user namespace of its own, and for sources that are opened inside.
+  // Each mount needs a user namespace of its own, and sources that are opened inside.
   const bundle = containers.bundle(['true'], (config) => {
     config.root.readonly = false;
     config.linux.namespaces.push({ type: 'user' });
@@ -75,7 +75,7 @@ t.test('containers that nobody waits for are reaped', options, async (t) => {
   await container.start();
   await other.wait();
   await container.delete();
-  // The next one's end comes after the reaper has seen that of the first.
+  // The end of the second container arrives after the reaper has seen that of the first.
   await containers.run('b', bundle);
   t.same(zombies(), []);
 });
@@ -122,7 +122,7 @@ t.test('slow hooks do not keep others from running', options, async (t) => {
   for (const { status } of await outcomes) t.equal(status, 'rejected');
 });
 
-/** How often the main thread has waited for something so far. */
+/** How often the main thread has blocked so far (voluntary context switches). */
 function waits(): number {
   const status = readFileSync(`/proc/self/task/${process.pid}/status`, 'utf8');
   return Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)![1]);
@@ -151,7 +151,7 @@ t.test('calls return at once', options, async (t) => {
   durations.sort((a, b) => a - b);
   const median = durations[durations.length / 2]!;
   t.ok(median < 0.2, `a call takes the event loop's thread ${median} ms`);
-  // The few are the lock of the queue.
+  // The tolerated few wait for the queue's lock.
   t.ok(waited <= durations.length / 10, `${waited} of ${durations.length} calls waited`);
 });
 
@@ -176,8 +176,9 @@ t.test('the event loop goes on during 100 creates at once', options, async (t) =
 t.test('the children of the host program', options, async (t) => {
   const containers = new Containers(t);
   const bundle = containers.bundle(['true']);
-  // The end of a container raises SIGCHLD too, since execve(2) sets the exit signal of any process
-  // to that. It must not be mistaken for the end of a child, nor take a child's status away.
+  // The end of a container raises SIGCHLD too, because execve(2) sets the exit signal of any
+  // process to SIGCHLD. The program must not mistake it for the end of a child, and must not lose a
+  // child's status.
   const children = Array.from({ length: 8 }, (_, i) => spawn('sh', ['-c', `read x; exit ${i}`]));
   const exits = children.map((child) => once(child, 'exit'));
   await Promise.all(['a', 'b', 'c'].map((name) => containers.run(name, bundle)));

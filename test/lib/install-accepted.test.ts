@@ -1,4 +1,7 @@
-/** What `tare install --configure` writes, taken by Debian's engines: in a root of theirs, over which nothing is kept. */
+/**
+ * Debian's engines accept what `tare install --configure` writes. They run in a root file system of
+ * their own; an overlay discards all changes.
+ */
 import t, { type Test } from 'tap';
 import { call, whyNot } from '../cli/tare.js';
 import { allowTime } from '../cli/view.js';
@@ -8,7 +11,10 @@ import { place, program } from './installation.js';
 
 allowTime(t, 400_000);
 
-/** $1 is the engines' root, $2 where it is to be. What follows runs in there, without a network. */
+/**
+ * $1 is the engines' root, $2 the directory to mount it in. The rest of the script runs inside,
+ * without a network.
+ */
 const enter = `set -e
 root=$2/root
 mount -t tmpfs none "$2"
@@ -41,7 +47,7 @@ if (whyNot !== undefined) {
 } else {
   const root = await engines();
 
-  /** What a script prints that is run among the engines. */
+  /** Runs a script in the engines' root and returns what it prints. */
   const run = (t: Test, script: string): string => {
     const words = ['-m', '-n', '--propagation', 'private', 'sh', '-c', enter + script, 'sh'];
     const { status, stdout, stderr } = call('unshare', [...words, root, '/mnt'], {
@@ -51,7 +57,10 @@ if (whyNot !== undefined) {
     return stdout;
   };
 
-  /** Prints the names of containerd's runtimes, and what it says of the plugin as it starts. */
+  /**
+   * Prints the names of containerd's runtimes, and what containerd logs about its CRI plugin at
+   * startup.
+   */
   const containerd = `
 chroot . containerd config dump >run/dump
 sed -n 's/.*[.]containerd[.]runtimes[.]\\([a-z]*\\)[]]$/\\1/p; s/^ *BinaryName = //p' run/dump

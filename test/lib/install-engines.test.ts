@@ -1,4 +1,7 @@
-/** `tare install --configure`: what engines are told, beside all that they were told before. */
+/**
+ * `tare install --configure`: what it adds to the engines' configuration, and that it keeps the
+ * rest.
+ */
 import { chmodSync, statSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { TomlDocument, type TomlValue } from '../../lib/toml.js';
@@ -24,7 +27,7 @@ function runtime(version: 2 | 3, ...rest: string[]): string[] {
   return ['plugins', plugin[version], 'containerd', 'runtimes', 'tare', ...rest];
 }
 
-/** Refused with a message of all of `words`, and everything as it was. */
+/** Checks that the call fails with a message that contains all of `words`, and changes nothing. */
 function refused(t: Test, machine: Machine, flags: string[], ...words: string[]): void {
   const before = machine.files();
   const { status, stdout, stderr } = machine.tare('install', ...flags);
@@ -211,7 +214,7 @@ t.test('containerd: a directory of imported files', async (t) => {
     '/etc/containerd/conf.d/other.toml',
     containerd,
   ]);
-  // A file of the directory takes the place of all that others say of a plugin.
+  // A file of the import directory replaces all settings of a plugin that other files have.
   machine.write(containerd, `${text}[plugins.'${plugin[3]}']\nenable_cdi = true\n`);
   t.equal(machine.tare('install', ...flags).status, 0);
   t.equal(value(machine, containerd, runtime(3, 'options', 'BinaryName')), place);

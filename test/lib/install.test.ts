@@ -1,4 +1,4 @@
-/** `tare install` and `tare uninstall`: the program. */
+/** `tare install` and `tare uninstall`: the installed program. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -92,7 +92,7 @@ t.test('who runs the old program keeps it', async (t) => {
   const machine = new Machine(t);
   const old = machine.path(place);
   mkdirSync(dirname(old), { recursive: true });
-  // An older version, as far as anybody looks: its words are in it.
+  // An older version, as far as the installer can tell: it looks for this text in the file.
   copyFileSync('/bin/busybox', old);
   appendFileSync(old, 'tare.version');
   const running = spawn(old, ['1000'], { argv0: 'sleep' });

@@ -1,4 +1,4 @@
-/** `tare install` into a directory that stands for a machine's root. */
+/** Runs `tare install` on a directory that stands for a machine's root. */
 import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Test } from 'tap';
@@ -6,9 +6,9 @@ import { call, type Result } from '../cli/tare.js';
 import { repository, temporary } from './installed.js';
 
 export const program = join(repository, 'dist/command-line.js');
-/** What it installs, in a checkout. */
+/** The program that a checkout installs. */
 export const cli = join(repository, 'build/tare');
-/** Where the program is to be. */
+/** The path that it is installed at. */
 export const place = '/usr/local/sbin/tare';
 
 export class Machine {
@@ -36,7 +36,10 @@ export class Machine {
     writeFileSync(this.path(path), text);
   }
 
-  /** Every file but the documentation, with what tells whether it was written again. */
+  /**
+   * Every file except the documentation, with inode, modification time and mode, which show a
+   * rewrite.
+   */
   files(): Map<string, string> {
     return new Map([...this.#all()].filter(([path]) => !path.includes('/share/')));
   }

@@ -1,4 +1,4 @@
-/** The package as npm has it, packed from this tree, and projects that installed it. */
+/** The npm package, packed from this tree, and projects that have it installed. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,14 +8,14 @@ import { findExecutable } from '../vm/qemu.js';
 
 export const repository = join(import.meta.dirname, '../..');
 
-/** A directory that ends with the tests. */
+/** Returns a temporary directory that the teardown removes. */
 export function temporary(t: Test): string {
   const directory = mkdtempSync(join(tmpdir(), 'tare-package-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
-/** Whether prebuilds of it can be made here. */
+/** Whether this machine can build prebuilds for an architecture. */
 export function isBuildable(architecture: 'x64' | 'arm64'): boolean {
   if (architecture === process.arch) return true;
   const compiler = { x64: 'x86_64-linux-gnu-g++', arm64: 'aarch64-linux-gnu-g++' }[architecture];
@@ -23,17 +23,17 @@ export function isBuildable(architecture: 'x64' | 'arm64'): boolean {
 }
 
 export interface Packed {
-  /** Of what it was packed from. */
+  /** The directory that was packed. */
   source: string;
   /** The archive. */
   file: string;
-  /** Bytes. */
+  /** Size of the archive in bytes. */
   size: number;
   unpackedSize: number;
   files: { path: string }[];
 }
 
-/** What `npm pack` packs, with the prebuilds of these architectures. */
+/** Runs `npm pack` with the prebuilds of these architectures. */
 export function pack(directory: string, architectures: readonly string[]): Packed {
   const source = join(directory, 'source');
   mkdirSync(source);
@@ -51,7 +51,7 @@ export function pack(directory: string, architectures: readonly string[]): Packe
   return { ...packed, source, file: join(directory, packed.filename) };
 }
 
-/** A project that installed the package; `flags` are npm's. */
+/** Makes a project that has the package installed; `flags` are npm's. */
 export function install(packed: Packed, project: string, ...flags: string[]): void {
   mkdirSync(project, { recursive: true });
   writeFileSync(join(project, 'package.json'), '{"private":true}');

@@ -1,13 +1,17 @@
 /**
- * A machine's root file system with a shell, Node and what this is linked with: no compiler, no package manager, no
- * settings. It is an overlay, as the root of most containers is. Programs see the kernel's file systems of this machine.
+ * A root file system of a machine with a shell, Node and the libraries of both, but no compiler,
+ * package manager or settings. It is an overlay, like the root of most containers. Programs see the
+ * kernel file systems of this machine.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { call, makeRootfs, type Result } from '../cli/tare.js';
 
-/** $1 is the root, $2 where to be in it, and the rest is the command, which is no process that tap follows. */
+/**
+ * $1 is the root, $2 the working directory in it; the rest is the command. tap does not instrument
+ * it.
+ */
 const enter = `set -e
 unset NODE_OPTIONS
 mount -t tmpfs upper /mnt
@@ -53,7 +57,7 @@ export class MinimalRoot {
     copyFileSync(from, place);
   }
 
-  /** Runs a command at a place in it, as root or as the user of that number. */
+  /** Runs a command in the root with a working directory, as root or as the user with that uid. */
   call(command: readonly string[], cwd: string, user = 0): Result {
     const become =
       user === 0 ? [] : [setpriv, `--reuid=${user}`, `--regid=${user}`, '--clear-groups'];

@@ -1,4 +1,4 @@
-/** run() as an ordinary user, who has no cgroup of his own. */
+/** run() as an ordinary user without a cgroup of their own. */
 import { whyNot } from './containers.js';
 import { ProjectOfUser } from './user-programs.js';
 import { uid } from '../cli/ordinary-user.js';
@@ -123,7 +123,7 @@ t.test('another user than 0, where there are none', skip, (t) => {
   t.end();
 });
 
-/** Where the command line, the library and the doctor keep containers, as each of them tells. */
+/** The state roots that the command line, the library and the doctor report. */
 function roots(user: ProjectOfUser): { status: number | null; stdout: string; stderr: string } {
   return user.run(`
     import { run, Container } from 'tare';
@@ -143,7 +143,7 @@ function roots(user: ProjectOfUser): { status: number | null; stdout: string; st
 
 t.test('the state root is the same for all, also without XDG_RUNTIME_DIR', skip, (t) => {
   const user = project(t);
-  // A directory of root's in it would be looked into in vain.
+  // The user would search a PATH directory that only root may read in vain.
   user.user.path = '/usr/sbin:/usr/bin:/sbin:/bin';
   const expect = (root: string): void => {
     const { status, stdout, stderr } = roots(user);
@@ -159,7 +159,7 @@ t.test('the state root is the same for all, also without XDG_RUNTIME_DIR', skip,
   expect(temporary);
   t.equal(statSync(temporary).mode & 0o7777, 0o700);
 
-  // What another user has put there is not used.
+  // A directory that another user has made there is refused.
   rmSync(temporary, { recursive: true });
   mkdirSync(temporary, { mode: 0o777 });
   chownSync(temporary, 1, 1);

@@ -1,4 +1,4 @@
-/** The package as npm has it: what is in it, and that it works without a compiler and without its sources. */
+/** The npm package: its contents, and that it works without a compiler and without its sources. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -54,7 +54,8 @@ t.test('what is in it', (t) => {
 
 t.test('the licences of what is linked in', (t) => {
   const notices = readFileSync(join(installed, 'prebuilds/THIRD-PARTY-LICENSES.txt'), 'utf8');
-  // All archives that have members in the programs, by the linker's own account, and by Debian's whose they are.
+  // All archives whose members the linker has put into the programs (its maps tell), and the Debian
+  // packages that these archives belong to.
   const packages = new Set(
     ['tare.map', 'tare_node.map'].flatMap((name) => {
       const map = readFileSync(join(repository, 'build', name), 'utf8');
@@ -107,7 +108,8 @@ for (const arch of architectures) {
     t.notMatch(read('--program-headers', 'tare'), 'INTERP', 'it needs no library');
     const versions = [...read('--version-info', 'tare.glibc.node').matchAll(/GLIBC_2\.(\d+)/g)];
     const newest = Math.max(...versions.map(([, minor]) => Number(minor)));
-    // What is released is built on Debian 12, which has 2.36; later ones' functions are of later versions.
+    // Releases are built on Debian 12 with glibc 2.36; a later glibc adds functions with later
+    // versions.
     t.ok(newest <= (glibc === '2.36' ? 34 : Number(glibc.slice(2))), `glibc 2.${newest} is enough`);
     t.end();
   });
@@ -226,7 +228,7 @@ t.test('where the addon cannot be loaded it is said why', (t) => {
   const report = (header: string): string =>
     `process.report.getReport = () => ({ header: ${header} })`;
   const start = /^TareError ERR_TARE_UNSUPPORTED tare: the addon cannot be loaded: /;
-  // As node-gyp-build and Node's report have it on Alpine.
+  // The reports of node-gyp-build and Node on Alpine.
   const musl = load(report('{}'), { LIBC: 'musl' });
   t.match(musl, start);
   t.match(musl, /needs glibc 2\.34 or newer, and this Node has another C library .*musl.*npx tare/);
@@ -234,7 +236,7 @@ t.test('where the addon cannot be loaded it is said why', (t) => {
     load(report("{ glibcVersionRuntime: '2.31' }"), { LIBC: 'musl' }),
     /needs glibc 2\.34 or newer, and this is 2\.31;/,
   );
-  // What nobody foresaw is told as it came.
+  // An error of any other kind is reported unchanged.
   const broken = join(directory, 'broken');
   install(packed, broken, '--ignore-scripts');
   const addon = join(

@@ -1,10 +1,10 @@
-/** Programs of a test's own that use the library, in a process that the test may end. */
+/** Programs that use the library in a process of their own, which the test may end. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { Output } from '../cli/tare.js';
 
 const library = new URL('../../dist/index.js', import.meta.url).href;
 
-/** The library, `data`, and a way to tell the test something. */
+/** Provides the library, `data`, and tell(), which writes a line to the test. */
 function source(body: string, data: unknown): string {
   return `
     import { Container, run } from ${JSON.stringify(library)};
@@ -17,13 +17,13 @@ function source(body: string, data: unknown): string {
 
 export interface Program {
   child: ChildProcess;
-  /** What it tells. */
+  /** The standard output, with the lines of tell(). */
   output: Output;
 }
 
 /**
- * Runs `body`, in which Container, run, data and tell() are known. `prefix` is a command that executes
- * its arguments.
+ * Runs `body`, in which Container, run, data and tell() are defined. `prefix` is a command that
+ * executes its arguments.
  */
 export function program(body: string, data: unknown, prefix: string[] = []): Program {
   const [command, ...args] = [

@@ -1,4 +1,4 @@
-/** The reaper: pid 1 of run(), by which the program is an ordinary process. */
+/** The reaper: pid 1 of run(), which makes the program an ordinary process. */
 import { Containers, failure, whyNot } from './containers.js';
 import { program } from './programs.js';
 import { exitOf, Sandbox } from '../cli/tare.js';
@@ -13,7 +13,7 @@ import { run, type RunOptions, type Running } from '../../lib/index.js';
 const skip = { skip: whyNot ?? false };
 t.setTimeout(120_000);
 
-/** run(), in a state root of a test's own. */
+/** run() with a state root that belongs to one test. */
 interface Inside {
   (command: string[]): Running;
   <const Options extends RunOptions>(command: string[], options: Options): Running<Options>;
@@ -107,7 +107,7 @@ t.test('signals from outside reach the program', skip, async (t) => {
   t.match(await handles, { exitCode: 9 });
 });
 
-/** Of the process of that number in the pid namespace of `pid`. */
+/** The state of the child of `pid` that has the number `inside` in its pid namespace. */
 function stateInside(pid: number, inside: number): string {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
   for (const child of children) {
@@ -277,7 +277,8 @@ t.test('nothing of the reaper is within reach', skip, async (t) => {
     t.equal(exitCode, 0);
     t.match(stdout, /^0 1 2 3 \ntare:init\nalive\n$/);
   }
-  // Of root's containers, not even by one who may trace all that is in it.
+  // Even a process that may trace all processes in the container cannot reach the reaper, if root
+  // made the container.
   const tracer = await inside(
     sh(`cat /proc/1/environ; readlink /proc/1/exe || echo denied >&2
         for file in mem exe; do (echo x > /proc/1/$file); done; echo end`),

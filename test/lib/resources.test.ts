@@ -54,7 +54,7 @@ t.test('stats, again and again', options, async (t) => {
   let samples = 0;
   const begin = Date.now();
   for await (const sample of container.stats({ interval: 20 })) {
-    // After its end there may be a last one, of an empty cgroup.
+    // After the end of the container there may be a last sample, of an empty cgroup.
     if (samples < 3) t.match(sample, { pids: { current: 1 }, cpu: { usage: { user: Number } } });
     if (++samples === 3) await container.kill('SIGKILL');
   }
@@ -77,7 +77,7 @@ t.test('events end with the container', options, async (t) => {
   for await (const event of container.events({ interval: 20 })) {
     last = event;
     if (event.type === 'exit') continue;
-    // After its end there may be a last one, of an empty cgroup.
+    // After the end of the container there may be a last sample, of an empty cgroup.
     const data = samples < 3 ? { pids: { current: 1 } } : {};
     t.match(event, { type: 'stats', id: container.id, data });
     if (++samples === 3) await container.kill('SIGKILL');

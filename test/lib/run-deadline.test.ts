@@ -1,4 +1,6 @@
-/** `timeout`, `cpuTimeout` and `signal` of run() take effect at their time, whatever goes on then. */
+/**
+ * `timeout`, `cpuTimeout` and `signal` of run() take effect on time, whatever run() is doing then.
+ */
 import { Containers, failure, whyNot } from './containers.js';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,13 +11,13 @@ import { CpuTimeWatch } from '../../lib/run/cpu-time.js';
 const options = { skip: whyNot ?? false };
 t.setTimeout(120_000);
 
-/** A container that takes four seconds to be made. */
+/** A container whose creation takes four seconds. */
 const slowly = (spec: Spec): Spec => ({
   ...spec,
   hooks: { createRuntime: [{ path: '/bin/sleep', args: ['sleep', '4'] }] },
 });
 
-/** An input that fails while that goes on. */
+/** An input that fails during the creation. */
 async function* failing(): AsyncGenerator<string> {
   await new Promise((resolve) => setTimeout(resolve, 300));
   yield* [];
@@ -76,7 +78,7 @@ t.test('processor time', options, async (t) => {
   t.match(await run(['sleep', '0.6'], of), { cpuTimedOut: false, exitCode: 0 });
 });
 
-/** A container for a watch, which only calls its stats(). */
+/** A container for CpuTimeWatch, which calls only stats(). */
 const withReadings = (stats: () => Promise<unknown>): Container => ({ stats }) as Container;
 
 t.test('processor time, when a reading fails', options, async (t) => {
@@ -103,7 +105,7 @@ t.test('processor time, when a reading fails', options, async (t) => {
   const { kernel, user } = (await container.stats()).cpu.usage;
   t.ok((kernel + user) / 1e6 >= 300, `${kernel + user} ns`);
 
-  // No later reading of a deleted container can succeed.
+  // After the deletion every reading fails.
   await container.delete({ force: true });
   readings = 0;
   const deleted = withReadings(() => {

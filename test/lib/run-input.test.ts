@@ -1,4 +1,6 @@
-/** The input of run(): what may be given, its failures, and that nothing of it stays. */
+/**
+ * The input of run(): its accepted forms, its failures, and that its source leaves nothing open.
+ */
 import { Containers, failure, openFiles, whyNot } from './containers.js';
 import { program } from './programs.js';
 import { exitOf } from '../cli/tare.js';
@@ -82,7 +84,7 @@ t.test('its failure ends the command and rejects', options, async (t) => {
     code: 'ERR_TARE_STREAM_FAILED',
     cause: { message: 'input: must be a sequence of strings and Uint8Arrays, not 5' },
   });
-  // A command that ends before the failure is not told of the input's.
+  // A failure of the input after the command's end is not reported.
   const fails = new PassThrough();
   t.match(await run(['true'], { ...containers.options, input: fails }), { exitCode: 0 });
   fails.destroy(cause);

@@ -1,4 +1,7 @@
-/** Where the output of run() goes: lines, both together, files, streams, several of them. */
+/**
+ * The destinations of run()'s output: lines, stdout and stderr together, files, streams, several at
+ * once.
+ */
 import { Containers, failure, openFiles, whyNot } from './containers.js';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** The limits of run() where cgroup v2 has its controllers: root's, and a user's with a cgroup and without. */
+/**
+ * The limits of run() where all cgroup v2 controllers exist: as root, and as a user with and
+ * without a delegated cgroup.
+ */
 import { ProjectOfUser } from './user-programs.js';
 import { Sandbox } from '../cli/tare.js';
 import { readFileSync } from 'node:fs';
@@ -14,7 +17,10 @@ const inside = (command: string[], options: RunOptions): ReturnType<typeof run> 
   run(command, { root: sandbox.root, timeout: 60_000, ...options });
 
 const hungry = 'const all = []; for (;;) all.push(Buffer.alloc(2 ** 20, 1));';
-/** Each shell starts two more, and leaves something. One that cannot ends: the first does not try. */
+/**
+ * Each shell starts two more and leaves a `sleep`. The first shell waits for input instead of
+ * ending.
+ */
 const bomb = 'bomb() { sleep 100 & bomb | bomb & }; (bomb) & read line';
 
 sandbox.test('too much memory', async (t) => {
@@ -48,7 +54,7 @@ sandbox.test('a fork bomb goes no further than its limit', async (t) => {
   });
   const container = await running.container;
   let most = 0;
-  // On a busy machine its shell itself takes seconds to begin.
+  // On a busy machine the container's shell alone takes seconds to start.
   for (let left = 20; left > 0;) {
     most = Math.max(most, (await container.ps()).length);
     if (most > 2) left--;
@@ -89,7 +95,7 @@ sandbox.test('a share of a processor', async (t) => {
     reject: false,
   });
   const share = (usage.cpuMs.user + usage.cpuMs.system) / durationMs;
-  // What init takes to make it is among it.
+  // The CPU time includes init's work before the program starts.
   t.ok(share < 0.35, `${share.toFixed(2)} of one`);
 });
 
@@ -102,7 +108,7 @@ const told = `
 
 const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
 const example = /^```ts\n(.*?)^```$/ms.exec(readme)?.[1] ?? '';
-/** An emulated guest may take longer to start Node. */
+/** Node may start slowly in an emulated guest. */
 const patient = example.replace('timeout: 5_000', 'timeout: 60_000');
 const printed =
   /^100000 false false\n[\d.]+ ms \{\s+cpuMs: \{.*\},\s+peakMemory: \d+,\s+maxRss: \d+,\s+oomKills: 0\s+\}\n$/s;

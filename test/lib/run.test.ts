@@ -11,13 +11,13 @@ import { Container, run, type RunOptions, type Running } from '../../lib/index.j
 
 const skip = { skip: whyNot ?? false };
 
-/** run(), in a state root of a test's own. */
+/** run() with a state root that belongs to one test. */
 interface Inside {
   (command: string[]): Running;
   <const Options extends RunOptions>(command: string[], options: Options): Running<Options>;
 }
 
-/** A state root of a test's own, in which nothing may stay but what is made for all runs. */
+/** A state root for one test. At the end it may contain only what all runs share. */
 function sandbox(t: Test): Inside {
   const place = new Sandbox();
   t.teardown(() => {
@@ -35,7 +35,7 @@ const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 t.test('output, exit code, what it used', skip, async (t) => {
   const inside = sandbox(t);
   await inside(['true']);
-  // The first one looks, beside all else, for what other programs have left.
+  // The first run() also starts a search for what other programs have left.
   await sleep(100);
   const before = openFiles();
   const result = await inside(sh('echo out; echo err >&2'));
@@ -98,7 +98,7 @@ t.test('Node runs in it', skip, async (t) => {
 
 t.test('an environment of any size', skip, async (t) => {
   const inside = sandbox(t);
-  // To the last more than init is sent at once.
+  // The last one is larger than what init receives in one message.
   for (const count of [1, 3, 10]) {
     const names = Array.from({ length: count }, (_, i) => `LARGE${i}`);
     const env = Object.fromEntries(names.map((name) => [name, name[5]!.repeat(100_000)]));

@@ -1,4 +1,4 @@
-/** Containers whose processes hold up whoever waits for them, which must hold up nothing else. */
+/** Containers whose processes stall an operation that waits for them. Nothing else may stall. */
 import { Containers, failure, whyNot } from './containers.js';
 import { staticProgram } from '../cli/tare.js';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ import { Container, run, type RunOptions, type Running } from '../../lib/index.j
 const options = { skip: whyNot ?? false };
 t.setTimeout(120_000);
 
-/** Its first process stops all others at once, also those that come. */
+/** The first process stops all others repeatedly, so also those that exec() adds. */
 const stopper = ['/bin/sh', '-c', 'echo begun; while :; do kill -STOP -1; done 2>/dev/null'];
 
 /** Calls exec() until some of the calls hang. */
@@ -31,7 +31,7 @@ async function hang(container: Container): Promise<Promise<unknown>[]> {
   throw new Error('no exec() hangs');
 }
 
-/** What `promise` brings within two seconds. */
+/** Returns the result of `promise`, or 'nothing' after two seconds. */
 async function soon<T>(promise: Promise<T>): Promise<T | 'nothing'> {
   return Promise.race([promise, sleep(2000, 'nothing' as const, { ref: false })]);
 }
@@ -97,7 +97,7 @@ t.test('another container is not held up', options, async (t) => {
   const container = await running.container;
   const calls: Promise<'made' | 'failed'>[] = [];
   let stalled = 0;
-  // More than the pool has threads.
+  // More than the thread pool has threads.
   while (stalled < 160 && calls.length < 2000) {
     for (let i = 0; i < 40; i++) {
       stalled++;

@@ -1,4 +1,4 @@
-/** What a container gets of this program's file descriptors: what it is given, nothing else. */
+/** A container inherits only the file descriptors of this program that it is given. */
 import { Containers, openFiles, whyNot } from './containers.js';
 import { program } from './programs.js';
 import { exitOf } from '../cli/tare.js';
@@ -60,7 +60,7 @@ t.test('ignored streams are /dev/null', options, async (t) => {
   t.equal(readFileSync(path, 'utf8'), '1:3\n1:3\n1:3\n');
 });
 
-// The last one that ls sees is its own, of the directory.
+// The last descriptor is ls's own, of the directory that it reads.
 const listFds = ['ls', '/proc/self/fd'];
 
 t.test('no other file descriptor gets in', options, async (t) => {
@@ -74,7 +74,7 @@ t.test('nor one that any other program would inherit', options, async (t) => {
   const bundle = containers.bundle(['sleep', '1000']);
   const path = join(containers.sandbox.directory, 'secret');
   writeFileSync(path, 'secret');
-  // Node marks those that it finds one after the other as not to be inherited, so leave a gap.
+  // At startup Node marks inherited descriptors close-on-exec up to the first gap, so leave a gap.
   const prefix = ['bash', '-c', 'exec 200<"$0" 201>>"$0" 900<&200; exec "$@"', path];
   const body = `
     import { readdirSync, readFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Streams to the processes of containers. */
+/** Streams to and from the processes of containers. */
 import { Containers, failure, openFiles, whyNot } from './containers.js';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ const options = { skip: whyNot ?? false };
 t.test('to a container and back', options, async (t) => {
   const containers = new Containers(t);
   await containers.run('first', containers.bundle(['true']));
-  // libuv has a descriptor of its own from its first stream on.
+  // libuv opens a descriptor of its own with its first stream.
   await once(spawn('true'), 'close');
   const before = openFiles();
   const bundle = containers.bundle(['sh', '-c', 'tr a-z A-Z; echo done >&2; exit 4']);
@@ -100,7 +100,7 @@ t.test('a start that fails closes them', options, async (t) => {
   t.same(openFiles(), before);
 });
 
-/** What a stream has brought when it has brought `pattern`. */
+/** Reads a stream until its text matches `pattern`, and returns the text. */
 async function until(stream: Readable, pattern: RegExp): Promise<string> {
   let seen = '';
   for await (const chunk of stream.iterator({ destroyOnReturn: false })) {

@@ -1,8 +1,8 @@
-/** The reader of TOML, by the examples of the specification and by what it must refuse. */
+/** The TOML reader: the examples of the specification, and input that it must refuse. */
 import t from 'tap';
 import { TomlDocument, TomlError, tomlString, type TomlValue } from '../../lib/toml.js';
 
-/** The keys of a text, dotted, with their values. */
+/** The keys of a text with their values; the parts of a key are joined by "|". */
 function read(text: string): Record<string, TomlValue> {
   return Object.fromEntries(
     new TomlDocument(text).keys.map(({ path, value }) => [path.join('|'), value]),

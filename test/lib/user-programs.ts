@@ -1,4 +1,4 @@
-/** The library as an ordinary user has it: installed in a project of his own. */
+/** The library as an ordinary user has it: installed in a project that the user owns. */
 import { OrdinaryUser, uid } from '../cli/ordinary-user.js';
 import { call, type Result, type Sandbox } from '../cli/tare.js';
 import { spawnSync } from 'node:child_process';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 const repository = join(import.meta.dirname, '../..');
 
-/** May be called by anybody, wherever the repository and this Node are. */
+/** Any user can run its programs, wherever the repository and this Node are. */
 export class ProjectOfUser {
   readonly user: OrdinaryUser;
   readonly #directory: string;
@@ -32,15 +32,15 @@ export class ProjectOfUser {
     this.#node = mayExecute ? process.execPath : own;
   }
 
-  /** Runs a module that imports from 'tare', as the user, by another Node if one is given. */
+  /** Runs a module that imports from 'tare' as the user, with another Node if one is given. */
   run(code: string, node = this.#node): Result {
-    // tap has each Node that it knows of write into the repository.
+    // tap makes each Node process that inherits its environment write into the repository.
     const { path, runtime } = this.user;
     const env = ['env', '-i', `PATH=${path}`, ...(runtime ? [`XDG_RUNTIME_DIR=${runtime}`] : [])];
     return this.user.run([...env, node, '--no-warnings', this.#program(code)]);
   }
 
-  /** The same as root. */
+  /** Runs such a module as root. */
   runAsRoot(code: string, node = this.#node): Result {
     return call(node, ['--no-warnings', this.#program(code)]);
   }

@@ -1,6 +1,6 @@
 /**
- * What versions.test.ts has each Node do with the installed package: node PROGRAM ROOT BUNDLE prints a JSON object. The
- * bundle's program says "ready" and waits.
+ * The program that versions.test.ts runs under each Node with the installed package: node PROGRAM
+ * ROOT BUNDLE prints a JSON object. The bundle's program prints "ready" and waits.
  */
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
@@ -32,7 +32,7 @@ async function runs() {
   };
 }
 
-/** More than any pipe holds, through a container and back. */
+/** Sends more than a pipe holds through a container and back. */
 async function streams() {
   const cat = run(['cat'], { ...options, stdin: 'pipe', buffer: false });
   let received = 0;

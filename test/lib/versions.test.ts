@@ -1,4 +1,7 @@
-/** The installed package under each Node that it is for, with the one addon that is built; and what `require` says there. */
+/**
+ * The installed package under each supported Node, with the one addon that is built, and what
+ * `require` reports there.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +19,7 @@ const { arch } = process;
 install(pack(directory, [arch]), project, '--ignore-scripts');
 
 const source = readFileSync(join(import.meta.dirname, 'versions-program.ts'), 'utf8');
-/** Node 24 was the first to know `await using`; before, compilers write it in other words. */
+/** Node 24 is the first with `await using`; for older ones the compiler rewrites it. */
 function program(version: number): string {
   const target = version < 24 ? 'node20' : 'esnext';
   const { code } = transformSync(source, { loader: 'ts', format: 'esm', target });

@@ -1,4 +1,4 @@
-/** Where the kernel lets nobody watch for another end: its limit is the whole machine's. */
+/** The kernel refuses to watch one more process end. Its limit applies to the whole machine. */
 import { Sandbox } from '../cli/tare.js';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
@@ -13,7 +13,7 @@ const refusal = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => (error instanceof TareError ? [error.syscall, error.errno] : error),
   );
 
-/** The names of this program's children, dead or alive. */
+/** The names of this program's children, zombies included. */
 const children = (): string[] =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

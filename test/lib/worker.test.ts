@@ -10,7 +10,7 @@ import { Container, run } from '../../lib/index.js';
 
 const options = { skip: whyNot ?? false };
 
-/** A worker that runs `body`, in which Container, run, data and report() are known. */
+/** Starts a worker that runs `body`, in which Container, run, data and report() are defined. */
 function start(body: string, data: unknown): Worker {
   const library = JSON.stringify(new URL('../../dist/index.js', import.meta.url).href);
   const program = `
@@ -66,7 +66,7 @@ t.test('a worker that ends leaves its containers', options, async (t) => {
   await container.delete();
 });
 
-/** Resolves when there are `count` files in a directory. */
+/** Resolves when a directory contains `count` files. */
 function filesIn(directory: string, count: number): Promise<void> {
   return new Promise((resolve) => {
     const check = (): void => {
@@ -158,7 +158,7 @@ t.test('commands of run() end with their worker, those of others go on', options
     );
     if (round === 2) before = openFiles();
   }
-  // A thread of the pool closes them, and may have just begun to.
+  // A thread of the pool closes the pipes, and may still be closing them.
   for (let i = 0; i < 100 && openFiles().length > before.length; i++) await sleep(20);
   t.ok(openFiles().length <= before.length, 'no pipe of those that were cut off stays');
   running.stdin.end('goes on\n');

@@ -1,4 +1,6 @@
-/** run() in a root file system that it writes to: what root owns is root's in the container, and outside. */
+/**
+ * run() in a root file system that it writes to: root owns its files in the container and outside.
+ */
 import { Sandbox, makeRootfs, whyNot } from '../cli/tare.js';
 import { uid } from '../cli/ordinary-user.js';
 import { ProjectOfUser } from './user-programs.js';
@@ -21,7 +23,7 @@ import { run } from '../../lib/index.js';
 
 const hasApt = existsSync('/usr/bin/apt-get') && existsSync('/usr/bin/dpkg-deb');
 
-/** Debian's package manager with what it needs, and its state of no package. */
+/** Makes a root with Debian's package manager, its libraries, and a state without any package. */
 function makeDebianRoot(rootfs: string): void {
   makeRootfs(rootfs);
   const programs = [
@@ -59,7 +61,7 @@ function makeDebianRoot(rootfs: string): void {
   write('etc/group', 'root:x:0:\ngames:x:60:\nnogroup:x:65534:\n');
 }
 
-/** A package `hello` in a repository of files. */
+/** Makes a package `hello` in a local repository. */
 function makePackage(directory: string, repository: string): void {
   const write = (path: string, text: string, mode = 0o644): void => {
     mkdirSync(join(directory, dirname(path)), { recursive: true });

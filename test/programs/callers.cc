@@ -2,20 +2,20 @@
 //
 //   callers SECONDS PATIENCE < SCRIPT
 //
-// SCRIPT has one of these a line, its fields parted by tabs:
+// SCRIPT has one of these per line, its fields separated by tabs:
 //
 //   command ARGUMENT...   a command line; the first one has the number 0
 //   caller NUMBER...      one more caller, and what it executes
 //
 // Each call that has ended prints a line of JSON: {"command":3,"began":N,"ended":N,"status":0,
 // "signal":0,"stdout":"...","stderr":"..."}; times are nanoseconds of CLOCK_MONOTONIC. After
-// SECONDS nobody begins anything, and a line {"stopped":true} is printed; the end is that of the
-// last call. What takes longer than PATIENCE seconds is killed, and has "hangs":"...", where it was
-// in the kernel.
+// SECONDS no caller begins another call, and a line {"stopped":true} is printed; the program ends
+// with the last call. A call that takes longer than PATIENCE seconds is killed, and has
+// "hangs":"...", the place in the kernel where it was waiting.
 //
-// Commands are started by vfork from a small static process, so that they, and not what starts
-// them, keep the machine busy. Their output goes to memory: containers that live on may have it
-// too.
+// Commands are started by vfork from a small static process, so that the commands, and not this
+// program, keep the machine busy. Their output goes to memory, which containers that live on may
+// hold too.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -167,7 +167,7 @@ void end(Caller& caller, int status) {
   ++caller.next;
 }
 
-/// The name of the kernel's function that a process waits in.
+/// Returns the name of the kernel function that a process waits in.
 std::string place_of(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/wchan";
   char text[128] = "?";

@@ -1,4 +1,4 @@
-// Makes one system call and prints what it gives: a name of errno, or "ok".
+// Makes one system call and prints its result: the name of an errno, or "ok".
 //
 //   calls NAME [ARG ...]
 //

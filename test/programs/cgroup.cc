@@ -1,4 +1,4 @@
-// A cgroup's life on the real kernel; for test/core/cgroup.test.ts and cgroup.guest.ts.
+// The life cycle of a cgroup on the real kernel; for test/core/cgroup.test.ts and cgroup.guest.ts.
 //
 //   cgroup host                      prints the mode and the mount point
 //   cgroup path MODE CGROUPSPATH ID  prints where the container's cgroup is in "unified", "hybrid"
@@ -7,8 +7,7 @@
 //                                    VALUE?, if it may fail)
 //   cgroup change BEFORE CHANGES     prints what an update would write; "devices" if it would
 //                                    replace the device filter; and the resources afterwards
-//   cgroup run PATH STEP ...         does the steps with the cgroup PATH and prints a line for
-//   each:
+//   cgroup run PATH STEP ...         does the steps with the cgroup PATH and prints a line each:
 //     create[=RESOURCES] create-rootless[=RESOURCES] open   made, used or none
 //     apply=RESOURCES filter       ok
 //     spawn spawn-below=NAME       a process that waits for a signal, in it or in a cgroup below
@@ -18,9 +17,10 @@
 //     freeze thaw frozen           true or false
 //     wait remove                  with "fast" if it took less than 8 ms
 //     show=FILE                    its content in one line
-//     write=FILE=TEXT              (for what a stranger does to a cgroup)
-//     delegate=UID                 chown, then prints who owns cgroup.procs and memory.max or
-//     cpu.max exists                       true or false
+//     write=FILE=TEXT              (for changes by other programs)
+//     delegate=UID                 chown, then prints the owners of the cgroup, cgroup.procs and
+//                                  cgroup.max.depth
+//     exists                       true or false
 //   An error ends the run: its kind and message are printed, the children are killed, status 1.
 //
 // RESOURCES is a linux.resources object.
@@ -68,7 +68,7 @@ tare::Resources resources_of(const std::string& json) {
   return json.empty() ? tare::Resources() : tare::parse_resources(json, "RESOURCES");
 }
 
-/// Returns when the process has touched its memory.
+/// Spawns a process into the cgroup; returns when that has touched its memory.
 pid_t spawn_into(int cgroup, int milliseconds) {
   int ready[2];
   if (pipe2(ready, O_CLOEXEC) != 0) {
@@ -86,7 +86,7 @@ pid_t spawn_into(int cgroup, int milliseconds) {
   }
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    // Something that the memory controller can charge.
+    // Memory that the memory controller can charge.
     static char memory[1 << 20];
     std::memset(memory, 1, sizeof memory);
     writer.reset();
@@ -131,7 +131,7 @@ class Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  /// The line to print.
+  /// Does a step and returns the line to print.
   std::string step(const std::string& name, const std::string& argument) {
     const auto start = std::chrono::steady_clock::now();
     if (name == "wait") {

@@ -1,16 +1,15 @@
-// What rules for devices become, on the real kernel; for test/core/device-filter.test.ts.
+// Device filters made of rules, on the real kernel; for test/core/device-filter.test.ts.
 //
 //   device-filter size RULES               prints the program's number of instructions and of
-//   conditional jumps device-filter try RULES NODE ...       attaches the filter to a new cgroup,
-//   and for each NODE (c:1:3) prints which of
-//                                          r, w and m a process in there may do, and "rw" apart
-//                                          where it may do both at once
+//                                          conditional jumps
+//   device-filter try RULES NODE ...       attaches the filter to a new cgroup, and for each NODE
+//                                          (c:1:3) prints which of r, w and m a process in there
+//                                          may do, and "rw" apart where it may do both at once
 //   device-filter replace RULES RULES ...  attaches one after the other to one cgroup, and prints
-//   after each what the
-//                                          kernel says is attached, and what 1:1 allows
+//                                          after each what the kernel says is attached, and what
+//                                          1:1 allows
 //   device-filter compare SEED COUNT       compares COUNT random lists of rules, for many devices
-//   and accesses, with what
-//                                          the last matching rule says
+//                                          and accesses, with what the last matching rule says
 //
 // RULES is a linux.resources object.
 
@@ -61,7 +60,7 @@ std::vector<DeviceRule> rules_of(const char* json) {
   return tare::parse_resources(json, "RULES").devices;
 }
 
-/// A tmpfs that is mounted nowhere, where device nodes work.
+/// Returns a tmpfs that is mounted nowhere, in which device nodes work.
 Fd make_tmpfs() {
   const Fd context(fsopen("tmpfs", FSOPEN_CLOEXEC));
   if (!context || fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
@@ -79,7 +78,8 @@ bool make_node(int directory, const Node& node, const std::string& name) {
   return mknodat(directory, name.c_str(), mode, makedev(node.major, node.minor)) == 0;
 }
 
-/// Whether the kernel lets us; access(2) asks the filter as open(2) does, but wakes no driver.
+/// Returns whether the kernel permits the access. access(2) asks the filter as open(2) does, but
+/// opens no driver.
 bool may(int directory, const Node& node, const char* access) {
   if (std::strcmp(access, "m") == 0) {
     const bool made = make_node(directory, node, "new");
@@ -122,7 +122,7 @@ void run_inside(const Cgroup& cgroup, const std::function<void()>& body) {
   }
 }
 
-/// A cgroup that is gone at the end of the scope.
+/// A cgroup that is removed at the end of the scope.
 class TestCgroup {
  public:
   TestCgroup()
@@ -202,7 +202,7 @@ int replace(char** lists) {
   TestCgroup cgroup;
   const tare::CgroupHost host = tare::find_cgroup_host();
   for (; *lists != nullptr; ++lists) {
-    // The first by the object that made the cgroup, the others as `update` does.
+    // First by the object that created the cgroup, then by an opened one, as `update` does.
     Cgroup opened = Cgroup::open(host, cgroup->path());
     cgroup->attach_device_filter(rules_of(*lists), false);
     std::printf("attached %u\n", count_attached(opened.fd()));
@@ -219,7 +219,7 @@ constexpr std::array<unsigned, 8> majors{1, 2, 5, 10, 136, 240, 241, 4095};
 constexpr std::array<unsigned, 14> minors{0, 1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 200, 255, 1048575};
 constexpr std::array<const char*, 4> accesses{"r", "w", "m", "rw"};
 
-/// What the documentation of device_filter_program promises, said another way.
+/// The contract of device_filter_program, implemented in another way.
 bool expected(const std::vector<DeviceRule>& rules, const Node& node, const char* access) {
   static const std::string always = " c:1:3 c:1:5 c:1:7 c:1:8 c:1:9 c:5:0 c:5:2 c:10:200 ";
   for (const char* bit = access; *bit != '\0'; ++bit) {
@@ -319,7 +319,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A child's output must not hold its parent's.
+  // Line-buffered: a child must not inherit buffered output of its parent.
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   try {
     return run(argc, argv);

@@ -1,5 +1,5 @@
 // exec-stopped ROOT ID: executes `true` with a terminal in a container, and stops while the process
-// that is set up for that waits for this one.
+// that is being set up waits for this one.
 #include <signal.h>
 #include <stdio.h>
 

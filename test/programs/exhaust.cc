@@ -1,9 +1,9 @@
-// Takes all that one user may have of something, prints how much that was, and keeps it until its
+// Takes all of a resource that one user may have, prints how much that was, and keeps it until its
 // standard input ends.
 //
 //   exhaust inotify|pipes|descriptors
 //
-// "pipes" are buffers of a MiB, "descriptors" such as are sent over a socket and not received.
+// "pipes" are buffers of a MiB, "descriptors" are sent over a socket and not received.
 
 #include <fcntl.h>
 #include <sys/inotify.h>
@@ -28,7 +28,7 @@ bool take_pipe() {
 bool take_descriptor() {
   static std::array<int, 2> ends{-1, -1};
   static int sent = 0;
-  // The queue of a socket is short.
+  // The queue of a socket is short, so that each pair takes only four descriptors.
   if (sent++ % 4 == 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, ends.data()) < 0) {
     return false;
   }

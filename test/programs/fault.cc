@@ -1,20 +1,20 @@
-// Runs a command and lets one system call of one of its processes fail, or kills the process there,
-// or freezes a cgroup as it makes the call.
+// Runs a command and makes one system call of one of its processes fail, or kills the process
+// there, or freezes a cgroup as it makes the call.
 //
 //   fault REPORT list [--init PID] COMMAND...
 //       writes every system call to REPORT: "ROLE CALL NUMBER", NUMBER counting the role's CALLs
 //   fault REPORT ROLE CALL NUMBER ERRNO|KILL|FREEZE=FILE [--init PID] COMMAND...
-//       does that at this one, and writes it to REPORT. The call itself is not made, but for close,
-//       which frees the descriptor whatever it says, and brk, which says where it is when it fails.
-//       FILE is the cgroup's cgroup.freeze; the call is made.
+//       does that at this call, and writes the call to REPORT. The call itself is not made, except
+//       close, which frees the descriptor whatever it returns, and brk, which returns the current
+//       break when it fails. FILE is the cgroup's cgroup.freeze; with it the call is made.
 //
 // ROLE is "host" for the command's first process, "stub" for a child until it executes something,
 // and "init" for one that has executed tare's, or is its child; a second one of a kind is "stub2",
-// "init2". Programs that are executed beside are left alone. --init names a process that is "init"
+// "init2". Other programs that are executed are left alone. --init names a process that is "init"
 // already.
 //
 // strace(1) counts the calls of every process alike, and waits for all of them to end: it cannot
-// tell a host's calls from init's, and init is to outlive the host.
+// tell a host's calls from init's, and init must outlive the host.
 #include <elf.h>
 #include <fcntl.h>
 #include <seccomp.h>
@@ -56,9 +56,9 @@ struct Options {
 };
 
 struct Task {
-  std::string role;      ///< empty: not looked at
-  bool failing = false;  ///< its system call was taken away, and gets an errno at its end
-  long argument = 0;     ///< that was taken from its brk
+  std::string role;      ///< empty: ignored
+  bool failing = false;  ///< its system call was suppressed, and gets an errno at its end
+  long argument = 0;     ///< original argument of its replaced brk
 };
 
 pid_t root = 0;
@@ -73,7 +73,7 @@ void end_of_patience(int) {
   std::exit(125);
 }
 
-/// A line of /proc/PID/status.
+/// Returns a field of /proc/PID/status.
 std::string status_field(pid_t pid, std::string_view name) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(status, line);) {
@@ -108,7 +108,7 @@ void set_first_argument(pid_t pid, long value) {
   ptrace(PTRACE_POKEUSER, pid, offsetof(user_regs_struct, rdi), value);
 }
 
-// The caller counts on it after the call.
+// The calling code relies on this register after the call.
 void restore_first_argument(pid_t pid, long value) { set_first_argument(pid, value); }
 
 void set_result(pid_t pid, long result) {
@@ -131,7 +131,7 @@ void set_result(pid_t pid, long result) {
 
 void set_first_argument(pid_t pid, long value) { set_result(pid, value); }
 
-// The result has taken its register.
+// The result is in the same register.
 void restore_first_argument(pid_t /*pid*/, long /*value*/) {}
 #endif
 
@@ -139,7 +139,7 @@ class Tracer {
  public:
   explicit Tracer(const Options& options) : options_(options) {}
 
-  /// The exit status of the command, or 128 + signal.
+  /// Returns the exit status of the command, or 128 + signal.
   int run() {
     if (options_.init > 0) {
       seize(options_.init);
@@ -203,7 +203,7 @@ class Tracer {
     if (found != tasks_.end()) {
       return found->second;
     }
-    // A thread goes with its process.
+    // A thread has the role of its process.
     const pid_t leader = std::atoi(status_field(pid, "Tgid:").c_str());
     Task& made = tasks_[pid];
     made.role = leader != pid ? tasks_[leader].role : nth(executes_init(pid) ? "init" : "stub");
@@ -287,7 +287,8 @@ class Tracer {
 
 constexpr std::string_view freeze_word = "FREEZE=";
 
-/// An errno by its name, `kill_it` for KILL, `freeze_it`; 0: there is none of this name.
+/// Returns an errno by its name, `kill_it` for KILL or `freeze_it` for FREEZE=; 0 for any other
+/// name.
 int fault_of(std::string_view name) {
   if (name == "KILL") {
     return kill_it;
@@ -304,7 +305,7 @@ int fault_of(std::string_view name) {
   return 0;
 }
 
-/// False where the words are not as they should be.
+/// Returns false if the arguments are wrong.
 bool parse(int argc, char** argv, Options& options) {
   if (argc < 4) {
     return false;
@@ -351,7 +352,7 @@ int main(int argc, char** argv) {
   if (options.report == nullptr) {
     die(argv[1]);
   }
-  // Not restarted: whoever waits too long ends it by SIGTERM, and with it the command.
+  // A caller that has waited too long ends this program by SIGTERM, and with it the command.
   struct sigaction action = {};
   action.sa_handler = end_of_patience;
   sigaction(SIGTERM, &action, nullptr);

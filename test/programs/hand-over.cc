@@ -1,4 +1,5 @@
-// hand-over: says "sent" and sends its standard output to who listens at the socket PATH.
+// hand-over PATH: sends its standard output to the process that listens at the socket PATH, and
+// prints "sent".
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

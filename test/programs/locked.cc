@@ -1,4 +1,4 @@
-// Runs a command that has a lock, flock(2), on a file.
+// Runs a command that holds a lock, flock(2), on a file.
 //
 //   locked FILE COMMAND [ARG ...]
 

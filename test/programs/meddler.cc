@@ -1,12 +1,12 @@
-// meddler: pid 1 of a container that meddles with each process that enters it.
+// meddler: pid 1 of a container that interferes with each process that enters it.
 //
-//   meddler kill       kills whatever is there, again and again
-//   meddler stop       stops it
-//   meddler self WHAT  takes the sockets of who enters and speaks by them, as itself
-//   meddler them WHAT  the same, as who enters
+//   meddler kill       kills all other processes, again and again
+//   meddler stop       stops them
+//   meddler self WHAT  takes the sockets of an entering process and sends by them, as itself
+//   meddler them WHAT  the same, with the entering process's credentials
 //
-// WHAT is what it says to whoever started them: "nothing" (an empty message), "executing",
-// "appeared" (with its own number), "console"; to each it adds descriptors, as many as it may.
+// WHAT is what it sends to the process at the other end: "nothing" (an empty message), "executing",
+// "appeared" (with its own pid), "console"; to each it adds as many descriptors as it may.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ using tare::wire::ReportKind;
 
 constexpr std::size_t most_fds = 200;
 
-/// Says it by `socket` in the name of `pid`.
+/// Sends `what` by `socket` with the credentials of `pid`.
 void say(int socket, pid_t pid, std::string_view what) {
   tare::wire::Report report;
   report.kind = what == "executing"  ? ReportKind::executing
@@ -69,7 +69,7 @@ void say(int socket, pid_t pid, std::string_view what) {
   close(fds.front());
 }
 
-/// Stops who is traced, so that its sockets are still there, and speaks by all of these.
+/// Stops the traced process, so that its sockets still exist, and sends by all of them.
 void meddle(pid_t pid, bool as_them, std::string_view what) {
   int status = 0;
   ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr);

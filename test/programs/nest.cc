@@ -1,7 +1,7 @@
 // nest DIRECTORY DEPTH NAME [PID]
 //
-// Makes DEPTH directories named NAME, one below the other, however long the path becomes, and moves
-// a process into the deepest, which is a cgroup.
+// Makes DEPTH directories named NAME, each in the one before, however long the path becomes, and
+// moves process PID into the deepest, which is a cgroup.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-/// The number of the newest process of this pid namespace: see proc_loadavg(5).
+/// Returns the pid of the newest process of this pid namespace: see proc_loadavg(5).
 inline pid_t newest() {
   FILE* file = fopen("/proc/loadavg", "re");
   int pid = 0;

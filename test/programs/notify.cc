@@ -1,10 +1,9 @@
 // The two ends of sd_notify(3).
 //
-//   notify listen SOCKET   as a service manager: says "listening" on stderr, then prints each
-//   message, and
-//                          "(with N descriptors)" after those that carry some, which it closes
-//   notify send TEXT       as a service: sends TEXT to $NOTIFY_SOCKET; "\n" in it stands for a new
-//   line
+//   notify listen SOCKET   as a service manager: prints "listening" on stderr, then each message,
+//                          and "(with N descriptors)" after those that carry some, which it closes
+//   notify send TEXT       as a service: sends TEXT to $NOTIFY_SOCKET; "\n" in it stands for a
+//                          newline
 
 #include <sys/socket.h>
 #include <sys/un.h>

@@ -1,9 +1,9 @@
-// A terminal to run a command on, without a terminal emulator.
+// Runs a command on a terminal, without a terminal emulator.
 //
 //   pty SIZE SIZE COMMAND [ARG ...]   SIZE is ROWSxCOLUMNS: the first at the start, the second
-//   after SIGUSR1
+//                                     after SIGUSR1
 //
-// Copies stdin to the terminal and what is written on it to stdout; the exit status is the
+// Copies stdin to the terminal and the terminal's output to stdout; the exit status is the
 // command's.
 
 #include <poll.h>

@@ -1,11 +1,10 @@
-// What an engine does at the other end of --console-socket and --pidfd-socket.
+// The engine's end of --console-socket and --pidfd-socket.
 //
-//   recvtty SOCKET          listens on SOCKET, says "listening" on stderr, takes the master of one
-//   terminal, copies
-//                           stdin to it and what comes from it to stdout, until every slave is
-//                           closed
-//   recvtty --pidfd SOCKET  takes a pidfd and prints the id of its process
-//   recvtty --all SOCKET    takes the terminals of all who connect, and keeps them open
+//   recvtty SOCKET          listens on SOCKET, prints "listening" on stderr, takes the master of
+//                           one terminal, copies stdin to it and its output to stdout, until every
+//                           slave is closed
+//   recvtty --pidfd SOCKET  takes a pidfd and prints the pid of its process
+//   recvtty --all SOCKET    takes the terminals of all connections, and keeps them open
 
 #include <fcntl.h>
 #include <poll.h>
@@ -45,7 +44,7 @@ int accept_one(int listener) {
   return connection;
 }
 
-/// The one descriptor that comes with a message; -1 where the sender ends without one.
+/// Returns the one descriptor that comes with a message; -1 if the sender ends without one.
 int receive_fd(int connection) {
   std::array<char, 4096> data;
   iovec io = {data.data(), data.size()};
@@ -63,7 +62,7 @@ int receive_fd(int connection) {
   return fd;
 }
 
-/// Copies what is there; false at the end.
+/// Copies what is available; returns false at the end.
 bool copy(int from, int to) {
   std::array<char, 4096> buffer;
   const ssize_t size = read(from, buffer.data(), buffer.size());

@@ -1,10 +1,11 @@
-// Groups of a resctrl tree, for test/core/resctrl.test.ts: the tree is named, since few processors
-// have a real one.
+// Groups of a resctrl tree, for test/core/resctrl.test.ts: the tree is an argument, since few
+// processors have a real one.
 //
-//   resctrl create ROOT ID CONFIG        prints what is noted before it is made, and what forgotten
+//   resctrl create ROOT ID CONFIG        prints what is recorded before the group is made, and
+//                                        what is forgotten
 //   resctrl add ROOT ID CONFIG PID
 //   resctrl write ROOT ID CONFIG SCHEMA
-//   resctrl stats ROOT ID CONFIG         prints what `events` tells
+//   resctrl stats ROOT ID CONFIG         prints what `events` reports
 //   resctrl remove DIRECTORY
 #include "tare/resctrl.h"
 

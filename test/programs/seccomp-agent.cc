@@ -2,9 +2,9 @@
 //
 //   seccomp-agent SOCKET [CALL=ERRNO | CALL==VALUE] ...
 //
-// Listens on SOCKET (a path, or @NAME), says "ready", and prints what each connection brings: the
-// state's JSON, one line each. It lets the calls go on that containers are asked about, but those
-// that are named: these fail with ERRNO or give VALUE. Ends with its standard input.
+// Listens on SOCKET (a path, or @NAME), prints "ready", and then the state's JSON of each
+// connection, one line each. It lets the containers' notified calls continue, except those that are
+// named: these fail with ERRNO or return VALUE. Ends when its standard input ends.
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <seccomp.h>
@@ -71,8 +71,8 @@ int listen_on(const std::string& path) {
   return fd;
 }
 
-/// Reads a connection to its end, prints what it said, and gives the listener that it brought, or
-/// -1.
+/// Reads a connection to its end and prints what it sent. Returns the listener that came with it,
+/// or -1.
 int accept_state(int listening) {
   const int connection = accept4(listening, nullptr, nullptr, SOCK_CLOEXEC);
   if (connection < 0) {
@@ -111,7 +111,7 @@ int accept_state(int listening) {
 void answer(int listener) {
   seccomp_notif asked{};
   if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked) < 0) {
-    return;  // who asked has ended
+    return;  // the calling process has ended
   }
   seccomp_notif_resp response{};
   response.id = asked.id;
@@ -146,7 +146,7 @@ int main(int argc, char** argv) {
       if ((polled[i].revents & POLLIN) != 0) {
         answer(polled[i].fd);
       } else if (polled[i].revents != 0) {
-        // Nobody is under the filter any more.
+        // No process is under the filter any more.
         close(polled[i].fd);
         polled[i].fd = -1;
       }

@@ -1,11 +1,11 @@
-// Whether the core's seccomp programs give the verdicts of those that libseccomp makes by itself,
-// one context for all architectures, and ENOSYS for calls that are newer than the profile. For
-// test/core/seccomp.test.ts.
+// Checks that the core's seccomp programs return the same actions as those that libseccomp makes by
+// itself, with one context for all architectures, and ENOSYS for calls that are newer than the
+// profile. For test/core/seccomp.test.ts.
 //
 //   seccomp-compare SEED COUNT     compares for COUNT random profiles
 //   seccomp-compare SEED CONFIG    compares for CONFIG's profile
 //
-// SEED also chooses the arguments that each call is looked at with.
+// SEED also chooses the arguments with which each call is checked.
 
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -117,8 +117,8 @@ constexpr std::array<std::uint32_t, 3> audit_archs = {AUDIT_ARCH_AARCH64, AUDIT_
                                                       AUDIT_ARCH_X86_64};
 #endif
 
-/// The program that one libseccomp context for all architectures makes; empty where it refuses a
-/// rule.
+/// Returns the program that one libseccomp context for all architectures makes; empty if libseccomp
+/// refuses a rule.
 std::vector<sock_filter> oracle(const Seccomp& profile) {
   const std::uint32_t by_default =
       oracle_action(profile.default_action, profile.default_errno_ret.value_or(EPERM));
@@ -159,7 +159,7 @@ std::vector<sock_filter> oracle(const Seccomp& profile) {
   return refused ? std::vector<sock_filter>() : instructions(tare::read_all(file.get(), "oracle"));
 }
 
-/// Whether the call is newer than all that the profile names, on an ABI that it filters.
+/// Returns whether the call is newer than all that the profile names, on an ABI that it filters.
 bool too_new(const Seccomp& profile, std::uint32_t arch, std::uint32_t number) {
   for (const auto& [name, token] : oracle_archs) {
     const bool native = token == oracle_archs[0].second;
@@ -196,7 +196,7 @@ bool too_new(const Seccomp& profile, std::uint32_t arch, std::uint32_t number) {
 }
 
 /// Compares all numbers that could matter, each with arguments around the values that the profile
-/// asks for.
+/// compares with.
 bool same_verdicts(const Seccomp& profile, std::mt19937_64& random) {
   std::vector<sock_filter> theirs = oracle(profile);
   std::vector<sock_filter> ours;
@@ -318,7 +318,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: seccomp-compare SEED COUNT|CONFIG\n");
     return 2;
   }
-  // Whatever this kernel can do: libseccomp would refuse actions that it does not know.
+  // Independent of this kernel's abilities: libseccomp would refuse actions that the kernel does
+  // not know.
   seccomp_api_set(6);
   try {
     return compare(argv);

@@ -1,11 +1,11 @@
-// What seccomp profiles become, for test/core/seccomp.test.ts.
+// Compiles and runs seccomp profiles, for test/core/seccomp.test.ts.
 //
 //   seccomp compile CONFIG CACHE        writes the program (struct sock_filter[]) to stdout
 //   seccomp flags CONFIG CACHE          prints the flags, as a number
 //   seccomp run CONFIG ABI:CALL[:ARG,..] ...
 //                                       makes each call under CONFIG's filter, in a process of its
-//                                       own, and prints what came of it; CALL is a name or a
-//                                       number, ABI is native or (x86-64) i386
+//                                       own, and prints the result; CALL is a name or a number, ABI
+//                                       is native or (x86-64) i386
 //
 // CACHE is a directory, or "" for none.
 
@@ -52,7 +52,7 @@ struct Call {
   std::array<unsigned long, 6> args{};
 };
 
-/// What a probed call came to, shared with the process that waits for the probe.
+/// The outcome of a probed call, shared with the process that waits for the probe.
 struct Outcome {
   enum Kind { none, returned, trapped } kind;
   long value;  ///< the call's result, or the errno that came with SIGSYS
@@ -63,7 +63,7 @@ Outcome* outcome;
 [[noreturn]] void end(Outcome::Kind kind, long value) {
   outcome->value = value;
   outcome->kind = kind;
-  __builtin_trap();  // a system call could be refused
+  __builtin_trap();  // the filter could refuse a system call
 }
 
 void on_sigsys(int, siginfo_t* info, void*) { end(Outcome::trapped, info->si_errno); }
@@ -93,7 +93,7 @@ long make_call(const Call& call) {
 #endif
 }
 
-/// In a thread of its own, so that the end of a thread can be told from the end of a process.
+/// Runs in a thread of its own, so that the end of a thread can be told from the end of a process.
 void probe_in_thread(const SeccompFilter& filter, const Call& call) {
   struct sigaction action{};
   action.sa_sigaction = on_sigsys;

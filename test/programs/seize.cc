@@ -1,4 +1,4 @@
-// seize: traces each process that it sees and never waits for any, so that nobody else can.
+// seize: traces each process that it sees and never waits for any, so that no other process can.
 //
 // Writes a byte for each.
 #include <dirent.h>

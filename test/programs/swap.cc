@@ -1,5 +1,5 @@
-// swap A B [C D …]: exchanges two names without a moment in which one is missing, each pair in
-// turn, again and again, until it is killed. Where a name is missing, or a mount is in the way, it
+// swap A B [C D …]: exchanges two names atomically, so that neither is ever missing, each pair in
+// turn, again and again, until it is killed. If a name is missing, or a mount is in the way, it
 // tries again. Prints a line when it begins.
 #include <errno.h>
 #include <fcntl.h>

@@ -1,15 +1,16 @@
-// What is said to systemd, and how; for test/core/systemd.test.ts and dbus.test.ts.
+// What is sent to systemd, and how; for test/core/systemd.test.ts and dbus.test.ts.
 //
-//   systemd text TEXT                  a value in GVariant's text format: its type, value, and
-//   bytes systemd read SIGNATURE HEX         what marshalled bytes hold systemd message HEX a
-//   message systemd addresses LIST             the sockets of an address list systemd unit
-//   CGROUPSPATH ID        slice, name, and cgroup of the unit systemd resources VERSION JSON the
-//   properties for a linux.resources object, a line each, and
-//                                      what is then written to cpu.max
+//   systemd text TEXT                  a value in GVariant's text format: its type, value, bytes
+//   systemd read SIGNATURE HEX         the content of marshalled bytes
+//   systemd message HEX                a message
+//   systemd addresses LIST             the sockets of an address list
+//   systemd unit CGROUPSPATH ID        slice, name, and cgroup of the unit
+//   systemd resources VERSION JSON     the properties for a linux.resources object, a line each,
+//                                      and what is then written to cpu.max
 //   systemd devices JSON               those for its devices
 //   systemd annotation KEY VALUE       those for an annotation
-//   systemd connect system|user MS     systemd's version; waits for so long
-//   systemd call ADDRESS MS N          N calls of Peer.Ping one after another, and what answers
+//   systemd connect system|user MS     systemd's version; waits at most that long
+//   systemd call ADDRESS MS N          N calls of Peer.Ping one after another, and their answers
 //
 // An error is printed with its kind, status 1.
 

@@ -1,8 +1,8 @@
-// walk: tells all that a process in a container can get hold of through /proc, and what it comes to
-// where it tries to get out. To be run with all capabilities.
+// walk: prints all that a process in a container can reach through /proc, and where attempts to
+// break out lead. Must be run with all capabilities.
 //
-// Each line is "DEVICE:INODE PATH TARGET": what the path leads to, and what the link says of it.
-// The paths of attempts to get out begin with "escape".
+// Each line is "DEVICE:INODE PATH TARGET": what the path leads to, and the text of the link. The
+// paths of attempts to break out begin with "escape".
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -54,7 +54,7 @@ void walk_process(const std::string& process) {
   }
 }
 
-/// Runs `attempt` in a child, whose "/" and "." are told afterwards.
+/// Runs `attempt` in a child, whose "/" and "." are printed afterwards.
 template <typename Attempt>
 void escape(const char* name, Attempt attempt) {
   fflush(stdout);
@@ -88,7 +88,7 @@ int main() {
   walk_process("/proc/self");
   walk_process("/proc/thread-self");
   mkdir("/tmp/walk", 0700);
-  // A working directory outside of a chroot is not held back by it: chroot(2).
+  // chroot(2) does not confine a working directory that is outside the new root.
   escape("chroot", [] {
     if (chroot("/tmp/walk") == 0) climb();
     if (chroot(".") < 0) perror("chroot");
@@ -103,7 +103,7 @@ int main() {
     const int first = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (setns(first, CLONE_NEWNS) < 0) perror("setns");
   });
-  // Is there something below the root's mount?
+  // There may be something below the root's mount.
   escape("umount", [] {
     if (unshare(CLONE_NEWNS) == 0 && umount2("/", MNT_DETACH) == 0) {
       const int first = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -113,7 +113,7 @@ int main() {
   escape("pivot_root", [] {
     if (unshare(CLONE_NEWNS) == 0 && mount("/", "/tmp/walk", nullptr, MS_BIND, nullptr) == 0 &&
         chdir("/tmp/walk") == 0 && syscall(SYS_pivot_root, ".", ".") == 0) {
-      // The old root is on top now, and what it lay on below.
+      // The old root is on top now, and below it what it was mounted on.
       umount2(".", MNT_DETACH);
       umount2("/", MNT_DETACH);
       climb();

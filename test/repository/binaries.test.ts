@@ -1,4 +1,7 @@
-/** What is promised of the built programs, read off the ELF files in build/ or in another build's directory. */
+/**
+ * Properties of the built programs, read from the ELF files in build/ or in another build's
+ * directory.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -7,7 +10,7 @@ import t from 'tap';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const build = resolve(root, process.env['TARE_TEST_BUILD'] ?? 'build');
-/** The binutils of this architecture read the files of others' by their own names. */
+/** Files of another architecture need that architecture's nm, such as aarch64-linux-gnu-nm. */
 const nm = process.env['TARE_TEST_NM'] ?? 'nm';
 
 function run(command: string, ...args: string[]): string {
@@ -100,10 +103,10 @@ t.test('making a plan makes no system call', (t) => {
   const directory = join(build, 'CMakeFiles/tare_core.dir/addon/core');
   const objects = readdirSync(directory).filter((name) => /^plan(_\w+)?\.cc\.o$/.test(name));
   t.ok(objects.length > 0, 'there are objects to check');
-  // What is not of C++ (mangled names) may only be its run-time support, or work on memory.
+  // Symbols without a mangled C++ name must be run-time support of C++, or work on memory.
   const pure = /^(_Z|__cxa_|__gxx_personality|_Unwind_Resume|mem|str)|^_GLOBAL_OFFSET_TABLE_$/;
   const hardening = /^__(stack_chk_(fail|guard)|\w+_chk)$/;
-  // makedev(3) and its kin, where the compiler does not inline them.
+  // makedev(3) and similar functions, if the compiler does not inline them.
   const arithmetic = /^gnu_dev_/;
   const impure = objects.flatMap((name) =>
     undefinedSymbols(join(directory, name))
@@ -115,7 +118,7 @@ t.test('making a plan makes no system call', (t) => {
 });
 
 t.test('nothing is destroyed before the process ends', (t) => {
-  // A host program calls exit(3) while threads of the addon are at work.
+  // A host program calls exit(3) while threads of the addon still run.
   for (const part of ['core', 'node']) {
     const directory = join(build, `CMakeFiles/tare_${part}.dir/addon/${part}`);
     const objects = readdirSync(directory).filter((name) => name.endsWith('.o'));

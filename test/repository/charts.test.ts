@@ -1,4 +1,6 @@
-/** docs/charts and the table of docs/comparison.md are what bench/runs says, and can be read on any page. */
+/**
+ * docs/charts and the table of docs/comparison.md match bench/runs, and are legible on any page.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +18,7 @@ t.test('they are those of the runs (npm run charts)', (t) => {
   t.end();
 });
 
-/** Relative luminance and contrast of WCAG 2. */
+/** Relative luminance and contrast as in WCAG 2. */
 function luminance(color: string): number {
   const [r = NaN, g = NaN, b = NaN] = [1, 3, 5].map((at) => {
     const part = parseInt(color.slice(at, at + 2), 16) / 255;

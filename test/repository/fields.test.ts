@@ -1,7 +1,7 @@
 /**
- * docs/fields.md has a row for every field that the parser reads, and no other; each names tests
- * that exist and speak of the field. The parser's fields are read off its tables
- * (`constexpr Field<Type> …_fields[]`) and the nesting off the structs that they fill.
+ * docs/fields.md has a row for each field that the parser reads, and no other; each row names
+ * existing tests that mention the field. The parser's fields come from its tables (`constexpr
+ * Field<Type> …_fields[]`), and their nesting from the structs that these fill.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ interface Key {
   readonly reader: string;
 }
 
-/** By the name of the table: what it reads. */
+/** The struct and the keys that each table reads, by the table's name. */
 const tables = new Map<string, { type: string; keys: Key[] }>();
 for (const [, type, table, body] of sources.matchAll(
   /Field<(\w+)> (\w+)_fields\[\] = \{([\s\S]*?)\n\};/g,
@@ -36,7 +36,9 @@ for (const [, type, table, body] of sources.matchAll(
   tables.set(table ?? '', { type: type ?? '', keys });
 }
 
-/** By struct and member, the type without what wraps it. */
+/**
+ * The type of each member, by struct and member, without std::optional and std::vector around it.
+ */
 const members = new Map<string, string>();
 for (const [, struct, body] of headers.matchAll(/^struct (\w+) \{\n([\s\S]*?)^\};/gm)) {
   for (const [, type = '', member] of (body ?? '').matchAll(
@@ -54,7 +56,9 @@ function snakeCase(name: string): string {
     .toLowerCase();
 }
 
-/** Of several tables that fill one struct, the one that is named after the key. */
+/**
+ * Returns the table for a key's members: if several fill one struct, the one named after the key.
+ */
 function tableBelow(owner: string, key: Key): string | undefined {
   const read = /<&(\w+::\w+)>/.exec(key.reader)?.[1];
   const type = members.get(read ?? `${owner}::${snakeCase(key.name)}`);
@@ -97,7 +101,7 @@ function readRows(): Row[] {
   );
 }
 
-/** Fields of one shape (the hooks, mappings) may share rows: `hooks.*.path`. */
+/** Fields of one shape (hooks, mappings) may share rows: `hooks.*.path`. */
 function covers(row: string, path: string): boolean {
   const pattern = row.split('.').map((part) => (part === '*' ? '\\w+' : part));
   const expression = new RegExp(`^${pattern.join('\\.')}$`);

@@ -1,6 +1,6 @@
 /**
- * The library makes and changes no file of the host for a container: the core does, by descriptor,
- * below the container's root. What installs the command line is another matter.
+ * The library creates and changes no file of the host for a container: the core does so, by
+ * descriptor, below the container's root. The installer of the command line is exempt.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ const reads = new Set([
   ...['realpath', 'stat'],
 ]);
 const exceptions = new Map([
-  // Files that the caller has a command's output written to.
+  // Files to which the caller redirects a command's output.
   ['run/targets.ts', ['createWriteStream', 'open', 'type FileHandle', 'write', 'writev']],
 ]);
 const files = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter(

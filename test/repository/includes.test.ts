@@ -1,4 +1,6 @@
-/** Who may include whom: the layers of docs/architecture.md, read off the #include lines. */
+/**
+ * The includes that are allowed: the layers of docs/architecture.md, checked on the #include lines.
+ */
 import { readFileSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,12 +19,12 @@ const partOf: Record<string, string> = {
   user_namespaces: 'spawn',
 };
 /**
- * What a unit of the core may include besides itself. A unit is a header of include/tare or
- * addon/core with the sources of addon/core that begin with its name: plan.h, plan.cc and
- * plan_mounts.cc are one.
+ * The units that a unit of the core may include besides itself. A unit is a header of include/tare
+ * or addon/core and the sources of addon/core whose names begin with its name: plan.h, plan.cc and
+ * plan_mounts.cc are one unit.
  */
 const coreRules: Record<string, readonly string[]> = {
-  // Nothing above them.
+  // The lowest layers.
   error: [],
   wire: [],
   fd: ['error'],
@@ -30,14 +32,15 @@ const coreRules: Record<string, readonly string[]> = {
   cancellation: ['fd'],
   printable: ['json'],
   mount_options: ['spec'],
-  // What is wanted.
+  // The parsed configuration.
   spec: ['json', 'error'],
-  // For their tables and their rules of form alone: it calls nothing that reads or changes the host.
+  // Only their tables and their rules of form: validate calls nothing that reads or changes the
+  // host.
   validate: ['spec', 'mount_options', 'seccomp', 'json', 'fd', 'error'],
   seccomp: ['spec', 'fd', 'error'],
-  // Pure: no host. Of fd.h it uses the cleaning of paths.
+  // Pure: does not access the host. From fd.h it uses only the cleaning of paths.
   plan: ['spec', 'mount_options', 'seccomp', 'wire', 'json', 'fd', 'error'],
-  // What acts on the host.
+  // Units that act on the host.
   netlink: ['fd', 'error'],
   mountinfo: [],
   cgroup: ['spec', 'mountinfo', 'fd', 'error'],
@@ -47,27 +50,27 @@ const coreRules: Record<string, readonly string[]> = {
   program: ['fd', 'error'],
   subordinate_ids: ['fd', 'error'],
   spawn: ['plan', 'wire', 'stub', 'program', 'mountinfo', 'fd', 'error'],
-  // Some hooks run in the container's namespaces: by a plan of their own.
+  // Some hooks run in the container's namespaces, with a plan of their own.
   hooks: ['spawn', 'program', 'spec', 'plan', 'json', 'fd', 'error'],
   resctrl: ['spec', 'mountinfo', 'json', 'fd', 'error'],
   state: ['spec', 'validate', 'wire', 'json', 'cancellation', 'fd', 'error'],
   features: ['spec', 'mount_options', 'plan', 'seccomp', 'json', 'error'],
-  // Another program that is asked to do the work.
+  // Work that another program does.
   checkpoint: [],
   criu: ['checkpoint', 'spawn', 'plan', 'fd', 'error'],
-  // The order of it all.
+  // Calls the others in the right order.
   container: [
     ...['validate', 'plan', 'spawn', 'cgroup', 'systemd', 'hooks', 'state', 'features', 'netlink'],
     ...['resctrl', 'mountinfo', 'mount_options', 'checkpoint', 'criu', 'subordinate_ids'],
     ...['spec', 'seccomp', 'json', 'cancellation', 'fd', 'error'],
   ],
-  // Looks at all of it.
+  // Examines all of them.
   doctor: [
     ...['container', 'spawn', 'cgroup', 'systemd', 'resctrl', 'seccomp', 'program', 'mountinfo'],
     ...['state', 'subordinate_ids', 'spec', 'json', 'fd', 'error'],
   ],
 };
-// The interface of container.h hands out descriptors.
+// The interface of container.h passes descriptors to its caller.
 const frontEnd = ['container', 'checkpoint', 'spec', 'fd', 'error'];
 const directoryRules: Record<string, readonly string[]> = {
   'addon/cli': [...frontEnd, 'doctor', 'printable'],
@@ -98,7 +101,7 @@ function includesOf(file: string): Include[] {
     });
 }
 
-/** The longest name of a unit that the file's own name begins with. */
+/** Returns the unit with the longest name that the file's own name begins with. */
 function unitOf(file: string): string | undefined {
   const name = basename(file).replace(/\.(cc|h)$/, '');
   if (partOf[name] !== undefined) return partOf[name];
@@ -107,7 +110,7 @@ function unitOf(file: string): string | undefined {
     .sort((a, b) => b.length - a.length)[0];
 }
 
-/** The unit of the core that an include names, or undefined for system headers. */
+/** Returns the unit of the core that an include names, or undefined for system headers. */
 function targetUnit(include: Include): string | undefined {
   if (include.target.startsWith('tare/')) return unitOf(include.target) ?? include.target;
   const isPrivate = include.quoted && dirname(include.file) === 'addon/core';
@@ -154,7 +157,7 @@ for (const [directory, allowed] of Object.entries(directoryRules)) {
 }
 
 t.test('init is built on no libc', (t) => {
-  // Headers of the kernel and those that gcc itself brings to a freestanding program.
+  // Headers of the kernel, and those that gcc provides for freestanding programs.
   const freestanding = /^(linux|asm|asm-generic)\/|^(cstddef|cstdint|limits|type_traits|bit)$/;
   const hosted = sources('addon/init')
     .flatMap(includesOf)
@@ -190,7 +193,7 @@ t.test('each header of include/tare has a source of the same name', (t) => {
   const core = sources('addon/core').map((file) => basename(file));
   const without = sources('include/tare')
     .map((file) => basename(file).replace(/\.h$/, '.cc'))
-    // The wire format has no code: it is shared by the host and a program without libc.
+    // The wire format has no code: the host and init, a program without libc, share it.
     .filter((name) => name !== 'wire.cc' && !core.includes(name));
   t.same(without, []);
   t.end();

@@ -1,4 +1,4 @@
-/** The pages that people read name only files that are there. */
+/** The documentation names only files that exist. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,8 +25,8 @@ for (const page of pages) {
 t.ok(pages.includes('SECURITY.md'));
 
 /**
- * On its page of the package npm shows README.md with links to files, and pictures, of the repository that package.json
- * names: those that are relative, that lead to a file, and no further up than its top.
+ * On the package's page, npm resolves the links and pictures of README.md in the repository that
+ * package.json names: those that are relative, lead to a file, and stay below its top directory.
  */
 t.test('the links and pictures of README.md, as npm resolves them', async (t) => {
   const { repository, homepage, bugs } = JSON.parse(

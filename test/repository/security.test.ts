@@ -1,6 +1,6 @@
 /**
  * docs/security.md and the tests in test/security agree: each flaw has the tests that the page
- * names, and no other has one; and each test says how it was seen to fail, or why it never can.
+ * names, and no other flaw has tests. Each test says how it was seen to fail, or why it never can.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import t from 'tap';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-/** The names of flaws, each with the files that the page names. */
+/** The names of the flaws, each with the files that the page names. */
 const rows = new Map<string, string[]>();
 for (const [, name = '', files = ''] of read('docs/security.md').matchAll(
   /^\| (\w[^|]*?) \|[^|]*\|[^|]*\|([^|]*)\|$/gm,
@@ -26,7 +26,7 @@ for (const [, name = '', files = ''] of read('docs/security.md').matchAll(
 interface Told {
   file: string;
   name: string;
-  /** What stands above the test, back to the one before it. */
+  /** The text above the test, back to the previous test. */
   above: string;
 }
 

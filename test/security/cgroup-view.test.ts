@@ -1,4 +1,4 @@
-/** /sys/fs/cgroup where the container may not mount a cgroup2 of its own. */
+/** /sys/fs/cgroup of a container that may not mount a cgroup2 file system. */
 import { OrdinaryUser, uid } from '../cli/ordinary-user.js';
 import { whyNot, type Config } from '../cli/tare.js';
 import { Inside, inNewUserNamespace, mapped, mountAt } from '../init/inside.js';
@@ -27,8 +27,8 @@ if (whyNot !== undefined) {
     t.match(stdout, /Read-only file system\n*$/, `${name}: that is why`);
   };
 
-  // Weakened: add_file_system (plan_mounts.cc) without set_attributes for its fall-back. The mount
-  // was not read-only.
+  // Weakened: add_file_system (plan_mounts.cc) without set_attributes for its fallback. The mount
+  // is not read-only.
   inside.test('CVE-2023-25809: the fall-back to a bind is read-only', async (t) => {
     const seen = inside.says(script, (config, rootfs) => {
       inCgroupOfHost(config);
@@ -39,7 +39,7 @@ if (whyNot !== undefined) {
     check(t, seen, 'a user namespace');
   });
 
-  // Weakened: the same. The container made cgroups.
+  // Weakened: as above. The container makes cgroups.
   inside.test('CVE-2023-25809: of an ordinary user, too', async (t) => {
     const cgroup = `/sys/fs/cgroup/${inside.tag}-delegated`;
     mkdirSync(join(cgroup, 'session'), { recursive: true });

@@ -1,4 +1,4 @@
-/** Labels: a profile of AppArmor confines the process, or nothing starts. */
+/** Labels: an AppArmor profile confines the process, or the container does not start. */
 import { Inside, inNewUserNamespace, mapped, mountAt, type Edit } from '../init/inside.js';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -33,7 +33,7 @@ const enforced = {
   stderr: /can't create \/etc\/denied: Permission denied/,
 };
 
-// Weakened: `if (false)` for op_no_symlink in open_target (mount_ops.cc). It started.
+// Weakened: `if (false)` for op_no_symlink in open_target (mount_ops.cc). The container starts.
 inside.test('CVE-2023-28642: /proc of the image does not turn AppArmor off', async (t) => {
   t.match(inside.run(show, confined), enforced, 'as a rule');
   for (const name of ['proc', 'sys']) {
@@ -51,7 +51,10 @@ inside.test('CVE-2023-28642: /proc of the image does not turn AppArmor off', asy
   }
 });
 
-/** A hook that, like a racing container, puts a file of its own over some of the container's /proc. */
+/**
+ * A hook that, like a racing container, mounts a file of its own over files of the container's
+ * /proc.
+ */
 const redirect =
   (file: string, paths: string[]): Edit =>
   (config, rootfs) => {
@@ -69,8 +72,8 @@ const attributes = ['1/attr/exec', '1/attr/apparmor/exec'].flatMap((path) => [
 ]);
 
 for (const [id, paths] of Object.entries({
-  // Weakened: open_proc_file (process_ops.cc) opened "/proc" by its path, without RESOLVE_NO_XDEV. The
-  // file had the label, the process was unconfined.
+  // Weakened: open_proc_file (process_ops.cc) opens "/proc" by its path, without RESOLVE_NO_XDEV.
+  // The file gets the label, and the process is unconfined.
   'CVE-2025-52881: what covers attr/exec does not take the label': attributes,
   // Weakened: as above.
   'CVE-2025-62596: nor does what covers all of attr': ['1/attr/apparmor/exec'],
@@ -89,7 +92,7 @@ for (const [id, paths] of Object.entries({
   });
 }
 
-// Weakened: add_labels (plan_process.cc) left the profile out in a user namespace. The process was
+// Weakened: add_labels (plan_process.cc) leaves the profile out in a user namespace. The process is
 // unconfined.
 inside.test('crun 1.29: AppArmor in a user namespace', async (t) => {
   const result = inside.run(`${show}; cat /proc/self/mountinfo`, (config, rootfs) => {

@@ -1,4 +1,4 @@
-/** A bundle that has init and host do most of what they can: hooks, a user namespace, filters, limits. */
+/** A bundle that uses most features of init and host: hooks, a user namespace, filters, limits. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import type { Config, Sandbox } from '../cli/tare.js';
@@ -38,7 +38,7 @@ export function richBundle(sandbox: Sandbox, edit?: (config: Config) => void): s
     edit?.(config);
   });
   mkdirSync(`${bundle}/rootfs/copied/from`, { recursive: true });
-  // Its root makes the places of mounts.
+  // The container's root makes the mount points.
   execFileSync('chown', ['-hR', `${first}:${first}`, `${bundle}/rootfs`]);
   return bundle;
 }

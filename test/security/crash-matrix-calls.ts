@@ -1,11 +1,14 @@
-/** A system call: of whom, which, and the how manieth. */
+/** A system call: the role of its process, its name and its occurrence. */
 export interface Point {
   role: string;
   call: string;
   number: number;
 }
 
-/** With what a system call is made to fail: the most fitting errno first, as its man page has it. */
+/**
+ * The errnos that a system call is made to fail with, from its man page; the most fitting one
+ * first.
+ */
 const errors: Record<string, string[]> = {
   bpf: ['ENOMEM', 'EAGAIN', 'ENOSPC', 'EACCES'],
   capset: ['EPERM'],
@@ -108,8 +111,8 @@ const errors: Record<string, string[]> = {
 };
 
 /**
- * These do what they are asked for, or were asked for nonsense. Of brk(2) glibc's malloc demands that it
- * either always works or never: a single failure ends the program by an assertion of that library's own.
+ * Calls that fail only for invalid arguments. glibc's malloc requires that brk(2) either always
+ * works or never: a single failure ends the program by an assertion in glibc.
  */
 const neverFail = new Set(
   (
@@ -118,17 +121,17 @@ const neverFail = new Set(
   ).split(' '),
 );
 
-/** Calls that init makes again: nothing that has a handler interrupts it, and so most have no reason to. */
+/** Calls that init retries. No signal handler interrupts init, so most calls need no retry. */
 const repeatedByInit = ['openat2', 'read', 'recvmsg', 'sendto', 'write'];
 
-/** Whether a call says by `errno` that it is to be made again, and that is to be done. */
+/** Whether `errno` means that the call has to be retried, and its process does so. */
 export function isPassing({ role, call, number }: Point, errno: string): boolean {
-  // The verifier's, when a program is loaded.
+  // bpf(2): the verifier's EAGAIN, when a program is loaded.
   if (errno === 'EAGAIN') return call === 'openat2' || (call === 'bpf' && number === 1);
   return errno === 'EINTR' && (role === 'host' || repeatedByInit.includes(call));
 }
 
-/** The errnos for `call`, none where it cannot fail; undefined for a call that is not known here. */
+/** The errnos for `call`, empty if it cannot fail; undefined for a call that is not known here. */
 export function errorsOf(call: string): string[] | undefined {
   return neverFail.has(call) ? [] : errors[call];
 }

@@ -1,6 +1,7 @@
 /**
- * The crash matrix of create, start, exec, update, kill and delete. By default each call of each
- * process once with an errno and once with a kill; with TARE_TEST_LONG=1 every occurrence and errno.
+ * The crash matrix of create, start, exec, update, kill and delete. By default each system call of
+ * each process fails once with an errno and once by a kill; with TARE_TEST_LONG=1 at every
+ * occurrence and with every errno.
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -88,7 +89,7 @@ if (whyNot !== undefined) {
     }
   }
 
-  /** What a running container of a bundle is to be like. */
+  /** The expected fingerprint of a running container, by bundle. */
   const usual = new Map<string, Marks>();
   function usualOf(from: string): Marks {
     let marks = usual.get(from);
@@ -148,7 +149,7 @@ if (whyNot !== undefined) {
     died: (id) => statusOf(id) === 'stopped',
   });
 
-  // What follows is used on one container again and again, as it is to be unharmed.
+  // The following verbs must leave their container unharmed, so all cells use the same one.
   let kept = '';
   const lasting = (): string =>
     existsSync(join(sandbox.root, kept)) && kept !== '' ? kept : (kept = running());
@@ -168,7 +169,7 @@ if (whyNot !== undefined) {
     prepare: () => {
       rmSync(pidFile, { force: true });
       const id = lasting();
-      // What an exec that was killed had let go runs on.
+      // A process that a killed exec had already released continues to run.
       for (const pid of processesOf(id))
         if (pid !== pidOf(sandbox, id)) process.kill(pid, 'SIGKILL');
       return id;
@@ -181,7 +182,7 @@ if (whyNot !== undefined) {
       await alone(id);
     },
     died: async (id) => {
-      // It may be another process that died, and was not needed any more.
+      // The killed process may be another one, which was no longer needed.
       let stays = false;
       await until(
         () => !existsSync(`/proc/${readFileSync(pidFile, 'utf8')}/root/`),
@@ -280,14 +281,15 @@ if (whyNot !== undefined) {
     beside.must(['run', '-d', '-b', beside.bundle(['sleep', '100000']), other]);
     for (const use of uses) {
       const begin = Date.now();
-      // The first run finds caches empty; what init's pace decides is not in each.
+      // The first run starts with empty caches, and calls that depend on init's speed are not in
+      // each run.
       const before = await matrix.points(use);
       const points = (await matrix.points(use)).filter((point) =>
         before.some((one) => isDeepStrictEqual(one, point)),
       );
       const cells = full ? everything(points) : selection(use, points, done);
       for (const [point, fault] of cells) {
-        // What init calls at its waits depends on the host's pace.
+        // Which calls init makes at its waits depends on the host's speed.
         for (let i = 0; i < 3 && (await matrix.cell(use, point, fault)) === 'not met'; i++);
         equal(
           readdirSync(pids).filter((name) => name !== 'pid'),

@@ -1,6 +1,6 @@
 /**
- * The crash matrix: for each system call that a verb's processes make, that one fails, or kills its
- * process; and what then is to hold. A cell is (verb, role, call, occurrence, fault).
+ * The crash matrix: each system call that a verb's processes make fails, or kills its process, and
+ * the test checks the result. A cell is (verb, role, call, occurrence, fault).
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,27 +8,27 @@ import type { Test } from 'tap';
 import { call, cli, errorIn, program, state, type Result, type Sandbox } from '../cli/tare.js';
 import { errorsOf, isPassing, type Point } from './crash-matrix-calls.js';
 
-/** A verb in one of its uses. */
+/** One use of a verb. */
 export interface Use {
   name: string;
-  /** Makes what the verb is used on; the container's id. */
+  /** Makes what the verb acts on; returns the container's id. */
   prepare(): string;
   args(id: string): string[];
-  /** The pid of an init that goes on within the verb. */
+  /** The pid of an existing init that continues during the verb. */
   init?(id: string): number;
-  /** Throws unless all is as a verb that succeeded leaves it. */
+  /** Throws unless the state is that after a successful verb. */
   works(id: string): void | Promise<void>;
-  /** Whether the init that was killed after the host's last word is gone, and the host is right. */
+  /** Whether an init that was killed after the host's last message is gone, so that the host is right. */
   died?(id: string): boolean | Promise<boolean>;
-  /** Whether the next verb tells of the failure. */
+  /** Whether the next verb reports the failure. */
   failsLater?(id: string, fault: string): boolean;
-  /** Throws where what the verb must not touch is touched, after one that did not succeed. */
+  /** Throws if a verb that failed has touched what it must not touch. */
   spared?(id: string): void | Promise<void>;
-  /** What it says of an init that has ended before. */
+  /** The verb's error if init has already ended. */
   seesTheEnd?: RegExp;
-  /** It fails by itself: what it does then is what is looked at. */
+  /** The verb always fails: the cells test what it does then. */
   fails?: boolean;
-  /** The container is the next cell's, too. */
+  /** The next cell uses the same container. */
   keeps?: boolean;
 }
 
@@ -39,7 +39,7 @@ const patience = 20_000;
 
 export class Matrix {
   private readonly counts = new Map<string, Record<Outcome, number>>();
-  /** "USE ROLE CALL" of each cell in which the fault came about. */
+  /** "USE ROLE CALL" of each cell in which the fault occurred. */
   private readonly met = new Set<string>();
   cells = 0;
 
@@ -48,7 +48,7 @@ export class Matrix {
     private readonly t: Test,
   ) {}
 
-  /** The system calls of a use, as they come. */
+  /** The system calls of a use, in order. */
   async points(use: Use): Promise<Point[]> {
     const id = use.prepare();
     const result = this.under(['list'], use, id);
@@ -62,7 +62,7 @@ export class Matrix {
     return (
       this.report()
         .split('\n')
-        // The kernel's own way to go on with a call that the tracer has interrupted.
+        // restart_syscall(2) continues a call that the tracer has interrupted.
         .filter((line) => line !== '' && !line.includes(' restart_syscall '))
         .map((line) => {
           const [role = '', name = '', number = ''] = line.split(' ');
@@ -71,7 +71,7 @@ export class Matrix {
     );
   }
 
-  /** One cell. What is wrong in it fails the test. */
+  /** Runs one cell. A wrong outcome fails the test. */
   async cell(use: Use, point: Point, fault: string): Promise<Outcome> {
     const id = use.prepare();
     const { role, call: name, number } = point;
@@ -104,7 +104,7 @@ export class Matrix {
     return this.met.has(`${use.name} ${point.role} ${point.call}`);
   }
 
-  /** The table of all cells until now. */
+  /** The table of all cells so far. */
   table(): string[] {
     const rows = [['verb', 'role', 'call', 'fault', ...columns]];
     for (const [key, counts] of this.counts) {
@@ -157,8 +157,8 @@ export class Matrix {
     }
     if (result.status === 0) {
       if (use.fails) throw new Error('it succeeds');
-      // An init that dies when its host has been told of success is a container that ends early. One
-      // that fails at the gate tells whoever starts it.
+      // If init dies after the host was told of success, the container has ended early. If init
+      // fails at the start gate, `start` reports the failure.
       const ofInit = point?.role.startsWith('init');
       const died =
         fault === 'KILL'
@@ -178,7 +178,7 @@ export class Matrix {
     return this.end(use, id, point ? 'told' : 'not met');
   }
 
-  /** What a cell leaves: nothing, or what `delete --force` removes. */
+  /** Checks that a cell leaves nothing behind, or only what `delete --force` removes. */
   private async end(use: Use, id: string, outcome: Outcome): Promise<Outcome> {
     if (use.keeps) return outcome;
     const stays = this.sandbox.leftovers();
@@ -209,7 +209,7 @@ export async function until(done: () => boolean, late: () => void): Promise<void
   }
 }
 
-/** How messages call what the kernel calls otherwise. */
+/** The words that messages use for calls whose name in the kernel differs. */
 const aliases: Record<string, RegExp> = {
   read: /read|recv/,
   capget: /cap/,
@@ -234,26 +234,26 @@ const aliases: Record<string, RegExp> = {
   unlinkat: /unlink|rmdir|remove/,
 };
 
-/** The message says what was being done, to what, and what the kernel said to that. */
+/** Checks that the message names the operation, its object and the kernel's error. */
 function checkMessage(error: string, id: string, point: Point, fault: string, use: Use): void {
-  // The write may have been that of the message.
+  // The failed write may be that of the message.
   if (use.fails && point.call === 'write' && error === '') return;
   if (!error.includes(id) && !error.includes('/')) throw new Error('it does not say of what');
   const spawned = point.role.startsWith('stub') || point.call === 'mmap';
   if (spawned && error.includes(`: posix_spawn: ${fault} (`)) return;
   const [, step = ''] = /^(?:(?:[a-z]+|exec in) [\w-]+: )?(.+)$/.exec(error) ?? [];
   if (use.fails) {
-    // Its own failure may come first.
+    // The verb's own failure may come first.
     if (step === '') throw new Error('no message');
   } else if (use.seesTheEnd?.test(step)) {
-    // It cannot know more.
+    // The verb cannot know more.
   } else if (fault === 'KILL') {
     if (!/was killed/.test(step)) throw new Error('it is not said who died');
   } else if (['faccessat2', 'statx'].includes(point.call) && step.includes('$PATH')) {
     if (fault !== 'EACCES' || !step.includes('executable file not found'))
       throw new Error('not what $PATH comes to');
   } else if (point.call === 'fstatfs' && point.role.startsWith('init')) {
-    // What is not known to be of procfs, or of devpts, is not.
+    // If fstatfs(2) fails, init takes the file for one that is not on procfs or devpts.
     if (!/ENODEV|procfs|not the device/.test(step)) {
       throw new Error('it does not say what is not procfs');
     }
@@ -269,9 +269,9 @@ function checkMessage(error: string, id: string, point: Point, fault: string, us
 }
 
 /**
- * Each call of each role once, of those that `done` (verb, role and call) does not have yet: with its
- * most fitting errno, one that is to be retried, and a kill. Of a use that fails by itself, the calls
- * with which the host cleans up.
+ * Selects each call of each role once, except those that `done` has already (verb, role and call):
+ * with its most fitting errno, one that has to be retried, and a kill. Of a use that always fails,
+ * selects the calls with which the host cleans up.
  */
 export function selection(use: Use, points: Point[], done: Set<string>): [Point, string][] {
   const last = new Map(points.map((point) => [`${point.role} ${point.call}`, point]));
@@ -289,7 +289,7 @@ export function selection(use: Use, points: Point[], done: Set<string>): [Point,
   });
 }
 
-/** Every occurrence with every errno, and a kill at each. */
+/** Selects every occurrence with every errno and with a kill. */
 export function everything(points: Point[]): [Point, string][] {
   return points.flatMap((point) =>
     [...(errorsOf(point.call) ?? ['ENOMEM']), 'KILL'].map((fault): [Point, string] => [

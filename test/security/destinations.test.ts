@@ -1,4 +1,4 @@
-/** Where mounts, and what tare makes for them, go: below the root, whatever links the image has. */
+/** Mounts, and the files made for them, stay below the root, whatever symlinks the image has. */
 import { exitOf, staticProgram, whyNot } from '../cli/tare.js';
 import { Inside, mountAt } from '../init/inside.js';
 import { Outside } from './outside.js';
@@ -25,7 +25,7 @@ if (whyNot !== undefined) {
     new Outside(join(inside.directory, name), names);
 
   // Weakened: openat2 (path.cc) without RESOLVE_IN_ROOT, on the path without its first "/". Nothing
-  // was mounted where the link leads to inside.
+  // is mounted at the link's target inside the root.
   inside.test('CVE-2019-18837: a destination through symlinks', async (t) => {
     const host = outside('links');
     const targets: Record<string, [link: string, where: string]> = {
@@ -55,7 +55,7 @@ if (whyNot !== undefined) {
     t.strictSame(host.changes(), []);
   });
 
-  // Weakened: the same. A file, a directory, a device and a FIFO were on the host.
+  // Weakened: as above. A file, a directory, a device and a FIFO are made on the host.
   inside.test('CVE-2025-24965: what is made in the root for the container', async (t) => {
     const made: Record<string, (config: Parameters<Parameters<Inside['edit']>[1]>[0]) => void> = {
       'a file': ({ mounts }) => {
@@ -99,8 +99,8 @@ if (whyNot !== undefined) {
     t.strictSame(host.changes(), [], 'the directory of the socket for readiness');
   });
 
-  // Weakened: fchmodat(2) of the socket's name after bind(2) in NotifySocket (notify.cc). The file
-  // of the host was 777.
+  // Weakened: fchmodat(2) on the socket's name after bind(2) in NotifySocket (notify.cc). The
+  // host's file gets mode 777.
   inside.test('CVE-2025-24965: the socket for readiness, while somebody swaps it', async (t) => {
     const host = outside('mode');
     const socket = join(inside.directory, 'manager.sock');
@@ -113,7 +113,7 @@ if (whyNot !== undefined) {
     const create = inside.tare(['create', '-b', bundle, id], { env });
     t.equal(create.status, 0);
     const names = ['/run/notify/notify.sock', '/run/notify/link'];
-    // It is mounted read-only, which only who may mount can change.
+    // The directory is mounted read-only; only a process that may mount can change that.
     const swap =
       `mount -o remount,bind,rw /run/notify && ln -s ${host.path}/file ${names[1]} && ` +
       `exec swap ${names.join(' ')}`;
@@ -126,8 +126,8 @@ if (whyNot !== undefined) {
     const isLink = (path: string): boolean =>
       lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
     inside.must(['start', id]);
-    // Each removes what has the socket's name, and binds another, before it finds that the container
-    // runs.
+    // Each start removes the file with the socket's name and binds another socket, before it finds
+    // that the container is running.
     for (let i = 0; i < 200; i++) {
       while (!isLink(name!) && !isLink(link!)) {
         rmSync(link!, { force: true });

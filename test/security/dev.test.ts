@@ -1,4 +1,4 @@
-/** /dev: what fills it, the terminal and the masks' /dev/null are devices, below the root. */
+/** /dev: its contents, the terminal and the masks' /dev/null are devices, below the root. */
 import { recvtty } from '../cli/recvtty.js';
 import { whyNot } from '../cli/tare.js';
 import { Inside, inNewUserNamespace, mapped, mountAt, type Edit } from '../init/inside.js';
@@ -14,7 +14,7 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
   const up = '../'.repeat(20);
-  /** The config without a /dev of its own: the image's is used. */
+  /** The config without mounts on /dev, so that the image's /dev is used. */
   const imageDev: Edit = (config) => {
     config.mounts = config.mounts.filter(({ destination }) => !destination.startsWith('/dev'));
   };
@@ -26,10 +26,10 @@ if (whyNot !== undefined) {
   const names = ['ptmx', 'null', 'console', 'fuse', 'fd', 'pts/', 'pts/ptmx', 'shm/', 'mqueue/'];
 
   for (const [id, edit] of Object.entries<Edit>({
-    // Weakened: openat2 (path.cc) without RESOLVE_IN_ROOT, on the path without its first "/".
-    // Nothing was in the container's /dev, and "create" failed.
+    // Weakened: openat2 (path.cc) without RESOLVE_IN_ROOT, on the path without its first "/". The
+    // container's /dev is empty, and "create" fails.
     'CVE-2026-41579: /dev is a symlink of the image': imageDev,
-    // Weakened: the same. So it was here.
+    // Weakened: as above, with the same result.
     'CVE-2026-47766: with devices of its own, and file systems below': (config) => {
       config.mounts = config.mounts.filter(({ destination }) => destination !== '/dev');
       config.linux['devices'] = [
@@ -63,7 +63,7 @@ if (whyNot !== undefined) {
           t.strictSame(host.changes(), [], 'run, create and start');
         }
       }
-      // The names exist there already: nothing of them is replaced, or given to somebody.
+      // The names already exist on the host: none is replaced, and none gets another owner.
       const host = new Outside(join(inside.directory, `full-${id.slice(9, 14)}`), names);
       inside.run('true', (config, rootfs) => {
         rmdirSync(join(rootfs, 'dev'));
@@ -75,8 +75,8 @@ if (whyNot !== undefined) {
     });
   }
 
-  // Weakened: no is_null_device in open_null, no comparison in do_make_device (device_ops.cc). It
-  // started, and showed what the link leads to, the file, and the device.
+  // Weakened: no is_null_device in open_null, no comparison in do_make_device (device_ops.cc). The
+  // container starts, and reads the link's target, the file and the device.
   inside.test('CVE-2025-31133: /dev/null that is none does not mask', async (t) => {
     const replacements: Record<string, (path: string) => void> = {
       'a symlink': (path) => symlinkSync('/proc/sys/kernel/core_pattern', path),
@@ -96,7 +96,7 @@ if (whyNot !== undefined) {
         name,
       );
     }
-    // Where /dev is not tare's to fill, the mask looks at it itself.
+    // If tare does not fill /dev, the mask op checks /dev/null itself.
     const dev = join(inside.directory, 'dev');
     for (const [name, replace] of Object.entries(replacements)) {
       rmSync(dev, { recursive: true, force: true });
@@ -116,8 +116,8 @@ if (whyNot !== undefined) {
     }
   });
 
-  // Weakened: mask_file (hidden_ops.cc) took a failure of open_null for success. It started, with
-  // the path unmasked.
+  // Weakened: mask_file (hidden_ops.cc) takes a failure of open_null for success. The container
+  // starts with the path unmasked.
   inside.test('CVE-2025-62161: without /dev/null nothing is left unmasked', async (t) => {
     const dev = join(inside.directory, 'no-dev');
     mkdirSync(dev);
@@ -148,8 +148,8 @@ if (whyNot !== undefined) {
     return said;
   };
 
-  // Weakened: no O_NOFOLLOW for the console in bind_console (device_ops.cc). It started for
-  // "/target" and the files of the host and of /proc.
+  // Weakened: bind_console (device_ops.cc) opens the console without O_NOFOLLOW. The container
+  // starts for "/target" and the files of the host and of /proc.
   inside.test('CVE-2025-52565: /dev/console is a symlink', async (t) => {
     const host = new Outside(join(inside.directory, 'console'));
     for (const target of [
@@ -168,8 +168,8 @@ if (whyNot !== undefined) {
     }
   });
 
-  // Weakened: no comparison with DEVPTS_SUPER_MAGIC in open_pty (device_ops.cc). "the image's
-  // device" was opened, and the symlink followed as far as O_NOFOLLOW lets.
+  // Weakened: open_pty (device_ops.cc) without the comparison with DEVPTS_SUPER_MAGIC. "the image's
+  // device" is opened, and the symlink is followed as far as O_NOFOLLOW allows.
   inside.test('CVE-2025-52565: /dev/pts/ptmx is not that of a devpts', async (t) => {
     const fakes: Record<string, (path: string) => void> = {
       "the image's device": (path) => void execFileSync('mknod', [path, 'c', '5', '2']),
@@ -186,7 +186,7 @@ if (whyNot !== undefined) {
       });
       t.match(said, 'what is there is not the device that it must be', name);
     }
-    // exec's is looked for in the container as it is by then.
+    // exec looks for ptmx in the container as it is at that time.
     const edit: Edit = (config, rootfs) => {
       imageDev(config, rootfs);
       mkdirSync(join(rootfs, 'dev/pts'));

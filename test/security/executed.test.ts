@@ -1,6 +1,6 @@
 /**
- * Who may trace all processes in a container, by CAP_SYS_PTRACE of the host's user namespace, and what that
- * brings him: nothing that the container has not. `spy` (test/programs) is the one.
+ * A container's process that may trace all others in it, with CAP_SYS_PTRACE in the host's user
+ * namespace, gains nothing that the container does not have. `spy` (test/programs) is that process.
  */
 import { Container } from '../../lib/index.js';
 import { Output, exitOf, whyNot, type Config } from '../cli/tare.js';
@@ -17,7 +17,7 @@ if (whyNot !== undefined) {
   t.teardown(() => inside.remove());
   const marker = join(inside.directory, 'of-the-host');
   writeFileSync(marker, 'of the host');
-  // In the environment of this process, and by that in its memory and in that of what it calls.
+  // In the environment of this process, and so in its memory and in that of the programs it calls.
   const secret = `secret of ${inside.tag}`;
   process.env['TARE_TEST_SECRET'] = secret;
   const words = [marker, secret];
@@ -29,7 +29,7 @@ if (whyNot !== undefined) {
   };
   const filtered = (config: Config): void => {
     tracing(config);
-    // As engines have it: clone3(2) cannot be looked into.
+    // As in engines' profiles: a filter cannot inspect the arguments of clone3(2).
     const syscalls = [
       { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: 38 },
       {
@@ -42,7 +42,9 @@ if (whyNot !== undefined) {
     config.linux['seccomp'] = { defaultAction: 'SCMP_ACT_ALLOW', syscalls };
   };
 
-  /** What the spy gains from processes of `exec` beyond that it may look at them, a list a process. */
+  /**
+   * What the spy gains from processes of `exec` beyond inspecting them, one list for each process.
+   */
   const gains = async (
     t: Test,
     edit: (config: Config) => void,
@@ -69,14 +71,15 @@ if (whyNot !== undefined) {
     t.strictSame([...new Set(all.flat())], [], 'nothing was gained');
   };
 
-  // Weakened: with add_joined_namespaces (plan_namespaces.cc) as it is for user namespaces, it had the
-  // command line's and Node's memory, or init's, all capabilities, and files of the host.
+  // Weakened: add_joined_namespaces (plan_namespaces.cc) as it is for user namespaces. The spy
+  // obtains the memory of the command line and Node, or that of init, all capabilities, and files
+  // of the host.
   inside.test('CVE-2016-9962: who may trace all gains nothing of who is executed', async (t) => {
     await nothing(t, tracing, byCommand(inside));
     await nothing(t, tracing, byLibrary(inside));
   });
 
-  // Weakened: with the filter loaded after `appear` (plan_appearance.cc), as it is below.
+  // Weakened: the filter is loaded after `appear` (plan_appearance.cc), as in the test below.
   inside.test('CVE-2016-9962: nor of who is executed under a filter', async (t) => {
     await nothing(t, filtered, byCommand(inside));
     await nothing(
@@ -89,7 +92,7 @@ if (whyNot !== undefined) {
     );
   });
 
-  // SECURITY.md says so.
+  // SECURITY.md documents this.
   inside.test(
     'a filter that stops init is not there yet, nor has CAP_SYS_ADMIN gone',
     async (t) => {
@@ -109,7 +112,8 @@ if (whyNot !== undefined) {
     },
   );
 
-  // Weakened: with one of calls_afterwards (plan_appearance.cc) left out, init failed at that one.
+  // Weakened: calls_afterwards (plan_appearance.cc) without one of its calls. init fails at that
+  // call.
   inside.test('CVE-2016-9962: no filter stops a process that is about to appear', async (t) => {
     for (const name of ['clone', 'exit_group', 'setsid', 'sendto', 'capset', 'prctl', 'ioctl']) {
       const bundle = inside.bundle(['sleep', '1000'], (config) => {
@@ -122,7 +126,7 @@ if (whyNot !== undefined) {
       await inside.created(bundle, async (id) => {
         inside.must(['start', id]);
         const container = await Container.open(id, { root: inside.root });
-        // Its end calls nothing of these.
+        // The process ends without any of these calls.
         const process = await container.exec({
           args: ['sh', '-c', 'kill -KILL $$'],
           terminal: name === 'ioctl',
@@ -133,7 +137,7 @@ if (whyNot !== undefined) {
     }
   });
 
-  // Weakened: as the first.
+  // Weakened: as in the first test.
   inside.test('CVE-2016-9962: nor with a terminal', async (t) => {
     await nothing(t, tracing, async (id) => {
       const container = await Container.open(id, { root: inside.root });
@@ -143,7 +147,7 @@ if (whyNot !== undefined) {
     });
   });
 
-  // Weakened: as the first.
+  // Weakened: as in the first test.
   inside.test('CVE-2016-9962: nor where the container was paused', async (t) => {
     await nothing(t, tracing, (id) => {
       inside.must(['pause', id]);
@@ -153,7 +157,7 @@ if (whyNot !== undefined) {
     });
   });
 
-  // Weakened: as the first.
+  // Weakened: as in the first test.
   inside.test('CVE-2016-9962: nor of hooks in the container', async (t) => {
     const seen: string[] = [];
     const bundle = bundleOf(inside, 'spy', (config) => {

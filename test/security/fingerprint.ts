@@ -1,11 +1,14 @@
-/** What a container's process is and may do, as the host's /proc shows it, without what differs from one to the next. */
+/**
+ * The properties and privileges of a container's process, as the host's /proc shows them, without
+ * those that differ between containers.
+ */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 
 const fields =
   'Umask Uid Gid Groups SigBlk SigIgn CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs ' +
   'Seccomp Seccomp_filters Cpus_allowed';
 
-/** `ids` are replaced where they stand. */
+/** Occurrences of `ids` are replaced. */
 export function fingerprint(pid: number, ...ids: string[]): Record<string, unknown> {
   const text = (file: string): string => {
     let read = readFileSync(`/proc/${pid}/${file}`, 'utf8');
@@ -26,10 +29,10 @@ export function fingerprint(pid: number, ...ids: string[]): Record<string, unkno
         text(file),
       ]),
     ),
-    // Their numbers are others each time.
+    // Only their number: the pids differ each time.
     pidNamespaces: status.get('NSpid')?.split('\t').length,
     mounts: mounts(text('mountinfo')),
-    // By number, beside whether the kernel's name has one, as pipes and sockets do.
+    // Only the descriptors' numbers: the names of pipes and sockets contain numbers of the kernel.
     fds: readdirSync(`/proc/${pid}/fd`),
     cwd: readlinkSync(`/proc/${pid}/cwd`),
     devices: readdirSync(`/proc/${pid}/root/dev`).sort(),

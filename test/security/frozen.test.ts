@@ -1,7 +1,7 @@
 /**
- * Somebody freezes a container's cgroup at one system call of an exec in it, and deletes the
- * container: the delete ends, and the exec with it. By default at each call once, with
- * TARE_TEST_LONG=1 at each of its occurrences.
+ * A container's cgroup is frozen at one system call of an exec in it, and the container is deleted:
+ * the delete and the exec both end. By default at each call once, with TARE_TEST_LONG=1 at each of
+ * its occurrences.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -45,8 +45,8 @@ if (whyNot !== undefined) {
   };
 
   for (const [name, bundle] of Object.entries(kinds)) {
-    // Weakened: with a delete that waits for init alone, it waited for ever for one that had just
-    // appeared, whom nobody reaped, as who was to tell of him was frozen.
+    // Weakened: delete waits for init alone. It waits forever for a process that has just appeared
+    // and is never reaped, because the process that would report it is frozen.
     sandbox.test(`exec, ${name}`, async (t) => {
       const all = points(bundle);
       t.ok(all.some((point) => point.startsWith('init ')));
@@ -61,7 +61,7 @@ if (whyNot !== undefined) {
         const frozen = (): boolean => readFileSync(report, 'utf8') !== '';
         while (!frozen() && !(await Promise.race([over, sleep(2, false)])));
         if (frozen()) met++;
-        // It goes on until it cannot.
+        // The exec continues until the frozen cgroup stops it.
         await Promise.race([over, sleep(5)]);
         const deleted = sandbox.tare(['delete', '--force', id], { timeout: 10_000 });
         if (deleted.status !== 0) t.fail(`${point}: delete --force`, { ...deleted });

@@ -1,4 +1,7 @@
-/** A full disk, and one that is read-only: what failed is said, nothing stays, and what lives goes on. */
+/**
+ * A full disk and a read-only one: tare reports the failed operation and leaves nothing behind, and
+ * running containers continue.
+ */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +16,7 @@ if (whyNot !== undefined) {
   t.teardown(() => inside.remove());
   const bundle = inside.bundle(['sleep', '1000']);
 
-  /** A file system of its own for `body`, at a path that is its argument. */
+  /** Mounts a file system of its own for `body`, which gets its path. */
   async function small(
     options: string,
     body: (path: string) => Promise<void> | void,
@@ -25,7 +28,7 @@ if (whyNot !== undefined) {
   function remount(path: string, options: string): void {
     execFileSync('mount', ['-o', `remount,${options}`, path]);
   }
-  /** Takes all that is left of a small file system. */
+  /** Takes all remaining space of a small file system. */
   function fill(path: string): void {
     try {
       writeFileSync(join(path, 'filler'), Buffer.alloc(1 << 20));
@@ -40,7 +43,9 @@ if (whyNot !== undefined) {
     if (result.status !== 0) throw new Error(`${args.join(' ')}: ${result.stderr}`);
     return result;
   }
-  /** The errors of creates as ever more is left of something, up to the first that succeeds. */
+  /**
+   * Returns the errors of creates with an increasing amount of a resource, up to the first success.
+   */
   async function untilItFits(
     t: Test,
     options: (amount: number) => string,

@@ -1,4 +1,4 @@
-/** Who the process is: never somebody else for a value that is misread. */
+/** The identity of the process: a misread value never makes it another user. */
 import { OrdinaryUser } from '../cli/ordinary-user.js';
 import { whyNot } from '../cli/tare.js';
 import { Inside } from '../init/inside.js';
@@ -13,8 +13,8 @@ if (whyNot !== undefined) {
   const user = new OrdinaryUser(inside);
   t.teardown(() => inside.remove());
 
-  // Weakened: set_user (commands_exec.cc) took what strtoul(3) makes of a text. It was root for "",
-  // ":1", "abc", "root" and "4294967296", and somebody for most others.
+  // Weakened: set_user (given_process.cc) uses strtoul(3) without checks. The process is root for
+  // "", ":1", "abc", "root" and "4294967296", and some other user for most other texts.
   inside.test('CVE-2026-30892: exec --user', async (t) => {
     const own = (config: { process: { user: Record<string, unknown> } }): void => {
       config.process.user = { uid: 5, gid: 6 };
@@ -42,8 +42,8 @@ if (whyNot !== undefined) {
     });
   });
 
-  // Weakened: write_id_maps (id_maps.cc) did not write to setgroups. The kernel has refused the map
-  // since, and nothing started.
+  // Weakened: write_id_maps (id_maps.cc) does not write to setgroups. Since the fix for this CVE
+  // the kernel refuses the map, and nothing starts.
   inside.test('CVE-2014-8989: an ordinary user cannot drop groups', async (t) => {
     const script = 'cat /proc/self/setgroups; id -G; cat /proc/self/uid_map';
     const bundle = user.bundle(['sh', '-c', script]);

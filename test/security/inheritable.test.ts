@@ -1,6 +1,6 @@
 /**
- * No capability is inheritable that the config does not ask to be: a file's inheritable set would
- * give it to a user who is not root.
+ * A capability is inheritable only if the config asks for it: a file's inheritable set would give
+ * it to a process that is not root.
  */
 import { whyNot } from '../cli/tare.js';
 import { Inside, field, inNewUserNamespace, mapped, type Edit } from '../init/inside.js';
@@ -32,8 +32,8 @@ if (whyNot !== undefined) {
     },
   };
 
-  // Weakened: write_process (spec_default.cc) wrote an inheritable set, too. So were the others of
-  // this file.
+  // Weakened: write_process (spec_default.cc) writes an inheritable set, too. This also fails the
+  // other tests of this file.
   inside.test('CVE-2022-24769: the default config', async (t) => {
     for (const [name, edit] of Object.entries(edits)) {
       t.match(sets(inside.says(show.join(' '), edit)), nothing, `run, ${name}`);
@@ -62,7 +62,7 @@ if (whyNot !== undefined) {
     }
   });
 
-  // Weakened: add_capability (commands_exec.cc) put it into the inheritable set, too.
+  // Weakened: add_capability (given_process.cc) adds it to the inheritable set, too.
   inside.test('CVE-2022-29162: exec --cap', async (t) => {
     for (const [name, edit] of Object.entries(edits)) {
       await inside.created(inside.script('sleep 1000', edit), (id) => {

@@ -1,4 +1,4 @@
-/** Lengths beyond 16 bits: nothing on the way from config.json to the process is cut or wraps. */
+/** Lengths beyond 16 bits: no value is cut off or wraps between config.json and the process. */
 import { whyNot } from '../cli/tare.js';
 import { Inside } from '../init/inside.js';
 import { chownSync } from 'node:fs';
@@ -11,8 +11,8 @@ if (whyNot !== undefined) {
   t.teardown(() => inside.remove());
   const border = 65_536;
 
-  // Weakened: PlanBuilder::list (plan.cc) cut strings to their length modulo 65536. Then, add_exec
-  // (plan_process.cc) counted arguments in 16 bits. Arguments and variables were cut, or missing.
+  // Weakened: PlanBuilder::list (plan.cc) cuts strings to their length modulo 65536; then, add_exec
+  // (plan_process.cc) counts arguments in 16 bits. Arguments and variables are cut off or missing.
   inside.test('CVE-2021-43784: long values and many', async (t) => {
     for (const size of [border - 1, border, border + 1, 130_000]) {
       const seen = inside.says('echo ${#1} ${#LONG} $AFTER; echo "$1" | tail -c 2', (config) => {
@@ -35,7 +35,8 @@ if (whyNot !== undefined) {
     t.ok(seen.includes(`\n${wanted}`), 'variables');
   });
 
-  // Weakened: id_map_text (spec_linux.cc) cut to 2048 bytes. The kernel refused half a line.
+  // Weakened: id_map_text (spec_linux.cc) cuts its text to 2048 bytes. The kernel refuses half a
+  // line.
   inside.test('CVE-2021-43784: as many mappings as the kernel takes', async (t) => {
     interface Mapping {
       containerID: number;
@@ -58,7 +59,7 @@ if (whyNot !== undefined) {
       size: 1,
     }));
     t.equal(seen(short), `340\n 339 ${first + 678} 1`);
-    // All of them are written at once, in less than a page.
+    // One write(2) carries all mappings and must be shorter than a page.
     const long = Array.from({ length: 255 }, (_, i) => ({
       containerID: 100 * (i + 100),
       hostID: 100000 + 100 * i,

@@ -1,6 +1,6 @@
 /**
- * Who meddles with processes that are executed in his container (`meddler`, test/programs): what his host
- * takes from him, and what is left when all is deleted.
+ * A container interferes with processes that are executed in it (`meddler`, test/programs): what
+ * its host accepts from it, and what is left after delete.
  */
 import { Container } from '../../lib/index.js';
 import { Output, exitOf, program, whyNot, type Config } from '../cli/tare.js';
@@ -18,7 +18,7 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
 
-  /** A container of this process's, whose program is the meddler, for the time of `body`. */
+  /** Runs `body` with a container of this process whose program is the meddler. */
   const meddled = async (
     t: Test,
     args: string[],
@@ -54,8 +54,9 @@ if (whyNot !== undefined) {
         .map((pid) => `${pid}: ${readFileSync(`/proc/${pid}/stat`, 'utf8')}`),
     );
 
-  // Weakened: with who has appeared known by its own words only, those who were killed before stayed
-  // zombies of this process, the container's init waited for them, and delete for that.
+  // Weakened: the host knows of an appeared process only by that process's own message. Processes
+  // that are killed before it stay zombies of this process, the container's init waits for them,
+  // and delete waits for init.
   inside.test('who is killed as he appears is reaped', async (t) => {
     await meddled(t, ['kill'], [], async (container) => {
       let failed = 0;
@@ -81,8 +82,8 @@ if (whyNot !== undefined) {
     ['them', 'appeared'],
     ['them', 'console'],
   ] as const) {
-    // Weakened: with the sender's number taken for that of who has appeared, the process was the
-    // container's init; and descriptors stayed, two a message.
+    // Weakened: the sender's pid is taken for that of the appeared process. The process is then the
+    // container's init, and each message leaks two descriptors.
     inside.test(`what others say as ${whose}: ${what}`, async (t) => {
       const given = ['CAP_SYS_PTRACE', 'CAP_SYS_ADMIN'];
       await meddled(t, [whose, what], given, async (container, said) => {
@@ -98,14 +99,14 @@ if (whyNot !== undefined) {
             t.same(await process.wait(), { exitCode: 0, signal: null });
           } catch (error) {
             failed++;
-            t.match(error, { message: /init says what it has not to say/ });
+            t.match(error, { message: /protocol error: unexpected message from init/ });
           }
           if (i === 0) fds = readdirSync('/proc/self/fd').length;
         }
         t.ok(said() >= 20, 'it spoke');
         t.equal(failed > 0, refused, `${failed} were refused`);
         const open = (): number => readdirSync('/proc/self/fd').length;
-        // Who was killed while he was traced is reaped a moment after.
+        // A process that is killed while it is traced is reaped a moment later.
         for (let i = 0; i < 250 && open() > fds + 2; i++) await sleep(20);
         t.ok(open() <= fds + 2, 'no descriptor stays');
         t.match(await container.state(), { status: 'running', pid });
@@ -113,7 +114,8 @@ if (whyNot !== undefined) {
     });
   }
 
-  // Weakened: without InitProcess::limit() in run_container_hooks(), start waited for ever, and delete for it.
+  // Weakened: run_container_hooks() without InitProcess::limit(). start waits forever, and delete
+  // waits for start.
   inside.test('a hook that is stopped as it appears is over when its time is', async (t) => {
     const bundle = bundleOf(inside, 'meddler', (config) => {
       config.process.args = ['sleep', '1000'];
@@ -134,7 +136,10 @@ if (whyNot !== undefined) {
     }
   });
 
-  /** A process that is to be executed waits in the container's cgroup for a host that has stopped. */
+  /**
+   * Deletes a container while a process to be executed waits in its cgroup for a host that is
+   * stopped.
+   */
   const held = async (t: Test, more: (id: string) => void): Promise<void> => {
     const id = inside.fresh();
     const bundle = inside.script('sleep 1000');
@@ -152,7 +157,7 @@ if (whyNot !== undefined) {
     await exitOf(host);
   };
 
-  // Weakened: with rmdir(2) alone in destroy(), it took 10 s and failed.
+  // Weakened: destroy() calls rmdir(2) alone. delete takes 10 s and fails.
   inside.test('delete ends who is about to be executed', async (t) => {
     await held(t, () => undefined);
     await held(t, (id) => inside.must(['pause', id]));

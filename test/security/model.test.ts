@@ -1,10 +1,10 @@
 /**
  * Many processes call random verbs on few ids. Each answer must be one that some order of the calls
- * explains (model/checker.ts), none may crash, hang or fail in another way than documented, and in
- * the end nothing is left.
+ * explains (model/checker.ts), no call may crash, hang or fail in an undocumented way, and at the
+ * end nothing is left.
  *
- * TARE_TEST_SEED=N has the same processes call the same verbs again. With TARE_TEST_LONG=1 there
- * are 64 processes for five minutes.
+ * TARE_TEST_SEED=N repeats the verbs that the processes called. With TARE_TEST_LONG=1 there are 64
+ * processes for five minutes.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -121,7 +121,7 @@ t.test('a seed stands for the same calls', async (t) => {
   t.notSame(first(7, 3), first(7, 4));
 });
 
-/** The calls on an id until the one that is wrong, as text. */
+/** The calls on an id up to the wrong one, as text. */
 function story(calls: readonly Call[], wrong: Call): string {
   return calls
     .filter(({ began }) => began <= wrong.ended)
@@ -152,7 +152,7 @@ if (whyNot !== undefined) {
 
   sandbox.test(`${size.actors} processes at once, seed ${seed}`, async (t) => {
     const ids = Array.from({ length: 16 }, (_, number) => sandbox.id(String(number)));
-    // `list` asks for one that is there.
+    // `list` requires an existing state root.
     mkdirSync(sandbox.root, { mode: 0o700 });
     const resources = join(sandbox.directory, 'resources.json');
     const device = { allow: true, type: 'c', major: 10, minor: 200, access: 'rwm' };

@@ -1,4 +1,4 @@
-/** What broke elsewhere when mounts were moved to the new mount API. */
+/** Regressions that other runtimes had when they changed to the new mount API. */
 import { whyNot, type Config } from '../cli/tare.js';
 import {
   Inside,
@@ -25,7 +25,7 @@ if (whyNot !== undefined) {
   };
 
   // Weakened: set_all_attributes (mount_ops.cc) without the propagation. Nothing with "rshared"
-  // started, for pivot_root(2) refused the root.
+  // starts, because pivot_root(2) refuses the root.
   inside.test('crun 1.29: what is mounted later reaches a slave and a shared mount', async (t) => {
     const volume = join(inside.directory, 'volume');
     mkdirSync(join(volume, 'later'), { recursive: true });
@@ -52,8 +52,8 @@ if (whyNot !== undefined) {
     });
   });
 
-  // Weakened: do_mount_fs (mount_ops.cc) gave each root the mode of what it covers. /proc was
-  // 700, /dev/shm 711, /dev/mqueue 700.
+  // Weakened: do_mount_fs (mount_ops.cc) gives each root the mode of the directory it covers. /proc
+  // has 700, /dev/shm 711, /dev/mqueue 700.
   inside.test('crun 1.29: the roots of file systems have the mode that is theirs', async (t) => {
     for (const edit of [() => undefined, asUser]) {
       const seen = inside.says(
@@ -77,8 +77,8 @@ if (whyNot !== undefined) {
     }
   });
 
-  // Weakened: set_all_attributes (mount_ops.cc) without the attributes of a bind. The bound one had
-  // the flags of the host's.
+  // Weakened: set_all_attributes (mount_ops.cc) without the attributes of a bind. The bind mount
+  // has the flags of the host's mount.
   inside.test('crun 1.29: /sys is read-only in a user namespace, new network or not', async (t) => {
     const withoutNetwork = (config: Config): void => {
       config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
@@ -105,8 +105,8 @@ if (whyNot !== undefined) {
     t.match(refused.error, /sysfs/);
   });
 
-  // Weakened: set_all_attributes (mount_ops.cc) without the flags of a device. None of them had
-  // nosuid and noexec.
+  // Weakened: set_all_attributes (mount_ops.cc) without the flags of a device. No device has nosuid
+  // and noexec.
   inside.test(
     'crun 1.29: devices that are bound are neither executed nor set-user-id',
     async (t) => {

@@ -1,4 +1,4 @@
-/** Names that become paths on the host: they name what they say, or nothing. */
+/** Names that become paths on the host: each denotes exactly the named object, or is refused. */
 import { Inside } from '../init/inside.js';
 import { state, whyNot } from '../cli/tare.js';
 import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
@@ -11,8 +11,8 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
 
-  // Weakened: no validate_id in state.cc and container_create.cc. A container was created with the
-  // id " ", and "delete --force" of most others said that it was done.
+  // Weakened: no validate_id in state.cc and container_create.cc. A container is created with the
+  // id " ", and "delete --force" of most others reports success.
   inside.test('crun 1.28: container ids', async (t) => {
     const bundle = inside.script('sleep 1000');
     mkdirSync(inside.root);
@@ -48,8 +48,8 @@ if (whyNot !== undefined) {
     t.strictSame(readdirSync(inside.directory).sort(), before);
   });
 
-  // Weakened: requested_cgroup (container_exec.cc) without its search for "..". "..", "below/../.."
-  // and others were executed in, above the container's cgroup.
+  // Weakened: requested_cgroup (container_exec.cc) without its search for "..". Processes are
+  // executed in "..", "below/../.." and others, above the container's cgroup.
   inside.test('crun 1.28: sub-cgroups of exec, and linux.cgroupsPath', async (t) => {
     await inside.created(inside.script('sleep 1000'), (id) => {
       inside.must(['start', id]);
@@ -76,7 +76,7 @@ if (whyNot !== undefined) {
   });
 
   const corePattern = '/proc/sys/kernel/core_pattern';
-  // Weakened: check_sysctl (validate_sysctl.cc) refused nothing. kernel.core_pattern was "|/x"
+  // Weakened: check_sysctl (validate_sysctl.cc) refuses nothing. kernel.core_pattern is "|/x"
   // afterwards.
   inside.test('CVE-2022-0811: a sysctl sets itself, and nothing of the host', async (t) => {
     const before = readFileSync(corePattern, 'utf8');
@@ -87,7 +87,7 @@ if (whyNot !== undefined) {
       inside.run('cat /proc/sys/kernel/domainname', (config) => {
         config.linux['sysctl'] = { 'kernel.domainname': value };
       });
-    // What the separators of others would take for a second one is part of the value here.
+    // Separators between sysctls in other syntaxes are part of the value here.
     for (const value of ['a+kernel.core_pattern=|/x', 'a kernel.core_pattern=x', 'a,b=c']) {
       t.match(seen(value), { status: 0, stdout: `${value}\n` });
     }

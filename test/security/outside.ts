@@ -1,4 +1,4 @@
-/** A directory of the host that no container may touch, and the proof that none did. */
+/** A directory of the host that no container may touch, and the check that none did. */
 import {
   chmodSync,
   lstatSync,
@@ -10,10 +10,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a container must never print. */
+/** Text that a container must never print. */
 export const secret = 'content of the host';
 
-/** All that a change of an inode would show in; not the time of access, which reading changes. */
+/**
+ * All properties of an inode that a change would show in, except the access time, which reading
+ * changes.
+ */
 function picture(path: string): string {
   const { ino, mode, nlink, uid, gid, rdev, size, mtimeNs, ctimeNs } = lstatSync(path, {
     bigint: true,
@@ -37,8 +40,8 @@ export class Outside {
   readonly #before: Map<string, string>;
 
   /**
-   * Makes `path`, which anybody may write to, with `names` in it: a "/" at the end makes a directory,
-   * else it is a file.
+   * Makes the world-writable directory `path` with `names` in it: a name that ends in "/" is a
+   * directory, any other is a file.
    */
   constructor(
     readonly path: string,
@@ -53,7 +56,7 @@ export class Outside {
     this.#before = pictures(path);
   }
 
-  /** What is new, gone or not as it was; empty where nobody was here. */
+  /** New, missing and changed files; empty if nothing was touched. */
   changes(): string[] {
     const now = pictures(this.path);
     const names = new Set([...this.#before.keys(), ...now.keys()]);

@@ -1,4 +1,7 @@
-/** Each container of root's has ids, and what the kernel counts by id, of its own. */
+/**
+ * Each container of root's has ids of its own, and so its own counters of what the kernel counts by
+ * id.
+ */
 import { Sandbox, exitOf, staticProgram } from '../cli/tare.js';
 import { failure, whyNot } from '../lib/containers.js';
 import { program } from '../lib/programs.js';
@@ -23,13 +26,13 @@ function place(t: Test): Sandbox {
   return sandbox;
 }
 
-/** The ranges that are in use by containers of a state root. */
+/** The id ranges that containers of a state root use. */
 function taken({ root }: Sandbox): number[] {
   let names: string[] = [];
   try {
     names = readdirSync(ranges);
   } catch {
-    // No container has had one yet.
+    // No container has used a range yet.
   }
   return names
     .filter((name) => {
@@ -145,7 +148,10 @@ t.test('of a container that lives on', skip, async (t) => {
   }
 });
 
-/** Programs for which /etc/subuid gives all but the last `count` ranges to somebody. */
+/**
+ * A command prefix that runs a program with an /etc/subuid in which another user owns all but the
+ * last `count` ranges.
+ */
 function withFewRanges(sandbox: Sandbox, count: number): string[] {
   const file = join(sandbox.directory, 'subuid');
   writeFileSync(file, `# no range\nsomebody:${lowest}:${highest - count * size - lowest}\n`);
@@ -195,7 +201,10 @@ t.test('never those of /etc/subuid; and there is an end to them', skip, async (t
   t.equal(lines[3], 'again');
 });
 
-/** How much a command has taken; it keeps that until it is ended. */
+/**
+ * Returns how much a command has taken of a resource, and a function that ends the command; until
+ * then it keeps all of it.
+ */
 async function exhaust(kind: string, options: RunOptions): Promise<[number, () => Promise<void>]> {
   const streams = { stdin: 'pipe', stdout: 'pipe', buffer: false } as const;
   const command = run(['/exhaust', kind], { ...options, ...streams });

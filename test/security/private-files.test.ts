@@ -1,4 +1,7 @@
-/** What tare keeps on the host is for its caller alone, and it listens to nobody. */
+/**
+ * tare's files on the host are accessible to its caller only, and no other process can connect to
+ * tare.
+ */
 import { OrdinaryUser, uid } from '../cli/ordinary-user.js';
 import { Output, call, cli, exitOf, program, state, whyNot } from '../cli/tare.js';
 import { Inside } from '../init/inside.js';
@@ -24,7 +27,7 @@ if (whyNot !== undefined) {
   const user = new OrdinaryUser(inside);
   t.teardown(() => inside.remove());
 
-  /** Path and permissions of all that others may look at, but symlinks. */
+  /** Path and mode of everything that other users may access, except symlinks. */
   const open = (path: string): string[] => {
     const status = lstatSync(path);
     if (status.isSymbolicLink()) return [];
@@ -34,7 +37,7 @@ if (whyNot !== undefined) {
     return [...here, ...readdirSync(path).flatMap((name) => open(join(path, name)))];
   };
 
-  // Weakened: 0755 and 0644 in state.cc. The directories, config.json and the FIFOs were told.
+  // Weakened: 0755 and 0644 in state.cc. The directories, config.json and the FIFOs are listed.
   inside.test('CVE-2024-25621: states are readable for nobody else', async (t) => {
     const root = join(inside.directory, 'new/state');
     const loose = (args: string[]) =>
@@ -65,7 +68,7 @@ if (whyNot !== undefined) {
     user.tare('delete', '--force', theirs);
   });
 
-  // Weakened: without refuse_unsafe_root() of state.cc. Others could then put their own states in the
+  // Weakened: state.cc without refuse_unsafe_root(). Other users can put their own states in the
   // place of those that root reads and acts on.
   inside.test('CVE-2024-25621: a state root that is there already', async (t) => {
     const bundle = inside.script('sleep 1000');
@@ -79,7 +82,7 @@ if (whyNot !== undefined) {
       return root;
     };
 
-    // Others may read its names, as in a directory that several tools share, but nothing below it.
+    // Others may list it, as a directory that several tools share, but cannot read below it.
     const readable = made('readable', 0o755);
     const id = inside.fresh();
     t.equal(create(readable, id).status, 0);
@@ -104,17 +107,19 @@ if (whyNot !== undefined) {
         [],
       );
     }
-    // As in /tmp, nobody can replace there what is another user's.
+    // As in /tmp, a user cannot replace another user's entries there.
     const sticky = made('sticky', 0o1777);
     const own = inside.fresh();
     t.equal(create(sticky, own).status, 0);
     t.equal(call(cli, ['--root', sticky, 'delete', '--force', own]).status, 0);
-    // An ordinary user does not believe what is kept there either.
+    // An ordinary user's command does not trust states in a root of another user either.
     const readByUser = user.tare('--root', made('roots', 0o755, 1), 'list');
     t.match(readByUser.error, 'it belongs to uid 1, by which containers could be changed');
   });
 
-  /** What listens, or is bound to a name that any process of the network namespace can reach. */
+  /**
+   * Sockets that listen or are bound to a name that any process of the network namespace can reach.
+   */
   const reachable = (): string[] =>
     readFileSync('/proc/net/unix', 'utf8')
       .split('\n')
@@ -126,8 +131,8 @@ if (whyNot !== undefined) {
       )
       .map(([, , , , , , inode = '', path = '']) => `${inode} ${path}`);
 
-  // Weakened: Container::create (container_create.cc) listened on "@tare/ID". It was seen by the
-  // hooks, and while the container ran.
+  // Weakened: Container::create (container_create.cc) listens on "@tare/ID". The hooks see the
+  // socket, and it is there while the container runs.
   inside.test('CVE-2020-15257: no socket that others can reach', async (t) => {
     const before = new Set(reachable());
     const seen = join(inside.directory, 'unix');
@@ -136,7 +141,7 @@ if (whyNot !== undefined) {
     const bundle = inside.script('read line; exit', (config) => {
       const hook = { path: '/bin/sh', args: ['sh', '-c', `cat /proc/net/unix >>${seen}`] };
       config.hooks = Object.fromEntries(kinds.map((kind) => [kind, [hook]]));
-      // As with the network of the host, where such a socket could be reached from inside.
+      // As with the host's network namespace, where such a socket could be reached from inside.
       config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
       config.mounts = config.mounts.filter(({ type }) => type !== 'sysfs');
     });

@@ -1,6 +1,6 @@
 /**
- * What a process holds at each step of a container's start, and what those in the container can get
- * hold of. SECURITY.md says it in words.
+ * What a process holds at each step of a container's start, and what the container's processes can
+ * obtain. SECURITY.md describes it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cli, exitOf, state, whyNot, type Config } from '../cli/tare.js';
@@ -60,7 +60,7 @@ if (whyNot !== undefined) {
         return { identity, path, target: target.join(' ') };
       });
 
-  /** What `walk` may find: nothing of the host, and no way to it. */
+  /** Checks that `walk` finds nothing of the host, and no way to it. */
   const checkWalk = (t: Test, text: string, rootfs: string, binaries: string[]): void => {
     const all = found(text);
     const host = new Map<string, string>();
@@ -140,35 +140,35 @@ if (whyNot !== undefined) {
     );
   });
 
-  // Root of a user namespace may trace all that is in it, whoever that is on the host.
-  // Weakened: without the prctl(2) of Undumpable (spawn.cc), some processes were traced as /…/build/tare,
-  // user 65534, with the memory of the command line; without make_unreadable() there, as
-  // /memfd:tare-init.
+  // Root of a user namespace may trace all processes in it, whatever their user on the host is.
+  // Weakened: without the prctl(2) of Undumpable (spawn.cc), some processes are traced as
+  // /…/build/tare, user 65534, with the memory of the command line; without make_unreadable()
+  // there, as /memfd:tare-init.
   inside.test('CVE-2016-9962: root of a user namespace traces nobody who joins it', async (t) => {
     const edit = (config: Config): void => {
       allCapabilities(config);
       inNewUserNamespace(config);
     };
     await traced(t, inside, edit, mapped.first, byCommand(inside));
-    // Here it would have the memory of this process.
+    // Here it would obtain the memory of this process.
     await traced(t, inside, edit, mapped.first, byLibrary(inside));
   });
 
-  // Weakened: without the undumpable ops of plan_namespaces.cc, init was traced as /memfd:tare-init once
-  // it had given up what the container has not.
+  // Weakened: plan_namespaces.cc without its undumpable ops. init is traced as /memfd:tare-init
+  // after it has dropped the capabilities that the container does not have.
   inside.test('CVE-2016-9962: nor do all capabilities but CAP_SYS_PTRACE', async (t) => {
     await traced(t, inside, allButTracing, 0, byCommand(inside));
     await traced(t, inside, allButTracing, 0, byLibrary(inside));
   });
 
-  // Whoever made a user namespace has all capabilities in it, and to the kernel that is every root of the
-  // host, also one in a container.
-  // Weakened: with may_be_traced() (spawn.cc) true for joined user namespaces alone, init was traced as
-  // /memfd:tare-init, user 0.
+  // The maker of a user namespace has all capabilities in it. To the kernel the maker is a uid:
+  // here every root of the host, also one in a container.
+  // Weakened: may_be_traced() (spawn.cc) is true for joined user namespaces alone. init is traced
+  // as /memfd:tare-init, user 0.
   inside.test('CVE-2016-9962: nor is who makes a user namespace in a pid namespace', async (t) => {
     const second = inside.bundle(['true'], (config) => {
       inNewUserNamespace(config);
-      // The pid namespace is not its own, so it may mount no procfs of it.
+      // The pid namespace is not its own, so it may not mount a procfs of it.
       config.mounts = config.mounts.filter(({ type }) => type !== 'proc');
       config.linux['maskedPaths'] = config.linux['readonlyPaths'] = [];
     });
@@ -187,7 +187,7 @@ if (whyNot !== undefined) {
     });
   });
 
-  /** What a process has open, without the numbers of pipes and sockets. */
+  /** The open files of a process, without the numbers of pipes and sockets. */
   const openFiles = (pid: number): string[] =>
     readdirSync(`/proc/${pid}/fd`)
       .sort((a, b) => Number(a) - Number(b))

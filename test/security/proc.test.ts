@@ -1,4 +1,4 @@
-/** What is called /proc and /sys is that, and what is written there arrives in no other file. */
+/** /proc and /sys are what their names say, and what is written there reaches no other file. */
 import { whyNot, type Config } from '../cli/tare.js';
 import { Inside, inNewUserNamespace, mapped, type Edit } from '../init/inside.js';
 import { Outside } from './outside.js';
@@ -32,8 +32,8 @@ if (whyNot !== undefined) {
     t.match({ status, stdout, error }, { status: 1, stdout: '', error: message }, name);
   };
 
-  // Weakened: no comparison with PROC_SUPER_MAGIC in open_target (mount_ops.cc). Each of them
-  // started.
+  // Weakened: open_target (mount_ops.cc) without the comparison with PROC_SUPER_MAGIC. Each
+  // container starts.
   inside.test('CVE-2019-16884: no symlink leads a mount into procfs', async (t) => {
     for (const target of ['/proc/self', '/proc', '../proc/sys']) {
       for (const mount of [
@@ -56,7 +56,8 @@ if (whyNot !== undefined) {
     }
   });
 
-  // Weakened: no not_procfs in do_bind (mount_ops.cc). It started with the directory as /proc.
+  // Weakened: do_bind (mount_ops.cc) without not_procfs. The container starts with the directory as
+  // /proc.
   inside.test('CVE-2019-16884: what is bound on /proc is a procfs', async (t) => {
     const host = new Outside(join(inside.directory, 'no-proc'), ['self/', 'self/attr/']);
     const bindProc =
@@ -72,7 +73,7 @@ if (whyNot !== undefined) {
     t.match(inside.says('cat /proc/self/comm', bindProc('/proc')), 'cat');
   });
 
-  // Weakened: open_target (mount_ops.cc) ignored op_no_symlink. Both started.
+  // Weakened: open_target (mount_ops.cc) ignores op_no_symlink. Both containers start.
   inside.test('CVE-2019-19921: /proc leads into a volume, or is no directory', async (t) => {
     const volume = join(inside.directory, 'volume');
     mkdirSync(join(volume, 'evil/self/attr'), { recursive: true });
@@ -89,21 +90,21 @@ if (whyNot !== undefined) {
     refused(t, file, ordinary, 'a file');
   });
 
-  // Weakened: the same. Each of them started.
+  // Weakened: as above. Each container starts.
   inside.test('CVE-2023-27561: /proc is a symlink of the image', async (t) => {
     for (const target of ['/tmp', 'dev', '/not/there', '/proc/self', 'proc']) {
       refused(t, link('proc', target), ordinary, `/proc -> ${target}`);
     }
   });
 
-  // Weakened: the same. Each of them started.
+  // Weakened: as above. Each container starts.
   inside.test('CVE-2023-28642: so is /sys', async (t) => {
     for (const target of ['/tmp', 'dev', '/not/there', '/proc', '/proc/sys']) {
       refused(t, link('sys', target), ordinary, `/sys -> ${target}`);
     }
   });
 
-  // Weakened: the same. All four started.
+  // Weakened: as above. All four containers start.
   inside.test('CVE-2025-54867: the same with create, and in a user namespace', async (t) => {
     for (const name of ['proc', 'sys']) {
       const edit = link(name, '/tmp');
@@ -118,7 +119,10 @@ if (whyNot !== undefined) {
     }
   });
 
-  /** A hook that, like a racing container, puts a file of its own over one of the container's /proc. */
+  /**
+   * A hook that, like a racing container, mounts a file of its own over files of the container's
+   * /proc.
+   */
   const redirect = (config: Config, rootfs: string, paths: string[], file: string): void => {
     const hook = join(inside.directory, 'redirect');
     writeFileSync(
@@ -129,8 +133,8 @@ if (whyNot !== undefined) {
     config.hooks = { createContainer: [{ path: hook, env: [`PATH=${process.env['PATH']}`] }] };
   };
 
-  // Weakened: open_proc_file (process_ops.cc) opened the file below "/proc", without
-  // RESOLVE_NO_XDEV. The covering file had the value, and the kernel had not.
+  // Weakened: open_proc_file (process_ops.cc) opens the file below "/proc", without
+  // RESOLVE_NO_XDEV. The covering file gets the value, and the kernel does not.
   inside.test('CVE-2025-52881: a sysctl arrives though its file is covered', async (t) => {
     const file = join(inside.directory, 'covering');
     writeFileSync(file, '');

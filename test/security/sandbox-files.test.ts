@@ -1,4 +1,4 @@
-/** What run() does to files of the host, and which it shows, against a command that means harm. */
+/** What run() does to files of the host, and which it shows, when the command is hostile. */
 import { Sandbox, whyNot } from '../cli/tare.js';
 import { uid } from '../cli/ordinary-user.js';
 import { failure } from '../lib/containers.js';
@@ -33,7 +33,7 @@ if (whyNot !== undefined) {
     mkdirSync(path, { mode: 0o755 });
     return path;
   };
-  /** The same by a program of an ordinary user's; what it prints. */
+  /** Runs the same in a program of an ordinary user; returns its output. */
   const asUser = (body: string): string => {
     const { stdout, stderr } = project.run(`
       import { run } from 'tare';
@@ -149,7 +149,7 @@ if (whyNot !== undefined) {
       beside.message,
       `mounts[1].source: /etc is not below ${workspace}, which is its within`,
     );
-    // OCI's own mounts follow links, as the spec has them.
+    // Mounts in the OCI form follow symlinks, as the runtime-spec has them.
     const raw = {
       source: join(workspace, 'within'),
       destination: '/cache',

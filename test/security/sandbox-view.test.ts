@@ -1,6 +1,6 @@
 /**
- * What a command of run() sees without options is what docs/isolation.md lists, and nothing else: as
- * root and as an ordinary user, wherever this program's Node is installed.
+ * A command of run() without options sees what docs/isolation.md lists and nothing else: as root
+ * and as an ordinary user, wherever this program's Node is installed.
  */
 import { Sandbox, whyNot } from '../cli/tare.js';
 import { uid } from '../cli/ordinary-user.js';
@@ -30,7 +30,7 @@ const page = readFileSync(
   'utf8',
 );
 
-/** The lines of a block of the page, each in words. */
+/** The lines of a block of the page, each split into words. */
 function block(name: string): string[][] {
   const found = new RegExp(`^\`\`\`text ${name}\\n(.*?)^\`\`\`$`, 'ms').exec(page);
   if (found === null) throw new Error(`docs/isolation.md: no block ${name}`);
@@ -41,7 +41,10 @@ function block(name: string): string[][] {
 }
 
 interface Seen {
-  /** What is at a path: the type of a file system, `link`, `directory`, `device`, `socket`, `file`. */
+  /**
+   * The kind of each path: the type of a file system, `link`, `directory`, `device`, `socket`,
+   * `file`.
+   */
   paths: Record<string, string>;
   readOnly: string[];
   environment: string[];
@@ -50,7 +53,9 @@ interface Seen {
   sockets: string[];
 }
 
-/** Looks at all of it from within; runs by itself, as text. */
+/**
+ * Collects this from inside. Its source text is executed there, so it uses nothing outside itself.
+ */
 function look(): Seen {
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const fs = require('node:fs') as typeof Fs;
@@ -63,7 +68,7 @@ function look(): Seen {
       const [, , , , path = '', options = ''] = before.split(' ');
       return { path, type: after.split(' ')[0]!, isReadOnly: options.split(',').includes('ro') };
     });
-  // Devices are mounts in a user namespace.
+  // In a user namespace devices are mounts.
   const own = /^(tmpfs|devpts|mqueue|proc|sysfs)$/;
   const paths: Record<string, string> = {};
   const walk = (path: string): void => {
@@ -73,7 +78,7 @@ function look(): Seen {
     else if (status.isSocket()) paths[path] = 'socket';
     else if (status.isCharacterDevice() || status.isBlockDevice()) paths[path] = 'device';
     else if (mount !== undefined) {
-      // A tmpfs of the host's may be bound, too.
+      // A bind mount of a host tmpfs has this type, too.
       const isOwn = own.test(mount.type) && !/^\/(usr|etc|opt|bin|sbin|lib)/.test(path);
       paths[path] = isOwn ? mount.type : 'host';
     } else if (status.isDirectory()) paths[path] = 'directory';
@@ -94,7 +99,7 @@ function look(): Seen {
       try {
         search(path);
       } catch {
-        // What nobody may read holds nothing for anybody.
+        // An unreadable directory exposes nothing.
       }
     }
   };
@@ -124,7 +129,7 @@ if (whyNot !== undefined) {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
   };
-  /** Nothing of this is to be seen. */
+  /** The command must see none of the files made here. */
   const inHome = join(home, 'bin/node');
   const version = join(home, '.nvm/versions/node/v0.0.0');
   const inNvm = join(version, 'bin/node');
@@ -154,7 +159,7 @@ if (whyNot !== undefined) {
   chmodSync(home, 0o700);
   chownSync(home, uid, uid);
 
-  /** What the page promises: is there if the host has it. */
+  /** The kind of a path that the page promises if the host has it, otherwise undefined. */
   const hostHas = (path: string): string | undefined => {
     const status = lstatSync(path, { throwIfNoEntry: false });
     if (status === undefined) return undefined;
@@ -190,9 +195,9 @@ if (whyNot !== undefined) {
   ];
   const isOfSystem = /^\/(usr|bin)\//.test(installed);
 
-  // The compiler of the tests gives each function its name by a helper.
+  // The tests' compiler wraps each function in a helper that sets its name.
   const looked = `globalThis.__name = (one) => one; console.log(JSON.stringify((${look.toString()})()))`;
-  // Without a descriptor of its own, as a directory's would be.
+  // Does not open a directory, whose descriptor would be listed.
   const listDescriptors =
     'n=0; while [ $n -lt 256 ]; do [ -e /proc/$$/fd/$n ] && echo $n; n=$((n + 1)); done; true';
   const code = (options: object): string => `

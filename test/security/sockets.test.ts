@@ -1,4 +1,6 @@
-/** Which sockets run() lets be made: those of other families and protocols are kernel code that few have tested. */
+/**
+ * The sockets that run() allows. The kernel code of other families and protocols is little tested.
+ */
 import { staticProgram, Sandbox } from '../cli/tare.js';
 import { whyNot } from '../lib/containers.js';
 import t from 'tap';
@@ -11,7 +13,7 @@ const raw = 3;
 const seqpacket = 5;
 const flags = 0o2004000;
 
-/** Family, type, protocol, and the kernel's answer: EPERM is the filter's. */
+/** Family, type, protocol, and the expected result; EPERM comes from the filter. */
 const rows: [number, number, number, string][] = [
   [1, stream, 0, 'ok'],
   [1, seqpacket | flags, 0, 'ok'],
@@ -34,7 +36,7 @@ const rows: [number, number, number, string][] = [
     [family, stream, 17, 'EPERM'],
     [family, 0, 0, 'EPERM'],
   ]),
-  // rtnetlink, and others: sock_diag, audit, netfilter, uevents, generic.
+  // rtnetlink is allowed; sock_diag, audit, netfilter, uevents and generic netlink are not.
   [16, raw, 0, 'ok'],
   [16, dgram | flags, 0, 'ok'],
   ...[4, 9, 12, 15, 16].map((protocol): [number, number, number, string] => [

@@ -1,4 +1,6 @@
-/** Processes on their way into a container, as seen by `spy` (test/programs), which traces all that it may. */
+/**
+ * Processes that enter a container, as seen by `spy` (test/programs), which traces all that it may.
+ */
 import { Container } from '../../lib/index.js';
 import { cli, exitOf, staticProgram, type Config } from '../cli/tare.js';
 import { type Inside, field } from '../init/inside.js';
@@ -7,7 +9,7 @@ import { chmodSync, closeSync, copyFileSync, openSync, readFileSync } from 'node
 import { join } from 'node:path';
 import { type Test } from 'tap';
 
-/** By their numbers: see capability.h. */
+/** Capability names by number, see capability.h. */
 export const { capabilities } = (
   JSON.parse(execFileSync(cli, ['features'], { encoding: 'utf8' })) as {
     linux: { capabilities: string[] };
@@ -17,14 +19,14 @@ export const ownCapabilities = BigInt(
   `0x${field(readFileSync('/proc/self/status', 'utf8'), 'CapPrm')}`,
 );
 
-/** The container is given every capability that this process has. */
+/** Gives the container every capability that this process has. */
 export const allCapabilities = (config: Config): void => {
   const all = capabilities.filter((_, number) => (ownCapabilities >> BigInt(number)) & 1n);
   const sets = ['bounding', 'effective', 'permitted'];
   config.process.capabilities = Object.fromEntries(sets.map((set) => [set, all]));
 };
 
-/** A bundle whose program is one of test/programs. */
+/** Makes a bundle whose program is one of test/programs. */
 export const bundleOf = (
   inside: Inside,
   name: string,
@@ -54,7 +56,10 @@ export const byLibrary =
     return (await process.wait()).exitCode ?? -1;
   };
 
-/** What `spy`, with `args`, says of processes that `exec` brings into its container: a line each. */
+/**
+ * Returns what `spy`, with `args`, reports of processes that `exec` brings into its container, one
+ * line each.
+ */
 export const looks = async (
   t: Test,
   inside: Inside,
@@ -76,7 +81,7 @@ export const looks = async (
   closeSync(file);
   t.equal(await exitOf(started), 0);
   const lines = (): string[] => readFileSync(out, 'utf8').trim().split('\n').slice(1);
-  // A machine that is busy may keep the spy from looking.
+  // On a busy machine the spy may get no processor time.
   for (let i = 0; i < 2000 && !wanted(lines()); i++) {
     t.equal(await exec(id), 0);
   }
@@ -85,7 +90,7 @@ export const looks = async (
   return lines();
 };
 
-/** Nobody but the container's own can be traced. */
+/** Checks that only processes that belong to the container can be traced. */
 export const traced = async (
   t: Test,
   inside: Inside,

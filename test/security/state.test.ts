@@ -1,6 +1,6 @@
 /**
- * A state directory that is half-written, damaged or hostile: every verb says what is wrong with it
- * and does not hang, and `delete --force` is the way out, without touching what is not the container's.
+ * A state directory that is half-written, damaged or hostile: every verb reports the problem and
+ * does not hang, and `delete --force` removes the container without touching anything else.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -39,9 +39,9 @@ if (whyNot !== undefined) {
 
   interface Damage {
     name: string;
-    /** Is done to the directory of a container. */
+    /** Damages the state directory of a container. */
     damage: (directory: string, outside: Outside) => void;
-    /** What `state` says of it; undefined where it needs not what is damaged. */
+    /** The error of `state`; undefined if it does not need the damaged part. */
     says?: RegExp;
   }
   const replaced =
@@ -280,7 +280,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('a create() that died when it had made groups in resctrl', async (t) => {
-    // Directories can stand in for them; in one of resctrl the other is below mon_groups.
+    // Plain directories stand in for the groups; in resctrl the second one is below mon_groups.
     const group = join(inside.directory, 'group');
     mkdirSync(join(group, 'monitor'), { recursive: true });
     const id = inside.fresh();
@@ -327,7 +327,7 @@ if (whyNot !== undefined) {
       try {
         rmdirSync(cgroup);
       } catch {
-        // Its last process is ending.
+        // The last process of the cgroup is still ending.
       }
     }
     t.equal(state(tare('state', id).stdout).status, 'stopped');
@@ -338,7 +338,7 @@ if (whyNot !== undefined) {
   inside.test('a pid that was given to somebody else', async (t) => {
     const id = inside.fresh();
     const file = join(inside.directory, 'reused.json');
-    // In a pid namespace of its own, where the number to come can be chosen.
+    // Runs in a pid namespace of its own, where the next pid can be chosen.
     const script = `
       "$1" --root "$2" run -d -b "$3" "$4"
       pid=$("$1" --root "$2" state "$4" | sed -n 's/.*"pid": \\([0-9]*\\).*/\\1/p')

@@ -1,9 +1,9 @@
 /**
- * While containers start, somebody exchanges directories of their root with symlinks, as another
- * container with the same volume can. Whatever tare does by a path then, before pivot_root(2) and
- * after, it does below the root.
+ * While containers start, a process exchanges directories of their root with symlinks, as another
+ * container with the same volume can. Whatever tare does by path then, before and after
+ * pivot_root(2), stays below the root.
  *
- * Each of the operations is attacked for a second, with TARE_TEST_LONG=1 for half a minute.
+ * Each operation is attacked for a second, with TARE_TEST_LONG=1 for half a minute.
  */
 import { cli, program, whyNot, type Config } from '../cli/tare.js';
 import { allowTime } from '../cli/view.js';
@@ -34,7 +34,7 @@ if (whyNot !== undefined) {
   allowTime(t, timeout);
   const up = '../'.repeat(20);
 
-  /** Pairs of names in a root, and the links that take turns in the first one's place. */
+  /** Pairs of a name in the root and a link that takes turns in its place. */
   const links = (rootfs: string, name: string, targets: string[]): string[] =>
     targets.flatMap((target, i) => {
       const link = join(rootfs, `${name}.link${i}`);
@@ -42,7 +42,7 @@ if (whyNot !== undefined) {
       return [join(rootfs, name), link];
     });
   const outwards = (path: string): string[] => [path, up + path.slice(1)];
-  /** By way of a procfs, whose links are no paths: what init itself has as its root is the host's. */
+  /** Through a procfs, whose magic links are not paths: init's own root is still the host's. */
   const throughProc = (path: string): string[] => [
     `/proc/self/root${path}`,
     `/proc/1/root${path}`,
@@ -56,7 +56,7 @@ if (whyNot !== undefined) {
     await once(swapper.stdout!, 'data');
     try {
       await body();
-      await sleep(20); // until its end would have been heard of
+      await sleep(20); // until its exit would have been reported
       if (swapper.exitCode !== null) throw new Error('the swapper ended early');
     } finally {
       swapper.kill('SIGKILL');
@@ -65,17 +65,17 @@ if (whyNot !== undefined) {
   }
 
   interface Attack {
-    /** What is attacked. */
+    /** The attacked operation. */
     what: string;
     /** Names on the host that the operation would find or make. */
     host?: string[];
-    /** Fills the root; the names that are exchanged. */
+    /** Fills the root; returns the names that are exchanged. */
     prepare: (rootfs: string, outside: string) => string[];
     edit: (config: Config, rootfs: string) => void;
-    /** Of the command line. */
+    /** Flags of the command line. */
     flags?: string[];
     script?: string;
-    /** Of the mount table of each container that started: all that is to be in it. */
+    /** Counts the wanted mounts in the mount table of each container that started; see `count`. */
     mounts?: (mountinfo: string) => number;
     count?: number;
   }
@@ -132,7 +132,7 @@ if (whyNot !== undefined) {
   };
 
   // Weakened: openat2 (path.cc) without RESOLVE_IN_ROOT, on the path without its first "/". Mounts
-  // were missing inside, and the host had new directories.
+  // are missing inside, and the host has new directories.
   inside.test('CVE-2021-30465: mounts, on what is there and on what is made', async (t) => {
     const host = ['there/', 'file'];
     const edit: Attack['edit'] = ({ mounts }) => {
@@ -181,7 +181,7 @@ if (whyNot !== undefined) {
     });
   });
 
-  // Weakened: the same. The host had new files and directories.
+  // Weakened: as above. The host has new files and directories.
   inside.test('CVE-2024-45310: files and directories that are made for it', async (t) => {
     const files = (text: string): number =>
       mounts(text).filter(({ path }) => path.endsWith('/swapped-file')).length;
@@ -210,7 +210,7 @@ if (whyNot !== undefined) {
   const imageDev = (config: Config): void => {
     config.mounts = config.mounts.filter(({ destination }) => destination !== '/dev');
   };
-  // Weakened: the same. The host had the nodes.
+  // Weakened: as above. The host has the nodes.
   inside.test('CVE-2026-41579: /dev, empty or filled', async (t) => {
     for (const host of [[], devices]) {
       await attack(t, {
@@ -233,7 +233,7 @@ if (whyNot !== undefined) {
       edit: (config, rootfs) => {
         imageDev(config);
         inNewUserNamespace(config);
-        // What its root could write to on the host, it can reach.
+        // Makes what the container's root could write to on the host reachable for it.
         chmodSync(inside.directory, 0o711);
         for (const path of ['', 'dev']) chownSync(join(rootfs, path), mapped.first, mapped.first);
         chmodSync(join(rootfs, 'dev'), 0o777);
@@ -242,7 +242,7 @@ if (whyNot !== undefined) {
     });
   });
 
-  // Weakened: the same. The host had a "console".
+  // Weakened: as above. The host has a "console".
   inside.test('CVE-2025-52565: the terminal and /dev/console', async (t) => {
     for (const host of [[], devices]) {
       await attack(t, {
@@ -259,10 +259,10 @@ if (whyNot !== undefined) {
     }
   });
 
-  // Weakened: open_hidden (path.cc) always called open_below. Of seven masks and read-only paths in
-  // /proc some were missing in one start of five.
+  // Weakened: open_hidden (path.cc) always calls open_below. Of seven masked and read-only paths in
+  // /proc some are missing in one start of five.
   inside.test('CVE-2025-31133: masked and read-only paths', async (t) => {
-    // By their parent, for the paths change while the table is read.
+    // Identified by their parent, because the paths change while the table is read.
     const hidden = (text: string): number => {
       const lines = text.split('\n').map((line) => line.split(' '));
       const proc = lines.find((words) => words.at(-3) === 'proc' && words[3] === '/');
@@ -282,7 +282,7 @@ if (whyNot !== undefined) {
       mounts: hidden,
       count: usual,
     });
-    // Weakened: without absolute_path() in plan_hidden.cc, as above.
+    // Weakened: plan_hidden.cc without absolute_path(), as above.
     await attack(t, {
       what: 'another directory in the place of /proc, which is spelt in other ways',
       prepare: (rootfs) => {
@@ -313,8 +313,8 @@ if (whyNot !== undefined) {
     });
   });
 
-  // Weakened: no O_NOFOLLOW in enter_directory and copy_file (copy_up.cc). The container showed
-  // what is on the host.
+  // Weakened: enter_directory and copy_file (copy_up.cc) without O_NOFOLLOW. The container shows
+  // content of the host.
   inside.test('CVE-2024-45310: what tmpcopyup copies', async (t) => {
     await attack(t, {
       what: 'what is covered',
@@ -331,7 +331,7 @@ if (whyNot !== undefined) {
       what: 'what is in that',
       host: ['there/', 'there/file'],
       prepare: (rootfs, outside) => {
-        // The moment is short, so there are many.
+        // The time window is short, so there are many entries.
         const c = join(rootfs, 'c');
         return Array.from({ length: 8 }, (_, i) => {
           mkdirSync(join(c, `d${i}/there`), { recursive: true });
@@ -349,8 +349,8 @@ if (whyNot !== undefined) {
     });
   });
 
-  // Weakened: open_mounted (mount_ops.cc) always called open_below. A volume that is
-  // read-only became writable, and a tmpfs that is to be read-only was not.
+  // Weakened: open_mounted (mount_ops.cc) always calls open_below. A read-only volume becomes
+  // writable, and a tmpfs that should be read-only is not.
   inside.test('CVE-2025-52881: what is done to a mount later', async (t) => {
     const kept = join(inside.directory, 'remounted');
     mkdirSync(kept);
@@ -381,8 +381,8 @@ if (whyNot !== undefined) {
     });
   });
 
-  // Weakened: do_mount_data (mount_ops.cc) took open_below for open_covering. "rw" became that of
-  // /kept, and the container had written to it.
+  // Weakened: do_mount_data (mount_ops.cc) calls open_below instead of open_covering. "rw" applies
+  // to /kept, and the container writes to it.
   inside.test('CVE-2025-52881: a mount that is reached by its path again', async (t) => {
     const layers = join(inside.directory, 'layers'.padEnd(100, 'x'));
     const names = ['a', 'b', 'c'].map((name) => join(layers, name));

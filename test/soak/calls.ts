@@ -1,4 +1,4 @@
-/** Command lines by the thousand, by test/programs/callers.cc. */
+/** Calls thousands of command lines through test/programs/callers.cc. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -13,8 +13,8 @@ interface Ended {
 }
 
 /**
- * Calls the command line with each list of arguments, `callers` at a time; each caller calls its part
- * of them one after the other. An exception where one fails.
+ * Calls the command line with each list of arguments, from `callers` processes at once; each of
+ * them makes its part of the calls one after the other. Throws if a call fails.
  */
 export async function callAll(root: string, calls: string[][], callers = 1): Promise<void> {
   const words = calls.map((args) => ['command', cli, '--root', root, ...args].join('\t'));

@@ -1,6 +1,6 @@
 /**
- * Full lives of containers, by the command line, by the library and by run(): nothing grows with their number.
- * Short of TARE_TEST_LONG=1, which makes it 10,000 each, there are few.
+ * Complete life cycles of containers by the command line, the library and run(): no resource grows
+ * with their number. Without TARE_TEST_LONG=1, which makes 10,000 of each, there are only a few.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -21,20 +21,23 @@ const cycles = long ? 10_000 : 200;
 const samples = 20;
 const inSample = cycles / samples;
 
-/** What may not grow at all, and what may by noise: pages and objects of a process, in KiB. */
+/**
+ * Maximum growth. Figures that are absent may not grow at all; these have noise: pages and objects
+ * of a process, in KiB.
+ */
 const mostGrowth: Record<string, number> = {
-  // The pool makes one more where all that it has are busy for a moment.
+  // The pool adds a thread if all that it has are busy for a moment.
   threads: 4,
   'resident KiB': 8192,
   'heap KiB': 2048,
-  // Others have a part in what the kernel has. It frees cgroups later, by and by, so that few lives
-  // tell nothing.
+  // Other processes use kernel memory, too. The kernel frees cgroups gradually and later, so that a
+  // few cycles show nothing.
   'kernel KiB': 65_536 + 10 * cycles,
   'dying cgroups': long ? cycles / 10 : Infinity,
 };
 
 async function sample(t: Test, measure: () => Figures, work: () => Promise<void>): Promise<void> {
-  // Caches fill in the first part.
+  // The first part fills caches.
   await work();
   const figures = [measure()];
   const begin = process.hrtime.bigint();
@@ -100,7 +103,7 @@ if (whyNot !== undefined) {
   sandbox.test(`${cycles} calls of run()`, async (t) => {
     const { root } = sandbox;
     let calls = 0;
-    // Its cgroup is named by its id.
+    // The id also names the cgroup.
     const command = async (words: string[], options: RunOptions = {}): Promise<void> => {
       const id = sandbox.id(`run${calls++}`);
       const { failed } = await run(words, { root, id, reject: false, ...options });

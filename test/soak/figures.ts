@@ -1,16 +1,16 @@
-/** What a machine has of what containers could leave, and how that changes with time. */
+/** Counts the resources of a machine that containers could leak, and their growth over time. */
 import { readFileSync, readdirSync } from 'node:fs';
 
-/** One number each, by name. */
+/** Numbers by name. */
 export type Figures = Record<string, number>;
 
-/** Cgroups that were removed are kept by the kernel as long as something refers to them. */
+/** Reads cgroup.stat. The kernel keeps a removed cgroup as long as something refers to it. */
 function cgroupStat(name: string): number {
   const text = readFileSync('/sys/fs/cgroup/cgroup.stat', 'utf8');
   return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]);
 }
 
-/** What the kernel has for itself, KiB: namespaces and cgroups that are kept would show here. */
+/** Memory of the kernel itself, KiB: leaked namespaces and cgroups would appear here. */
 function kernelMemory(): number {
   const meminfo = readFileSync('/proc/meminfo', 'utf8');
   const names = ['SUnreclaim', 'KernelStack', 'Percpu'];
@@ -19,7 +19,7 @@ function kernelMemory(): number {
   }, 0);
 }
 
-/** What is left on the machine of containers whose names have `tag` in them, and below `root`. */
+/** What remains on the machine of containers whose names contain `tag`, and below `root`. */
 export function figuresOfMachine(tag: string, root: string): Figures {
   const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');
   return {
@@ -31,10 +31,14 @@ export function figuresOfMachine(tag: string, root: string): Figures {
   };
 }
 
-/** What this process has, resident memory without the heap's. `collect` is the garbage collector. */
+/**
+ * The resources of this process; resident memory excludes the heap. `collect` runs the garbage
+ * collector.
+ */
 export function figuresOfProcess(collect: () => void): Figures {
   collect();
-  // How much room V8 keeps for young objects depends on how many there are at a time.
+  // V8's reserve for young objects depends on how many there are at a time, so count only used
+  // heap.
   const { rss, heapTotal, heapUsed } = process.memoryUsage();
   return {
     descriptors: readdirSync('/proc/self/fd').length,
@@ -44,7 +48,7 @@ export function figuresOfProcess(collect: () => void): Figures {
   };
 }
 
-/** How much a value grows from one sample to the next, as the line of least squares has it. */
+/** Growth of a value from one sample to the next, by linear least squares. */
 export function slope(values: readonly number[]): number {
   const middle = (values.length - 1) / 2;
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -60,11 +64,11 @@ export function slope(values: readonly number[]): number {
 export interface Growth {
   first: number;
   last: number;
-  /** For all of the cycles, by the slope. */
+  /** Growth over all cycles, by the slope. */
   total: number;
 }
 
-/** Of each figure over samples at equal distances. */
+/** Computes the growth of each figure over equally spaced samples. */
 export function growth(samples: readonly Figures[]): Record<string, Growth> {
   const names = Object.keys(samples[0] ?? {});
   return Object.fromEntries(
@@ -76,7 +80,7 @@ export function growth(samples: readonly Figures[]): Record<string, Growth> {
   );
 }
 
-/** A line for each figure. */
+/** Formats one line for each figure. */
 export function growthAsText(of: Record<string, Growth>): string {
   return Object.entries(of)
     .map(([name, { first, last, total }]) => {

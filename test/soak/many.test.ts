@@ -1,6 +1,6 @@
 /**
- * Many containers at once: all live, none costs the next one more time, and all go. With
- * TARE_TEST_LONG=1 there are 1,000, and times are compared.
+ * Many containers at once: all run, none makes the start of the next one slower, and all can be
+ * removed. With TARE_TEST_LONG=1 there are 1,000, and times are compared.
  */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,16 +14,16 @@ const long = process.env['TARE_TEST_LONG'] === '1';
 const many = long ? 1000 : 100;
 const rounds = long ? 160 : 5;
 const warmUp = long ? 10 : 1;
-/** How often they come and go: what else the machine does then falls on both sides. */
+/** Repetitions of the whole cycle, so that other load on the machine affects both sides. */
 const repeats = long ? 3 : 1;
-/** What a start may cost beside them, of what it costs beside one. */
+/** Maximum ratio of the cost of a start beside many containers to that beside one. */
 const mostGrowth = 1.1;
-/** That many at a time start and end them. */
+/** Number of processes that start and end them at a time. */
 const callers = 8;
 
 const bench = (name: string): string => join(program('..'), 'bench', name);
 
-/** Samples in ms, by what was done. */
+/** Samples in ms, by operation. */
 type Times = Record<string, number[]>;
 
 /** The names of the runtime's own caches contain "@". */
@@ -41,11 +41,11 @@ if (whyNot !== undefined) {
     }
     rmSync(memory, { recursive: true });
   });
-  // As /run is on most machines: a disk would have its own times.
+  // A tmpfs, like /run on most machines: a disk would add times of its own.
   const memory = mkdtempSync('/dev/shm/tare-test-');
   const root = join(memory, 'state');
 
-  /** The kernel's own part, and tare's starts, in ms: added to `all`. */
+  /** Adds to `all` the times in ms of the kernel alone (the floor) and of tare's starts. */
   const time = (bundle: string, all: Times): void => {
     const rootfs = join(bundle, 'rootfs');
     const pidFile = join(memory, 'pid');
@@ -121,7 +121,7 @@ if (whyNot !== undefined) {
       return [name, ratio] as const;
     });
     const grown = new Map(ratios);
-    // Beside few of them, or where there is no time for many rounds, it would tell nothing.
+    // With few containers or few rounds the ratio has no meaning.
     if (long) {
       for (const name of ['run', 'create + start']) {
         const own = (grown.get(name) ?? NaN) / Math.max(1, grown.get('floor') ?? NaN);

@@ -1,4 +1,7 @@
-/** What linux.resources becomes where the kernel's controllers are: set, in force, and gone at the end. */
+/**
+ * linux.resources with all controllers of the kernel: limits are set, in force, and gone at the
+ * end.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -13,7 +16,7 @@ function withResources(args: string[], resources: object): string {
   });
 }
 
-/** A call whose container keeps standard output and error. */
+/** Runs a verb whose container keeps standard output and error open. */
 async function detached(t: Test, verb: string, ...args: string[]): Promise<void> {
   const child = sandbox.spawn([verb, ...args], { stdio: ['ignore', 'ignore', 'inherit'] });
   t.equal(await exitOf(child), 0, verb);

@@ -1,4 +1,4 @@
-/** AppArmor profiles, and the capabilities that a restricted root does not have. */
+/** AppArmor profiles, and capabilities that a restricted root user lacks. */
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { Sandbox, call, cli, exitOf, type Config } from '../cli/tare.js';

@@ -1,6 +1,6 @@
 /**
- * Container engines with tare as their runtime: those cases that are basic. All of them, and with other runtimes too:
- * npm run test:engines.
+ * The basic cases of container engines that use tare as their runtime. npm run test:engines runs
+ * all cases, also with other runtimes.
  *
  *     npm test -- test/vm/engines.test.ts --test-arg=containerd      only engines with that in their name
  */

@@ -1,6 +1,7 @@
 /**
- * What a guest of another architecture has in place of this machine's programs: a small Debian of its own at /usr, and
- * what `scripts/build --arch` made at build/. The rest it shares: the repository, /etc, Node's package in the cache.
+ * The programs of a guest of another architecture: a small Debian of that architecture at /usr, and
+ * the output of `scripts/build --arch` at build/. The rest is shared with this machine: the
+ * repository, /etc, Node's package in the cache.
  */
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { Unavailable, unpackRoot } from '../../scripts/debian.js';
 import { platforms, type Architecture } from './platform.js';
 import type { Shared } from './share.js';
 
-/** What the guest's init and the tests use. */
+/** Packages that the guest's init and the tests need. */
 const packages = (
   'attr busybox-static coreutils dash findutils grep iproute2 libc-bin libstdc++6 mount procps sed uidmap ' +
   'util-linux'

@@ -1,18 +1,19 @@
 #!/bin/busybox sh
 # The guest's init. The kernel starts it on this machine's own root file system, which it has
 # mounted read-only over virtiofs:  busybox sh guest-init.sh MODULES
-# It lays a tmpfs over that root, mounts what a Linux system has, and then runs commands that come
-# in on a virtio port, one line each: a marker and a script in base64. Standard output and error
-# have a port each; the marker and, on the first, the exit status follow the command's last byte.
-# With SYSTEMD in its environment it becomes systemd instead, which does that as a service.
+# It lays a tmpfs over that root, mounts the usual file systems of Linux, and then runs the commands
+# that arrive on a virtio port, one line each: a marker and a script in base64. Standard output and
+# error have a port each; the marker and, on the first, the exit status follow the command's last
+# byte. With SYSTEMD in its environment it executes systemd instead, which runs this loop as a
+# service.
 #
-# All programs are applets of the one static busybox: under emulation a dynamic one takes three
+# All programs are applets of one static busybox: under emulation a dynamic program takes three
 # times as long to start.
 set -eu
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 modules=$1
-# For suites that load further ones.
+# For suites that load further modules.
 export TARE_GUEST_MODULES="$modules"
 
 applet() {
@@ -39,12 +40,12 @@ pseudo_file_systems() {
 }
 
 serve() {
-  # The ports' names carry the number of their virtio device.
+  # The names of the ports contain the number of their virtio device.
   ports=$(echo /dev/vport*p1)
   ports=${ports%1}
   [ -c "${ports}4" ]
   exec 3<>"${ports}1" 4>"${ports}2" 5>"${ports}3"
-  # Tells a hanging guest from a slow command.
+  # Echoes lines, to tell a hanging guest from a slow command.
   (while read -r word <&6; do echo "$word" >&6; done) 6<>"${ports}4" 3>&- 4>&- 5>&- &
   echo ready >&3
   while read -r marker script <&3; do
@@ -56,8 +57,8 @@ serve() {
   done
 }
 
-# What systemd starts when it is the guest's init: the loop above, as a service, and a message bus.
-# Nothing else of this machine's set-up is to run.
+# Prepares systemd as the guest's init: it starts the loop above as a service, and a message bus.
+# Nothing else of this machine's configuration may run.
 prepare_systemd() {
   for unit in /lib/systemd/system/sysinit.target.wants/* /etc/systemd/system/sysinit.target.wants/*; do
     [ ! -L "$unit" ] || applet ln -sf /dev/null "/etc/systemd/system/${unit##*/}"
@@ -95,8 +96,8 @@ if [ "${TARE_GUEST:-}" != overlaid ]; then
   applet insmod "$modules/overlay.ko"
   applet mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work guest /mnt/root
   pseudo_file_systems /mnt/root
-  # What lies below a directory that is a fresh tmpfs now, and is to be seen as this machine does.
-  # Their names are separated by colons, which no overlay's layer can have in its name.
+  # Directories below one that is a new tmpfs now; the guest has to see them as this machine does.
+  # Colons separate their names, because the name of an overlay's layer cannot contain one.
   number=0
   IFS=:
   for path in ${SHARED:-}; do
@@ -125,7 +126,7 @@ if [ -n "${SYSTEMD:-}" ]; then
 fi
 unset TARE_GUEST SHARED
 export HOME=/root
-# A process cannot stay in a cgroup whose controllers are to be enabled for its children.
+# The kernel enables controllers for a cgroup's children only if the cgroup has no processes itself.
 applet mkdir /sys/fs/cgroup/guest
 echo 0 >/sys/fs/cgroup/guest/cgroup.procs
 read -r controllers </sys/fs/cgroup/cgroup.controllers

@@ -1,6 +1,6 @@
 /**
- * Runs every *.guest.ts below test: on this machine when it has all that they need, otherwise all
- * of them in a guest. Their assertions count as this file's.
+ * Runs every *.guest.ts below test: on this machine if it has all that they need, otherwise all of
+ * them in a guest. Their assertions count as this file's.
  *
  *     npm test -- test/vm/guest.test.ts --test-arg=cgroup      only suites with that in their name
  */
@@ -16,7 +16,7 @@ import { Vm, repository, type VmOptions } from './vm.js';
 
 const filter = process.argv[2] ?? '';
 
-/** Programs that suites drive; unpacked from Debian's package where they are not installed. */
+/** Programs that suites use. A program that is not installed is unpacked from Debian's package. */
 const programs = [
   { name: 'apparmor_parser', package: 'apparmor', directory: 'sbin', suite: /confinement/ },
 ];
@@ -24,13 +24,14 @@ const programs = [
 interface Guest {
   suite: RegExp;
   options: VmOptions;
-  /** What a machine must have to run these suites itself. */
+  /** What a machine needs to run these suites natively. */
   needs: Need[];
 }
 
-/** A suite runs in the first one that takes its name. */
+/** A suite runs in the first guest whose pattern matches its name. */
 const guests: Guest[] = [
-  // A limit of the whole machine's is lowered, too, which would hit all that runs beside.
+  // watch-limit lowers a limit of the whole machine, which would affect everything that runs in
+  // parallel.
   { suite: /selinux|watch-limit/, options: { lsm: 'selinux' }, needs: ['selinux-without-policy'] },
   { suite: /systemd/, options: { systemd: true }, needs: ['systemd-to-spare'] },
   { suite: /./, options: {}, needs: ['controllers', 'apparmor', 'caps'] },
@@ -56,7 +57,7 @@ async function suitePath(suites: string[]): Promise<string> {
 }
 
 function suiteEnvironment(path: string): Record<string, string> {
-  // A suite ends by itself, and tells what it waited for, before its guest is given up.
+  // A suite times out before its guest is given up, so that it reports what it waited for.
   const seconds = suiteTimeout / 1000 - 20;
   const env: Record<string, string> = { PATH: path, TAP_TIMEOUT: String(seconds) };
   for (const name of ['RUNTIME', 'CI']) {
@@ -84,7 +85,7 @@ async function makeRunner(suites: string[], { options, needs }: Guest): Promise<
   return runInGuest(t, vm, options, [process.execPath], env);
 }
 
-/** Not the root test as they are: it ends by itself while a suite runs. */
+/** Not on the root test itself, which would end while a suite runs. */
 async function runSuites(t: Test, suites: string[], run: Runner): Promise<void> {
   for (const name of suites) {
     const skip = withoutProgram.get(name);

@@ -1,6 +1,6 @@
 /**
- * Debian's stock kernel, 6.12 or newer: virtio-pci, virtio-fs and virtio-console are built into it, so the guest
- * needs no initramfs. Overlayfs is a module, and so are block devices.
+ * Debian's stock kernel, 6.12 or newer. virtio-pci, virtio-fs and virtio-console are built in, so
+ * the guest needs no initramfs. Overlayfs and block devices are modules.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
@@ -9,19 +9,20 @@ import { codename, unpackPackage } from '../../scripts/debian.js';
 import { ownArchitecture, platforms, type Architecture } from './platform.js';
 
 export interface Kernel {
-  /** As in `uname -r`. */
+  /** As `uname -r` prints it. */
   release: string;
   image: string;
   /**
-   * Directory that holds overlay.ko, loop.ko and bfq.ko, uncompressed, and in lib/modules/RELEASE what depmod(8) and
-   * modprobe(8) need for those, tunnels, bridges, packet filters and the listing of sockets.
+   * Directory with overlay.ko, loop.ko and bfq.ko, uncompressed, and in lib/modules/RELEASE the
+   * files that depmod(8) and modprobe(8) need for those, tunnels, bridges, packet filters and
+   * socket diagnostics.
    */
   modules: string;
 }
 
-/** For busybox's insmod, which reads plain modules only. */
+/** busybox's insmod reads uncompressed modules only. */
 const plain = ['fs/overlayfs/overlay', 'drivers/block/loop', 'block/bfq'];
-/** What container engines need for their networks. */
+/** Needed for the networks of container engines. */
 const networking = [
   ...[
     'drivers/net/tun',
@@ -34,7 +35,7 @@ const networking = [
   ],
   ...['net/bridge/*', 'net/ipv4/netfilter/*', 'net/ipv6/netfilter/*', 'net/netfilter/*'],
 ];
-/** By which criu lists sockets. */
+/** criu lists sockets through these. */
 const diagnosis = ['net/ipv4/*_diag', 'net/netlink/*_diag', 'net/packet/*_diag', 'net/unix/*_diag'];
 const modules = [...plain, ...networking, ...diagnosis].map((name) => `*/kernel/${name}.ko*`);
 

@@ -4,7 +4,7 @@ import { MarkedStream } from './marked-stream.js';
 
 const marker = '--marker-1';
 
-/** Feeds pieces to a stream and returns what came out. */
+/** Feeds pieces to a stream and returns its result. */
 async function feed(...pieces: string[]) {
   const source = new PassThrough();
   const seen: string[] = [];

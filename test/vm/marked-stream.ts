@@ -1,14 +1,14 @@
 import type { Readable } from 'node:stream';
 
 /**
- * Reads one command's output from a port that all commands share. The command's last byte is followed by
- * `MARKER WORD\n`; the marker may arrive in pieces and is kept from the output.
+ * Reads one command's output from a port that all commands share. `MARKER WORD\n` follows the
+ * command's last byte; the marker may arrive in pieces and is removed from the output.
  */
 export class MarkedStream {
-  /** The word after the marker, empty where there is none. */
+  /** The word after the marker, empty if there is none. */
   readonly end: Promise<string>;
   readonly #chunks: Buffer[] = [];
-  /** What might be the beginning of the marker. */
+  /** Data that may be the beginning of the marker. */
   #held = Buffer.alloc(0);
   #resolve!: (word: string) => void;
   readonly #onData = (chunk: Buffer) => this.#take(chunk);
@@ -57,7 +57,7 @@ export class MarkedStream {
   }
 }
 
-/** Length of the longest end of `data` that begins `marker`. */
+/** Returns the length of the longest suffix of `data` that is a prefix of `marker`. */
 function partialMatch(data: Buffer, marker: string): number {
   for (let length = Math.min(marker.length - 1, data.length); length > 0; length--) {
     if (data.subarray(data.length - length).toString('latin1') === marker.slice(0, length))

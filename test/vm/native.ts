@@ -1,4 +1,4 @@
-/** Whether this machine natively has what some tests need; otherwise they run in a guest. */
+/** Whether this machine has what some tests need; otherwise they run in a guest. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -13,7 +13,7 @@ function read(path: string): string {
   }
 }
 
-/** The lacking one in words, or undefined. */
+/** Each returns a description of what is missing, or undefined. */
 const checks: Record<Need, () => string | undefined> = {
   controllers() {
     const mount = /^\S+ (\S+) cgroup2 /m.exec(read('/proc/mounts'))?.[1];
@@ -28,11 +28,11 @@ const checks: Record<Need, () => string | undefined> = {
     if (!enabled || read('/sys/kernel/security/lsm') === '') return 'AppArmor is not enabled';
     return undefined;
   },
-  // A suite that loads a policy of its own must not do so here.
+  // A suite that loads its own policy must not do so on this machine.
   'selinux-without-policy'() {
     return 'a policy of SELinux is loaded into a guest only';
   },
-  // Nor reload the manager that this machine lives by.
+  // A suite must not reload the systemd that runs this machine.
   'systemd-to-spare'() {
     return 'only a guest’s systemd is there to be played with';
   },
@@ -47,7 +47,9 @@ const checks: Record<Need, () => string | undefined> = {
   },
 };
 
-/** What this machine lacks of `needs`, in words; empty when the tests can run here. */
+/**
+ * Returns descriptions of those `needs` that this machine lacks; empty if the tests can run here.
+ */
 export function lacking(...needs: Need[]): string[] {
   return needs.flatMap((need) => checks[need]() ?? []);
 }

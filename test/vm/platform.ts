@@ -1,4 +1,4 @@
-/** What a guest's machine is on each architecture: Debian's kernel, and QEMU's board for it. */
+/** A guest's machine on each architecture: Debian's kernel and QEMU's board. */
 
 export type Architecture = 'x64' | 'arm64';
 
@@ -6,14 +6,14 @@ export interface Platform {
   /** Debian's name of the architecture. */
   debian: string;
   kernel: string;
-  /** The emulator, and the package that has it. */
+  /** The emulator, and the package that contains it. */
   qemu: string;
   package: string;
   machine: string;
   cpu: string;
   /** The kernel's name of the serial port. */
   console: string;
-  /** What makes an emulated boot faster. */
+  /** Kernel parameters that make an emulated boot faster. */
   parameters: string;
 }
 
@@ -26,7 +26,7 @@ export const platforms: Record<Architecture, Platform> = {
     machine: 'q35',
     cpu: 'max,la57=off',
     console: 'ttyS0',
-    // It takes twice as long without these.
+    // Without these the boot takes twice as long.
     parameters: 'random.trust_cpu=on tsc=reliable no_timer_check',
   },
   arm64: {
@@ -35,14 +35,14 @@ export const platforms: Record<Architecture, Platform> = {
     qemu: 'qemu-system-aarch64',
     package: 'qemu-system-arm',
     machine: 'virt,gic-version=3',
-    // Later ones sign pointers, which an emulator is slow at.
+    // Later processors sign pointers, which is slow under emulation.
     cpu: 'cortex-a76',
     console: 'ttyAMA0',
     parameters: 'random.trust_cpu=on',
   },
 };
 
-/** This machine's. */
+/** This machine's architecture. */
 export function ownArchitecture(): Architecture | undefined {
   return process.arch === 'x64' || process.arch === 'arm64' ? process.arch : undefined;
 }

@@ -1,4 +1,4 @@
-/** The machine that QEMU makes. */
+/** The machine that QEMU emulates. */
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Kernel } from './kernel.js';
@@ -16,7 +16,7 @@ export interface Machine {
   portSockets: string[];
   /** Path of guest-init.sh. */
   init: string;
-  /** The security module that labels processes; the kernel takes one. */
+  /** The security module that labels processes; the kernel supports only one at a time. */
   lsm: 'apparmor' | 'selinux';
   /** Directories below /tmp or /run that the guest's own tmpfs would hide. */
   directories: string[];
@@ -28,7 +28,7 @@ export function findExecutable(name: string): string | undefined {
   return path.map((directory) => join(directory, name)).find((file) => existsSync(file));
 }
 
-/** A hypervisor without hardware support, in a machine that is a guest itself, runs no kernel. */
+/** In a machine that is a guest itself, /dev/kvm without vmx or svm cannot run a kernel. */
 function hasKvm(architecture: Architecture): boolean {
   if (architecture !== ownArchitecture()) return false;
   const cpuinfo = readFileSync('/proc/cpuinfo', 'utf8');

@@ -1,7 +1,7 @@
 /**
- * npm run vm -- COMMAND [ARG ...]: runs a command in a guest, in this directory, and exits with its status.
- * VM_CONSOLE=yes shows the guest's console, VM_SYSTEMD=yes has systemd as its init, VM_ARCH=arm64 is a guest of that
- * architecture.
+ * npm run vm -- COMMAND [ARG ...]: runs a command in a guest, in this directory, and exits with its
+ * status. VM_CONSOLE=yes shows the guest's console, VM_SYSTEMD=yes makes systemd its init,
+ * VM_ARCH=arm64 selects a guest of that architecture.
  */
 import type { Architecture } from './platform.js';
 import type { Vm } from './vm.js';

@@ -1,4 +1,4 @@
-/** Runs suites in a guest and tells their assertions. */
+/** Runs suites in a guest and reports their assertions. */
 import { Readable } from 'node:stream';
 import { TapFile, type Test } from 'tap';
 import type { Suite } from './suite.js';
@@ -8,7 +8,10 @@ export const suiteTimeout = 600_000;
 
 export type Runner = (suite: Suite) => Promise<RunResult>;
 
-/** One guest for all suites, and a new one for a suite during which it died. `node` runs a program. */
+/**
+ * Runs all suites in one guest; a suite during which the guest dies is tried again in a new one.
+ * `node` is the command that runs a program.
+ */
 export function runInGuest(
   t: Test,
   first: Vm,

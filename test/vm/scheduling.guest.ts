@@ -1,4 +1,7 @@
-/** process.scheduler and process.ioPriority where they need rights, and processors of a cpuset. */
+/**
+ * process.scheduler and process.ioPriority where they need privileges, and the processors of a
+ * cpuset.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chownSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +22,7 @@ interface Made {
   pid: number;
 }
 
-/** A running container, for the time of `body`. */
+/** Runs `body` with a running container. */
 async function running(
   name: string,
   edit: (config: Config, rootfs: string) => void,
@@ -110,7 +113,8 @@ sandbox.test('SCHED_DEADLINE needs every processor', async (t) => {
     }),
     "config.json: process.scheduler: sched_setattr: EPERM (Operation not permitted); process scheduler can't be used together with AllowedCPUs: ",
   );
-  // The kernel keeps 5 % of two processors' time for others: the second one does not fit.
+  // The kernel reserves 5 % of the time of the two processors, so the second container does not
+  // fit.
   const whole = (config: Config): void => {
     config.process['scheduler'] = { ...scheduler, runtime: 1_000_000 };
   };

@@ -1,4 +1,4 @@
-/** SELinux labels, under a policy that only knows a few types and enforces nothing. */
+/** SELinux labels, with a policy that knows only a few types and enforces nothing. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -41,7 +41,7 @@ t.test('a checkout anywhere is at its place in a root that lacks that', async (t
     put(`host/${path}/file`);
     return `/${path}`;
   });
-  // The sources are at another place here than in the guest: the places of a machine are all taken.
+  // The sources have other paths here than in the guest, because those of a machine are in use.
   const tree = treeOf(root, shared).map(({ source, ...rest }) => ({
     ...rest,
     source: shared.includes(source) ? join(directory, 'host', source) : source,

@@ -1,17 +1,20 @@
 /**
- * What the guest sees as its root file system, read-only, through one virtiofsd in a mount namespace of its own: every
- * real file system of this machine at its place, or another root.
+ * The guest's root file system, read-only, served by one virtiofsd in a mount namespace of its own:
+ * every real file system of this machine at its mount point, or another root.
  */
 import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { existsSync, lstatSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Unavailable, unpackPackage } from '../../scripts/debian.js';
 
-/** What a guest sees at `target`: a file, a directory or a symbolic link of this machine. */
+/** A file, directory or symbolic link of this machine that the guest has at `target`. */
 export interface Shared {
   source: string;
   target: string;
-  /** Only the directory itself, with the source's mode: what lies in it is shared by entries of its own. */
+  /**
+   * Only the directory itself, with the source's mode; its contents are shared by entries of their
+   * own.
+   */
   bare?: boolean;
 }
 
@@ -23,7 +26,10 @@ const pseudo = new Set(
 );
 const remade = ['/dev', '/proc', '/run', '/sys'];
 
-/** Mount points of the file systems to share, parents first, from the text of /proc/self/mountinfo. */
+/**
+ * Returns the mount points of the file systems to share, parents first, from the text of
+ * /proc/self/mountinfo.
+ */
 export function sharedMounts(mountinfo: string): string[] {
   const points: string[] = [];
   for (const line of mountinfo.split('\n')) {
@@ -47,8 +53,9 @@ export function machineTree(): Shared[] {
 }
 
 /**
- * What lies below `root`, and these directories of this machine's. A shared directory is read-only, so no mount point
- * can be made in it: each directory of `root` in which one is missing is made anew, and its entries are shared.
+ * The contents of `root`, and these directories of this machine. A shared directory is read-only,
+ * so no mount point can be made in it: each directory of `root` that lacks one is made anew, and
+ * its entries are shared.
  */
 export function treeOf(root: string, besides: readonly string[]): Shared[] {
   const remadeHere = new Set(besides.flatMap((path) => parentsToRemake(root, path)));
@@ -65,13 +72,13 @@ export function treeOf(root: string, besides: readonly string[]): Shared[] {
   return [...entriesOf('/'), ...besides.map((path) => ({ source: path, target: path }))];
 }
 
-/** The directories of `root` on the way to `path`, where `root` does not have that. */
+/** Returns the directories of `root` on the way to `path`, if `root` lacks that path. */
 function parentsToRemake(root: string, path: string): string[] {
   if (lstatSync(join(root, path), { throwIfNoEntry: false })?.isDirectory()) return [];
   const parents: string[] = [];
   for (let at = dirname(path); at !== '/'; at = dirname(at)) {
     const found = lstatSync(join(root, at), { throwIfNoEntry: false });
-    // What the mount point is made through must not lead out of the view.
+    // The path of a mount point must not lead out of the view.
     if (found && !found.isDirectory())
       throw new Unavailable(`${path}: ${at} is no directory in the guest: use another directory`);
     if (found) parents.push(at);
@@ -79,7 +86,10 @@ function parentsToRemake(root: string, path: string): string[] {
   return parents;
 }
 
-/** The daemon and its options: QEMU 7 brought one written in C, newer Debians have the Rust one. */
+/**
+ * The daemon and its options: QEMU 7 contains one written in C, newer Debian releases have the Rust
+ * one.
+ */
 async function virtiofsd(): Promise<string[]> {
   const old = '/usr/lib/qemu/virtiofsd';
   if (existsSync(old)) return [old, '-o', `source=${view},cache=always,sandbox=chroot`];
@@ -89,13 +99,13 @@ async function virtiofsd(): Promise<string[]> {
   return [daemon, `--shared-dir=${view}`, ...options];
 }
 
-/** Here the file systems are put together, on a tmpfs that only the daemon's mount namespace sees. */
+/** The file systems are assembled here, on a tmpfs in the daemon's mount namespace. */
 export const view = '/sys/view';
 
 /**
- * The places, parents first, come from standard input, each as three lines: "tree" or "bare", what is to be there, and
- * the place. The arguments are the daemon's. Its lock files fall into a tmpfs over /run. It holds a descriptor for each
- * file that the guest knows.
+ * Reads the entries from standard input, parents first, each as three lines: "tree" or "bare", the
+ * source and the target. The arguments are the daemon's command. Its lock files go to a tmpfs on
+ * /run. It holds one descriptor for each file that the guest knows.
  */
 const script = `
 set -eu
@@ -125,7 +135,7 @@ ulimit -n "$(ulimit -Hn)"
 exec setpriv --pdeathsig KILL "$@" </dev/null
 `;
 
-/** Starts `command` where `view` has what the guest is to see. */
+/** Starts `command` in a mount namespace where `view` has what the guest sees. */
 export function spawnInView(
   tree: readonly Shared[],
   command: readonly string[],
@@ -140,7 +150,7 @@ export function spawnInView(
     'share',
     ...command,
   ]);
-  child.stdin.on('error', () => {}); // its exit tells
+  child.stdin.on('error', () => {}); // the exit of the child reports it
   const lines = tree.map(({ source, target, bare = false }) =>
     [bare ? 'bare' : 'tree', source, target, ''].join('\n'),
   );

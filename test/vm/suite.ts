@@ -1,6 +1,6 @@
 /**
- * A suite is a tap program in a file named *.guest.ts. Reading tap and a transpiler file by file
- * takes an emulated guest ten seconds, so each suite is bundled into one file first.
+ * A suite is a tap program in a file named *.guest.ts. An emulated guest takes ten seconds to load
+ * tap and a transpiler file by file, so each suite is bundled into one file first.
  */
 import { build, type Plugin } from 'esbuild';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -9,13 +9,13 @@ import { pathToFileURL } from 'node:url';
 import { repository } from './vm.js';
 
 export interface Suite {
-  /** Relative to the repository. */
+  /** Path relative to the repository. */
   source: string;
-  /** What node runs, in the guest. */
+  /** The program that node runs in the guest. */
   program: string;
 }
 
-/** Keeps the place that a module of the project is at what it is in the source. */
+/** Keeps the path that a module of the project sees as its own that of its source. */
 const sourcePlaces: Plugin = {
   name: 'source-places',
   setup(bundle) {
@@ -36,7 +36,7 @@ export function findSuites(): string[] {
     .sort();
 }
 
-/** `directory` is what a guest has at build/. */
+/** Bundles a suite. `directory` is mounted at build/ in the guest. */
 export async function bundleSuite(source: string, directory = 'build'): Promise<Suite> {
   const file = join('guest', `${source.replaceAll('/', '-')}.mjs`);
   const program = join(repository, 'build', file);
@@ -48,7 +48,7 @@ export async function bundleSuite(source: string, directory = 'build'): Promise<
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    // Native addons are found by their place; esbuild is not for guests.
+    // Native addons are found relative to their module; esbuild is not used in guests.
     external: ['node-gyp-build', 'esbuild'],
     banner: {
       js:

@@ -1,4 +1,7 @@
-/** The harness itself: what a guest is, that its answers are exact, and that its death is noticed. */
+/**
+ * The harness itself: the properties of a guest, that it returns exact results, and that its death
+ * is noticed.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -89,7 +92,7 @@ if (vm) {
           guests++;
           if (guests === 1) await guest.run('echo c >/proc/sysrq-trigger');
           const { status } = await guest.run('echo alive; exit 9');
-          // Process 1's only other child answers for the guest.
+          // The only other child of process 1 answers the liveness checks of the guest.
           const freeze = 'kill -STOP $(cat /proc/1/task/1/children | cut -d " " -f 1)';
           await t.rejects(guest.run(`${freeze}; sleep 1000`, { timeout: 1000 }), {
             constructor: GuestDied,

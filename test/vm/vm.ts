@@ -1,7 +1,7 @@
 /**
- * A guest with the kernel features that this machine may lack: cgroup v2 with all controllers, AppArmor, every
- * capability. It runs Debian's kernel on this machine's root file system, under a tmpfs: what a command writes is
- * gone with the guest.
+ * A guest with the kernel features that this machine may lack: cgroup v2 with all controllers,
+ * AppArmor, every capability. It runs Debian's kernel on this machine's root file system, covered
+ * by a tmpfs: what a command writes is gone with the guest.
  *
  *     const vm = await Vm.boot();
  *     const { status, stdout } = await vm.run('cat /sys/fs/cgroup/cgroup.controllers');
@@ -22,44 +22,49 @@ import { machineTree, shareTree, treeOf } from './share.js';
 
 export { Unavailable } from '../../scripts/debian.js';
 
-/** The guest panicked, hung or its QEMU ended: says nothing of the command, which may be tried in a new guest. */
+/**
+ * The guest panicked or hung, or its QEMU ended. This says nothing about the command, which may be
+ * tried in a new guest.
+ */
 export class GuestDied extends Error {
   override name = 'GuestDied';
 
-  /** The kernel's last words, or without any the message's first line. */
+  /** The kernel's panic message, or else the first line of the error's message. */
   get reason(): string {
     const lines = this.message.split('\n');
     return lines.find((line) => line.includes('Kernel panic')) ?? lines[0] ?? '';
   }
 }
 
-/** The command outlived its time in a guest that still answers. */
+/** The command exceeded its timeout in a guest that still answers. */
 export class CommandTimeout extends Error {
   override name = 'CommandTimeout';
 }
 
 export interface VmOptions {
-  /** This machine's by default; another is emulated, with programs of its own. */
+  /** This machine's by default; another one is emulated, with programs of its own. */
   architecture?: Architecture;
-  /** A directory that is the guest's root file system instead of this machine's, with the repository in it. */
+  /** Root file system of the guest instead of this machine's; the repository is added to it. */
   root?: string;
-  /** MiB; a file system under /tmp or / takes it from here too. */
+  /** MiB; file systems under /tmp or / use this memory, too. */
   memory?: number;
   cpus?: number;
   /** AppArmor by default. */
   lsm?: 'apparmor' | 'selinux';
-  /** Milliseconds in which a guest that does not hang answers; 20,000 by default. */
+  /**
+   * Milliseconds within which a guest must answer, else it counts as hanging; 20,000 by default.
+   */
   answerTimeout?: number;
-  /** Directories below /tmp or /run that the guest should see; the repository always is. */
+  /** Directories below /tmp or /run that are visible in the guest; the repository always is. */
   directories?: string[];
-  /** Whether systemd is the guest's init, with a message bus and nothing else started. */
+  /** Whether systemd is the guest's init; it starts a message bus and nothing else. */
   systemd?: boolean;
-  /** Gets the guest's console. */
+  /** Receives the guest's console output. */
   onConsole?: (text: string) => void;
 }
 
 export interface RunOptions {
-  /** Called with output as it comes; the result holds all of it too. */
+  /** Called with output as it arrives; the result contains all of it, too. */
   onStdout?: (chunk: Buffer) => void;
   onStderr?: (chunk: Buffer) => void;
   /** Working directory; the repository by default. */
@@ -70,7 +75,7 @@ export interface RunOptions {
 }
 
 export interface RunResult {
-  /** Exit status, 128 + signal for one that a signal ended. */
+  /** Exit status, or 128 + signal if a signal ended the command. */
   status: number;
   stdout: Buffer;
   stderr: Buffer;
@@ -81,7 +86,7 @@ const bootTimeout = 120_000;
 const portNames = ['control', 'stdout', 'stderr', 'alive'] as const;
 type Port = (typeof portNames)[number];
 
-/** One POSIX shell word. */
+/** Quotes a word for a POSIX shell. */
 export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
@@ -100,7 +105,7 @@ export class Vm {
   readonly #options: VmOptions;
   /** From the start of QEMU to the guest's readiness, in milliseconds. */
   bootTime = 0;
-  /** By stop(), or because a command or the guest failed. */
+  /** Whether stop() was called, or a command or the guest failed. */
   stopped = false;
 
   private constructor(options: VmOptions) {
@@ -108,7 +113,7 @@ export class Vm {
     this.#death.catch(() => {});
   }
 
-  /** Boots a guest; tries again, twice, when it dies before it is ready. */
+  /** Boots a guest; tries up to three times if the guest dies before it is ready. */
   static async boot(options: VmOptions = {}): Promise<Vm> {
     for (let attempt = 1; ; attempt++) {
       const vm = new Vm(options);
@@ -162,7 +167,8 @@ export class Vm {
     );
     const ready = (async () => {
       await ports;
-      // The sockets have served: nothing stays even if this process is killed.
+      // The sockets are no longer needed; removed now, nothing is left even if this process is
+      // killed.
       rmSync(this.#directory, { recursive: true });
       await line(this.#ports.control);
     })();
@@ -170,7 +176,7 @@ export class Vm {
     this.bootTime = performance.now() - started;
   }
 
-  /** One Unix socket for each port, to which QEMU connects; resolves when it has. */
+  /** Opens one Unix socket for each port; resolves when QEMU has connected to all of them. */
   async #listen(): Promise<void> {
     await Promise.all(
       portNames.map(
@@ -178,7 +184,7 @@ export class Vm {
           new Promise<void>((done, fail) => {
             const server = createServer((connection) => {
               this.#ports[name] = connection;
-              connection.on('error', () => {}); // the child's exit tells
+              connection.on('error', () => {}); // the exit of the child reports it
               connection.pause();
               server.close();
               done();
@@ -202,7 +208,7 @@ export class Vm {
       });
     }
     child.on('error', (error) => this.#fail(new GuestDied(`setpriv: ${error.message}`)));
-    // `close` comes after the last of the console.
+    // `close` comes after the last console output.
     child.on('close', (status, signal) => {
       this.#fail(
         new GuestDied(`QEMU ended (${signal ?? `status ${status}`}), console:\n${this.#console}`),
@@ -229,7 +235,7 @@ export class Vm {
   }
 
   /**
-   * Runs a command, a shell script or the words of one, as root. Commands wait for each other.
+   * Runs a command, a shell script or a list of words, as root. Commands run one after the other.
    * Throws GuestDied or CommandTimeout; after either the guest is stopped.
    */
   run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult> {
@@ -275,7 +281,7 @@ export class Vm {
     }
   }
 
-  /** Ends the guest at once. */
+  /** Ends the guest immediately. */
   stop(): void {
     this.stopped = true;
     this.#fail(new GuestDied('the guest is stopped'));
@@ -290,7 +296,7 @@ export class Vm {
   }
 }
 
-/** The next line that comes from a port. */
+/** Returns the next line from a port. */
 function line(port: Socket): Promise<string> {
   return new Promise((done) => {
     let text = '';
@@ -304,14 +310,14 @@ function line(port: Socket): Promise<string> {
   });
 }
 
-/** Those directories which the guest's own /tmp and /run would hide. */
+/** Returns the directories that the guest's own /tmp and /run would hide. */
 function hidden(directories: string[]): string[] {
   return [...new Set(directories)].filter((path) => /^\/(tmp|run)\//.test(path));
 }
 
 /**
- * Does work in a guest, anew if the guest died meanwhile, three times at most. A failure of the work itself, which is
- * any other error, is never tried again.
+ * Does work in a guest, and again in a new one if the guest dies, three times at most. Any other
+ * error is a failure of the work itself and is not retried.
  */
 export async function inGuest<T>(
   work: (vm: Vm) => Promise<T>,

@@ -1,4 +1,4 @@
-/** Cases of engines whose command lines are alike: docker and podman. */
+/** Cases of engines with similar command lines: docker and podman. */
 import assert from 'node:assert/strict';
 import { quote } from '../vm.js';
 import type { Case } from './case.js';
@@ -11,13 +11,13 @@ export interface Alike {
   readonly command: string;
   /** Starts a container that sleeps until it is killed. */
   sleeper(name: string, flags?: string): Promise<unknown>;
-  /** Removes a container, of which nothing is to stay then. */
+  /** Removes a container and checks that nothing of it is left. */
   remove(name: string): Promise<void>;
 }
 
 export const shell = (script: string) => `sh -c ${quote(script)}`;
 
-/** `more` is looked at before the container is removed. */
+/** `more` runs before the container is removed. */
 export function running(engine: Alike, more?: (name: string) => Promise<void>): Case {
   const { guest, command } = engine;
   return {
@@ -48,7 +48,7 @@ export function terminals({ guest, command }: Alike): Case {
   };
 }
 
-/** `absent` is the end of an exec of what is not there. */
+/** `absent` checks the result of an exec of a command that does not exist. */
 export function executing(engine: Alike, absent: (ended: Output) => void): Case {
   const { guest, command } = engine;
   return {
@@ -91,7 +91,7 @@ export function ending(engine: Alike): Case {
   };
 }
 
-/** `format` of inspect comes to `told` when it has been restarted twice. */
+/** inspect with `format` prints `told` after two restarts. */
 export function restarting(engine: Alike, format: string, told: string): Case {
   const { guest, command } = engine;
   return {
@@ -127,7 +127,7 @@ export function volumes({ guest, command }: Alike): Case {
   };
 }
 
-/** `capabilities` are those that the engine gives by default. */
+/** `capabilities` are the engine's default ones. */
 export function confining({ guest, command }: Alike, capabilities: string): Case {
   return {
     name: 'seccomp, capabilities, no new privileges',

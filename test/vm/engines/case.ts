@@ -1,7 +1,7 @@
-/** What there is to an engine: how it is started with a runtime, and what is to go well then. */
+/** An engine: how it is started with a runtime, and the cases that must succeed then. */
 import type { Guest } from './guest.js';
 
-/** Who makes the cgroups of containers: the runtime itself, or systemd when it asks for that. */
+/** Whether the runtime itself makes the cgroups of containers, or systemd on its request. */
 export const cgroupDrivers = ['cgroupfs', 'systemd'] as const;
 export type CgroupDriver = (typeof cgroupDrivers)[number];
 
@@ -14,23 +14,23 @@ export interface Runtime {
 
 export interface Case {
   name: string;
-  /** Belongs to what `npm test` has time for. */
+  /** Runs as part of `npm test`. */
   basic?: boolean;
-  /** Why it cannot be run, if it cannot. */
+  /** Why the case cannot run. */
   skip?: string;
-  /** Throws if anything is not as it is to be. */
+  /** Throws if the case fails. */
   run(): Promise<void>;
 }
 
 export interface Engine {
   name: string;
-  /** Runtimes that Debian packages for it. */
+  /** Other runtimes for it that Debian packages. */
   peers: string[];
-  /** MiB that its guest has. */
+  /** Memory of its guest in MiB. */
   memory: number;
   /** A command that prints its version. */
   version: string;
-  /** Sets it up to use a runtime; its cases, in their order. */
+  /** Configures it to use a runtime; returns its cases in order. */
   start(guest: Guest, runtime: Runtime): Promise<Case[]>;
 }
 

@@ -38,7 +38,9 @@ class Containerd {
     return this.guest.run(this.runLine(flags, id, command));
   }
 
-  /** Starts a container that sleeps until it is killed; its process in the guest. */
+  /**
+   * Starts a container that sleeps until it is killed; returns the pid of its process in the guest.
+   */
   async sleeper(id: string, flags = ''): Promise<number> {
     (await this.run(`--detach ${flags}`, id, 'sleep 1000')).expect({});
     const tasks = await this.guest.run('ctr task ls');
@@ -51,7 +53,7 @@ class Containerd {
     await this.guest.ok(`ctr task delete --force ${id} && ctr container delete ${id}`);
   }
 
-  /** Runs what prints `ready`, and kills it then. */
+  /** Runs a command, and kills it after it has printed `ready`. */
   killed(id: string, flags: string, command: string): Promise<Output> {
     return this.guest.run(
       `{ ${this.runLine('--rm', id, command)}; echo $? >/run/${id}.status; } >/run/${id} &
@@ -217,7 +219,7 @@ function cases(engine: Containerd): Case[] {
           'limited',
           shell(`cd /tmp/${place}; cat ${files}`),
         );
-        // crun has converted shares to weights by another formula since 1.23.
+        // Since 1.23 crun converts shares to weights by another formula.
         ended.expect({ stdout: /^33554432\n50000 100000\n(20|59)\n$/ });
       },
     },

@@ -1,4 +1,4 @@
-/** docker, its daemon with a containerd of its own. */
+/** docker, whose daemon runs a containerd of its own. */
 import assert from 'node:assert/strict';
 import { quote } from '../vm.js';
 import {
@@ -16,7 +16,7 @@ import type { Case, Engine, Runtime } from './case.js';
 import { imageArchive, type Guest } from './guest.js';
 import { imageName as image } from './image.js';
 
-/** daemon.json; runc is there already by that name. */
+/** daemon.json. The name runc is predefined. */
 function configuration({ name, path, driver }: Runtime): string {
   return JSON.stringify({
     ...(name === 'runc' ? {} : { runtimes: { [name]: { path } } }),
@@ -52,7 +52,7 @@ class Docker implements Alike {
     return this.guest.ok(`docker inspect --format ${quote(format)} ${name}`);
   }
 
-  /** Removes a container, of which nothing is to stay then. */
+  /** Removes a container and checks that nothing of it is left. */
   async remove(name: string): Promise<void> {
     const id = (await this.inspect(name, '{{.Id}}')).trim();
     await this.guest.ok(`docker rm --force ${name}`);
@@ -110,7 +110,7 @@ function lives(engine: Docker): Case[] {
       },
     },
     executing(engine, (absent) => {
-      // Its versions do not agree on whether that is 126 or 127.
+      // docker versions differ in whether the status is 126 or 127.
       assert.ok([126, 127].includes(absent.status), String(absent.status));
       assert.match(absent.stdout, /exec: "nosuchcommand": executable file not found in \$PATH/);
     }),

@@ -1,14 +1,17 @@
-/** A guest with the engines in it, and what cases ask of it. */
+/** A guest with the engines installed, and the functions that cases need. */
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Vm, quote, repository } from '../vm.js';
 import { writeImage } from './image.js';
 import { setUp, unpackEngines } from './root.js';
 
-/** The archive of the image in the guest, whose ordinary user may not be able to reach the checkout. */
+/**
+ * The image's archive in the guest. The guest's ordinary user may not be able to reach the
+ * checkout.
+ */
 export const imageArchive = '/var/lib/busybox-image.tar';
 
-/** A command's end, for which a case has other words than these. */
+/** The result of a command is not what the case expects. */
 export class Unexpected extends Error {
   override name = 'Unexpected';
 }
@@ -31,7 +34,7 @@ export class Output {
     );
   }
 
-  /** What is wanted of the command's end; a string is the whole output. */
+  /** Throws Unexpected unless the result matches; a string is the whole output. */
   expect(wanted: { status?: number; stdout?: string | RegExp; stderr?: string | RegExp }): this {
     const { status = 0 } = wanted;
     if (this.status !== status) this.#fail(`status ${status} was expected`);
@@ -51,7 +54,7 @@ export class Output {
 export class Guest {
   private constructor(readonly vm: Vm) {}
 
-  /** With engines of a release of Debian. */
+  /** Boots a guest with the engines of a Debian release. */
   static async boot(
     release: string,
     options: { memory: number; systemd: boolean },
@@ -65,7 +68,7 @@ export class Guest {
       await guest.ok(setUp);
       await guest.ok(`cp ${quote(archive)} ${imageArchive}
         cp ${quote(join(repository, 'build/tare'))} /usr/bin/tare`);
-      // Its user is known only now.
+      // The user messagebus exists only now.
       if (options.systemd) await guest.ok('systemctl start dbus');
     } catch (error) {
       guest.stop();
@@ -74,7 +77,7 @@ export class Guest {
     return guest;
   }
 
-  /** Runs a script, for `seconds` at most. */
+  /** Runs a script for at most `seconds`. */
   async run(script: string, seconds = 90): Promise<Output> {
     const { status, stdout, stderr } = await this.vm.run(
       `exec timeout --foreground --kill-after=5 ${seconds} sh -c ${quote(script)}`,
@@ -83,21 +86,21 @@ export class Guest {
     return new Output(script, status, stdout.toString(), stderr.toString());
   }
 
-  /** The standard output of a script that succeeds. */
+  /** Returns the standard output of a script that must succeed. */
   async ok(script: string, seconds?: number): Promise<string> {
     return (await this.run(script, seconds)).expect({ status: 0 }).stdout;
   }
 
-  /** Runs a script on a terminal; what it prints as an error is on stdout, too. */
+  /** Runs a script on a terminal; its error output is on stdout, too. */
   onTerminal(script: string, input = ''): Promise<Output> {
     const words = `script --quiet --return --command ${quote(script)} /dev/null`;
-    // Its standard input stays open, as a person's terminal does.
+    // Standard input stays open, like that of an interactive terminal.
     return this.run(
       `rm -f /run/typed; mkfifo /run/typed; exec 3<>/run/typed; printf %s ${quote(input)} >&3; ${words} <&3`,
     );
   }
 
-  /** The cgroup that a process of the guest's is in, as a directory. */
+  /** Returns the directory of the cgroup of a process in the guest. */
   async cgroupOf(pid: number): Promise<string> {
     const text = await this.ok(`cat /proc/${pid}/cgroup`);
     return `/sys/fs/cgroup${text.trim().replace(/^0::/, '')}`;
@@ -113,7 +116,7 @@ export class Guest {
     );
   }
 
-  /** Waits until a script succeeds; it may take some time. */
+  /** Waits until a script succeeds. */
   async until(condition: string, seconds = 30): Promise<void> {
     await this.ok(
       `for try in $(seq ${seconds * 5}); do { ${condition}; } >/dev/null && exit; sleep 0.2; done; exit 1`,
@@ -122,11 +125,11 @@ export class Guest {
   }
 
   /**
-   * Fails if anything on the machine keeps a container's id in its name; `state` is the runtime's. Monitors may end a
-   * little later.
+   * Throws Unexpected if a cgroup, a file in `state` (the runtime's), a mount or a command line
+   * contains a container's id. Monitor processes may end a little later.
    */
   async nothingStays(id: string, state: string): Promise<void> {
-    // No command line of the script's own must have it.
+    // Split, so that the script's own command line does not contain the id.
     const word = `'${id.slice(0, 1)}''${id.slice(1)}'`;
     const found = await this.ok(
       `id=${word}

@@ -1,4 +1,6 @@
-/** An OCI image of busybox, made here: an image layout in one tar that is docker's archive as well. */
+/**
+ * Makes an OCI image of busybox: an image layout in one tar file that is a docker archive as well.
+ */
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -16,7 +18,7 @@ interface Entry {
 
 const typeFlags = { file: '0', symlink: '2', directory: '5' };
 
-/** POSIX.1-1988 ustar. */
+/** Makes a POSIX.1-1988 ustar archive. */
 function tar(entries: Entry[]): Buffer {
   const blocks: Buffer[] = [];
   for (const { name, type, mode, data = Buffer.alloc(0), target = '' } of entries) {
@@ -32,7 +34,7 @@ function tar(entries: Entry[]): Buffer {
     header.write(typeFlags[type], 156, 'latin1');
     header.write(target, 157, 100, 'latin1');
     header.write('ustar\x0000', 257, 'latin1');
-    // The checksum is taken with spaces in its own place.
+    // The checksum is computed with spaces in the checksum field.
     header.fill(' ', 148, 156);
     octal(
       header.reduce((sum, byte) => sum + byte),

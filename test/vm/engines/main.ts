@@ -1,14 +1,15 @@
 /**
- * npm run test:engines [-- OPTION...]: container engines with tare as their runtime, and with the runtimes that Debian
- * packages for them, with either cgroup driver: a line a case. What goes well with one of those and not with tare is a failure; what goes well
- * with none is told, and is none.
+ * npm run test:engines [-- OPTION...]: runs container engines with tare as their runtime, and with
+ * the runtimes that Debian packages for them, with either cgroup driver; prints one line for each
+ * case. A case that succeeds with another runtime and not with tare is a failure; a case that
+ * succeeds with none is reported, and is no failure.
  *
  *   --engine NAME      only this one; may be given more than once, as may those below
  *   --case NAME        only cases with that in their name
  *   --runtime NAME     tare, crun or runc
- *   --cgroup-driver D  cgroupfs or systemd, which is the guest's init then
- *   --release NAME     Debian's from which the engines are, such as sid
- *   --verbose          also tells what went wrong with the others
+ *   --cgroup-driver D  cgroupfs or systemd, which is then the guest's init
+ *   --release NAME     Debian release that has the engines, such as sid
+ *   --verbose          also prints the failures of the other runtimes
  */
 import { parseArgs } from 'node:util';
 import { Unavailable } from '../vm.js';

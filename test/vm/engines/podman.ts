@@ -17,7 +17,7 @@ import { imageArchive, type Guest } from './guest.js';
 import { home } from './root.js';
 import { imageName as image } from './image.js';
 
-/** As an administrator would write it. */
+/** containers.conf as an administrator would write it. */
 const configuration = ({ name, path, driver }: Runtime) => `[engine]
 runtime = "${name}"
 runtime_supports_json = ["crun", "runc", "tare"]
@@ -51,14 +51,14 @@ class Podman implements Alike {
     for (const id of ids) await this.guest.nothingStays(id, `/run/${this.runtime.name}`);
   }
 
-  /** Starts a container that sleeps until it is killed; its id. */
+  /** Starts a container that sleeps until it is killed; returns its id. */
   async sleeper(name: string, flags = ''): Promise<string> {
     return (
       await this.guest.ok(`podman run --detach --name ${name} ${flags} ${image} sleep 1000`)
     ).trim();
   }
 
-  /** Removes a container, of which nothing is to stay then. */
+  /** Removes a container and checks that nothing of it is left. */
   async remove(name: string): Promise<void> {
     const id = (await this.guest.ok(`podman inspect --format {{.Id}} ${name}`)).trim();
     await this.guest.ok(`podman rm --force --time 0 ${name}`);
@@ -313,7 +313,7 @@ function manifests(engine: Podman): Case[] {
     {
       name: 'systemd inside',
       async run() {
-        // A whole Debian is at hand: the guest's own.
+        // The guest's own root is a complete Debian.
         await guest.ok('mkdir -p /srv/debian; mount -t virtiofs -o ro root /srv/debian');
         await guest.ok(
           `podman run --detach --name system --systemd always --rootfs /srv/debian:O \\

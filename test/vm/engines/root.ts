@@ -1,7 +1,8 @@
 /**
- * A Debian with the engines in it, as the guest's root file system. It is a stable release of its own, whatever the
- * machine has: new enough to be what people use, and it stays what it is. Its packages are unpacked, not installed, so
- * what their scripts would have done is done here, in the guest, as far as the engines need it.
+ * A Debian with the engines, as the guest's root file system. It is one fixed stable release,
+ * whatever the machine runs: new enough to be in common use, and it does not change. Its packages
+ * are unpacked, not installed, so `setUp` does in the guest what their scripts would do, as far as
+ * the engines need it.
  */
 import { unpackRoot } from '../../../scripts/debian.js';
 
@@ -18,10 +19,10 @@ export function unpackEngines(release: string): Promise<string> {
   return unpackRoot([...system.split(' '), ...engines.split(' ')], { release });
 }
 
-/** The ordinary user's: a directory that is hidden by his files, so that no checkout may lie there. */
+/** The ordinary user's home directory. The user's files cover it, so no checkout may lie there. */
 export const home = '/home/tare-guest';
 
-/** What the packages' scripts make, and the kernel's modules. */
+/** Makes what the packages' scripts would make, and the directory of the kernel's modules. */
 export const setUp = `
 set -e
 cp /usr/share/base-passwd/passwd.master /etc/passwd

@@ -1,10 +1,12 @@
-/** Runs an engine's cases, anew in another guest from where one died. */
+/**
+ * Runs an engine's cases. If the guest dies, continues in another one at the case that it died in.
+ */
 import { GuestDied } from '../vm.js';
 import type { CgroupDriver, Engine, Outcome, Runtime } from './case.js';
 import { Guest } from './guest.js';
 
 export interface Choice {
-  /** Debian's. */
+  /** Of Debian. */
   release: string;
   wanted(name: string, basic: boolean): boolean;
   told(outcome: Outcome): void;
@@ -14,10 +16,10 @@ export function runtimeOf(name: string, driver: CgroupDriver): Runtime {
   return { name, path: `/usr/bin/${name}`, driver };
 }
 
-/** In how many guests an engine's cases may be tried to run. */
+/** Maximum number of guests for one engine's cases. */
 const attempts = 4;
 
-/** Returns the engine's version. */
+/** Runs the cases; returns the engine's version. */
 export async function runCases(engine: Engine, runtime: Runtime, choice: Choice): Promise<string> {
   const done = new Set<string>();
   for (let attempt = 1; ; attempt++) {
