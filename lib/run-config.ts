@@ -4,7 +4,7 @@
  */
 import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { cwd, getegid, geteuid } from 'node:process';
+import { getegid, geteuid } from 'node:process';
 import { binding } from './binding.js';
 import type { ConfigTexts } from './container.js';
 import { TareError } from './errors.js';
@@ -95,7 +95,7 @@ function surroundingsText(options: RunOptions, root: Root, isKnown: boolean): st
   const euid = geteuid!();
   const gid = euid === 0 ? 0 : getegid!();
   const of = [
-    ...[root.hasRun, root.mounts, euid, gid, cwd()],
+    ...[root.hasRun, root.mounts, euid, gid],
     ...inSurroundings.map((name) => options[name as keyof RunOptions]),
   ];
   if (last?.of.every((value, index) => Object.is(value, of[index])) === true) return last.text;

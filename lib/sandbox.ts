@@ -280,7 +280,8 @@ export function seccompOf(
 ): 'default' | Seccomp | undefined {
   const { seccomp = 'default' } = options;
   if (seccomp !== 'unconfined') return seccomp;
-  return writesToHost(options) ? noSetIdSeccomp() : undefined;
+  // An ordinary user's own files, such as one for standard output, are the container root's.
+  return geteuid!() !== 0 || writesToHost(options) ? noSetIdSeccomp() : undefined;
 }
 
 /** Whether the container's processes can create files in a file system of the host. */

@@ -107,7 +107,8 @@ void check_mounted_root(const Bundle& bundle, const CreateOptions& options) {
                 "directory with root.path, or leave --no-pivot out");
   }
   // Entries made in a directory of the host would be files of the host.
-  const bool own_root = mounted && bundle.spec.mounts.front().type == "tmpfs";
+  const bool own_root = mounted && bundle.spec.mounts.front().type == "tmpfs" &&
+                        !read_mount_options(bundle.spec.mounts.front()).bind;
   if (!own_root && options.root_entries && !options.root_entries->empty()) {
     throw Error(ErrorKind::invalid_config,
                 "config.json: mounts[0]: must be a tmpfs at \"/\": files are to be made in the "

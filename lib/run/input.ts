@@ -57,7 +57,7 @@ export class InputFeed {
     if (typeof input === 'string' || input instanceof Uint8Array) return;
     if (isNodeStream(input)) input.destroy();
     else if (this.#chunks !== undefined) closeIterator(this.#chunks);
-    else if ('cancel' in input) input.cancel().catch(() => undefined);
+    else if (isWebStream(input)) closeIterator(chunksOf(input));
   }
 
   #fail(error: unknown): void {
@@ -67,8 +67,7 @@ export class InputFeed {
   }
 
   async #copy(input: Sequence, target: Writable, isTerminal: boolean): Promise<void> {
-    const chunks: Chunks = (this.#chunks =
-      Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]());
+    const chunks: Chunks = (this.#chunks = chunksOf(input));
     let last: string | Uint8Array = '';
     let written = 0;
     while (!this.#closed) {
@@ -84,9 +83,12 @@ export class InputFeed {
         throw mustBe('input', 'a sequence of strings and Uint8Arrays', value);
       }
       if (value.length > 0) last = value;
-      if (!target.write(value)) await drained(target);
+      const hasRoom = target.write(value);
+      // Its 'close' comes with the next turn of the event loop, which this loop might never allow.
+      if (target.destroyed) return this.close();
+      if (!hasRoom) await drained(target);
       // A source that always has data ready would starve the event loop.
-      else if (++written % 64 === 0) await new Promise(setImmediate);
+      if (++written % 64 === 0) await new Promise(setImmediate);
     }
   }
 
@@ -105,9 +107,13 @@ export class InputFeed {
 export function closeInput(options: unknown): void {
   try {
     const { input } = options as { input?: Input };
-    if (input === undefined || !isNodeStream(input)) return;
-    input.on('error', () => undefined);
-    input.destroy();
+    if (input === undefined) return;
+    if (isNodeStream(input)) {
+      input.on('error', () => undefined);
+      input.destroy();
+    } else if (typeof input === 'object' && isWebStream(input)) {
+      closeIterator(chunksOf(input));
+    }
   } catch {
     // Options that throw when read have no input to close.
   }
@@ -127,6 +133,24 @@ async function drained(target: Writable): Promise<void> {
   });
 }
 
+/**
+ * Returns an iterator of a sequence. That of a web stream is its reader: cancel() ends a pending
+ * read, after which the stream's own iterator would wait.
+ */
+function chunksOf(input: Sequence): Chunks {
+  if (isWebStream(input)) {
+    const reader = input.getReader();
+    return {
+      next: () => reader.read() as Promise<IteratorResult<unknown, unknown>>,
+      return: async () => {
+        await reader.cancel();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+  return Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]();
+}
+
 /** Closes an iterator. A generator that awaits its next value handles return() after that. */
 function closeIterator(chunks: Chunks): void {
   try {
@@ -139,4 +163,8 @@ function closeIterator(chunks: Chunks): void {
 function isNodeStream(input: Input): input is Readable {
   if (typeof input !== 'object' || input === null) return false;
   return typeof (input as Readable).pipe === 'function' && 'destroy' in input;
+}
+
+function isWebStream(input: object): input is ReadableStream {
+  return typeof (input as ReadableStream).getReader === 'function' && 'cancel' in input;
 }

@@ -1,12 +1,29 @@
 /** Splits output into lines. */
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
+import { TareError } from '../errors.js';
+
+/** Max number of lines in an array. V8 ends the process where an array gets too large. */
+const maxLines = 2 ** 24;
 
 /**
  * Returns the lines of a text, without line ends. Text after the last newline is a line if it is
  * not empty.
+ *
+ * @throws {@link TareError} `ERR_TARE_OUTPUT_TOO_LONG` if there are more than 2^24.
  */
 export function linesOf(text: string): string[] {
+  if (text.length > maxLines) {
+    let count = 0;
+    for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) {
+      if (++count > maxLines) {
+        throw new TareError(
+          `lines: more than ${maxLines} lines of output; iterate over the command instead`,
+          { code: 'ERR_TARE_OUTPUT_TOO_LONG' },
+        );
+      }
+    }
+  }
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
   return lines.map(withoutReturn);
@@ -24,14 +41,20 @@ export async function* streamLines(
   encoding: BufferEncoding,
 ): AsyncGenerator<string, void> {
   const decoder = new StringDecoder(encoding);
-  let rest = '';
+  // The parts of a line that has no end yet: joined once, as a long line comes in many chunks.
+  let parts: string[] = [];
   try {
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
-      const lines = (rest + decoder.write(chunk as Buffer)).split('\n');
-      rest = lines.pop()!;
-      for (const line of lines) yield withoutReturn(line);
+      const lines = decoder.write(chunk as Buffer).split('\n');
+      const rest = lines.pop()!;
+      for (const end of lines) {
+        const line = parts.length === 0 ? end : [...parts, end].join('');
+        parts = [];
+        yield withoutReturn(line);
+      }
+      if (rest !== '') parts.push(rest);
     }
-    rest += decoder.end();
+    const rest = parts.join('') + decoder.end();
     if (rest !== '') yield withoutReturn(rest);
   } finally {
     // An unread pipe would block the command.

@@ -1,4 +1,5 @@
 /** The options of run() and their checks. */
+import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { ReadableStream, WritableStream } from 'node:stream/web';
 import type { RuntimeOptions } from '../container.js';
@@ -187,7 +188,10 @@ const checks: Checks<RunOptions> = {
   timeout: isDelay,
   cpuTimeout: isDelay,
   signal: isAbortSignal,
-  killSignal: checkSignal,
+  killSignal(name, value) {
+    checkSignal(name, value);
+    if (value === 0) throw invalidArgument(`${name}: signal 0 ends no process`);
+  },
   forceKillAfterDelay: isDelay,
   reject: isBoolean,
 };
@@ -214,7 +218,25 @@ export function checkedRunOptions(given: unknown): RunOptions {
   if (lines === true && ['buffer', 'hex', 'base64', 'base64url'].includes(encoding)) {
     throw invalidArgument(`lines: needs text, and encoding is "${encoding}"`);
   }
+  makeAbsolute(options);
   return options;
+}
+
+/** Makes the paths of checked options absolute: the working directory may change during the call. */
+function makeAbsolute(options: RunOptions): void {
+  const here = (object: object | undefined, key: string): void => {
+    const path = (object as Record<string, unknown> | undefined)?.[key];
+    if (typeof path === 'string') (object as Record<string, unknown>)[key] = resolve(path);
+  };
+  here(options, 'rootfs');
+  if (typeof options.network === 'object') here(options.network, 'path');
+  for (const mount of options.mounts ?? []) {
+    if ('type' in mount || 'options' in mount) continue;
+    here(mount, 'within' in mount && mount.within !== undefined ? 'within' : 'source');
+  }
+  const { stdin, stdout, stderr, stdio } = options;
+  const items: unknown[] = [stdin, stdout, stderr, stdio];
+  for (const item of items.flat(2)) if (isFile(item)) here(item, 'file');
 }
 
 function checkTerminal({ stdin, stdout, stderr, stdio, all }: RunOptions): void {

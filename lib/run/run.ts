@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { binding, type NativeEnding, type NativeTotals } from '../binding.js';
 import { createContainer, endingOf, type Container, type ConfigTexts } from '../container.js';
 import { asInvalidArgument } from '../option-values.js';
@@ -104,6 +104,8 @@ class Run {
   /** Requests to terminate the command, with their times and signals. */
   readonly #ends: { why: End; at: number; signal: number }[] = [];
   #finished = false;
+  /** Whether the caller wants the end of a process that has ended, with output still on its way. */
+  #isHurried = false;
   #timer: NodeJS.Timeout | undefined;
   #forceTimer: NodeJS.Timeout | undefined;
   #cpuTime: CpuTimeWatch | undefined;
@@ -132,10 +134,13 @@ class Run {
     if (input !== undefined) {
       this.#input = new InputFeed(input, (error) => this.#streamFailed('input', error));
     }
-    let stdio;
+    let stdio: OpenedStdio | undefined;
+    let all: Readable | null;
     try {
       stdio = this.#open(stdin, more);
+      all = this.#collectAll(stdio.streams);
     } catch (error) {
+      stdio?.failed();
       this.#input?.close();
       throw error;
     }
@@ -150,14 +155,14 @@ class Run {
         id: this.#id,
         container: created,
         streams: stdio.streams,
-        all: this.#collectAll(stdio.streams),
+        all,
         encoding: options.encoding,
         kill: (signal) =>
           this.#endBy('kill', signal === undefined ? undefined : signalNumber(signal)),
       },
     );
     this.#arm();
-    void this.#carryOut(stdio, stdin);
+    this.#carryOut(stdio, stdin).catch((error: unknown) => this.#refuse(error));
   }
 
   #open(stdin: InputItem, more: readonly StdioItem[]): OpenedStdio {
@@ -350,14 +355,15 @@ class Run {
     } finally {
       this.#endProcess();
       streams.stdin?.destroy();
+      // A stream that is never read would keep its descriptor open.
+      for (const stream of streams.stdio.slice(1)) if (stream && isUnread(stream)) stream.resume();
       for (const output of this.#outputs) output.close();
     }
     const durationMs = performance.now() - this.#began - ending.ageMs;
     const endedAt = this.#began + durationMs;
     // A stalled reader or target must not delay a command that a limit or an abort has terminated.
-    const isLate = ['timeout', 'abort', 'cpu'].includes(this.#endOf(ending, endedAt) ?? '');
-    const hurries = (): boolean =>
-      isLate || this.#lateEnd !== undefined || this.#streamFailure !== undefined;
+    const isLate = this.#endOf(ending, endedAt) !== undefined;
+    const hurries = (): boolean => isLate || this.#isHurried || this.#streamFailure !== undefined;
     const [stdout, stderr] = shown
       ? [await shown.all(hurries)]
       : await this.#collected(ending, hurries);
@@ -445,23 +451,24 @@ class Run {
 
   #endBy(why: End, signal = this.#killSignal): void {
     // Excess output counts even if it is noticed only after the process has ended.
+    if (this.#finished) this.#isHurried = true;
     if (this.#finished && (why === 'timeout' || why === 'abort')) this.#lateEnd ??= why;
     if (this.#finished && why !== 'output') return;
     this.#ends.push({ why, at: performance.now(), signal });
     if (this.#container) {
       if (!this.#finished) this.#send(signal);
     } else if (why === 'timeout' || why === 'abort') {
-      this.#cancel();
-      this.#endMaking(why);
+      if (this.#cancel()) this.#endMaking(why);
     } else if (signal === sigkill && why !== 'output') {
       this.#cancel();
     }
   }
 
-  /** Cancels the creation of the container. If it was created just now, it is ended. */
-  #cancel(): void {
+  /** Cancels the creation of the container. Returns false if that is over: then it is ended. */
+  #cancel(): boolean {
+    if (this.#isMaking && !binding.cancelCreate(this.#cancelKey)) return false;
     this.#isCancelled = true;
-    if (this.#isMaking) binding.cancelCreate(this.#cancelKey);
+    return true;
   }
 
   /** Settles a command whose container is being created, or was rolled back. */
@@ -502,7 +509,7 @@ class Run {
     const container = this.#container!;
     const send = (number: number): void => void container.kill(number).catch(() => undefined);
     send(signal);
-    if (signal === sigkill || this.#forceTimer) return;
+    if (signal === sigkill || signal === 0 || this.#forceTimer) return;
     const delay = this.#options.forceKillAfterDelay ?? defaultForceKillDelay;
     if (delay !== Infinity) this.#forceTimer = setTimeout(() => send(sigkill), delay);
   }
@@ -522,6 +529,11 @@ class Run {
 }
 
 const noBytes = Buffer.alloc(0);
+
+/** Whether the caller has not begun to read a stream. */
+function isUnread(stream: Writable | Readable): stream is Readable {
+  return 'resume' in stream && stream.readableFlowing === null && !stream.listenerCount('readable');
+}
 
 /** Whether a time limit is set. */
 const isLimited = (time: number | undefined): time is number =>

@@ -117,3 +117,20 @@ t.test('processor time, when a reading fails', options, async (t) => {
   idle.stop();
   t.equal(readings, 1, 'ERR_TARE_NOT_FOUND ends the watch');
 });
+
+t.test(
+  'what has ended by itself has not timed out, however late the loop hears',
+  options,
+  async (t) => {
+    const containers = new Containers(t);
+    for (let i = 0; i < 3; i++) {
+      // What is known of the root is a second old at most, so the next run() is made at once.
+    await run(['true'], containers.options);
+    const running = run(['echo', 'hi'], { ...containers.options, timeout: 300, reject: false });
+      await sleep(0);
+      const until = performance.now() + 600;
+      while (performance.now() < until);
+      t.match(await running, { exitCode: 0, timedOut: false, stdout: 'hi\n' });
+    }
+  },
+);

@@ -171,3 +171,39 @@ t.test('a program that fails to read does not end this one', options, async (t) 
   await output.until('alive\n');
   t.equal(await ended, 0);
 });
+
+t.test('a command that stops reading does not stop the event loop', options, async (t) => {
+  const containers = new Containers(t);
+  function* endless(): Generator<string> {
+    for (;;) yield 'x'.repeat(4000);
+  }
+  const given = { ...containers.options, timeout: 20_000 };
+  const closes = ['sh', '-c', 'head -c 300000 >/dev/null; exec <&-; sleep 0.1'];
+  t.match(await run(closes, { ...given, input: endless() }), { exitCode: 0, timedOut: false });
+  t.match(await failure(run(['absent'], { ...given, input: endless() })), {
+    code: 'ERR_TARE_COMMAND_NOT_FOUND',
+  });
+  const running = run(['sleep', '0.3'], { ...given, input: endless() });
+  running.stdin.destroy();
+  t.match(await running, { exitCode: 0, timedOut: false });
+});
+
+t.test('a web stream is cancelled while a read is pending', options, async (t) => {
+  const containers = new Containers(t);
+  const pending = (): { input: Input; cancelled: Promise<unknown> } => {
+    let cancel: (reason: unknown) => void;
+    const cancelled = new Promise<unknown>((resolve) => (cancel = resolve));
+    const web = new ReadableStream({
+      pull: () => new Promise<void>(() => undefined),
+      cancel: (reason) => cancel(reason),
+    });
+    return { input: web as Input, cancelled };
+  };
+  const ended = pending();
+  await run(['true'], { ...containers.options, input: ended.input });
+  await ended.cancelled;
+  const refused = pending();
+  await failure(run(['true'], { ...containers.options, input: refused.input, bogus: 1 } as never));
+  await refused.cancelled;
+  t.pass('at the end of the command, and with refused options');
+});

@@ -5,6 +5,9 @@
 import { Containers, failure, whyNot } from './containers.js';
 import { program } from './programs.js';
 import { exitOf } from '../cli/tare.js';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { TareError } from '../../lib/index.js';
@@ -95,6 +98,7 @@ t.test('values that cannot be', async (t) => {
     [{ spec: {} }, 'spec: must be a function, not an object'],
     [{ signal: {} }, 'signal: must be an AbortSignal, not an object'],
     [{ killSignal: Symbol('x') }, /^killSignal: Symbol\(x\) is none/],
+    [{ killSignal: 0 }, 'killSignal: signal 0 ends no process'],
     [{ killSignal: 'toString' }, /^killSignal: "toString" is none/],
     [{ input: 5 }, /^input: must be a string, a Uint8Array, a readable stream/],
     [{ input: null }, /^input: must be a string/],
@@ -333,4 +337,29 @@ t.test('rlimits and environment', options, async (t) => {
   t.match(sandboxSpec(['x'], { rootfs: '/', rlimits: { as: Infinity } }).process, {
     rlimits: [{ type: 'RLIMIT_AS', soft: 2 ** 64, hard: 2 ** 64 }],
   });
+});
+
+t.test('relative paths are those of the time of the call', options, async (t) => {
+  const containers = new Containers(t);
+  const here = process.cwd();
+  t.teardown(() => process.chdir(here));
+  const [first, second] = ['first', 'second'].map((name) => {
+    const directory = join(containers.sandbox.directory, name);
+    mkdirSync(join(directory, 'm'), { recursive: true });
+    writeFileSync(join(directory, 'm/f'), name);
+    return directory;
+  }) as [string, string];
+  process.chdir(first);
+  const running = run(['cat', '/m/f'], {
+    ...containers.options,
+    mounts: [{ source: 'm', destination: '/m' }],
+    stdout: ['pipe', { file: 'out' }],
+  });
+  process.chdir(second);
+  t.equal((await running).stdout, 'first');
+  t.equal(readFileSync(join(first, 'out'), 'utf8'), 'first');
+  t.same(readdirSync(second), ['m']);
+
+  rmSync(second, { recursive: true });
+  t.match(await run(['true'], containers.options), { exitCode: 0 }, 'without a working directory');
 });

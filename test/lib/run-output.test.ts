@@ -5,12 +5,14 @@
 import { Containers, failure, openFiles, whyNot } from './containers.js';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { PassThrough, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import t from 'tap';
 import { run } from '../../lib/index.js';
+import { linesOf } from '../../lib/run/lines.js';
 
 const options = { skip: whyNot ?? false };
 t.setTimeout(120_000);
@@ -246,4 +248,59 @@ t.test('await using', options, async (t) => {
   await running[Symbol.asyncDispose]();
   t.match((await failure(running)).result, { signal: 'SIGKILL' });
   await run(['true'], of)[Symbol.asyncDispose]();
+});
+
+t.test('a line in many chunks', options, async (t) => {
+  const containers = new Containers(t);
+  const script = "head -c 30000000 /dev/zero | tr '\\0' a; echo; printf 'b\\nc'";
+  const lengths: number[] = [];
+  const began = performance.now();
+  for await (const line of run(['sh', '-c', script], containers.options)) lengths.push(line.length);
+  t.same(lengths, [30_000_000, 1, 1]);
+  const seconds = (performance.now() - began) / 1000;
+  t.ok(seconds < 10, `${seconds} s: no part is copied again for each chunk`);
+});
+
+t.test('more lines than an array can have', (t) => {
+  t.equal(linesOf('\n'.repeat(2 ** 24)).length, 2 ** 24);
+  t.throws(() => linesOf('\n'.repeat(2 ** 24 + 1)), { code: 'ERR_TARE_OUTPUT_TOO_LONG' });
+  t.end();
+});
+
+t.test(
+  'a reader that stands still does not hold up an end that is asked for',
+  options,
+  async (t) => {
+    const containers = new Containers(t);
+    const stalled = (): Writable => new Writable({ write: () => undefined });
+    const paused = run(['yes'], containers.options);
+    paused.stdout.pause();
+    await paused.container;
+    await paused[Symbol.asyncDispose]();
+
+    const killed = run(['yes'], { ...containers.options, stdout: stalled(), reject: false });
+    await killed.container;
+    killed.kill();
+    t.match(await killed, { signal: 'SIGKILL' });
+
+    const given = {
+      ...containers.options,
+      maxBuffer: 1000,
+      stderr: stalled(),
+      reject: false,
+    } as const;
+    const script = 'yes >&2 & exec yes';
+    t.match(await run(['sh', '-c', script], given), { outputTooLong: true });
+  },
+);
+
+t.test('a stream that is not read keeps no descriptor', options, async (t) => {
+  const containers = new Containers(t);
+  await run(['echo', 'x'], { ...containers.options, buffer: false });
+  const before = openFiles().length;
+  for (let i = 0; i < 10; i++) {
+    await run(['echo', 'x'], { ...containers.options, buffer: false });
+  }
+  for (let i = 0; i < 100 && openFiles().length > before; i++) await sleep(20);
+  t.ok(openFiles().length <= before, `${openFiles().length} of ${before}`);
 });

@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { run, type RunOptions } from '../../lib/index.js';
+import { run, type RunOptions, type Spec } from '../../lib/index.js';
 
 if (whyNot !== undefined) {
   t.plan(0, whyNot);
@@ -258,5 +258,17 @@ if (whyNot !== undefined) {
     symlinkSync('/', join(place, 'root'));
     const root = await failure(inside('true', { rootfs: join(place, 'root'), readonly: false }));
     t.match(root.message, /symbolic link/);
+  });
+
+  t.test('files of the root are not made in a directory that is bound there', async (t) => {
+    const directory = join(sandbox.directory, 'bound');
+    mkdirSync(directory);
+    const spec = (config: Spec): Spec => {
+      Object.assign(config.mounts![0]!, { source: directory, options: ['rbind', 'rw', 'idmap'] });
+      return config;
+    };
+    const error = await failure(run(['true'], { root: sandbox.root, spec }));
+    t.match(error, { code: 'ERR_TARE_INVALID_CONFIG', message: /must be a tmpfs/ });
+    t.strictSame(readdirSync(directory), []);
   });
 }
