@@ -182,8 +182,8 @@ t.test('the unified map as properties', (t) => {
     t.strictSame(
       resources({ unified: { [file]: value } }),
       [
-        `ERR_TARE_INVALID_CONFIG config.json: linux.resources.unified["${file}"]: "${value}" is nothing ` +
-          `that systemd can be told for ${file}; write it as a plain value`,
+        `ERR_TARE_INVALID_CONFIG config.json: linux.resources.unified["${file}"]: "${value}" has no ` +
+          `equivalent among systemd's properties for ${file}; write it as a plain value`,
       ],
       `${file} ${value}`,
     );
