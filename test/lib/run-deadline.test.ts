@@ -125,8 +125,8 @@ t.test(
     const containers = new Containers(t);
     for (let i = 0; i < 3; i++) {
       // What is known of the root is a second old at most, so the next run() is made at once.
-    await run(['true'], containers.options);
-    const running = run(['echo', 'hi'], { ...containers.options, timeout: 300, reject: false });
+      await run(['true'], containers.options);
+      const running = run(['echo', 'hi'], { ...containers.options, timeout: 300, reject: false });
       await sleep(0);
       const until = performance.now() + 600;
       while (performance.now() < until);
