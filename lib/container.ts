@@ -424,15 +424,16 @@ export class Container implements ProcessStreams {
    * `ERR_TARE_BAD_STATUS` if the container has stopped, or is paused and `ignorePaused` is not set.
    */
   async exec(process: ExecProcess, options: ExecOptions = {}): Promise<ContainerProcess> {
-    const text = stringify(checkedProcess(process), 'process');
+    const own = checkedProcess(process);
+    const text = stringify(own, 'process');
     const checked = checkedOptions<ExecOptions>(options, execChecks);
     const { consoleSocket, pidFile, ignorePaused } = checked;
     const stdio = openStdio(checked.stdio);
     const native = await started(stdio, () =>
       this.#native.exec({
         process: text,
-        // Keys of the text: an undefined property is not in it, and is as in the container.
-        given: Object.keys(JSON.parse(text) as object),
+        // What is not given is as in the container.
+        given: Object.keys(own),
         stdio: stdio.fds,
         held: stdio.held,
         consoleSocket,

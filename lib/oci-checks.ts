@@ -125,7 +125,7 @@ const process: Checks<Process> = {
   execCPUAffinity: object<CPUAffinity>({ initial: any, final: any }),
 };
 
-/** Checks the names in a seccomp profile: without a default action it would filter nothing. */
+/** Checks the names in a seccomp profile. */
 export const isSeccompProfile: Check = object<Seccomp>({
   defaultAction: any,
   defaultErrnoRet: any,

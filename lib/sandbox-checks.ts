@@ -146,6 +146,7 @@ export const sandboxChecks: Checks<SandboxOptions> = {
       return oneOf('default', 'unconfined')(name, value);
     }
     isSeccompProfile(name, value);
+    // Without it the core would take the profile for one that filters nothing.
     required(name, 'defaultAction', (value as Partial<Seccomp>).defaultAction);
   },
   rlimits(name, value) {

@@ -56,6 +56,11 @@ export interface OpenedStdio {
   started(): void;
   /** Must be called instead if the process was not started. Both may be called again. */
   failed(): void;
+  /**
+   * Must be called when the process has ended: a standard output or error that the caller has not
+   * begun to read is discarded, as its descriptor would stay open.
+   */
+  ended(): void;
 }
 
 /** Creates the streams when they are requested. */
@@ -136,8 +141,22 @@ export function openStdio(
     failed();
     throw errorFrom(failure);
   }
+  const ended = (): void => {
+    for (const item of opened.slice(1, 3)) {
+      if (!(item instanceof Socket) || item.readableFlowing !== null) continue;
+      if (item.listenerCount('readable') === 0) item.resume();
+    }
+  };
   const outputs = output && opened.filter((item) => item instanceof PipeOutput);
-  return { fds, held, ...(outputs && { outputs }), streams: new Streams(opened), started, failed };
+  return {
+    fds,
+    held,
+    ...(outputs && { outputs }),
+    streams: new Streams(opened),
+    started,
+    failed,
+    ended,
+  };
 }
 
 /**

@@ -141,7 +141,7 @@ const files =
     : (asked.length > 0 ? asked : ['test']).flatMap(testFiles);
 // The build takes minutes, which must not count towards the first file that needs it.
 const foreign = process.arch === 'x64' ? 'arm64' : 'x64';
-if (asked.length === 0 && isBuildable(foreign)) {
+if (!long && asked.length === 0 && isBuildable(foreign)) {
   execFileSync('sh', ['scripts/build', `--arch=${foreign}`, 'tare', 'tare_node'], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });

@@ -1,4 +1,5 @@
-// mounts add and mounts remove, in an existing container. See architecture.md.
+// mounts add and mounts remove, in an existing container. See
+// docs/decisions/0028-sources-of-mounts-add.md.
 #include <algorithm>
 #include <functional>
 #include <iterator>

@@ -57,7 +57,7 @@ export class InputFeed {
     if (typeof input === 'string' || input instanceof Uint8Array) return;
     if (isNodeStream(input)) input.destroy();
     else if (this.#chunks !== undefined) closeIterator(this.#chunks);
-    else if (isWebStream(input)) closeIterator(chunksOf(input));
+    else if (isWebReadable(input)) input.cancel().catch(() => undefined);
   }
 
   #fail(error: unknown): void {
@@ -111,8 +111,8 @@ export function closeInput(options: unknown): void {
     if (isNodeStream(input)) {
       input.on('error', () => undefined);
       input.destroy();
-    } else if (typeof input === 'object' && isWebStream(input)) {
-      closeIterator(chunksOf(input));
+    } else if (typeof input === 'object' && isWebReadable(input)) {
+      input.cancel().catch(() => undefined);
     }
   } catch {
     // Options that throw when read have no input to close.
@@ -138,7 +138,7 @@ async function drained(target: Writable): Promise<void> {
  * read, after which the stream's own iterator would wait.
  */
 function chunksOf(input: Sequence): Chunks {
-  if (isWebStream(input)) {
+  if (isWebReadable(input)) {
     const reader = input.getReader();
     return {
       next: () => reader.read() as Promise<IteratorResult<unknown, unknown>>,
@@ -165,6 +165,6 @@ function isNodeStream(input: Input): input is Readable {
   return typeof (input as Readable).pipe === 'function' && 'destroy' in input;
 }
 
-function isWebStream(input: object): input is ReadableStream {
+function isWebReadable(input: object): input is ReadableStream {
   return typeof (input as ReadableStream).getReader === 'function' && 'cancel' in input;
 }

@@ -224,19 +224,19 @@ export function checkedRunOptions(given: unknown): RunOptions {
 
 /** Makes the paths of checked options absolute: the working directory may change during the call. */
 function makeAbsolute(options: RunOptions): void {
-  const here = (object: object | undefined, key: string): void => {
+  const resolveKey = (object: object | undefined, key: string): void => {
     const path = (object as Record<string, unknown> | undefined)?.[key];
     if (typeof path === 'string') (object as Record<string, unknown>)[key] = resolve(path);
   };
-  here(options, 'rootfs');
-  if (typeof options.network === 'object') here(options.network, 'path');
+  resolveKey(options, 'rootfs');
+  if (typeof options.network === 'object') resolveKey(options.network, 'path');
   for (const mount of options.mounts ?? []) {
     if ('type' in mount || 'options' in mount) continue;
-    here(mount, 'within' in mount && mount.within !== undefined ? 'within' : 'source');
+    resolveKey(mount, 'within' in mount && mount.within !== undefined ? 'within' : 'source');
   }
   const { stdin, stdout, stderr, stdio } = options;
   const items: unknown[] = [stdin, stdout, stderr, stdio];
-  for (const item of items.flat(2)) if (isFile(item)) here(item, 'file');
+  for (const item of items.flat(2)) if (isFile(item)) resolveKey(item, 'file');
 }
 
 function checkTerminal({ stdin, stdout, stderr, stdio, all }: RunOptions): void {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import type { Readable, Writable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { binding, type NativeEnding, type NativeTotals } from '../binding.js';
 import { createContainer, endingOf, type Container, type ConfigTexts } from '../container.js';
 import { asInvalidArgument } from '../option-values.js';
@@ -259,7 +259,7 @@ class Run {
     this.#container = container;
     this.#created.resolve(container);
     try {
-      this.#settle(await this.#finish(container, stdio.streams));
+      this.#settle(await this.#finish(container, stdio));
     } catch (error) {
       this.#refuse(error);
     }
@@ -331,7 +331,7 @@ class Run {
     this.#files?.close();
   }
 
-  async #finish(container: Container, streams: ProcessStreams): Promise<RunResult<RunOptions>> {
+  async #finish(container: Container, stdio: OpenedStdio): Promise<RunResult<RunOptions>> {
     const startMs = performance.now() - this.#began;
     const { buffer = true, cpuTimeout } = this.#options;
     const { terminal } = container;
@@ -354,16 +354,15 @@ class Run {
       throw error;
     } finally {
       this.#endProcess();
-      streams.stdin?.destroy();
-      // A stream that is never read would keep its descriptor open.
-      for (const stream of streams.stdio.slice(1)) if (stream && isUnread(stream)) stream.resume();
+      stdio.streams.stdin?.destroy();
+      stdio.ended();
       for (const output of this.#outputs) output.close();
     }
     const durationMs = performance.now() - this.#began - ending.ageMs;
     const endedAt = this.#began + durationMs;
     // A stalled reader or target must not delay a command that a limit or an abort has terminated.
-    const isLate = this.#endOf(ending, endedAt) !== undefined;
-    const hurries = (): boolean => isLate || this.#isHurried || this.#streamFailure !== undefined;
+    const wasEnded = this.#endOf(ending, endedAt) !== undefined;
+    const hurries = (): boolean => wasEnded || this.#isHurried || this.#streamFailure !== undefined;
     const [stdout, stderr] = shown
       ? [await shown.all(hurries)]
       : await this.#collected(ending, hurries);
@@ -450,10 +449,12 @@ class Run {
   }
 
   #endBy(why: End, signal = this.#killSignal): void {
-    // Excess output counts even if it is noticed only after the process has ended.
-    if (this.#finished) this.#isHurried = true;
-    if (this.#finished && (why === 'timeout' || why === 'abort')) this.#lateEnd ??= why;
-    if (this.#finished && why !== 'output') return;
+    if (this.#finished) {
+      this.#isHurried = true;
+      if (why === 'timeout' || why === 'abort') this.#lateEnd ??= why;
+      // Excess output counts even if it is noticed only after the process has ended.
+      if (why !== 'output') return;
+    }
     this.#ends.push({ why, at: performance.now(), signal });
     if (this.#container) {
       if (!this.#finished) this.#send(signal);
@@ -529,11 +530,6 @@ class Run {
 }
 
 const noBytes = Buffer.alloc(0);
-
-/** Whether the caller has not begun to read a stream. */
-function isUnread(stream: Writable | Readable): stream is Readable {
-  return 'resume' in stream && stream.readableFlowing === null && !stream.listenerCount('readable');
-}
 
 /** Whether a time limit is set. */
 const isLimited = (time: number | undefined): time is number =>

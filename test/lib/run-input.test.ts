@@ -206,4 +206,9 @@ t.test('a web stream is cancelled while a read is pending', options, async (t) =
   await failure(run(['true'], { ...containers.options, input: refused.input, bogus: 1 } as never));
   await refused.cancelled;
   t.pass('at the end of the command, and with refused options');
+  const locked = new ReadableStream();
+  locked.getReader();
+  t.match(await failure(run(['absent'], { ...containers.options, input: locked as Input })), {
+    code: /^ERR_TARE_(COMMAND_NOT_FOUND|STREAM_FAILED)$/,
+  });
 });
