@@ -1,4 +1,4 @@
-# The messages of addon/core/criu.proto as C structs (protobuf-c), for addon/core/criu.cc.
+# The messages of addon/core/checkpoint/criu.proto as C structs (protobuf-c), for criu.cc beside it.
 # protobuf-c is the smallest of Debian's libraries for them, and needs no initialisation.
 
 find_program(PROTOC_C protoc-c)
@@ -13,8 +13,8 @@ set(criu_messages ${CMAKE_BINARY_DIR}/criu-messages)
 file(MAKE_DIRECTORY ${criu_messages})
 add_custom_command(
   OUTPUT ${criu_messages}/criu.pb-c.c ${criu_messages}/criu.pb-c.h
-  COMMAND ${PROTOC_C} --proto_path=${CMAKE_SOURCE_DIR}/addon/core --c_out=${criu_messages} criu.proto
-  DEPENDS ${CMAKE_SOURCE_DIR}/addon/core/criu.proto
+  COMMAND ${PROTOC_C} --proto_path=${CMAKE_SOURCE_DIR}/addon/core/checkpoint --c_out=${criu_messages} criu.proto
+  DEPENDS ${CMAKE_SOURCE_DIR}/addon/core/checkpoint/criu.proto
   VERBATIM)
 
 function(use_criu_messages target)

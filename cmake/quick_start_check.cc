@@ -36,7 +36,8 @@ bool memory_works() {
   const std::string copy = large;
   large.insert(3, "y");
   return strings.back().find('b') == std::string::npos && copy.size() + 1 == large.size() &&
-         std::memcmp(copy.data(), large.data() + 4, copy.size() - 3) == 0 && std::strlen(copy.c_str()) == copy.size();
+         std::memcmp(copy.data(), large.data() + 4, copy.size() - 3) == 0 &&
+         std::strlen(copy.c_str()) == copy.size();
 }
 
 bool text_works() {
@@ -72,5 +73,8 @@ int main(int argc, char** argv) {
   if (argc > 1) {
     return std::getenv("PATH") != nullptr || environ != nullptr ? 42 : 1;
   }
-  return exceptions_work() && memory_works() && text_works() && thread_works() && spawn_works(argv[0]) ? 0 : 1;
+  return exceptions_work() && memory_works() && text_works() && thread_works() &&
+                 spawn_works(argv[0])
+             ? 0
+             : 1;
 }

@@ -24,7 +24,7 @@ const words = process.argv.slice(2);
 const isHelp = words[0] === 'help' || words[0] === 'h';
 const command = words[isHelp ? 1 : 0];
 if (command === 'install' || command === 'uninstall') {
-  const { install } = await import('./install.js');
+  const { install } = await import('./install/install.js');
   process.exitCode = install(isHelp ? [command, '--help'] : words, program);
 } else {
   pass(program);

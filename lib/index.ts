@@ -1,4 +1,4 @@
-export { Container } from './container.js';
+export { Container } from './container/container.js';
 export type {
   ContainerSamples,
   CreateOptions,
@@ -7,13 +7,13 @@ export type {
   ExecProcess,
   RuntimeOptions,
   StdioOptions,
-} from './container.js';
+} from './container/container.js';
 export { TareError } from './errors.js';
 export type { TareErrorCode, TareErrorFields } from './errors.js';
-export { ContainerProcess } from './process.js';
-export type { ExitStatus } from './process.js';
-export type * from './spec.js';
-export type { ContainerState, Status } from './state.js';
+export { ContainerProcess } from './container/process.js';
+export type { ExitStatus } from './container/process.js';
+export type * from './spec/spec.js';
+export type { ContainerState, Status } from './container/state.js';
 export { run } from './run/run.js';
 export type {
   FileSource,
@@ -33,14 +33,14 @@ export type {
   RunResult,
   RunResultWith,
 } from './run/result.js';
-export type { Rlimits } from './rlimits.js';
-export { sandboxSpec } from './sandbox.js';
-export type { BindMount, SandboxOptions } from './sandbox.js';
-export { defaultSeccomp } from './seccomp-profile.js';
-export { validate } from './validate.js';
-export type { SpecProblem } from './validate.js';
-export type { ByteSize } from './option-values.js';
-export type { Terminal, TerminalSize } from './terminal.js';
+export type { Rlimits } from './run/rlimits.js';
+export { sandboxSpec } from './run/sandbox-spec.js';
+export type { BindMount, SandboxOptions } from './run/sandbox-spec.js';
+export { defaultSeccomp } from './spec/seccomp-profile.js';
+export { validate } from './spec/validate.js';
+export type { SpecProblem } from './spec/validate.js';
+export type { ByteSize } from './options/option-values.js';
+export type { Terminal, TerminalSize } from './container/terminal.js';
 export type {
   BlockIoCount,
   ContainerEvent,
@@ -49,5 +49,5 @@ export type {
   MemoryUse,
   Pressure,
   PressureTimes,
-} from './stats.js';
-export type { ProcessStreams, Stdio, StdioItem } from './stdio.js';
+} from './container/stats.js';
+export type { ProcessStreams, Stdio, StdioItem } from './container/stdio.js';

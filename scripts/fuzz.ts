@@ -36,7 +36,7 @@ function print(line: string): void {
 function writeDictionary(file: string): void {
   const words = new Set<string>();
   for (const directory of ['addon/core', 'addon/cli']) {
-    for (const name of readdirSync(join(root, directory))) {
+    for (const name of readdirSync(join(root, directory), { recursive: true, encoding: 'utf8' })) {
       if (!name.endsWith('.cc')) continue;
       const text = readFileSync(join(root, directory, name), 'utf8');
       for (const [, word] of text.matchAll(/"([\w.:=@/-]{2,40})"/g)) words.add(word ?? '');

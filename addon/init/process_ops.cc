@@ -366,7 +366,7 @@ Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op) {
 
 // From here on processes of the container can trace the child, so it has no right, no descriptor
 // and no memory that they could want. A seccomp filter may be loaded, against which
-// plan_appearance.cc has checked each of these calls. No process in the container can stop the
+// plan/fork_into_pidns.cc has checked each of these calls. No process in the container can stop the
 // parent or forge its reports, so the parent reports the child's pid: it is in the host's pid
 // namespace and so gets the host's numbers.
 Outcome do_appear(const Context& context, std::uint32_t index, const Op& op) {

@@ -1,5 +1,5 @@
 /// \file
-/// Conversions between JavaScript values and the core's structures. lib/binding.ts has the types of
+/// Conversions between JavaScript values and the core's structures. lib/native/binding.ts has the types of
 /// the JavaScript values.
 #pragma once
 

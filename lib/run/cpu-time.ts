@@ -1,8 +1,8 @@
 /** Limits the CPU time that all processes of a command use together. */
 import { availableParallelism } from 'node:os';
-import type { Container } from '../container.js';
+import type { Container } from '../container/container.js';
 import type { TareError } from '../errors.js';
-import type { Rlimits } from '../rlimits.js';
+import type { Rlimits } from './rlimits.js';
 
 /** Minimum interval between two samples, in milliseconds. */
 const minInterval = 10;

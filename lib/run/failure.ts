@@ -1,6 +1,6 @@
 /** Errors of failed commands. */
 import { TareError, type TareErrorCode } from '../errors.js';
-import { shownValue } from '../option-values.js';
+import { shownValue } from '../options/option-values.js';
 import type { RunOptions } from './options.js';
 import type { RunResult } from './result.js';
 

@@ -1,6 +1,6 @@
 /** Writes the `input` option of a command. */
 import { finished, type Readable, type Writable } from 'node:stream';
-import { mustBe } from '../option-values.js';
+import { mustBe } from '../options/option-values.js';
 import type { Input } from './options.js';
 
 type Sequence = Exclude<Input, string | Uint8Array>;

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { ReadableStream, WritableStream } from 'node:stream/web';
-import type { RuntimeOptions } from '../container.js';
+import type { RuntimeOptions } from '../container/container.js';
 import { invalidArgument } from '../errors.js';
 import {
   checkedOptions,
@@ -16,12 +16,12 @@ import {
   mustBe,
   shownValue,
   type Checks,
-} from '../option-values.js';
-import { sandboxChecks } from '../sandbox-checks.js';
-import type { SandboxOptions } from '../sandbox.js';
-import { checkSignal } from '../signals.js';
-import type { Spec } from '../spec.js';
-import { checkStdioItem, type StdioItem } from '../stdio.js';
+} from '../options/option-values.js';
+import { sandboxChecks } from './sandbox-checks.js';
+import type { SandboxOptions } from './sandbox-spec.js';
+import { checkSignal } from '../options/signals.js';
+import type { Spec } from '../spec/spec.js';
+import { checkStdioItem, type StdioItem } from '../container/stdio.js';
 
 /** A file for a command's output. This program opens it, with its own permissions. */
 export interface FileTarget {

@@ -1,8 +1,8 @@
 /** Rewords errors of containers that run() created in terms of its options. */
-import type { ConfigTexts } from '../container.js';
+import type { ConfigTexts } from '../container/container.js';
 import { TareError } from '../errors.js';
-import { shownValue } from '../option-values.js';
-import type { Mount, Process, Spec } from '../spec.js';
+import { shownValue } from '../options/option-values.js';
+import type { Mount, Process, Spec } from '../spec/spec.js';
 import type { RunOptions } from './options.js';
 
 /** Maps places in the configuration to options; `$1` and so on are the matched groups. */

@@ -1,8 +1,8 @@
 /** The types of what run() returns, which depend on its options. */
 import type { Duplex, Readable, Writable } from 'node:stream';
-import type { Container } from '../container.js';
-import type { ContainerTotals } from '../stats.js';
-import type { Terminal } from '../terminal.js';
+import type { Container } from '../container/container.js';
+import type { ContainerTotals } from '../container/stats.js';
+import type { Terminal } from '../container/terminal.js';
 import type { RunOptions } from './options.js';
 
 /** No options at all. */

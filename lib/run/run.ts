@@ -1,18 +1,28 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Readable } from 'node:stream';
-import { binding, type NativeEnding, type NativeTotals } from '../binding.js';
-import { createContainer, endingOf, type Container, type ConfigTexts } from '../container.js';
-import { asInvalidArgument } from '../option-values.js';
-import { removeOrphans } from '../orphans.js';
-import { PipeOutput, StreamOutput } from '../output.js';
-import { exitStatus } from '../process.js';
-import { explained } from '../rootfs.js';
-import { configOf, forgetRoot, stateRoot } from '../run-config.js';
-import { checkedCommand } from '../sandbox-checks.js';
-import { signalNumber } from '../signals.js';
-import { containerTotals } from '../stats.js';
-import { openStdio, type OpenedStdio, type ProcessStreams, type StdioItem } from '../stdio.js';
+import { binding, type NativeEnding, type NativeTotals } from '../native/binding.js';
+import {
+  createContainer,
+  endingOf,
+  type Container,
+  type ConfigTexts,
+} from '../container/container.js';
+import { asInvalidArgument } from '../options/option-values.js';
+import { removeOrphans } from './orphans.js';
+import { PipeOutput, StreamOutput } from '../container/output.js';
+import { exitStatus } from '../container/process.js';
+import { explained } from './root/rootfs.js';
+import { configOf, forgetRoot, stateRoot } from './config.js';
+import { checkedCommand } from './sandbox-checks.js';
+import { signalNumber } from '../options/signals.js';
+import { containerTotals } from '../container/stats.js';
+import {
+  openStdio,
+  type OpenedStdio,
+  type ProcessStreams,
+  type StdioItem,
+} from '../container/stdio.js';
 import { onAbort } from './abort.js';
 import { CpuTimeWatch, withCpuLimit } from './cpu-time.js';
 import {

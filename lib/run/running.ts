@@ -1,10 +1,10 @@
 /** The object that run() returns. */
 import { PassThrough, Readable, Writable } from 'node:stream';
-import type { Container } from '../container.js';
+import type { Container } from '../container/container.js';
 import { invalidArgument, type TareError } from '../errors.js';
-import { checkedOptions, oneOf, type Checks } from '../option-values.js';
-import type { ProcessStreams } from '../stdio.js';
-import type { Terminal } from '../terminal.js';
+import { checkedOptions, oneOf, type Checks } from '../options/option-values.js';
+import type { ProcessStreams } from '../container/stdio.js';
+import type { Terminal } from '../container/terminal.js';
 import { streamLines } from './lines.js';
 import type { RunOptions } from './options.js';
 import type { LinesOptions, Running, RunResult } from './result.js';

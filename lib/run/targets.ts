@@ -5,8 +5,8 @@ import { basename, dirname, resolve } from 'node:path';
 import { finished, Writable, type Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { TareError } from '../errors.js';
-import { within } from '../output.js';
-import type { StdioItem } from '../stdio.js';
+import { within } from '../container/output.js';
+import type { StdioItem } from '../container/stdio.js';
 import {
   isFile,
   isStream,

@@ -1,11 +1,11 @@
 // config.json: what is parsed, refused, planned, and sent to cgroups and systemd. Another fuzzer
 // compiles seccomp profiles, because that takes the most time by far.
+#include "cgroup/cgroup.h"
 #include "fuzz.h"
 #include "plans.h"
-#include "tare/cgroup.h"
+#include "systemd/systemd.h"
 #include "tare/plan.h"
 #include "tare/spec.h"
-#include "tare/systemd.h"
 #include "tare/validate.h"
 
 namespace {

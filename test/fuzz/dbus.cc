@@ -1,6 +1,6 @@
 // Input from a D-Bus socket: messages, and the text formats of values and addresses. The first byte
 // selects one.
-#include "tare/dbus.h"
+#include "systemd/dbus/dbus.h"
 
 #include "fuzz.h"
 

@@ -13,9 +13,9 @@
 #include "core/mountinfo.h"
 #include "core/resctrl_text.h"
 #include "fuzz.h"
+#include "json/json.h"
 #include "tare/container.h"
 #include "tare/fd.h"
-#include "tare/json.h"
 
 namespace {
 

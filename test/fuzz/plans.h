@@ -8,7 +8,7 @@
 
 #include "fuzz.h"
 #include "init/verify.h"
-#include "tare/json.h"
+#include "json/json.h"
 #include "tare/plan.h"
 
 namespace fuzz {

@@ -1,9 +1,9 @@
 // The document of `update --resources`: what is parsed, refused, merged into a container's
 // resources, recorded, and written to cgroups.
+#include "cgroup/cgroup.h"
 #include "fuzz.h"
-#include "tare/cgroup.h"
+#include "systemd/systemd.h"
 #include "tare/spec.h"
-#include "tare/systemd.h"
 #include "tare/validate.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

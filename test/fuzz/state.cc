@@ -1,5 +1,5 @@
 // state.json of a container, or, if the first byte is not "{", the text of /proc/PID/stat.
-#include "tare/state.h"
+#include "state/state.h"
 
 #include "fuzz.h"
 

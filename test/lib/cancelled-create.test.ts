@@ -3,10 +3,10 @@ import { Containers, failure, whyNot } from './containers.js';
 import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { binding } from '../../lib/binding.js';
-import { createContainer } from '../../lib/container.js';
+import { binding } from '../../lib/native/binding.js';
+import { createContainer } from '../../lib/container/container.js';
 import { Container } from '../../lib/index.js';
-import { openStdio } from '../../lib/stdio.js';
+import { openStdio } from '../../lib/container/stdio.js';
 
 const options = { skip: whyNot ?? false };
 t.setTimeout(60_000);

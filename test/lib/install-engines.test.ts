@@ -4,7 +4,7 @@
  */
 import { chmodSync, statSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import { TomlDocument, type TomlValue } from '../../lib/toml.js';
+import { TomlDocument, type TomlValue } from '../../lib/install/toml.js';
 import { Machine, place } from './installation.js';
 
 const containerd = '/etc/containerd/config.toml';

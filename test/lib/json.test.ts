@@ -1,6 +1,6 @@
 /** JSON with exact 64-bit numbers. */
 import t from 'tap';
-import { stringify } from '../../lib/json.js';
+import { stringify } from '../../lib/spec/json.js';
 
 t.test('as JSON.stringify has it', (t) => {
   const value = { a: [1, 'two', null, true], b: { c: undefined, d: '18446744073709552000' } };

@@ -5,7 +5,7 @@ import { exitOf } from '../cli/tare.js';
 import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { openStdio, type Stdio } from '../../lib/stdio.js';
+import { openStdio, type Stdio } from '../../lib/container/stdio.js';
 
 const options = { skip: whyNot ?? false };
 

@@ -1,6 +1,6 @@
 /** The TOML reader: the examples of the specification, and input that it must refuse. */
 import t from 'tap';
-import { TomlDocument, TomlError, tomlString, type TomlValue } from '../../lib/toml.js';
+import { TomlDocument, TomlError, tomlString, type TomlValue } from '../../lib/install/toml.js';
 
 /** The keys of a text with their values; the parts of a key are joined by "|". */
 function read(text: string): Record<string, TomlValue> {

@@ -25,7 +25,7 @@
 //
 // RESOURCES is a linux.resources object.
 
-#include "tare/cgroup.h"
+#include "cgroup/cgroup.h"
 
 #include <fcntl.h>
 #include <linux/sched.h>

@@ -36,7 +36,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tare/cgroup.h"
+#include "cgroup/cgroup.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 #include "tare/spec.h"

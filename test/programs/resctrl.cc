@@ -7,7 +7,7 @@
 //   resctrl write ROOT ID CONFIG SCHEMA
 //   resctrl stats ROOT ID CONFIG         prints what `events` reports
 //   resctrl remove DIRECTORY
-#include "tare/resctrl.h"
+#include "host/resctrl/resctrl.h"
 
 #include <unistd.h>
 
@@ -16,9 +16,9 @@
 #include <exception>
 #include <string_view>
 
+#include "json/json.h"
 #include "tare/error.h"
 #include "tare/fd.h"
-#include "tare/json.h"
 
 namespace {
 

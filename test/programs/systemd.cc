@@ -14,7 +14,7 @@
 //
 // An error is printed with its kind, status 1.
 
-#include "tare/systemd.h"
+#include "systemd/systemd.h"
 
 #include <array>
 #include <charconv>
@@ -25,8 +25,8 @@
 #include <string_view>
 #include <vector>
 
-#include "tare/cgroup.h"
-#include "tare/dbus.h"
+#include "cgroup/cgroup.h"
+#include "systemd/dbus/dbus.h"
 #include "tare/error.h"
 #include "tare/spec.h"
 

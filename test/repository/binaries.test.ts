@@ -87,7 +87,7 @@ t.test('the addon exports its registration and nothing else', (t) => {
 });
 
 t.test('the stub between clone and exec calls nothing', (t) => {
-  const object = join(build, 'CMakeFiles/tare_core.dir/addon/core/stub.cc.o');
+  const object = join(build, 'CMakeFiles/tare_core.dir/addon/core/spawn/vfork_child.cc.o');
   const allowed = readFileSync(join(root, 'test/repository/stub_symbols.txt'), 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'));
@@ -100,8 +100,8 @@ t.test('the stub between clone and exec calls nothing', (t) => {
 });
 
 t.test('making a plan makes no system call', (t) => {
-  const directory = join(build, 'CMakeFiles/tare_core.dir/addon/core');
-  const objects = readdirSync(directory).filter((name) => /^plan(_\w+)?\.cc\.o$/.test(name));
+  const directory = join(build, 'CMakeFiles/tare_core.dir/addon/core/plan');
+  const objects = readdirSync(directory).filter((name) => name.endsWith('.cc.o'));
   t.ok(objects.length > 0, 'there are objects to check');
   // Symbols without a mangled C++ name must be run-time support of C++, or work on memory.
   const pure = /^(_Z|__cxa_|__gxx_personality|_Unwind_Resume|mem|str)|^_GLOBAL_OFFSET_TABLE_$/;
@@ -121,7 +121,9 @@ t.test('nothing is destroyed before the process ends', (t) => {
   // A host program calls exit(3) while threads of the addon still run.
   for (const part of ['core', 'node']) {
     const directory = join(build, `CMakeFiles/tare_${part}.dir/addon/${part}`);
-    const objects = readdirSync(directory).filter((name) => name.endsWith('.o'));
+    const objects = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.o'),
+    );
     t.ok(objects.length > 0, 'there are objects to check');
     const destroying = objects.filter((name) =>
       undefinedSymbols(join(directory, name)).some((symbol) => symbol.startsWith('__cxa_atexit')),

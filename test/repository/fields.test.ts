@@ -18,7 +18,7 @@ function readAll(directory: string, pattern: RegExp): string {
 }
 
 const headers = readAll('include/tare', /^spec.*\.h$/);
-const sources = readAll('addon/core', /^spec.*\.(cc|h)$/);
+const sources = readAll('addon/core/spec', /\.(cc|h)$/);
 
 interface Key {
   readonly name: string;
@@ -80,7 +80,7 @@ function walk(table: string, prefix: string): void {
   }
 }
 walk('spec', '');
-const annotations = readAll('addon/core', /^spec_annotations\.cc$/);
+const annotations = readAll('addon/core/spec', /^annotations\.cc$/);
 for (const [, name = '', reader = ''] of annotations.matchAll(/^ {4}\{"([\w.-]+)", (\w+)\}/gm))
   parsed.set(`run.oci.${name}`, reader);
 

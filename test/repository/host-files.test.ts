@@ -19,7 +19,7 @@ const exceptions = new Map([
 const files = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter(
   (name) => /\.c?ts$/.test(name) && !name.startsWith('install'),
 );
-t.ok(files.includes('host-root.ts') && files.includes('run/run.ts'));
+t.ok(files.includes('run/root/host-root.ts') && files.includes('run/run.ts'));
 
 for (const name of files) {
   const text = readFileSync(join(lib, name), 'utf8');

@@ -92,7 +92,7 @@ for (const [id, paths] of Object.entries({
   });
 }
 
-// Weakened: add_labels (plan_process.cc) leaves the profile out in a user namespace. The process is
+// Weakened: add_labels (plan/process.cc) leaves the profile out in a user namespace. The process is
 // unconfined.
 inside.test('crun 1.29: AppArmor in a user namespace', async (t) => {
   const result = inside.run(`${show}; cat /proc/self/mountinfo`, (config, rootfs) => {

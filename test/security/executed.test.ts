@@ -71,7 +71,7 @@ if (whyNot !== undefined) {
     t.strictSame([...new Set(all.flat())], [], 'nothing was gained');
   };
 
-  // Weakened: add_joined_namespaces (plan_namespaces.cc) as it is for user namespaces. The spy
+  // Weakened: add_joined_namespaces (plan/namespaces.cc) as it is for user namespaces. The spy
   // obtains the memory of the command line and Node, or that of init, all capabilities, and files
   // of the host.
   inside.test('CVE-2016-9962: who may trace all gains nothing of who is executed', async (t) => {
@@ -79,7 +79,7 @@ if (whyNot !== undefined) {
     await nothing(t, tracing, byLibrary(inside));
   });
 
-  // Weakened: the filter is loaded after `appear` (plan_appearance.cc), as in the test below.
+  // Weakened: the filter is loaded after `appear` (plan/fork_into_pidns.cc), as in the test below.
   inside.test('CVE-2016-9962: nor of who is executed under a filter', async (t) => {
     await nothing(t, filtered, byCommand(inside));
     await nothing(
@@ -112,7 +112,7 @@ if (whyNot !== undefined) {
     },
   );
 
-  // Weakened: calls_afterwards (plan_appearance.cc) without one of its calls. init fails at that
+  // Weakened: calls_afterwards (plan/fork_into_pidns.cc) without one of its calls. init fails at that
   // call.
   inside.test('CVE-2016-9962: no filter stops a process that is about to appear', async (t) => {
     for (const name of ['clone', 'exit_group', 'setsid', 'sendto', 'capset', 'prctl', 'ioctl']) {

@@ -32,7 +32,7 @@ if (whyNot !== undefined) {
     },
   };
 
-  // Weakened: write_process (spec_default.cc) writes an inheritable set, too. This also fails the
+  // Weakened: write_process (spec/default.cc) writes an inheritable set, too. This also fails the
   // other tests of this file.
   inside.test('CVE-2022-24769: the default config', async (t) => {
     for (const [name, edit] of Object.entries(edits)) {
@@ -46,7 +46,7 @@ if (whyNot !== undefined) {
     }
   });
 
-  // Weakened: op.c = capabilities.permitted in add_credentials (plan_process.cc).
+  // Weakened: op.c = capabilities.permitted in add_credentials (plan/process.cc).
   inside.test('CVE-2022-27650: exec', async (t) => {
     for (const [name, edit] of Object.entries(edits)) {
       await inside.created(inside.script('sleep 1000', edit), (id) => {
@@ -76,7 +76,7 @@ if (whyNot !== undefined) {
     }
   });
 
-  // Weakened: op.c = capabilities.permitted in add_credentials (plan_process.cc).
+  // Weakened: op.c = capabilities.permitted in add_credentials (plan/process.cc).
   inside.test('CVE-2025-27612: exec by the library', async (t) => {
     const out = join(inside.directory, 'status');
     const added = ['CAP_NET_RAW'];

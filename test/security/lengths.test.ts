@@ -12,7 +12,7 @@ if (whyNot !== undefined) {
   const border = 65_536;
 
   // Weakened: PlanBuilder::list (plan.cc) cuts strings to their length modulo 65536; then, add_exec
-  // (plan_process.cc) counts arguments in 16 bits. Arguments and variables are cut off or missing.
+  // (plan/process.cc) counts arguments in 16 bits. Arguments and variables are cut off or missing.
   inside.test('CVE-2021-43784: long values and many', async (t) => {
     for (const size of [border - 1, border, border + 1, 130_000]) {
       const seen = inside.says('echo ${#1} ${#LONG} $AFTER; echo "$1" | tail -c 2', (config) => {
@@ -35,7 +35,7 @@ if (whyNot !== undefined) {
     t.ok(seen.includes(`\n${wanted}`), 'variables');
   });
 
-  // Weakened: id_map_text (spec_linux.cc) cuts its text to 2048 bytes. The kernel refuses half a
+  // Weakened: id_map_text (spec/linux.cc) cuts its text to 2048 bytes. The kernel refuses half a
   // line.
   inside.test('CVE-2021-43784: as many mappings as the kernel takes', async (t) => {
     interface Mapping {

@@ -11,7 +11,7 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
 
-  // Weakened: no validate_id in state.cc and container_create.cc. A container is created with the
+  // Weakened: no validate_id in state.cc and container/create.cc. A container is created with the
   // id " ", and "delete --force" of most others reports success.
   inside.test('crun 1.28: container ids', async (t) => {
     const bundle = inside.script('sleep 1000');
@@ -48,7 +48,7 @@ if (whyNot !== undefined) {
     t.strictSame(readdirSync(inside.directory).sort(), before);
   });
 
-  // Weakened: requested_cgroup (container_exec.cc) without its search for "..". Processes are
+  // Weakened: requested_cgroup (container/exec.cc) without its search for "..". Processes are
   // executed in "..", "below/../.." and others, above the container's cgroup.
   inside.test('crun 1.28: sub-cgroups of exec, and linux.cgroupsPath', async (t) => {
     await inside.created(inside.script('sleep 1000'), (id) => {
@@ -76,7 +76,7 @@ if (whyNot !== undefined) {
   });
 
   const corePattern = '/proc/sys/kernel/core_pattern';
-  // Weakened: check_sysctl (validate_sysctl.cc) refuses nothing. kernel.core_pattern is "|/x"
+  // Weakened: check_sysctl (validate/sysctl.cc) refuses nothing. kernel.core_pattern is "|/x"
   // afterwards.
   inside.test('CVE-2022-0811: a sysctl sets itself, and nothing of the host', async (t) => {
     const before = readFileSync(corePattern, 'utf8');

@@ -131,7 +131,7 @@ if (whyNot !== undefined) {
       )
       .map(([, , , , , , inode = '', path = '']) => `${inode} ${path}`);
 
-  // Weakened: Container::create (container_create.cc) listens on "@tare/ID". The hooks see the
+  // Weakened: Container::create (container/create.cc) listens on "@tare/ID". The hooks see the
   // socket, and it is there while the container runs.
   inside.test('CVE-2020-15257: no socket that others can reach', async (t) => {
     const before = new Set(reachable());

@@ -154,7 +154,7 @@ if (whyNot !== undefined) {
     await traced(t, inside, edit, mapped.first, byLibrary(inside));
   });
 
-  // Weakened: plan_namespaces.cc without its undumpable ops. init is traced as /memfd:tare-init
+  // Weakened: plan/namespaces.cc without its undumpable ops. init is traced as /memfd:tare-init
   // after it has dropped the capabilities that the container does not have.
   inside.test('CVE-2016-9962: nor do all capabilities but CAP_SYS_PTRACE', async (t) => {
     await traced(t, inside, allButTracing, 0, byCommand(inside));

@@ -282,7 +282,7 @@ if (whyNot !== undefined) {
       mounts: hidden,
       count: usual,
     });
-    // Weakened: plan_hidden.cc without absolute_path(), as above.
+    // Weakened: plan/masked_paths.cc without absolute_path(), as above.
     await attack(t, {
       what: 'another directory in the place of /proc, which is spelt in other ways',
       prepare: (rootfs) => {

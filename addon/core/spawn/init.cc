@@ -1,0 +1,225 @@
+// A running init as the host sees it: its messages and the answers to them. Their senders and the
+// end of init are in spawn/init_messages.cc.
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "spawn/process_end.h"
+#include "spawn/spawn.h"
+#include "tare/error.h"
+#include "tare/fd.h"
+
+namespace tare {
+namespace {
+
+constexpr std::chrono::milliseconds no_limit(-1);
+
+}  // namespace
+
+Fd InitProcess::release() {
+  channel_.reset();
+  answers_.reset();
+  return std::move(pidfd_);
+}
+
+void InitProcess::limit(std::chrono::steady_clock::time_point deadline) {
+  if (deadline == deadline.max()) {
+    deadline_.reset();
+  } else {
+    deadline_ = deadline;
+  }
+}
+
+void InitProcess::answer(wire::WaitTag tag) {
+  wire::Answer answer;
+  answer.go = static_cast<std::uint32_t>(tag);
+  if (tag == wire::WaitTag::listener) {
+    // A process under the filter waits for an answer as long as any process has the listener open.
+    listener_.reset();
+  }
+  ssize_t sent = 0;
+  do {
+    sent = send(answers_ ? answers_.get() : channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  // EPIPE: init has ended, and next_wait() tells why.
+  if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
+    throw_errno("send", "init's channel");
+  }
+}
+
+void InitProcess::send_mounts(const std::vector<int>& fds) {
+  wire::Answer answer;
+  answer.go = static_cast<std::uint32_t>(wire::WaitTag::mounts);
+  iovec vector{&answer, sizeof answer};
+  const std::size_t size = fds.size() * sizeof(int);
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(wire::most_fetched * sizeof(int))> control{};
+  msghdr header{};
+  header.msg_iov = &vector;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = CMSG_SPACE(size);
+  cmsghdr* message = CMSG_FIRSTHDR(&header);
+  message->cmsg_level = SOL_SOCKET;
+  message->cmsg_type = SCM_RIGHTS;
+  message->cmsg_len = CMSG_LEN(size);
+  std::memcpy(CMSG_DATA(message), fds.data(), size);
+  ssize_t sent = 0;
+  do {
+    sent = sendmsg(channel_.get(), &header, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
+    throw_errno("sendmsg", "init's channel");
+  }
+}
+
+namespace {
+
+/// Describes the end of an init that closed its channel without a message. It is ending, so this
+/// waits for it. `appears`: it is to go on as a child, which it has not reported; `appeared`: it is
+/// that child.
+std::string early_end(int pidfd, bool appears, bool appeared) {
+  if (appeared) {
+    // The container can keep this process from ending. Where it is ending, the signal changes
+    // nothing.
+    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+  }
+  siginfo_t info = await_end(pidfd, WNOWAIT);
+  // A tracer, such as strace, is told of the end first. One in the container could hold it back.
+  const int patience = appears || appeared ? 100 : 1000;
+  for (int attempt = 0; info.si_pid == 0 && attempt < patience; ++attempt) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    info = await_end(pidfd, WNOWAIT);
+  }
+  if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
+    std::string text = "init was killed by signal " + std::to_string(info.si_status);
+    if (appeared) {
+      text += " as it came into the container's pid namespace";
+    }
+    if (info.si_status == SIGKILL) {
+      text += "; is linux.resources.memory.limit too small for the container to start?";
+    }
+    return text;
+  }
+  if (appears || info.si_pid == 0) {
+    return "init was cut off as it came into the container's pid namespace";
+  }
+  return "init ended early with status " + std::to_string(info.si_status);
+}
+
+}  // namespace
+
+/// Whether init's plan allows this message now. After init has appeared, other processes may send
+/// messages in its place.
+bool InitProcess::is_told(const Heard& heard) const {
+  switch (heard.report.kind) {
+    case wire::ReportKind::console:
+      return plan_->has_console() && heard.alone && !console_;
+    case wire::ReportKind::listener:
+      return !has_listener_ && std::ranges::any_of(plan_->ops(), [](const wire::Op& op) {
+        return op.code == wire::OpCode::seccomp && (op.a & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+      });
+    case wire::ReportKind::waiting:
+    case wire::ReportKind::executing:
+      return !executing_;
+    case wire::ReportKind::failed:
+      return true;
+    case wire::ReportKind::mounted:
+      return heard.alone && heard.report.op < plan_->ops().size() &&
+             plan_->ops()[heard.report.op].code == wire::OpCode::tell_mount;
+    case wire::ReportKind::appeared:
+      break;
+  }
+  return false;
+}
+
+std::optional<wire::WaitTag> InitProcess::next_wait() {
+  for (;;) {
+    std::optional<Heard> heard = receive();
+    if (!heard) {
+      if (!executing_ && plan_->appears() && !appeared_ && adopt()) {
+        continue;
+      }
+      if (!executing_) {
+        throw Error(ErrorKind::system,
+                    early_end(pidfd_.get(), plan_->appears() && !appeared_, appeared_));
+      }
+      return std::nullopt;
+    }
+    wire::Report& report = heard->report;
+    if (!is_told(*heard)) {
+      throw Error(ErrorKind::system, "protocol error: unexpected message from init");
+    }
+    switch (report.kind) {
+      case wire::ReportKind::waiting:
+        if (static_cast<wire::WaitTag>(report.value) == wire::WaitTag::mounts && serves(*heard)) {
+          break;
+        }
+        return static_cast<wire::WaitTag>(report.value);
+      case wire::ReportKind::console:
+        console_ = std::move(heard->fd);
+        break;
+      case wire::ReportKind::listener:
+        listener_ = std::move(heard->fd);
+        has_listener_ = true;
+        return wire::WaitTag::listener;
+      case wire::ReportKind::executing:
+        executing_ = true;
+        break;
+      case wire::ReportKind::mounted:
+        mounted_.push_back(std::uint64_t{report.step} << 32 | report.value);
+        break;
+      case wire::ReportKind::appeared:
+        break;
+      case wire::ReportKind::failed:
+        report.detail[sizeof report.detail - 1] = '\0';
+        throw init_error(*plan_, report.op, static_cast<int>(report.value),
+                         static_cast<wire::Step>(report.step), report.detail);
+    }
+  }
+}
+
+void InitProcess::await(wire::WaitTag tag) {
+  for (std::optional<wire::WaitTag> now = next_wait(); now != tag; now = next_wait()) {
+    if (!now) {
+      throw Error(ErrorKind::system, "init went on without waiting");
+    }
+  }
+}
+
+int InitProcess::await_listener() {
+  while (!listener_) {
+    if (!next_wait()) {
+      throw Error(ErrorKind::system, "init sent no listener of its seccomp filter");
+    }
+  }
+  return listener_.get();
+}
+
+void InitProcess::finish() {
+  // Where init asks for nothing, its reports stay unread until the channel is closed: waking this
+  // process for each would take time from init. But processes that see the child could fill the
+  // channel before its maker has reported it, so until then this reads once a second. After a limit
+  // has passed, finish() is called again when there is something to read, so it must read.
+  constexpr std::chrono::seconds patience(1);
+  while (!is_late_ && !may_ask() &&
+         !await_message(0, plan_->appears() && !appeared_ ? patience : no_limit)) {
+    while (!appeared_ && hear(MSG_DONTWAIT)) {
+    }
+  }
+  while (next_wait().has_value()) {
+  }
+}
+
+}  // namespace tare

@@ -1,0 +1,234 @@
+// crun's annotations, by which engines request features that the runtime-spec has no field for
+// (crun(1), "Extensions to OCI"). Each is implemented; or refused, if ignoring it would be less
+// safe than not starting; or ignored with a warning.
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "spec/sections.h"
+#include "tare/error.h"
+
+namespace tare {
+namespace {
+
+constexpr std::string_view prefix = "run.oci.";
+
+struct Given {
+  const std::string& key;
+  const std::string& value;
+  const std::string& document;
+
+  std::string path() const { return "annotations[\"" + key + "\"]"; }
+  Error error(ErrorKind kind, const std::string& message) const {
+    Error error(kind, document + ": " + path() + ": " + message);
+    error.with_path(path());
+    return error;
+  }
+  [[noreturn]] void refuse(const std::string& message) const {
+    throw error(ErrorKind::invalid_config, message);
+  }
+  [[noreturn]] void refuse_unsupported(const std::string& message) const {
+    throw error(ErrorKind::unsupported, message);
+  }
+  void warn(Spec& spec, const std::string& message) const {
+    spec.warnings.push_back(document + ": " + path() + ": " + message);
+  }
+  const std::string& absolute() const {
+    if (!value.starts_with('/')) {
+      refuse("must be an absolute path, not \"" + value + "\"");
+    }
+    return value;
+  }
+};
+
+template <typename Set>
+void each_hook(Hooks& hooks, Set set) {
+  for (std::vector<Hook>* list : {&hooks.prestart, &hooks.create_runtime, &hooks.create_container,
+                                  &hooks.start_container, &hooks.poststart, &hooks.poststop}) {
+    std::ranges::for_each(*list, set);
+  }
+}
+
+void read_hooks_stdout(Spec& spec, const Given& given) {
+  const std::string& file = given.absolute();
+  each_hook(spec.hooks, [&](Hook& hook) { hook.stdout_file = file; });
+}
+
+void read_hooks_stderr(Spec& spec, const Given& given) {
+  const std::string& file = given.absolute();
+  each_hook(spec.hooks, [&](Hook& hook) { hook.stderr_file = file; });
+}
+
+void read_keep_groups(Spec& spec, const Given& given) {
+  spec.keeps_groups = given.value != "0";
+  if (spec.keeps_groups && spec.process && !spec.process->user.additional_gids.empty()) {
+    given.warn(spec, "the groups of process.user.additionalGids are not set");
+  }
+}
+
+void read_mount_context(Spec& spec, const Given& given) {
+  constexpr std::array words = {"context", "fscontext", "defcontext", "rootcontext"};
+  if (std::ranges::find(words, given.value) == words.end()) {
+    given.refuse("\"" + given.value +
+                 "\" is none of context, fscontext, defcontext and rootcontext");
+  }
+  spec.linux_.mount_context = given.value;
+}
+
+void read_pidfd_receiver(Spec& spec, const Given& given) { spec.pidfd_receiver = given.value; }
+
+void read_seccomp_receiver(Spec& spec, const Given& given) {
+  const std::string& path = given.absolute();
+  if (!spec.linux_.seccomp) {
+    given.warn(spec, "there is no linux.seccomp whose agent it could be");
+  } else if (!spec.linux_.seccomp->listener_path.empty()) {
+    given.warn(spec, "linux.seccomp.listenerPath names the agent");
+  } else {
+    spec.linux_.seccomp->listener_path = path;
+  }
+}
+
+void read_fail_unknown(Spec& spec, const Given&) {
+  if (spec.linux_.seccomp) {
+    spec.linux_.seccomp->refuses_unknown = true;
+  }
+}
+
+/// Returns the path of a cgroup below the container's, without slashes at its ends.
+std::string sub_cgroup(const Given& given) {
+  std::string_view rest = given.value;
+  while (rest.starts_with('/')) {
+    rest.remove_prefix(1);
+  }
+  while (rest.ends_with('/')) {
+    rest.remove_suffix(1);
+  }
+  std::string path(rest);
+  for (std::size_t at = 0; at <= path.size() && !path.empty();) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    const std::string name = path.substr(at, end - at);
+    if (name.empty() || name == "." || name == "..") {
+      given.refuse("\"" + given.value + "\" does not name a cgroup below the container's");
+    }
+    at = end + 1;
+  }
+  return path;
+}
+
+void read_subgroup(Spec& spec, const Given& given) {
+  spec.linux_.systemd_subgroup = sub_cgroup(given);
+}
+
+void read_delegate_cgroup(Spec& spec, const Given& given) {
+  spec.linux_.delegate_cgroup = sub_cgroup(given);
+}
+
+template <typename T>
+bool parse(std::string_view word, T& number) {
+  const char* end = word.data() + word.size();
+  const auto [rest, error] = std::from_chars(word.data(), end, number);
+  return error == std::errc() && rest == end && !word.empty();
+}
+
+/// Parses a line of timens_offsets: see time_namespaces(7).
+std::optional<TimeOffset> time_offset(std::string_view line) {
+  std::array<std::string_view, 3> words;
+  for (std::string_view& word : words) {
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+    const std::size_t end = std::min(line.find(' '), line.size());
+    word = line.substr(0, end);
+    line.remove_prefix(end);
+  }
+  TimeOffset offset;
+  if (words[0] == "monotonic" || words[0] == "1") {
+    offset.clock = "monotonic";
+  } else if (words[0] == "boottime" || words[0] == "7") {
+    offset.clock = "boottime";
+  } else {
+    return std::nullopt;
+  }
+  if (!parse(words[1], offset.secs) || !parse(words[2], offset.nanosecs) ||
+      line.find_first_not_of(' ') != std::string_view::npos) {
+    return std::nullopt;
+  }
+  return offset;
+}
+
+void read_time_offsets(Spec& spec, const Given& given) {
+  std::string_view text = given.value;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::optional<TimeOffset> offset = time_offset(text.substr(0, end));
+    if (!offset) {
+      given.refuse("\"" + given.value +
+                   "\" is no clock (monotonic or boottime), seconds and nanoseconds");
+    }
+    std::vector<TimeOffset>& offsets = spec.linux_.time_offsets;
+    std::erase_if(offsets, [&](const TimeOffset& one) { return one.clock == offset->clock; });
+    offsets.push_back(*offset);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+void refuse_bpf_data(Spec&, const Given& given) {
+  given.refuse_unsupported(
+      "a compiled filter is not taken in the place of linux.seccomp; describe it there");
+}
+
+void refuse_plugins(Spec&, const Given& given) {
+  given.refuse_unsupported(
+      "there are no plugins for seccomp; have an agent listen at linux.seccomp.listenerPath");
+}
+
+void refuse_handler(Spec&, const Given& given) {
+  given.refuse_unsupported("there is no handler \"" + given.value +
+                           "\", the program would be run as any other; remove the annotation, or "
+                           "run it with crun");
+}
+
+void refuse_cgroup_v1(Spec&, const Given& given) {
+  given.refuse_unsupported(
+      "cgroup v1 is not mounted in containers; remove it, and run a systemd that knows cgroup v2 "
+      "(230 or newer)");
+}
+
+struct Reader {
+  std::string_view name;
+  void (*read)(Spec&, const Given&);
+};
+
+constexpr Reader readers[] = {
+    {"delegate-cgroup", read_delegate_cgroup},
+    {"handler", refuse_handler},
+    {"hooks.stderr", read_hooks_stderr},
+    {"hooks.stdout", read_hooks_stdout},
+    {"keep_original_groups", read_keep_groups},
+    {"mount_context_type", read_mount_context},
+    {"pidfd_receiver", read_pidfd_receiver},
+    {"seccomp.plugins", refuse_plugins},
+    {"seccomp.receiver", read_seccomp_receiver},
+    {"seccomp_bpf_data", refuse_bpf_data},
+    {"seccomp_fail_unknown_syscall", read_fail_unknown},
+    {"systemd.force_cgroup_v1", refuse_cgroup_v1},
+    {"systemd.subgroup", read_subgroup},
+    {"timens_offset", read_time_offsets},
+};
+
+}  // namespace
+
+void read_annotations(Spec& spec, const std::string& document) {
+  for (auto at = spec.annotations.lower_bound(std::string(prefix));
+       at != spec.annotations.end() && at->first.starts_with(prefix); ++at) {
+    const Given given{at->first, at->second, document};
+    const auto* reader = std::ranges::find(
+        readers, std::string_view(given.key).substr(prefix.size()), &Reader::name);
+    if (reader == std::end(readers)) {
+      given.warn(spec, "is not known, and has no effect");
+    } else {
+      reader->read(spec, given);
+    }
+  }
+}
+
+}  // namespace tare
