@@ -1,6 +1,6 @@
 /// \file
-/// Conversions between JavaScript values and the core's structures. lib/native/binding.ts has the types of
-/// the JavaScript values.
+/// Conversions between JavaScript values and the core's structures. lib/native/binding.ts has the
+/// types of the JavaScript values.
 #pragma once
 
 #include <napi.h>

@@ -1,6 +1,8 @@
 // Kernel files that tare reads, with contents that no kernel writes: those of a cgroup, of resctrl,
 // and mountinfo. The first byte selects one; a cgroup's files are "NAME\nCONTENT" with a NUL in
 // between.
+#include "cgroup/files.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,10 +11,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/cgroup_files.h"
-#include "core/mountinfo.h"
-#include "core/resctrl_text.h"
 #include "fuzz.h"
+#include "host/mountinfo.h"
+#include "host/resctrl/text.h"
 #include "json/json.h"
 #include "tare/container.h"
 #include "tare/fd.h"
