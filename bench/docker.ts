@@ -5,8 +5,6 @@ import { env } from 'node:process';
 import type { Readable, Writable } from 'node:stream';
 import { installedPackage, requireFrom } from './npm-package.js';
 
-export const dockerodeVersion = '5.0.1';
-
 /** The part of dockerode that is used here. */
 export interface Docker {
   importImage(archive: Readable, options: { repo: string; tag: string }): Promise<Readable>;
@@ -43,7 +41,7 @@ export async function whyNoDocker(): Promise<string | undefined> {
 
 /** Returns the directory with dockerode in it. */
 export function dockerodeDirectory(): string {
-  return installedPackage('dockerode', dockerodeVersion);
+  return installedPackage('dockerode');
 }
 
 /** Returns a client of the daemon that DOCKER_HOST names. */

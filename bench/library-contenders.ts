@@ -3,15 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  connect,
-  dockerodeDirectory,
-  dockerodeVersion,
-  importImage,
-  whyNoDocker,
-} from './docker.js';
+import { connect, dockerodeDirectory, importImage, whyNoDocker } from './docker.js';
 import type { Work } from './library-process.js';
-import { installedPackage } from './npm-package.js';
+import { installedPackage, lockedVersion } from './npm-package.js';
 import { work } from './place.js';
 import { cgroupPrefix } from './private-view.js';
 
@@ -33,7 +27,6 @@ export interface Contenders {
   dispose(): Promise<void>;
 }
 
-const isolatedVmVersion = '7.0.1';
 /** The same as `run() with rootfs`, so that the difference is the cost of the reaper. */
 export const withoutReaper = 'run() with rootfs, init: false';
 
@@ -108,14 +101,14 @@ export async function findContenders(bundle: string, peersRoot: string): Promise
   if (docker) {
     const { version, ...place } = docker;
     all.push({ ...contender('dockerode', 'docker', place), slow: true });
-    versions['dockerode'] = `${dockerodeVersion}, docker ${version}`;
+    versions['dockerode'] = `${lockedVersion('dockerode')}, docker ${version}`;
   }
   all.push({ ...contender('node in run()', 'node'), slow: true });
   const packages = findIsolatedVm(absent);
   if (packages !== undefined) {
     // Required by its documentation.
     all.push(contender('isolated-vm', 'isolate', { packages }, ['--no-node-snapshot']));
-    versions['isolated-vm'] = isolatedVmVersion;
+    versions['isolated-vm'] = lockedVersion('isolated-vm');
   }
   return {
     all,
@@ -152,11 +145,11 @@ async function findDocker(
 function findIsolatedVm(absent: Contenders['absent']): string | undefined {
   if (Number(process.versions.node.split('.')[0]) < 24) {
     absent['isolated-vm'] =
-      `${isolatedVmVersion} wants Node 24: scripts/with-node 24 npm run bench -- library`;
+      `${lockedVersion('isolated-vm')} needs Node 24: scripts/with-node 24 npm run bench -- library`;
     return undefined;
   }
   try {
-    return installedPackage('isolated-vm', isolatedVmVersion);
+    return installedPackage('isolated-vm');
   } catch (error) {
     absent['isolated-vm'] = (error as Error).message;
     return undefined;

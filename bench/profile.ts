@@ -12,12 +12,10 @@ import { build } from 'esbuild';
 import { makeBundle } from './bundle.js';
 import { printFlame } from './flame.js';
 import type { Work } from './library-process.js';
+import { installedPackage } from './npm-package.js';
 import { positive } from './options.js';
 import { prepareWork, work } from './place.js';
 import { cgroupPrefix, runInPrivateView } from './private-view.js';
-
-/** Run by npx instead of being a dependency: it has 694 packages, which nothing else here needs. */
-const clinic = 'clinic@13.0.0';
 
 /**
  * Max number of commands that each tool can watch. bubbleprof cannot join several files of trace
@@ -68,12 +66,13 @@ async function compileProgram(): Promise<string> {
 }
 
 async function watch(tool: string, program: string, kind: string, given: Work): Promise<void> {
-  const args = ['--yes', clinic, tool, '--open=false', `--dest=${directory}`, `--name=${kind}`];
-  const child = spawn('npx', [...args, '--', 'node', program, kind, JSON.stringify(given)], {
+  const clinic = join(installedPackage('clinic'), 'node_modules/.bin/clinic');
+  const args = [tool, '--open=false', `--dest=${directory}`, `--name=${kind}`];
+  const child = spawn(clinic, [...args, '--', 'node', program, kind, JSON.stringify(given)], {
     cwd: directory,
     stdio: ['ignore', 'inherit', 'inherit'],
-    // Disables clinic's usage reporting and npm's update notice.
-    env: { ...process.env, NO_INSIGHT: '1', NO_UPDATE_NOTIFIER: '1' },
+    // Disables clinic's usage reporting.
+    env: { ...process.env, NO_INSIGHT: '1' },
   });
   const [status] = (await once(child, 'exit')) as [number | null];
   if (status !== 0) throw new Error(`clinic ${tool} exited with ${status}`);
