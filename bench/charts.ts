@@ -34,8 +34,8 @@ function runsOf<Results extends { date: string }>(question: string): Run<Results
 function fullestLibraryRun(): Run<LibraryResults> {
   const runs = runsOf<LibraryResults>('library');
   const size = ({ results }: Run<LibraryResults>): number => Object.keys(results.latency).length;
-  const most = Math.max(...runs.map(size));
-  return runs.find((run) => size(run) === most)!;
+  const max = Math.max(...runs.map(size));
+  return runs.find((run) => size(run) === max)!;
 }
 
 const ms = (ns: number): number => ns / 1e6;
@@ -152,7 +152,7 @@ function table({ file, results }: Run<LibraryResults>): string {
     return version.includes(name) || name === 'bwrap' ? version : `${name} ${version}`;
   });
   return [
-    '| | p50, ms | p90 | p99 | of the floor | per second, 1 in flight | 8 | 64 | loop delay, ms | RSS, MB |',
+    '| | p50, ms | p90 | p99 | time/floor | per second, 1 in flight | 8 | 64 | loop delay, ms | RSS, MB |',
     '|---|---|---|---|---|---|---|---|---|---|',
     ...rows,
     '',
