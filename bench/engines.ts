@@ -5,8 +5,8 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { defaultRelease, unpackEngines } from '../test/vm/engines/root.js';
-import { imageName, writeImage } from '../test/vm/engines/image.js';
+import { defaultRelease, unpackEngines } from '../test/engines/root.js';
+import { imageName, writeImage } from '../test/engines/image.js';
 import type { Contender } from './contenders.js';
 import { positive, runOptions, runUsage } from './options.js';
 import {

@@ -33,7 +33,7 @@ export function codename(): string {
   }
   if (fields.get('ID') !== 'debian') {
     throw new Unavailable(
-      `test/vm takes its kernel from Debian, and this is ${fields.get('PRETTY_NAME')}`,
+      `test/machine takes its kernel from Debian, and this is ${fields.get('PRETTY_NAME')}`,
     );
   }
   // sid and testing may have no codename.

@@ -60,11 +60,17 @@ function run(files: string[], env: NodeJS.ProcessEnv): boolean {
 const chosen = process.argv.slice(2);
 const all = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .map((name) => join('test', name))
-  .filter((name) => name.endsWith('.test.ts') && !/^test\/(vm|arm64|repository)\//.test(name))
-  .filter((name) => !/^test\/(security\/crash-matrix|lib\/package|lib\/versions)\.test/.test(name))
+  .filter(
+    (name) =>
+      name.endsWith('.test.ts') && !/^test\/(machine|engines|arm64|repository)\//.test(name),
+  )
+  .filter(
+    (name) =>
+      !/^test\/(security\/crash-matrix|install\/package|install\/versions)\.test/.test(name),
+  )
   .filter((name) => chosen.length === 0 || chosen.some((one) => name.startsWith(one)))
   .sort();
-const byLibrary = (name: string): boolean => name.startsWith('test/lib/');
+const byLibrary = (name: string): boolean => /^test\/(library|install)\//.test(name);
 
 const commandLine = run(
   all.filter((name) => !byLibrary(name)),

@@ -16,7 +16,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Parser, type Result } from 'tap-parser';
 import { stringify } from 'yaml';
-import { isBuildable } from '../test/lib/installed.js';
+import { isBuildable } from '../test/support/installed.js';
 
 const counts = { pass: 0, fail: 0, skip: 0 };
 const skipped: string[] = [];
@@ -146,8 +146,9 @@ if (!long && asked.length === 0 && isBuildable(foreign)) {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
 }
-const inMachine = (file: string): boolean => /^(?:\.\/)?test\/(?:vm|arm64)\//.test(file);
-const withEngines = (file: string): boolean => file.endsWith('test/vm/engines.test.ts');
+const inMachine = (file: string): boolean =>
+  /^(?:\.\/)?test\/(?:machine|engines|arm64)\//.test(file);
+const withEngines = (file: string): boolean => file.endsWith('test/engines/engines.test.ts');
 const run = async (isIn: (file: string) => boolean): Promise<number | null> => {
   const group = files.filter(isIn);
   return group.length > 0 ? runFiles([...options, ...group]) : 0;

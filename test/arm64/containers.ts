@@ -7,23 +7,27 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { report, runInGuest, suiteTimeout } from '../vm/runner.js';
-import { bundleSuite } from '../vm/suite.js';
-import { Vm, repository, type VmOptions } from '../vm/vm.js';
+import { report, runInGuest, suiteTimeout } from '../machine/runner.js';
+import { bundleSuite } from '../machine/suite.js';
+import { Vm, repository, type VmOptions } from '../machine/vm.js';
 
 const filter = process.argv[2] ?? '';
 /** All test files of these directories, except those below. */
-const directories = ['test/core', 'test/cli', 'test/init', 'test/lib', 'test/security'];
+const directories = [
+  ...['cgroup', 'checkpoint', 'command-line', 'container', 'hooks', 'install', 'library'],
+  ...['lifecycle', 'mounts', 'namespaces', 'process', 'seccomp', 'security', 'systemd'],
+].map((name) => join('test', name));
 const without = new RegExp(
   [
     // Need programs, packages or kernel modules that the guest does not have.
-    ...['systemd', 'confinement', 'lib/(package|versions|examples|command_line)', 'net-devices'],
+    ...['systemd', 'install/(package|versions)', 'library/(examples|command-line)'],
+    ...['confinement', 'net-devices'],
     // Needs devices in /tmp, which is mounted nodev there.
     'security/state',
     // Take hours there.
-    ...['crash-matrix', 'model', 'cli/cycles'],
+    ...['crash-matrix', 'model', 'lifecycle/cycles'],
     // Measure milliseconds of a real processor.
-    'lib/(event-loop|host)',
+    'library/(event-loop|host)',
   ].join('|'),
 );
 

@@ -16,9 +16,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { errorIn } from '../cli/build.js';
-import { allowTime } from '../cli/view.js';
-import { findExecutable } from '../vm/qemu.js';
+import { errorIn } from '../support/build.js';
+import { allowTime } from '../support/view.js';
+import { findExecutable } from '../machine/qemu.js';
 
 const repository = join(import.meta.dirname, '../..');
 const build = join(repository, 'build/arm64');
@@ -123,9 +123,9 @@ t.test('configurations and plans are the same as here', options, (t) => {
     default: (path) => void t.equal(foreign('spec', '--bundle', path).status, 0),
     rootless: (path) => void t.equal(foreign('spec', '--rootless', '--bundle', path).status, 0),
     docker: (path) =>
-      copyFileSync(join(repository, 'test/plan/docker.json'), join(path, 'config.json')),
+      copyFileSync(join(repository, 'test/container/plans/docker.json'), join(path, 'config.json')),
     podman: (path) =>
-      copyFileSync(join(repository, 'test/plan/podman.json'), join(path, 'config.json')),
+      copyFileSync(join(repository, 'test/container/plans/podman.json'), join(path, 'config.json')),
     all: (path) =>
       copyFileSync(join(repository, 'test/fuzz/corpus/config/all.json'), join(path, 'config.json')),
   };

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import t from 'tap';
-import { fuzzer } from '../cli/build.js';
+import { fuzzer } from '../support/build.js';
 
 const corpora = join(import.meta.dirname, 'corpus');
 const targets = readdirSync(import.meta.dirname)

@@ -1,4 +1,4 @@
-// The life cycle of a cgroup on the real kernel; for test/core/cgroup.test.ts and cgroup.guest.ts.
+// The life cycle of a cgroup on the real kernel; for test/cgroup/cgroup.test.ts and cgroup.guest.ts.
 //
 //   cgroup host                      prints the mode and the mount point
 //   cgroup path MODE CGROUPSPATH ID  prints where the container's cgroup is in "unified", "hybrid"

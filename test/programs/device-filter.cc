@@ -1,4 +1,4 @@
-// Device filters made of rules, on the real kernel; for test/core/device-filter.test.ts.
+// Device filters made of rules, on the real kernel; for test/cgroup/device-filter.test.ts.
 //
 //   device-filter size RULES               prints the program's number of instructions and of
 //                                          conditional jumps

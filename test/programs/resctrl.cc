@@ -1,4 +1,4 @@
-// Groups of a resctrl tree, for test/core/resctrl.test.ts: the tree is an argument, since few
+// Groups of a resctrl tree, for test/cgroup/resctrl.test.ts: the tree is an argument, since few
 // processors have a real one.
 //
 //   resctrl create ROOT ID CONFIG        prints what is recorded before the group is made, and

@@ -1,6 +1,6 @@
 // Checks that the core's seccomp programs return the same actions as those that libseccomp makes by
 // itself, with one context for all architectures, and ENOSYS for calls that are newer than the
-// profile. For test/core/seccomp.test.ts.
+// profile. For test/seccomp/profiles.test.ts.
 //
 //   seccomp-compare SEED COUNT     compares for COUNT random profiles
 //   seccomp-compare SEED CONFIG    compares for CONFIG's profile

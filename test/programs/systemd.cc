@@ -1,4 +1,4 @@
-// What is sent to systemd, and how; for test/core/systemd.test.ts and dbus.test.ts.
+// What is sent to systemd, and how; for test/systemd/requests.test.ts and dbus.test.ts.
 //
 //   systemd text TEXT                  a value in GVariant's text format: its type, value, bytes
 //   systemd read SIGNATURE HEX         the content of marshalled bytes

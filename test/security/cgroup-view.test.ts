@@ -1,7 +1,7 @@
 /** /sys/fs/cgroup of a container that may not mount a cgroup2 file system. */
-import { OrdinaryUser, uid } from '../cli/ordinary-user.js';
-import { whyNot, type Config } from '../cli/tare.js';
-import { Inside, inNewUserNamespace, mapped, mountAt } from '../init/inside.js';
+import { OrdinaryUser, uid } from '../support/ordinary-user.js';
+import { whyNot, type Config } from '../support/tare.js';
+import { Inside, inNewUserNamespace, mapped, mountAt } from '../support/inside.js';
 import { chownSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';

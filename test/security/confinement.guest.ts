@@ -1,5 +1,5 @@
 /** Labels: an AppArmor profile confines the process, or the container does not start. */
-import { Inside, inNewUserNamespace, mapped, mountAt, type Edit } from '../init/inside.js';
+import { Inside, inNewUserNamespace, mapped, mountAt, type Edit } from '../support/inside.js';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

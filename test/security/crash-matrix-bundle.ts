@@ -1,7 +1,7 @@
 /** A bundle that uses most features of init and host: hooks, a user namespace, filters, limits. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import type { Config, Sandbox } from '../cli/tare.js';
+import type { Config, Sandbox } from '../support/tare.js';
 
 const first = 100_000;
 

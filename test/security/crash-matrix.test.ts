@@ -7,9 +7,9 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
-import { recvtty } from '../cli/recvtty.js';
-import { Sandbox, state, whyNot } from '../cli/tare.js';
-import { allowTime } from '../cli/view.js';
+import { recvtty } from '../support/recvtty.js';
+import { Sandbox, state, whyNot } from '../support/tare.js';
+import { allowTime } from '../support/view.js';
 import { richBundle } from './crash-matrix-bundle.js';
 import { Matrix, everything, pidOf, selection, until, type Use } from './crash-matrix.js';
 import { fingerprint } from './fingerprint.js';

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { call, cli, errorIn, program, state, type Result, type Sandbox } from '../cli/tare.js';
+import { call, cli, errorIn, program, state, type Result, type Sandbox } from '../support/tare.js';
 import { errorsOf, isPassing, type Point } from './crash-matrix-calls.js';
 
 /** One use of a verb. */

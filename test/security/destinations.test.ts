@@ -1,6 +1,6 @@
 /** Mounts, and the files made for them, stay below the root, whatever symlinks the image has. */
-import { exitOf, staticProgram, whyNot } from '../cli/tare.js';
-import { Inside, mountAt } from '../init/inside.js';
+import { exitOf, staticProgram, whyNot } from '../support/tare.js';
+import { Inside, mountAt } from '../support/inside.js';
 import { Outside } from './outside.js';
 import { once } from 'node:events';
 import {

@@ -1,7 +1,7 @@
 /** /dev: its contents, the terminal and the masks' /dev/null are devices, below the root. */
-import { recvtty } from '../cli/recvtty.js';
-import { whyNot } from '../cli/tare.js';
-import { Inside, inNewUserNamespace, mapped, mountAt, type Edit } from '../init/inside.js';
+import { recvtty } from '../support/recvtty.js';
+import { whyNot } from '../support/tare.js';
+import { Inside, inNewUserNamespace, mapped, mountAt, type Edit } from '../support/inside.js';
 import { Outside } from './outside.js';
 import { execFileSync } from 'node:child_process';
 import { chownSync, mkdirSync, rmSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -3,8 +3,8 @@
  * namespace, gains nothing that the container does not have. `spy` (test/programs) is that process.
  */
 import { Container } from '../../lib/index.js';
-import { Output, exitOf, whyNot, type Config } from '../cli/tare.js';
-import { Inside } from '../init/inside.js';
+import { Output, exitOf, whyNot, type Config } from '../support/tare.js';
+import { Inside } from '../support/inside.js';
 import { bundleOf, byCommand, byLibrary, looks, type Exec } from './spied.js';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { call, cli, exitOf, program, Sandbox, whyNot } from '../cli/tare.js';
-import { allowTime } from '../cli/view.js';
+import { call, cli, exitOf, program, Sandbox, whyNot } from '../support/tare.js';
+import { allowTime } from '../support/view.js';
 
 if (whyNot !== undefined) {
   t.plan(0, whyNot);

@@ -6,8 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { state, whyNot, type Result } from '../cli/tare.js';
-import { Inside, whileMounted } from '../init/inside.js';
+import { state, whyNot, type Result } from '../support/tare.js';
+import { Inside, whileMounted } from '../support/inside.js';
 
 if (whyNot !== undefined) {
   t.plan(0, whyNot);

@@ -1,7 +1,7 @@
 /** The identity of the process: a misread value never makes it another user. */
-import { OrdinaryUser } from '../cli/ordinary-user.js';
-import { whyNot } from '../cli/tare.js';
-import { Inside } from '../init/inside.js';
+import { OrdinaryUser } from '../support/ordinary-user.js';
+import { whyNot } from '../support/tare.js';
+import { Inside } from '../support/inside.js';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

@@ -2,8 +2,8 @@
  * A capability is inheritable only if the config asks for it: a file's inheritable set would give
  * it to a process that is not root.
  */
-import { whyNot } from '../cli/tare.js';
-import { Inside, field, inNewUserNamespace, mapped, type Edit } from '../init/inside.js';
+import { whyNot } from '../support/tare.js';
+import { Inside, field, inNewUserNamespace, mapped, type Edit } from '../support/inside.js';
 import { chownSync, closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

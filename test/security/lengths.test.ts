@@ -1,6 +1,6 @@
 /** Lengths beyond 16 bits: no value is cut off or wraps between config.json and the process. */
-import { whyNot } from '../cli/tare.js';
-import { Inside } from '../init/inside.js';
+import { whyNot } from '../support/tare.js';
+import { Inside } from '../support/inside.js';
 import { chownSync } from 'node:fs';
 import t from 'tap';
 

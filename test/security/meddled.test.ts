@@ -3,8 +3,8 @@
  * its host accepts from it, and what is left after delete.
  */
 import { Container } from '../../lib/index.js';
-import { Output, exitOf, program, whyNot, type Config } from '../cli/tare.js';
-import { Inside, field } from '../init/inside.js';
+import { Output, exitOf, program, whyNot, type Config } from '../support/tare.js';
+import { Inside, field } from '../support/inside.js';
 import { bundleOf } from './spied.js';
 import { spawn } from 'node:child_process';
 import { openSync, closeSync, readFileSync, readdirSync } from 'node:fs';

@@ -9,8 +9,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { Sandbox, whyNot, type Config } from '../cli/tare.js';
-import { allowTime } from '../cli/view.js';
+import { Sandbox, whyNot, type Config } from '../support/tare.js';
+import { allowTime } from '../support/view.js';
 import { act, choices } from './model/actors.js';
 import { verbs, type Answer, type Call, type Verb } from './model/calls.js';
 import { check } from './model/checker.js';

@@ -1,5 +1,5 @@
 /** Regressions that other runtimes had when they changed to the new mount API. */
-import { whyNot, type Config } from '../cli/tare.js';
+import { whyNot, type Config } from '../support/tare.js';
 import {
   Inside,
   inNewUserNamespace,
@@ -7,7 +7,7 @@ import {
   mountAt,
   whileMounted,
   type Edit,
-} from '../init/inside.js';
+} from '../support/inside.js';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /** Names that become paths on the host: each denotes exactly the named object, or is refused. */
-import { Inside } from '../init/inside.js';
-import { state, whyNot } from '../cli/tare.js';
+import { Inside } from '../support/inside.js';
+import { state, whyNot } from '../support/tare.js';
 import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

@@ -2,9 +2,9 @@
  * Each container of root's has ids of its own, and so its own counters of what the kernel counts by
  * id.
  */
-import { Sandbox, exitOf, staticProgram } from '../cli/tare.js';
-import { failure, whyNot } from '../lib/containers.js';
-import { program } from '../lib/programs.js';
+import { Sandbox, exitOf, staticProgram } from '../support/tare.js';
+import { failure, whyNot } from '../support/containers.js';
+import { program } from '../support/programs.js';
 import { chmodSync, readFileSync, readdirSync, readlinkSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';

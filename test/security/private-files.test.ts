@@ -2,9 +2,9 @@
  * tare's files on the host are accessible to its caller only, and no other process can connect to
  * tare.
  */
-import { OrdinaryUser, uid } from '../cli/ordinary-user.js';
-import { Output, call, cli, exitOf, program, state, whyNot } from '../cli/tare.js';
-import { Inside } from '../init/inside.js';
+import { OrdinaryUser, uid } from '../support/ordinary-user.js';
+import { Output, call, cli, exitOf, program, state, whyNot } from '../support/tare.js';
+import { Inside } from '../support/inside.js';
 import { spawn } from 'node:child_process';
 import {
   chmodSync,

@@ -3,8 +3,8 @@
  * obtain. SECURITY.md describes it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cli, exitOf, state, whyNot, type Config } from '../cli/tare.js';
-import { Inside, field, inNewUserNamespace, mapped, mounts } from '../init/inside.js';
+import { cli, exitOf, state, whyNot, type Config } from '../support/tare.js';
+import { Inside, field, inNewUserNamespace, mapped, mounts } from '../support/inside.js';
 import {
   allCapabilities,
   bundleOf,

@@ -1,6 +1,6 @@
 /** /proc and /sys are what their names say, and what is written there reaches no other file. */
-import { whyNot, type Config } from '../cli/tare.js';
-import { Inside, inNewUserNamespace, mapped, type Edit } from '../init/inside.js';
+import { whyNot, type Config } from '../support/tare.js';
+import { Inside, inNewUserNamespace, mapped, type Edit } from '../support/inside.js';
 import { Outside } from './outside.js';
 import {
   chmodSync,

@@ -1,8 +1,8 @@
 /** What run() does to files of the host, and which it shows, when the command is hostile. */
-import { Sandbox, whyNot } from '../cli/tare.js';
-import { uid } from '../cli/ordinary-user.js';
-import { failure } from '../lib/containers.js';
-import { ProjectOfUser } from '../lib/user-programs.js';
+import { Sandbox, whyNot } from '../support/tare.js';
+import { uid } from '../support/ordinary-user.js';
+import { failure } from '../support/containers.js';
+import { ProjectOfUser } from '../support/user-programs.js';
 import { randomBytes } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import {

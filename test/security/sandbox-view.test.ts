@@ -2,9 +2,9 @@
  * A command of run() without options sees what docs/isolation.md lists and nothing else: as root
  * and as an ordinary user, wherever this program's Node is installed.
  */
-import { Sandbox, whyNot } from '../cli/tare.js';
-import { uid } from '../cli/ordinary-user.js';
-import { ProjectOfUser } from '../lib/user-programs.js';
+import { Sandbox, whyNot } from '../support/tare.js';
+import { uid } from '../support/ordinary-user.js';
+import { ProjectOfUser } from '../support/user-programs.js';
 import { spawnSync } from 'node:child_process';
 import type * as Fs from 'node:fs';
 import {

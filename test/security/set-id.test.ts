@@ -2,9 +2,9 @@
  * run() makes no file with a set-id mode, wherever it can write: on the host such a program runs
  * with its owner's rights.
  */
-import { staticProgram, Sandbox } from '../cli/tare.js';
-import { failure, whyNot } from '../lib/containers.js';
-import { ProjectOfUser } from '../lib/user-programs.js';
+import { staticProgram, Sandbox } from '../support/tare.js';
+import { failure, whyNot } from '../support/containers.js';
+import { ProjectOfUser } from '../support/user-programs.js';
 import { chmodSync, copyFileSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';

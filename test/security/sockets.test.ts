@@ -1,8 +1,8 @@
 /**
  * The sockets that run() allows. The kernel code of other families and protocols is little tested.
  */
-import { staticProgram, Sandbox } from '../cli/tare.js';
-import { whyNot } from '../lib/containers.js';
+import { staticProgram, Sandbox } from '../support/tare.js';
+import { whyNot } from '../support/containers.js';
 import t from 'tap';
 import { run } from '../../lib/index.js';
 

@@ -2,8 +2,8 @@
  * Processes that enter a container, as seen by `spy` (test/programs), which traces all that it may.
  */
 import { Container } from '../../lib/index.js';
-import { cli, exitOf, staticProgram, type Config } from '../cli/tare.js';
-import { type Inside, field } from '../init/inside.js';
+import { cli, exitOf, staticProgram, type Config } from '../support/tare.js';
+import { type Inside, field } from '../support/inside.js';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, closeSync, copyFileSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -20,8 +20,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { call, cli, state, whyNot, type Result } from '../cli/tare.js';
-import { Inside } from '../init/inside.js';
+import { call, cli, state, whyNot, type Result } from '../support/tare.js';
+import { Inside } from '../support/inside.js';
 import { Outside } from './outside.js';
 
 if (whyNot !== undefined) {

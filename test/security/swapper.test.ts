@@ -5,9 +5,9 @@
  *
  * Each operation is attacked for a second, with TARE_TEST_LONG=1 for half a minute.
  */
-import { cli, program, whyNot, type Config } from '../cli/tare.js';
-import { allowTime } from '../cli/view.js';
-import { Inside, inNewUserNamespace, mapped, mounts } from '../init/inside.js';
+import { cli, program, whyNot, type Config } from '../support/tare.js';
+import { allowTime } from '../support/view.js';
+import { Inside, inNewUserNamespace, mapped, mounts } from '../support/inside.js';
 import { Outside, secret } from './outside.js';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

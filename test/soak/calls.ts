@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-import { cli, program } from '../cli/build.js';
+import { cli, program } from '../support/build.js';
 
 interface Ended {
   command: number;

@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t, { type Test } from 'tap';
 import { Container, run, TareError, type RunOptions } from '../../lib/index.js';
-import { Sandbox, whyNot } from '../cli/tare.js';
+import { Sandbox, whyNot } from '../support/tare.js';
 import { callAll } from './calls.js';
 import {
   figuresOfMachine,

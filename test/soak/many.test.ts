@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { takeSamples, type Turn } from '../../bench/sample.js';
 import { median } from '../../bench/statistics.js';
-import { Sandbox, cli, program, tare, whyNot } from '../cli/tare.js';
+import { Sandbox, cli, program, tare, whyNot } from '../support/tare.js';
 import { callAll } from './calls.js';
 
 const long = process.env['TARE_TEST_LONG'] === '1';

@@ -1,5 +1,5 @@
 /** The verbs that are called at random, and what each answer of theirs means. */
-import { errorIn } from '../../cli/build.js';
+import { errorIn } from '../../support/build.js';
 
 /** The programs of containers: one that stays, one that ends at once, one that stays and has hooks. */
 export const programs = ['stays', 'ends', 'hooked'] as const;

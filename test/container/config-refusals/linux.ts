@@ -1,0 +1,408 @@
+/** Invalid values in `linux`, except its resources and seccomp. */
+import { mappedUser, without, type Row } from './row.js';
+
+const fuse = { path: '/dev/fuse', type: 'c', major: 10, minor: 229 };
+
+export const linux: readonly Row[] = [
+  [
+    'a namespace without type',
+    { 'linux.namespaces.6': { path: '/proc/1/ns/net' } },
+    'linux.namespaces[6].type: is missing; add it',
+  ],
+  [
+    'an unknown type of namespace',
+    { 'linux.namespaces.6': { type: 'net' } },
+    'linux.namespaces[6].type: unknown namespace type "net"; use one of pid, network, mount, ipc, uts, user, cgroup, time',
+  ],
+  [
+    'a namespace twice',
+    { 'linux.namespaces.6': { type: 'pid', path: '/proc/1/ns/pid' } },
+    'linux.namespaces[6].type: "pid" appears twice; keep one',
+  ],
+  [
+    'a relative path of a namespace',
+    { 'linux.namespaces.1.path': 'netns' },
+    'linux.namespaces[1].path: must be an absolute path, not "netns"',
+  ],
+  [
+    'mappings without a user namespace',
+    { 'linux.uidMappings': [{ containerID: 0, hostID: 0, size: 1 }] },
+    'linux.uidMappings: user namespace mappings specified, but user namespace isn\'t enabled in the config; add {"type": "user"} to linux.namespaces, or remove the mappings',
+  ],
+  [
+    'a user namespace without gidMappings',
+    { ...mappedUser, 'linux.gidMappings': [] },
+    'linux.gidMappings: is missing; give a new user namespace both kinds of mappings, or none',
+  ],
+  [
+    'a mapping without size',
+    { ...mappedUser, 'linux.gidMappings': [{ containerID: 0, hostID: 0 }] },
+    'linux.gidMappings[0].size: is missing; add it',
+  ],
+  [
+    'a mapping of no ids',
+    {
+      ...mappedUser,
+      'linux.uidMappings': [
+        { containerID: 0, hostID: 100000, size: 0 },
+        { containerID: 0, hostID: 0, size: 1 },
+      ],
+    },
+    'linux.uidMappings[0].size: must not be 0; give the number of ids to map',
+  ],
+  [
+    'a mapping beyond the last id',
+    {
+      ...mappedUser,
+      'linux.uidMappings': [{ containerID: 0, hostID: 4294967000, size: 1000 }],
+    },
+    'linux.uidMappings[0].size: 1000 ids reach beyond 4294967294, the last id',
+  ],
+  [
+    'container ids mapped twice',
+    {
+      ...mappedUser,
+      'linux.gidMappings': [
+        { containerID: 0, hostID: 100000, size: 1000 },
+        { containerID: 999, hostID: 300000, size: 1 },
+      ],
+    },
+    'linux.gidMappings[1].containerID: overlaps the container ids of linux.gidMappings[0]',
+  ],
+  [
+    'host ids mapped twice',
+    {
+      ...mappedUser,
+      'linux.gidMappings': [
+        { containerID: 0, hostID: 100000, size: 1000 },
+        { containerID: 1000, hostID: 99999, size: 2 },
+      ],
+    },
+    'linux.gidMappings[1].hostID: overlaps the host ids of linux.gidMappings[0]',
+  ],
+  [
+    'too many mappings',
+    {
+      ...mappedUser,
+      'linux.uidMappings': Array.from({ length: 341 }, (_, id) => ({
+        containerID: id,
+        hostID: 2 * id,
+        size: 1,
+      })),
+    },
+    'linux.uidMappings: 341 mappings; the kernel takes at most 340',
+  ],
+  [
+    'mappings of more than a page',
+    {
+      ...mappedUser,
+      // The line of this mapping is as long as the others.
+      'linux.gidMappings': [{ containerID: 0, hostID: 900000000, size: 100 }].concat(
+        Array.from({ length: 255 }, (_, id) => ({
+          containerID: 100 * (id + 100),
+          hostID: 100000 + 100 * id,
+          size: 10,
+        })),
+      ),
+    },
+    'linux.gidMappings: 256 mappings are 4096 characters in their file of /proc, where the kernel takes at most 4095; give fewer and larger ones',
+  ],
+  [
+    'an unknown type of device',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'd', major: 10, minor: 229 }] },
+    'linux.devices[0].type: unknown device type "d"; use one of c, b, u, p',
+  ],
+  [
+    'a device without major number',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: undefined, minor: 229 }] },
+    'linux.devices[0].major: is missing; add it',
+  ],
+  [
+    'a device without minor number',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'b', major: 10, minor: null }] },
+    'linux.devices[0].minor: is missing; add it',
+  ],
+  [
+    'a device without path',
+    { 'linux.devices': [{ path: undefined, type: 'c', major: 10, minor: 229 }] },
+    'linux.devices[0].path: is missing; add it',
+  ],
+  [
+    'a relative path of a device',
+    { 'linux.devices': [{ path: 'dev/fuse', type: 'c', major: 10, minor: 229 }] },
+    'linux.devices[0].path: must be an absolute path, not "dev/fuse"',
+  ],
+  [
+    'a device on the root',
+    { 'linux.devices': [{ path: '/dev/..', type: 'c', major: 10, minor: 229 }] },
+    'linux.devices[0].path: is the root itself; name a device file',
+  ],
+  [
+    'two devices of one path',
+    { 'linux.devices': [fuse, fuse, { path: '/dev/fuse', type: 'c', major: 10, minor: 1 }] },
+    'linux.devices[2].path: appears twice, as two devices; keep one',
+  ],
+  [
+    'two devices of one path, written in two ways',
+    { 'linux.devices': [fuse, { path: '/dev//fuse', type: 'c', major: 10, minor: 1 }] },
+    'linux.devices[1].path: appears twice, as two devices; keep one',
+  ],
+  [
+    'a negative major number',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: -1, minor: 229 }] },
+    'linux.devices[0].major: -1 is not within 0 to 4095',
+  ],
+  [
+    'a minor number out of range',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: 10, minor: 1048576 }] },
+    'linux.devices[0].minor: 1048576 is not within 0 to 1048575',
+  ],
+  [
+    'a fileMode that is none',
+    { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: 10, minor: 229, fileMode: 65536 }] },
+    'linux.devices[0].fileMode: 65536 is no file mode; give the permission bits in decimal, e.g. 438 for 0666',
+  ],
+  [
+    'a sysctl of the whole host',
+    { 'linux.sysctl': { 'kernel.core_pattern': '|/x' } },
+    'linux.sysctl["kernel.core_pattern"]: sysctl "kernel.core_pattern" is not in a separate kernel namespace; it would be set for the whole host',
+  ],
+  [
+    'a sysctl of the whole host, written with slashes',
+    { 'linux.sysctl': { 'vm/swappiness': '1' } },
+    'linux.sysctl["vm/swappiness"]: sysctl "vm.swappiness" is not in a separate kernel namespace; it would be set for the whole host',
+  ],
+  [
+    'a sysctl that leaves its directory',
+    { 'linux.sysctl': { 'net.//.kernel.core_pattern': '|/x' } },
+    'linux.sysctl["net.//.kernel.core_pattern"]: sysctl "net.//.kernel.core_pattern" is no name of a sysctl',
+  ],
+  [
+    'a sysctl that leaves its directory, written with slashes',
+    { 'linux.sysctl': { 'net/../kernel/core_pattern': '|/x' } },
+    'linux.sysctl["net/../kernel/core_pattern"]: sysctl "net.//.kernel.core_pattern" is no name of a sysctl',
+  ],
+  [
+    'an empty name of a sysctl',
+    { 'linux.sysctl': { '': '1' } },
+    'linux.sysctl[""]: sysctl "" is no name of a sysctl',
+  ],
+  [
+    'a sysctl of the network without a network namespace',
+    { 'linux.namespaces': without('network'), 'linux.sysctl': { 'net.ipv4.ip_forward': '1' } },
+    'linux.sysctl["net.ipv4.ip_forward"]: sysctl "net.ipv4.ip_forward" not allowed in host network namespace; add {"type": "network"} to linux.namespaces',
+  ],
+  [
+    'a sysctl of System V IPC without an IPC namespace',
+    { 'linux.namespaces': without('ipc'), 'linux.sysctl': { 'kernel.shmmax': '1' } },
+    'linux.sysctl["kernel.shmmax"]: sysctl "kernel.shmmax" is not allowed in the hosts ipc namespace; add {"type": "ipc"} to linux.namespaces',
+  ],
+  [
+    'a sysctl of message queues without an IPC namespace',
+    { 'linux.namespaces': without('ipc'), 'linux.sysctl': { 'fs.mqueue.msg_max': '1' } },
+    'linux.sysctl["fs.mqueue.msg_max"]: sysctl "fs.mqueue.msg_max" is not allowed in the hosts ipc namespace; add {"type": "ipc"} to linux.namespaces',
+  ],
+  [
+    'a sysctl of users without a user namespace',
+    { 'linux.sysctl': { 'user.max_user_namespaces': '1' } },
+    'linux.sysctl["user.max_user_namespaces"]: sysctl "user.max_user_namespaces" is not allowed without a user namespace; add {"type": "user"} to linux.namespaces',
+  ],
+  [
+    'kernel.hostname',
+    { 'linux.sysctl': { 'kernel.hostname': 'x' } },
+    'linux.sysctl["kernel.hostname"]: sysctl "kernel.hostname" is not allowed as it conflicts with the OCI "hostname" field; use that',
+  ],
+  [
+    'kernel.domainname that is not domainname',
+    { domainname: 'a.example', 'linux.sysctl': { 'kernel/domainname': 'b.example' } },
+    'linux.sysctl["kernel/domainname"]: sysctl "kernel.domainname" conflicts with the OCI "domainname" field, "a.example"; remove one of both',
+  ],
+  [
+    'kernel.domainname without a UTS namespace',
+    {
+      hostname: undefined,
+      'linux.namespaces': without('uts'),
+      'linux.sysctl': { 'kernel.domainname': 'x' },
+    },
+    'linux.sysctl["kernel.domainname"]: sysctl "kernel.domainname" is not in a separate kernel namespace; it would be set for the whole host',
+  ],
+  [
+    'a cgroupsPath with ..',
+    { 'linux.cgroupsPath': '/a/../../b' },
+    'linux.cgroupsPath: "/a/../../b" must not contain ".."',
+  ],
+  [
+    'an unknown rootfsPropagation',
+    { 'linux.rootfsPropagation': 'public' },
+    'linux.rootfsPropagation: rootfsPropagation=public is not supported; use one of shared, slave, private, unbindable, rshared, rslave, rprivate, runbindable',
+  ],
+  [
+    'a relative masked path',
+    { 'linux.maskedPaths': ['/proc/kcore', 'proc/keys'] },
+    'linux.maskedPaths[1]: must be an absolute path, not "proc/keys"',
+  ],
+  [
+    'a masked root',
+    { 'linux.maskedPaths': ['//'] },
+    'linux.maskedPaths[0]: is the root itself; nothing would be left to run',
+  ],
+  [
+    'a relative read-only path',
+    { 'linux.readonlyPaths': ['proc/sys'] },
+    'linux.readonlyPaths[0]: must be an absolute path, not "proc/sys"',
+  ],
+  [
+    'a mountLabel with a quotation mark',
+    { 'linux.mountLabel': 'a"b' },
+    'linux.mountLabel: "a\\"b" contains a quotation mark or control character; remove it',
+  ],
+  [
+    'network devices without a namespace for them',
+    { 'linux.netDevices': { x: {} }, 'linux.namespaces': without('network') },
+    'linux.netDevices: unable to move network devices without a NET namespace; add {"type": "network"} to linux.namespaces',
+  ],
+  [
+    'a network device of a name that none can have',
+    { 'linux.netDevices': { eth0: { name: 'a/b' } } },
+    'linux.netDevices.eth0: invalid network device name "a/b"; use 1 to 15 bytes without "/", ":" and spaces',
+  ],
+  [
+    'a network device of too long a name',
+    { 'linux.netDevices': { abcdefghijklmnop: {} } },
+    'linux.netDevices.abcdefghijklmnop: invalid network device name "abcdefghijklmnop"; use 1 to 15 bytes without "/", ":" and spaces',
+  ],
+  [
+    'a template of a name that is none',
+    { 'linux.netDevices': { eth0: { name: 'eth%d%d' } } },
+    'linux.netDevices.eth0: invalid network device name "eth%d%d"; a template has one "%d", and no other "%"',
+  ],
+  [
+    'two network devices of one name',
+    { 'linux.netDevices': { a: { name: 'eth0' }, eth0: {} } },
+    'linux.netDevices.eth0: another device gets the name "eth0", too; give this one another',
+  ],
+  [
+    'a closID that is a path',
+    { 'linux.intelRdt': { closID: 'a/b' } },
+    'linux.intelRdt.closID: invalid intelRdt.ClosID "a/b"; name a directory of the resctrl file system, or / for its root',
+  ],
+  [
+    'a closID that is no group',
+    { 'linux.intelRdt': { closID: 'info' } },
+    'linux.intelRdt.closID: info is no group; name it differently',
+  ],
+  [
+    'a memBwSchema of another resource',
+    { 'linux.intelRdt': { memBwSchema: 'L3:0=f' } },
+    'linux.intelRdt.memBwSchema: "L3:0=f" must begin with MB:, such as "MB:0=20;1=70"',
+  ],
+  [
+    'schemata of two lines',
+    { 'linux.intelRdt': { schemata: ['L3:0=f', 'L2:0=f\nL3:0=f'] } },
+    'linux.intelRdt.schemata[1]: "L2:0=f\\nL3:0=f" contains a line break; write one line',
+  ],
+  [
+    'a memory policy without mode',
+    { 'linux.memoryPolicy': { nodes: '0-7' } },
+    'linux.memoryPolicy: invalid memory policy mode: it is missing; use one of MPOL_DEFAULT, MPOL_BIND, MPOL_INTERLEAVE, MPOL_WEIGHTED_INTERLEAVE, MPOL_PREFERRED, MPOL_PREFERRED_MANY, MPOL_LOCAL',
+  ],
+  [
+    'an unknown mode of a memory policy',
+    { 'linux.memoryPolicy': { mode: 'INTERLEAVE', nodes: '0' } },
+    'linux.memoryPolicy.mode: invalid memory policy mode "INTERLEAVE"; use one of MPOL_DEFAULT, MPOL_BIND, MPOL_INTERLEAVE, MPOL_WEIGHTED_INTERLEAVE, MPOL_PREFERRED, MPOL_PREFERRED_MANY, MPOL_LOCAL',
+  ],
+  [
+    'an unknown flag of a memory policy',
+    {
+      'linux.memoryPolicy': {
+        mode: 'MPOL_PREFERRED',
+        nodes: '0',
+        flags: ['MPOL_F_RELATIVE_NODES', 'badflag'],
+      },
+    },
+    'linux.memoryPolicy.flags[1]: invalid memory policy flag "badflag"; use one of MPOL_F_NUMA_BALANCING, MPOL_F_RELATIVE_NODES, MPOL_F_STATIC_NODES',
+  ],
+  [
+    'memory nodes that no kernel has',
+    { 'linux.memoryPolicy': { mode: 'MPOL_BIND', nodes: '0-9876543210' } },
+    'linux.memoryPolicy.nodes: invalid memory policy nodes: "0-9876543210" is no list such as "0-3,7", with numbers below 1024',
+  ],
+  [
+    'memory nodes for a mode without',
+    { 'linux.memoryPolicy': { mode: 'MPOL_DEFAULT', nodes: '0-7' } },
+    'linux.memoryPolicy.nodes: memory policy mode requires 0 nodes but got 8; leave nodes out for MPOL_DEFAULT',
+  ],
+  [
+    'no memory nodes for a mode with',
+    { 'linux.memoryPolicy': { mode: 'MPOL_BIND' } },
+    'linux.memoryPolicy.nodes: memory policy mode requires at least one node but got 0; MPOL_BIND needs nodes',
+  ],
+  [
+    'flags of a memory policy that exclude each other',
+    {
+      'linux.memoryPolicy': {
+        mode: 'MPOL_BIND',
+        nodes: '0',
+        flags: ['MPOL_F_STATIC_NODES', 'MPOL_F_RELATIVE_NODES'],
+      },
+    },
+    'linux.memoryPolicy.flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other; keep one',
+  ],
+  [
+    'a flag of nodes without nodes',
+    { 'linux.memoryPolicy': { mode: 'MPOL_LOCAL', flags: ['MPOL_F_STATIC_NODES'] } },
+    'linux.memoryPolicy.flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES are of nodes, and there are none',
+  ],
+  [
+    'NUMA balancing of a mode without',
+    {
+      'linux.memoryPolicy': {
+        mode: 'MPOL_INTERLEAVE',
+        nodes: '0',
+        flags: ['MPOL_F_NUMA_BALANCING'],
+      },
+    },
+    'linux.memoryPolicy.flags: MPOL_F_NUMA_BALANCING goes with MPOL_BIND and MPOL_PREFERRED_MANY, not with MPOL_INTERLEAVE',
+  ],
+  [
+    'a personality without domain',
+    { 'linux.personality': {} },
+    'linux.personality.domain: is missing; add it',
+  ],
+  [
+    'an unknown personality',
+    { 'linux.personality': { domain: 'PER_LINUX32' } },
+    'linux.personality.domain: unknown execution domain "PER_LINUX32"; use one of LINUX, LINUX32',
+  ],
+  [
+    'a flag of the personality',
+    { 'linux.personality': { domain: 'LINUX', flags: ['ADDR_NO_RANDOMIZE'] } },
+    'linux.personality.flags[0]: unknown flag ADDR_NO_RANDOMIZE; the spec has no flags of the personality, leave it out',
+  ],
+  [
+    'time offsets without a time namespace',
+    { 'linux.timeOffsets': { monotonic: { secs: 1 } } },
+    'linux.timeOffsets: time namespace offsets specified, but time namespace isn\'t enabled in the config; add {"type": "time"} to linux.namespaces, or remove the offsets',
+  ],
+  [
+    'time offsets of a time namespace that is joined',
+    {
+      'linux.namespaces.6': { type: 'time', path: '/proc/1/ns/time' },
+      'linux.timeOffsets': { monotonic: { secs: 1 } },
+    },
+    'linux.timeOffsets: time namespace enabled, but both namespace path and time offsets specified; the offsets of "/proc/1/ns/time" cannot be changed, remove them',
+  ],
+  [
+    'a clock without offsets',
+    { 'linux.namespaces.6': { type: 'time' }, 'linux.timeOffsets': { realtime: { secs: 1 } } },
+    'linux.timeOffsets.realtime: unknown clock; a time namespace has monotonic and boottime',
+  ],
+  [
+    'nanoseconds of a second',
+    {
+      'linux.namespaces.6': { type: 'time' },
+      'linux.timeOffsets': { boottime: { nanosecs: 1000000000 } },
+    },
+    'linux.timeOffsets.boottime.nanosecs: 1000000000 is a second or more; use secs',
+  ],
+];

@@ -1,0 +1,57 @@
+/** The kernel refuses to watch one more process end. Its limit applies to the whole machine. */
+import { Sandbox } from '../support/tare.js';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import t from 'tap';
+import { Container, run, TareError } from '../../lib/index.js';
+
+t.setTimeout(60_000);
+const limit = '/proc/sys/fs/epoll/max_user_watches';
+
+const refusal = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'it succeeded',
+    (error: unknown) => (error instanceof TareError ? [error.syscall, error.errno] : error),
+  );
+
+/** The names of this program's children, zombies included. */
+const children = (): string[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const [, name, parent] = /\((.*)\) . (\d+)/s.exec(
+          readFileSync(`/proc/${pid}/stat`, 'utf8'),
+        )!;
+        return Number(parent) === process.pid ? [name!] : [];
+      } catch {
+        return [];
+      }
+    });
+
+t.test('whose end cannot be watched does not run', async (t) => {
+  const place = new Sandbox();
+  t.teardown(() => place.remove());
+  const bundle = place.bundle(['sleep', '1000']);
+  const options = { bundle, root: place.root, start: true };
+  const container = await Container.create(place.id('a'), options);
+  await run(['true'], { root: place.root });
+  const before = [children(), readFileSync(limit, 'utf8')] as const;
+  writeFileSync(limit, '0');
+  const refused = await Promise.all([
+    refusal(Container.create(place.id('b'), options)),
+    refusal(container.exec({ args: ['sleep', '1000'] })),
+    refusal(run(['sleep', '1000'], { root: place.root })),
+  ]);
+  writeFileSync(limit, before[1]);
+  const full = ['epoll_ctl', -28];
+  t.same(refused, [full, full, full]);
+  t.same(children(), before[0]);
+  t.equal((await container.ps()).length, 1);
+  t.same(
+    (await Container.list({ root: place.root })).map(({ id }) => id),
+    [place.id('a')],
+  );
+  const process = await container.exec({ args: ['sh', '-c', 'exit 3'] });
+  t.same(await process.wait(), { exitCode: 3, signal: null }, 'then all is as before');
+  await container.delete({ force: true });
+});
