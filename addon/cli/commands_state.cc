@@ -1,7 +1,6 @@
 // state, list, ps.
 #include <fcntl.h>
 #include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "commands.h"
 #include "tare/error.h"
+#include "tare/pidfd.h"
 #include "tare/printable.h"
 
 namespace tare::cli {
@@ -110,10 +110,7 @@ std::string run_ps(std::span<char* const> options) {
   }
   writer.reset();
   std::string output = read_all(reader.get(), "output of ps(1)");
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+  if (reap_by_pid(pid).value_or(ExitStatus{}).code != 0) {
     throw Error(ErrorKind::system, "ps: ps(1) failed: " + output);
   }
   return output;

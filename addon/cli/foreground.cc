@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 
 #include "log.h"
 #include "tare/error.h"
+#include "tare/pidfd.h"
 #include "terminal.h"
 #include "verbs.h"
 
@@ -42,10 +42,10 @@ void pass_on(int signal, const StartedProcess& process) {
                std::to_string(process.pid));
   }
   // The process may just have ended: ESRCH.
-  const long result = ::syscall(SYS_pidfd_send_signal, process.pidfd.get(), signal, nullptr, 0);
-  if (result != 0 && errno != ESRCH) {
+  const int error = try_signal(process.pidfd.get(), signal);
+  if (error != 0 && error != ESRCH) {
     log::warning("forwarding signal " + std::to_string(signal) +
-                 ": pidfd_send_signal: " + errno_text(errno));
+                 ": pidfd_send_signal: " + errno_text(error));
   }
 }
 
@@ -123,7 +123,7 @@ int wait_in_foreground(const HeldSignals& signals, StartedProcess process,
     if (polled[process_end].revents != 0) break;
   }
   if (terminal) terminal->drain();
-  const int status = wait_exit_code(process.pidfd.get());
+  const int status = reap(process.pidfd.get()).code;
   if (log::debugging()) {
     log::debug("process " + std::to_string(process.pid) + " ended with status " +
                std::to_string(status));

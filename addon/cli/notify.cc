@@ -4,19 +4,19 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstddef>
 #include <cstdlib>
-#include <cstring>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
 #include "log.h"
 #include "tare/error.h"
+#include "tare/unix_socket.h"
 
 namespace tare::cli {
 
@@ -27,19 +27,13 @@ constexpr const char* socket_name = "notify.sock";
 /// descriptor.
 constexpr int barrier_milliseconds = 30'000;
 
-/// Returns the address of `path`, where a leading '@' means the abstract namespace, and its length.
-std::pair<sockaddr_un, socklen_t> address_of(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) {
+UnixAddress address_of(const std::string& path) {
+  const std::optional<UnixAddress> address = unix_address(path);
+  if (path.empty() || !address) {
     throw Error(ErrorKind::invalid_argument,
                 "NOTIFY_SOCKET " + path + ": an address has 1 to 107 bytes");
   }
-  std::memcpy(address.sun_path, path.data(), path.size());
-  const bool abstract = path.front() == '@';
-  if (abstract) address.sun_path[0] = '\0';
-  const std::size_t size = offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1);
-  return {address, static_cast<socklen_t>(size)};
+  return *address;
 }
 
 Fd datagram_socket() {
@@ -63,12 +57,12 @@ NotifySocket::NotifySocket(const std::string& directory, std::string host)
     throw_errno("unlinkat", directory + "/" + socket_name);
   }
   // By the descriptor, since the directory's path may be longer than a socket address.
-  const auto [address, size] =
+  const UnixAddress address =
       address_of("/proc/self/fd/" + std::to_string(dir.get()) + "/" + socket_name);
   // The container's process may have any uid. Changing the mode afterwards could change that of a
   // file that a process of the container has put in the socket's place.
   const mode_t mask = ::umask(0);
-  const int bound = ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size);
+  const int bound = ::bind(socket_.get(), address.get(), address.size);
   const int error = errno;
   ::umask(mask);
   if (bound != 0) {
@@ -77,26 +71,11 @@ NotifySocket::NotifySocket(const std::string& directory, std::string host)
 }
 
 void NotifySocket::send(std::string_view text, int passed_fd) const {
-  auto [address, size] = address_of(host_);
-  iovec data = {.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
-  msghdr message = {};
-  message.msg_name = &address;
-  message.msg_namelen = size;
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  if (passed_fd >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &passed_fd, sizeof passed_fd);
-  }
+  const UnixAddress address = address_of(host_);
+  const std::span<const int> fds(&passed_fd, passed_fd >= 0 ? 1 : 0);
   const Fd client = datagram_socket();
-  if (::sendmsg(client.get(), &message, MSG_NOSIGNAL) < 0) {
-    throw_errno("sendmsg", "NOTIFY_SOCKET " + host_);
+  if (const int error = send_message(client.get(), text, fds, 0, &address)) {
+    throw_errno(error, "sendmsg", "NOTIFY_SOCKET " + host_);
   }
 }
 

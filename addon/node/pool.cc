@@ -1,7 +1,6 @@
 #include "pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -15,29 +14,13 @@
 #include <utility>
 
 #include "tare/error.h"
+#include "tare/signals.h"
 
 namespace tare::node {
 
 namespace {
 
 constexpr std::chrono::milliseconds patience{20};
-
-/// Blocks all signals for threads that are started meanwhile: signals are for the host program's
-/// threads.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
 
 /// What stay() returns on this thread.
 std::shared_ptr<const void> stays() {
@@ -138,7 +121,8 @@ void Pool::forget(int fd, Watch watch) noexcept {
 Pool::Stay Pool::stay() { return stays(); }
 
 void Pool::start_thread() {
-  const SignalsBlocked blocked;
+  // Signals are for the host program's threads.
+  const BlockedSignals blocked;
   std::thread([this] { work(); }).detach();
 }
 

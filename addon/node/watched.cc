@@ -1,18 +1,15 @@
 #include "watched.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <exception>
 
 #include "later.h"
-#include "tare/error.h"
+#include "tare/pidfd.h"
 
 namespace tare::node {
 
@@ -99,11 +96,8 @@ bool Watched::end_by_reaper() {
 std::optional<Exit> Watched::reap() const noexcept {
   if (!is_child_) return Exit{};
   siginfo_t info = {};
-  // __WALL: a child has no exit signal before its first execve(2), and is otherwise not waited for.
-  const auto id = static_cast<id_t>(pidfd_.get());
   rusage used{};
-  // The C library's waitid(2) does not return resource usage.
-  if (syscall(SYS_waitid, P_PIDFD, id, &info, WEXITED | WNOHANG | __WALL, &used) != 0) {
+  if (wait_for_child(pidfd_.get(), WNOHANG, info, &used) != 0) {
     return Exit{};  // ECHILD: the host program waits for any child, and has reaped this one first
   }
   if (info.si_pid == 0) return std::nullopt;
@@ -167,10 +161,8 @@ void Watched::tell(const Exit& exit) noexcept {
 }
 
 void Watched::end() noexcept {
-  syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-  pollfd ended = {.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
-  const auto patience = std::chrono::milliseconds(reap_patience).count();
-  poll(&ended, 1, static_cast<int>(patience));
+  try_signal(pidfd_.get(), SIGKILL);
+  ends_within(pidfd_.get(), reap_patience);
   reap();
 }
 

@@ -346,9 +346,6 @@ using LateReaper = void (*)(Fd pidfd) noexcept;
 /// By default such a child is left to the process that reaps this process's children after its end.
 void set_late_reaper(LateReaper reaper) noexcept;
 
-/// Waits for a child by its pidfd and reaps it. Returns the exit status, or 128 + signal.
-int wait_exit_code(int pidfd);
-
 /// Returns the JSON that `features` prints (features.md).
 std::string features();
 /// Returns spec and library versions, one per line: "spec: 1.3.0", "libseccomp: 2.5.4".

@@ -27,8 +27,11 @@ const layers: readonly (readonly string[])[] = [
 ];
 /** The public headers that each front end and init may include. */
 const directoryRules: Record<string, readonly string[]> = {
-  'addon/cli': ['container', 'checkpoint', 'spec', 'doctor', 'error', 'fd', 'printable'],
-  'addon/node': ['container', 'checkpoint', 'spec', 'error', 'fd'],
+  'addon/cli': [
+    ...['container', 'checkpoint', 'spec', 'doctor'],
+    ...['error', 'fd', 'pidfd', 'unix_socket', 'printable'],
+  ],
+  'addon/node': ['container', 'checkpoint', 'spec', 'error', 'fd', 'pidfd', 'signals'],
   'addon/init': ['wire'],
 };
 

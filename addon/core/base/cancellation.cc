@@ -2,10 +2,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <utility>
+
+#include "tare/pidfd.h"
 
 namespace tare {
 namespace {
@@ -13,7 +13,7 @@ namespace {
 /// A pidfd never refers to another process, so the process may have been reaped since.
 void send_kill(const Fd& pidfd) noexcept {
   if (pidfd) {
-    syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+    try_signal(pidfd.get(), SIGKILL);
   }
 }
 
@@ -46,7 +46,7 @@ void Cancellation::await_init(int pidfd) noexcept {
 }
 
 void Cancellation::await_hook(pid_t pid) noexcept {
-  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  Fd pidfd = open_pidfd(pid);
   const std::lock_guard lock(mutex_);
   hook_ = std::move(pidfd);
   if (cancelled_) {

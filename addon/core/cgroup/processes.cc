@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +19,7 @@
 
 #include "cgroup/cgroup.h"
 #include "tare/error.h"
+#include "tare/pidfd.h"
 
 namespace tare {
 
@@ -29,8 +29,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto patience = std::chrono::seconds(10);
 constexpr auto no_limit = Clock::time_point::max();
-
-Fd open_pidfd(pid_t pid) noexcept { return Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
 
 /// Whether the error means that the cgroup was removed: ENOENT for its files by name, ENODEV by
 /// descriptor.
@@ -322,11 +320,8 @@ void signal_those(const Candidates& candidates, const std::vector<pid_t>& pids, 
                   const std::string& place) {
   const std::unordered_set<pid_t> still(pids.begin(), pids.end());
   for (const auto& [pid, pidfd] : candidates) {
-    if (!still.contains(pid)) {
-      continue;
-    }
-    if (syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) != 0 && errno != ESRCH) {
-      throw_errno("pidfd_send_signal", place);
+    if (still.contains(pid)) {
+      send_signal(pidfd.get(), signal, place);
     }
   }
 }

@@ -2,18 +2,19 @@
 
 #include <criu.pb-c.h>
 #include <sched.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
 #include <exception>
 #include <memory>
+#include <span>
+#include <utility>
 
 #include "tare/error.h"
+#include "tare/pidfd.h"
+#include "tare/unix_socket.h"
 
 extern char** environ;
 
@@ -64,30 +65,16 @@ struct Received {
 std::optional<Received> receive(int socket) {
   Received received;
   received.bytes.resize(std::size_t{64} << 10);
-  iovec vector{received.bytes.data(), received.bytes.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr header{};
-  header.msg_iov = &vector;
-  header.msg_iovlen = 1;
-  header.msg_control = control.data();
-  header.msg_controllen = control.size();
-  ssize_t size = -1;
-  do {
-    size = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
-  if (size < 0 && errno != ECONNRESET) {
+  std::optional<ReceivedMessage> message =
+      receive_message(socket, std::as_writable_bytes(std::span(received.bytes)));
+  if (!message && errno != ECONNRESET) {
     throw_errno("recvmsg", "criu");
   }
-  const cmsghdr* message = CMSG_FIRSTHDR(&header);
-  if (message != nullptr && message->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(message), sizeof fd);
-    received.fd = Fd(fd);
-  }
-  if (size <= 0) {
+  if (!message || message->size == 0) {
     return std::nullopt;
   }
-  received.bytes.resize(static_cast<std::size_t>(size));
+  received.bytes.resize(message->size);
+  received.fd = std::move(message->fd);
   return received;
 }
 
@@ -111,13 +98,10 @@ Response unpack(const Received& received) {
 void send(int socket, const Criu__Request& request) {
   std::string bytes(criu__request__get_packed_size(&request), '\0');
   criu__request__pack(&request, reinterpret_cast<std::uint8_t*>(bytes.data()));
-  ssize_t sent = 0;
-  do {
-    sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
+  const int error = send_message(socket, bytes);
   // EPIPE: criu has ended, which the next receive() detects.
-  if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
-    throw_errno("send", "criu");
+  if (error != 0 && error != EPIPE && error != ECONNRESET) {
+    throw_errno(error, "sendmsg", "criu");
   }
 }
 
@@ -301,12 +285,8 @@ Criu::Criu(const CriuStart& start) {
   options.place = start.place;
   options.name = start.name;
   plan_ = make_program_plan(options);
-  std::array<int, 2> ends{};
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0) {
-    throw_errno("socketpair", "criu");
-  }
-  socket_ = Fd(ends[0]);
-  const Fd theirs(ends[1]);
+  auto [ours, theirs] = make_socket_pair("criu");
+  socket_ = std::move(ours);
   SpawnOptions spawn_options;
   std::copy(std::begin(start.stdio), std::end(start.stdio), spawn_options.stdio);
   spawn_options.preserved = {theirs.get()};
@@ -320,7 +300,7 @@ Criu::Criu(const CriuStart& start) {
 void Criu::throw_ended(const std::string& what) {
   socket_.reset();
   const Fd pidfd = process_->release();
-  const ExitStatus status = wait_child(pidfd.get());
+  const ExitStatus status = reap(pidfd.get());
   throw Error(
       ErrorKind::system,
       what + (status.signal != 0 ? " was killed by signal " + std::to_string(status.signal)
@@ -426,7 +406,7 @@ pid_t Criu::carry_out(const CriuRequest& wanted, const std::string& log,
   // closes.
   socket_.reset();
   const Fd pidfd = process_->release();
-  const ExitStatus status = wait_child(pidfd.get());
+  const ExitStatus status = reap(pidfd.get());
   if (status.code != 0 && wanted.verb != CriuVerb::pre_dump) {
     throw Error(ErrorKind::system,
                 "criu ended with status " + std::to_string(status.code) + "; its log is " + log)

@@ -2,10 +2,8 @@
 #include "tare/container.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -157,31 +155,6 @@ std::string hook_state(const StateRecord& record, Status status, pid_t pid) {
   return state_json(told_state(record, status, pid), false, 0);
 }
 
-bool ends_within(int pidfd, pid_t pid, std::chrono::milliseconds most) {
-  pollfd polled{pidfd, POLLIN, 0};
-  for (;;) {
-    const int ready = poll(&polled, 1, static_cast<int>(most.count()));
-    if (ready >= 0) {
-      return ready > 0;
-    }
-    if (errno != EINTR) {
-      throw_errno("poll", "process " + std::to_string(pid));
-    }
-  }
-}
-
-void wait_for_end(int pidfd, pid_t pid) { ends_within(pidfd, pid, std::chrono::milliseconds(-1)); }
-
-bool send_signal(int pidfd, pid_t pid, int signal) {
-  if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0) {
-    return true;
-  }
-  if (errno != ESRCH) {
-    throw_errno("pidfd_send_signal", "process " + std::to_string(pid));
-  }
-  return false;
-}
-
 void Container::Impl::refresh() {
   if (record.creating) {
     if (std::optional<StateRecord> now = dir.read()) {
@@ -192,8 +165,7 @@ void Container::Impl::refresh() {
 
 Status Container::Impl::status() const {
   if (record.creating) {
-    return is_alive(process_stat(record.pid), record.start_time) ? Status::creating
-                                                                 : Status::stopped;
+    return is_alive(record.pid, record.start_time) ? Status::creating : Status::stopped;
   }
   // Other processes may change the container between these checks. In this order a created
   // container never appears to be running: its gate is held, or pause() has barred it since, or its
@@ -202,7 +174,7 @@ Status Container::Impl::status() const {
   const bool held = !was_barred && dir.start_gate_held();
   const bool barred = was_barred || (!held && dir.start_gate_barred());
   const bool frozen = !held && cgroup().frozen();
-  if (!is_alive(process_stat(record.pid), record.start_time)) {
+  if (!is_alive(record.pid, record.start_time)) {
     return Status::stopped;
   }
   if (held) {
@@ -407,8 +379,6 @@ void Container::kill(int signal, bool all) {
     throw Error(ErrorKind::bad_status, "container not running");
   }
 }
-
-int wait_exit_code(int pidfd) { return wait_child(pidfd).code; }
 
 std::string features() { return features_json(); }
 

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/unix_socket.h"
 #include "container/bundle.h"
 #include "container/create_rollback.h"
 #include "container/hooks.h"
@@ -18,6 +17,8 @@
 #include "container/systemd_unit.h"
 #include "host/net_devices.h"
 #include "tare/error.h"
+#include "tare/pidfd.h"
+#include "tare/unix_socket.h"
 #include "tare/validate.h"
 
 namespace tare {
@@ -294,7 +295,7 @@ Container Container::create(const Runtime& given, const std::string& id,
     limit_nesting(cgroup, bundle.spec);
   }
   reset_affinity(init.pid());
-  impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
+  impl->record.start_time = start_time_of(init.pid());
   impl->dir.write_config(bundle.config);
   // exec waits for the container's lock before it joins namespaces that init still sets up. With
   // hooks it does not, as a hook may call exec while start() holds the lock; then the record's
@@ -377,7 +378,7 @@ void Container::finish_run(const std::vector<Hook>& poststart, bool holds_gate) 
   } catch (...) {
     const StartedProcess process = take_init();
     remove(true);
-    wait_child(process.pidfd.get());
+    reap(process.pidfd.get());
     throw;
   }
 }

@@ -8,9 +8,9 @@
 #include <cstdio>
 #include <utility>
 
-#include "base/unix_socket.h"
 #include "container/host_mounts.h"
 #include "tare/error.h"
+#include "tare/unix_socket.h"
 
 namespace tare {
 namespace {

@@ -9,10 +9,10 @@
 #include <cerrno>
 #include <deque>
 
-#include "base/unix_socket.h"
 #include "container/impl.h"
 #include "container/systemd_unit.h"
 #include "tare/error.h"
+#include "tare/unix_socket.h"
 #include "tare/validate.h"
 
 namespace tare {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/process_stat.h"
 #include "cgroup/cgroup.h"
 #include "container/host_facts.h"
 #include "host/resctrl/resctrl.h"
@@ -194,10 +195,5 @@ void write_pid_file(const std::string& path, pid_t pid);
 /// Returns the cgroup that a process is in now, which may lie below its container's; empty if it
 /// has ended.
 std::string cgroup_of(pid_t pid);
-/// Returns false if the process has ended.
-bool send_signal(int pidfd, pid_t pid, int signal);
-void wait_for_end(int pidfd, pid_t pid);
-/// Waits for the end of a process; returns false if `most` passes first. Negative: no limit.
-bool ends_within(int pidfd, pid_t pid, std::chrono::milliseconds most);
 
 }  // namespace tare

@@ -48,7 +48,7 @@ bool parse_caller(std::string_view text, Caller& caller) {
 bool is_orphan(const StateDir& dir, ino_t pid_namespace) {
   Caller caller;
   return parse_caller(dir.noted_caller(), caller) && caller.pid_namespace == pid_namespace &&
-         !is_alive(process_stat(caller.pid), caller.start_time);
+         !is_alive(caller.pid, caller.start_time);
 }
 
 }  // namespace
@@ -60,8 +60,7 @@ std::string this_caller() {
   const std::lock_guard lock(mutex);
   // After fork(2) the child is another caller.
   if (const pid_t pid = getpid(); pid != known) {
-    text =
-        caller_text({pid_namespace(), pid, process_stat(pid).value_or(ProcessStat{}).start_time});
+    text = caller_text({pid_namespace(), pid, start_time_of(pid)});
     known = pid;
   }
   return text;

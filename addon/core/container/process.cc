@@ -6,9 +6,9 @@
 
 #include <algorithm>
 
-#include "base/unix_socket.h"
 #include "container/impl.h"
 #include "tare/error.h"
+#include "tare/unix_socket.h"
 
 namespace tare {
 namespace {

@@ -1,15 +1,14 @@
 // The host's side of a reaper: reads what it reports, and sends signals for its program.
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <limits>
 
 #include "container/impl.h"
 #include "spawn/process_end.h"
 #include "tare/error.h"
+#include "tare/pidfd.h"
 
 namespace tare {
 
@@ -35,15 +34,7 @@ std::optional<ProgramEnd> read_program_end(int fd) noexcept {
 
 namespace {
 
-bool send(int pidfd, int signal, siginfo_t* info) {
-  if (syscall(SYS_pidfd_send_signal, pidfd, signal, info, 0) == 0) {
-    return true;
-  }
-  if (errno == ESRCH) {
-    return false;
-  }
-  throw_errno("pidfd_send_signal", "the container's init");
-}
+constexpr std::string_view init_name = "the container's init";
 
 /// Sends a signal that the reaper itself cannot catch, as the value of a SIGTSTP.
 bool send_carried(int pidfd, int signal) {
@@ -51,14 +42,14 @@ bool send_carried(int pidfd, int signal) {
   info.si_signo = SIGTSTP;
   info.si_code = SI_QUEUE;
   info.si_value.sival_int = wire::carried_signal | signal;
-  return send(pidfd, SIGTSTP, &info);
+  return send_signal(pidfd, SIGTSTP, init_name, &info);
 }
 
 }  // namespace
 
 bool signal_init(int pidfd, bool has_reaper, int signal) {
   return has_reaper && signal == SIGSTOP ? send_carried(pidfd, signal)
-                                         : send(pidfd, signal, nullptr);
+                                         : send_signal(pidfd, signal, init_name);
 }
 
 void set_late_reaper(LateReaper reaper) noexcept { reap_late_by(reaper); }

@@ -1,9 +1,9 @@
 // Removes containers, and the leftovers of a create() that did not complete.
 #include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <string>
 #include <utility>
 
 #include "container/hooks.h"
@@ -12,18 +12,31 @@
 #include "container/impl.h"
 #include "container/systemd_unit.h"
 #include "tare/error.h"
+#include "tare/pidfd.h"
 
 namespace tare {
 
 namespace {
 
+constexpr std::chrono::milliseconds no_limit(-1);
+
+std::string process_name(pid_t pid) { return "process " + std::to_string(pid); }
+
+/// Returns false if `timeout` passes before init ends. Throws `system`.
+bool init_ends_within(const Fd& init, pid_t pid, std::chrono::milliseconds timeout) {
+  const bool ended = ends_within(init.get(), timeout);
+  if (!ended && errno != ETIMEDOUT) {
+    throw_errno("poll", process_name(pid));
+  }
+  return ended;
+}
+
 /// Waits for init's end, for a container without a cgroup to wait for. An init that is ending
 /// counts as stopped before it is gone.
 void await_end(const StateRecord& record) {
-  const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, record.pid, 0)));
-  const auto stat = process_stat(record.pid);
-  if (pidfd && stat.has_value() && stat->start_time == record.start_time) {
-    wait_for_end(pidfd.get(), record.pid);
+  const Fd init = open_pidfd(record.pid);
+  if (init && start_time_of(record.pid) == record.start_time) {
+    init_ends_within(init, record.pid, no_limit);
   }
 }
 
@@ -42,7 +55,7 @@ void Container::remove(bool force) {
   }
   const Unlock unlock(impl_->dir);
   impl_->refresh();
-  if (is_alive(process_stat(impl_->record.pid), impl_->record.start_time)) {
+  if (is_alive(impl_->record.pid, impl_->record.start_time)) {
     const Status status = impl_->status();
     if (!force && (status == Status::running || status == Status::paused)) {
       throw Error(ErrorKind::bad_status, "cannot delete container " + id() +
@@ -71,7 +84,7 @@ std::optional<CgroupTotals> Container::end() {
 void Container::end_init() {
   const pid_t pid = impl_->record.pid;
   const Fd init = open_process(pid, impl_->record.start_time);
-  if (!init || !send_signal(init.get(), pid, SIGKILL)) {
+  if (!init || !send_signal(init.get(), SIGKILL, process_name(pid))) {
     return;
   }
   // Init ends when all processes of its pid namespace are reaped. A process that exec has just made
@@ -80,15 +93,15 @@ void Container::end_init() {
   // killed only after init is ending: no process may be seen killed in a container that is seen
   // alive.
   constexpr std::chrono::milliseconds usual(10);
-  while (!ends_within(init.get(), pid, usual)) {
-    if (is_alive(process_stat(pid), impl_->record.start_time)) {
+  while (!init_ends_within(init, pid, usual)) {
+    if (is_alive(pid, impl_->record.start_time)) {
       continue;
     }
     Cgroup cgroup = impl_->cgroup();
     if (cgroup) {
       cgroup.kill_all();
     }
-    wait_for_end(init.get(), pid);
+    init_ends_within(init, pid, no_limit);
     return;
   }
 }

@@ -2,14 +2,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
 
-#include "base/unix_socket.h"
 #include "checkpoint/external_files.h"
 #include "container/bundle.h"
 #include "container/create_rollback.h"
@@ -20,6 +18,8 @@
 #include "host/net_devices.h"
 #include "json/json.h"
 #include "tare/error.h"
+#include "tare/pidfd.h"
+#include "tare/unix_socket.h"
 
 namespace tare {
 namespace {
@@ -35,12 +35,10 @@ class RestoredInit {
   RestoredInit() = default;
   ~RestoredInit() {
     if (pidfd_) {
-      syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-      try {
-        wait_child(pidfd_.get());
-      } catch (const Error&) {
-        // The failure that led here is the one to report.
-      }
+      // The failure that led here is the one to report.
+      try_signal(pidfd_.get(), SIGKILL);
+      siginfo_t info{};
+      wait_for_child(pidfd_.get(), 0, info);
     }
   }
   RestoredInit(const RestoredInit&) = delete;
@@ -49,7 +47,7 @@ class RestoredInit {
   /// criu reports the pid more than once.
   void note(pid_t pid) {
     if (!pidfd_ && pid > 0) {
-      pidfd_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+      pidfd_ = open_pidfd(pid);
       if (!pidfd_) {
         throw_errno("pidfd_open", "process " + std::to_string(pid));
       }
@@ -323,7 +321,7 @@ Container Container::restore(const Runtime& given, const std::string& id,
       init.note(notice.pid);
       prepare_network(spec, init.pid());
       impl->record.pid = init.pid();
-      impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
+      impl->record.start_time = start_time_of(init.pid());
       if (!spec.hooks.prestart.empty() || !spec.hooks.create_runtime.empty()) {
         half_made.hooks_run();
         impl->record.creating = true;
@@ -348,7 +346,7 @@ Container Container::restore(const Runtime& given, const std::string& id,
       // All processes are restored, and none of them has resumed yet.
       init.note(notice.pid);
       impl->record.pid = init.pid();
-      impl->record.start_time = process_stat(init.pid()).value_or(ProcessStat{}).start_time;
+      impl->record.start_time = start_time_of(init.pid());
       impl->record.in_time_namespace = is_in_time_namespace(init.pid());
       if (unit) {
         unit->apply(cgroup);

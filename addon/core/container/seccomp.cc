@@ -1,8 +1,8 @@
 // The container's seccomp filter, and the agent that answers its notifications; see
 // seccomp_unotify(2) and config-linux.md "The Container Process State".
-#include "base/unix_socket.h"
 #include "container/impl.h"
 #include "json/json.h"
+#include "tare/unix_socket.h"
 
 namespace tare {
 

@@ -24,6 +24,7 @@
 #include "spawn/spawn.h"
 #include "tare/error.h"
 #include "tare/fd.h"
+#include "tare/pidfd.h"
 #include "tare/seccomp.h"
 
 namespace tare {
@@ -41,7 +42,7 @@ void clone_and_wait(ProbeSteps& steps, struct clone_args& arguments) {
   if (pid == 0) {
     _exit(0);
   }
-  waitpid(static_cast<pid_t>(pid), nullptr, 0);
+  reap_by_pid(static_cast<pid_t>(pid));
 }
 
 void try_clone3(ProbeSteps& steps, const ExaminedCaller&) {

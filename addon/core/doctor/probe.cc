@@ -7,7 +7,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +14,7 @@
 
 #include "tare/error.h"
 #include "tare/fd.h"
+#include "tare/pidfd.h"
 
 namespace tare {
 
@@ -42,17 +42,9 @@ class SharedResult {
   ProbeResult* result_;
 };
 
-/// Waits for a child and returns its status; 0 if SIGCHLD is ignored (inherited from this process's
-/// caller), because the status is lost then.
-int wait_for(pid_t pid) {
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0) {
-    if (errno != EINTR) {
-      return 0;
-    }
-  }
-  return status;
-}
+/// Waits for a child and returns the signal that killed it; 0 if it exited, or if its status is
+/// lost because this process's caller ignores SIGCHLD.
+int killing_signal(pid_t pid) { return reap_by_pid(pid).value_or(ExitStatus{}).signal; }
 
 void write_own_file(ProbeSteps& steps, const char* call, const char* path,
                     const std::string& text) {
@@ -107,11 +99,9 @@ ProbeResult probe(const std::function<void(ProbeSteps&)>& act) {
     act(steps);
     _exit(0);
   }
-  const int status = wait_for(pid);
+  const int signal = killing_signal(pid);
   ProbeResult result = shared.get();
-  if (WIFSIGNALED(status)) {
-    result.signal = WTERMSIG(status);
-  }
+  result.signal = signal;
   return result;
 }
 
@@ -154,10 +144,8 @@ void enter_private_mounts(ProbeSteps& steps, bool rootless, std::uint64_t more_f
 void continue_as_child(ProbeSteps& steps) {
   const auto pid = static_cast<pid_t>(steps.must("fork", fork()));
   if (pid > 0) {
-    const int status = wait_for(pid);
-    if (WIFSIGNALED(status)) {
-      // Repeats the child's signal.
-      kill(getpid(), WTERMSIG(status));
+    if (const int signal = killing_signal(pid)) {
+      kill(getpid(), signal);
     }
     _exit(0);
   }

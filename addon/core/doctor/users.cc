@@ -5,7 +5,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "host/user_namespace_remedy.h"
 #include "tare/error.h"
 #include "tare/fd.h"
+#include "tare/pidfd.h"
 
 namespace tare {
 
@@ -152,7 +152,8 @@ class WaitingNamespace {
   }
   ~WaitingNamespace() {
     hold_.reset();
-    while (pid_ > 0 && waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    if (pid_ > 0) {
+      reap_by_pid(pid_);
     }
   }
   WaitingNamespace(const WaitingNamespace&) = delete;

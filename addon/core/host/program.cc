@@ -4,8 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,8 +12,9 @@
 #include <cerrno>
 #include <climits>
 
-#include "base/pipe_signal.h"
 #include "tare/error.h"
+#include "tare/pidfd.h"
+#include "tare/signals.h"
 
 extern char** environ;
 
@@ -139,16 +138,6 @@ bool drain(int fd, std::string& output) {
   }
 }
 
-int reap(int pidfd) {
-  siginfo_t info{};
-  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | __WALL) < 0) {
-    if (errno != EINTR) {
-      throw_errno("waitid");
-    }
-  }
-  return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
-}
-
 ProgramResult attend(int pidfd, ProgramPipes& pipes, std::string_view input,
                      std::optional<int> timeout) {
   const IgnoredPipeSignal ignored;
@@ -172,7 +161,7 @@ ProgramResult attend(int pidfd, ProgramPipes& pipes, std::string_view input,
     }
     if (ready == 0 && left < INT_MAX) {
       result.timed_out = true;
-      syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+      try_signal(pidfd, SIGKILL);
       continue;
     }
     if (polled[1].revents != 0) {
@@ -189,7 +178,7 @@ ProgramResult attend(int pidfd, ProgramPipes& pipes, std::string_view input,
     if (polled[0].revents != 0) {
       // Does not wait for later output of processes that the program left behind.
       drain(pipes.output_ours.get(), result.output);
-      result.status = reap(pidfd);
+      result.status = reap(pidfd).code;
       while (!result.output.empty() && result.output.back() == '\n') {
         result.output.pop_back();
       }
@@ -206,7 +195,7 @@ ProgramResult attend_program(int pidfd, ProgramPipes& pipes, std::string_view in
     return attend(pidfd, pipes, input, timeout);
   } catch (const Error&) {
     // No other code waits for this process.
-    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+    try_signal(pidfd, SIGKILL);
     reap(pidfd);
     throw;
   }
@@ -239,12 +228,10 @@ ProgramResult run_program(const std::vector<std::string>& args, const ProgramOpt
   if (error != 0) {
     throw_errno(error, "posix_spawn", path);
   }
-  const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  const Fd pidfd = open_pidfd(pid);
   if (!pidfd) {
     const int failure = errno;
-    kill(pid, SIGKILL);
-    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    kill_and_reap_by_pid(pid, 0);
     throw_errno(failure, "pidfd_open", path);
   }
   if (options.started) {

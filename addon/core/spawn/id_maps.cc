@@ -1,16 +1,14 @@
 // The id maps of a new user namespace; see user_namespaces(7).
 #include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 
 #include "host/program.h"
 #include "host/user_namespace_remedy.h"
-#include "spawn/signals.h"
 #include "spawn/spawn.h"
 #include "spawn/vfork_child.h"
+#include "tare/pidfd.h"
+#include "tare/signals.h"
 
 namespace tare {
 namespace {
@@ -80,10 +78,8 @@ class Ended {
  public:
   explicit Ended(int pidfd) : pidfd_(pidfd) {}
   ~Ended() {
-    siginfo_t info;
-    while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL) < 0 &&
-           errno == EINTR) {
-    }
+    siginfo_t info{};
+    wait_for_child(pidfd_.get(), 0, info);
   }
   Ended(const Ended&) = delete;
   Ended& operator=(const Ended&) = delete;

@@ -3,16 +3,15 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <sys/wait.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -20,11 +19,27 @@
 #include "spawn/spawn.h"
 #include "tare/error.h"
 #include "tare/fd.h"
+#include "tare/pidfd.h"
+#include "tare/unix_socket.h"
 
 namespace tare {
 namespace {
 
 constexpr std::chrono::milliseconds no_limit(-1);
+
+static_assert(max_sent_fds >= wire::most_fetched);
+
+/// Sends an answer to init. That init has ended (EPIPE, ECONNRESET) is left to next_wait(), which
+/// tells why.
+void send_answer(const Fd& socket, wire::WaitTag tag, std::span<const int> fds = {}) {
+  wire::Answer answer;
+  answer.go = static_cast<std::uint32_t>(tag);
+  const std::string_view data(reinterpret_cast<const char*>(&answer), sizeof answer);
+  const int error = send_message(socket.get(), data, fds);
+  if (error != 0 && error != EPIPE && error != ECONNRESET) {
+    throw_errno(error, "sendmsg", "init's channel");
+  }
+}
 
 }  // namespace
 
@@ -43,45 +58,15 @@ void InitProcess::limit(std::chrono::steady_clock::time_point deadline) {
 }
 
 void InitProcess::answer(wire::WaitTag tag) {
-  wire::Answer answer;
-  answer.go = static_cast<std::uint32_t>(tag);
   if (tag == wire::WaitTag::listener) {
     // A process under the filter waits for an answer as long as any process has the listener open.
     listener_.reset();
   }
-  ssize_t sent = 0;
-  do {
-    sent = send(answers_ ? answers_.get() : channel_.get(), &answer, sizeof answer, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  // EPIPE: init has ended, and next_wait() tells why.
-  if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
-    throw_errno("send", "init's channel");
-  }
+  send_answer(answers_ ? answers_ : channel_, tag);
 }
 
 void InitProcess::send_mounts(const std::vector<int>& fds) {
-  wire::Answer answer;
-  answer.go = static_cast<std::uint32_t>(wire::WaitTag::mounts);
-  iovec vector{&answer, sizeof answer};
-  const std::size_t size = fds.size() * sizeof(int);
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(wire::most_fetched * sizeof(int))> control{};
-  msghdr header{};
-  header.msg_iov = &vector;
-  header.msg_iovlen = 1;
-  header.msg_control = control.data();
-  header.msg_controllen = CMSG_SPACE(size);
-  cmsghdr* message = CMSG_FIRSTHDR(&header);
-  message->cmsg_level = SOL_SOCKET;
-  message->cmsg_type = SCM_RIGHTS;
-  message->cmsg_len = CMSG_LEN(size);
-  std::memcpy(CMSG_DATA(message), fds.data(), size);
-  ssize_t sent = 0;
-  do {
-    sent = sendmsg(channel_.get(), &header, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
-    throw_errno("sendmsg", "init's channel");
-  }
+  send_answer(channel_, wire::WaitTag::mounts, fds);
 }
 
 namespace {
@@ -93,7 +78,7 @@ std::string early_end(int pidfd, bool appears, bool appeared) {
   if (appeared) {
     // The container can keep this process from ending. Where it is ending, the signal changes
     // nothing.
-    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+    try_signal(pidfd, SIGKILL);
   }
   siginfo_t info = await_end(pidfd, WNOWAIT);
   // A tracer, such as strace, is told of the end first. One in the container could hold it back.

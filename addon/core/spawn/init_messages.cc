@@ -10,22 +10,21 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "spawn/process_end.h"
 #include "spawn/spawn.h"
+#include "tare/pidfd.h"
+#include "tare/unix_socket.h"
 
 namespace tare {
 namespace {
@@ -41,7 +40,8 @@ constexpr int most_unread = 4096;
 /// Returns false where this process may not kill the target, which then ends by itself, as it gets
 /// no more answers.
 bool send_kill(int pidfd) {
-  return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0) == 0 || errno == ESRCH;
+  const int error = try_signal(pidfd, SIGKILL);
+  return error == 0 || error == ESRCH;
 }
 
 void kill_and_reap(Fd pidfd) {
@@ -52,14 +52,12 @@ void kill_and_reap(Fd pidfd) {
 
 /// `child` must be an unreaped child of this process, so that its pid is not reused.
 void kill_and_reap(pid_t child) {
-  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
+  Fd pidfd = open_pidfd(child);
   if (pidfd) {
     kill_and_reap(std::move(pidfd));
-    return;
+  } else {
+    kill_and_reap_by_pid(child, WNOHANG);
   }
-  kill(child, SIGKILL);
-  siginfo_t info;
-  waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | __WALL);
 }
 
 /// Returns the children that were added to a thread of this process after its child `first`: see
@@ -83,39 +81,6 @@ std::vector<pid_t> children_after(pid_t parent, pid_t first) {
   }
   return after;
 }
-
-/// The ancillary data of a message. It takes all descriptors: the sender may have attached any
-/// number.
-struct Beside {
-  Fd first;
-  std::optional<pid_t> sender;
-
-  explicit Beside(msghdr& header) {
-    for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr;
-         part = CMSG_NXTHDR(&header, part)) {
-      if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS) {
-        take_fds(part);
-      } else if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS) {
-        ucred credentials{};
-        std::memcpy(&credentials, CMSG_DATA(part), sizeof credentials);
-        sender = credentials.pid;
-      }
-    }
-  }
-
- private:
-  void take_fds(const cmsghdr* part) {
-    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int raw = -1;
-      std::memcpy(&raw, CMSG_DATA(part) + i * sizeof raw, sizeof raw);
-      Fd fd(raw);
-      if (!first) {
-        first = std::move(fd);
-      }
-    }
-  }
-};
 
 }  // namespace
 
@@ -159,7 +124,7 @@ void InitProcess::end_both() {
 
 /// Goes on with the process that has appeared, a child of this process.
 void InitProcess::follow(pid_t pid) {
-  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  Fd pidfd = open_pidfd(pid);
   if (!pidfd) {
     const int error = errno;
     kill_and_reap(pid);
@@ -220,33 +185,25 @@ bool InitProcess::hear(int flags) {
     await_message(POLLIN, std::chrono::milliseconds(-1));
   }
   Heard heard;
-  iovec vector{&heard.report, sizeof heard.report};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(ucred))> control{};
-  msghdr header{};
-  ssize_t got = 0;
+  const auto buffer = std::as_writable_bytes(std::span(&heard.report, 1));
+  std::optional<ReceivedMessage> message;
   // ECONNRESET is reported once where init closed the channel with an answer unread. What init had
   // sent is still there.
   do {
-    header.msg_iov = &vector;
-    header.msg_iovlen = 1;
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    got = recvmsg(channel_.get(), &header, MSG_CMSG_CLOEXEC | flags);
-  } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
-  if (got < 0 && errno == EAGAIN) {
+    message = receive_message(channel_.get(), buffer, flags);
+  } while (!message && errno == ECONNRESET);
+  if (!message && errno == EAGAIN) {
     return false;
   }
-  if (got < 0) {
+  if (!message) {
     throw_errno("recvmsg", "init's channel");
   }
-  Beside beside(header);
-  const bool whole = got == static_cast<ssize_t>(sizeof heard.report);
-  if (!whole) {
+  if (message->size != sizeof heard.report) {
     // An empty message looks like the end of the channel, but it has a sender.
-    return beside.sender.has_value();
+    return message->sender.has_value();
   }
-  heard.fd = std::move(beside.first);
-  heard.sender = beside.sender.value_or(pid_);
+  heard.fd = std::move(message->fd);
+  heard.sender = message->sender.value_or(pid_);
   heard.alone = !appeared_ && heard.sender == pid_;
   if (heard.alone && plan_->appears() && heard.report.kind == wire::ReportKind::appeared) {
     follow(static_cast<pid_t>(heard.report.value));

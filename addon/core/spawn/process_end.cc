@@ -1,11 +1,11 @@
 #include "spawn/process_end.h"
 
-#include <poll.h>
 #include <sys/wait.h>
 
 #include <atomic>
-#include <cerrno>
 #include <utility>
+
+#include "tare/pidfd.h"
 
 namespace tare {
 namespace {
@@ -19,19 +19,16 @@ std::atomic<void (*)(Fd) noexcept> late_reaper = leave;
 /// Returns false where the child has not ended or is traced.
 bool is_reaped(const Fd& pidfd) noexcept {
   siginfo_t info{};
-  const auto id = static_cast<id_t>(pidfd.get());
-  return waitid(P_PIDFD, id, &info, WEXITED | WNOHANG | __WALL) < 0 || info.si_pid != 0;
+  return wait_for_child(pidfd.get(), WNOHANG, info) != 0 || info.si_pid != 0;
 }
 
 }  // namespace
 
 siginfo_t await_end(int pidfd, int flags) noexcept {
   // waitid(2) would also wait for the tracer.
-  pollfd ended{pidfd, POLLIN, 0};
-  while (poll(&ended, 1, -1) < 0 && errno == EINTR) {
-  }
+  ends_within(pidfd, std::chrono::milliseconds(-1));
   siginfo_t info{};
-  waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG | __WALL | flags);
+  wait_for_child(pidfd, WNOHANG | flags, info);
   return info;
 }
 
@@ -41,8 +38,7 @@ void reap_ending(Fd pidfd, std::chrono::milliseconds timeout) noexcept {
   if (is_reaped(pidfd)) {
     return;
   }
-  pollfd ended{pidfd.get(), POLLIN, 0};
-  poll(&ended, 1, static_cast<int>(timeout.count()));
+  ends_within(pidfd.get(), timeout);
   if (!is_reaped(pidfd)) {
     late_reaper.load()(std::move(pidfd));
   }

@@ -9,9 +9,9 @@
 
 #include "host/user_namespace_remedy.h"
 #include "spawn/remedy.h"
-#include "spawn/signals.h"
 #include "spawn/spawn.h"
 #include "spawn/vfork_child.h"
+#include "tare/signals.h"
 
 namespace tare {
 namespace {

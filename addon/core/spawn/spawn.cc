@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,8 +21,10 @@
 #include <utility>
 
 #include "host/user_namespace_remedy.h"
-#include "spawn/signals.h"
 #include "spawn/vfork_child.h"
+#include "tare/pidfd.h"
+#include "tare/signals.h"
+#include "tare/unix_socket.h"
 
 extern "C" const char tare_init_image_start[] __attribute__((visibility("hidden")));
 extern "C" const char tare_init_image_end[] __attribute__((visibility("hidden")));
@@ -39,7 +40,7 @@ class PidNamespaceForChildren {
  public:
   PidNamespaceForChildren(int fd, std::uint64_t type) {
     // With a pidfd, setns(2) joins the namespace that the process itself is in.
-    own_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+    own_ = open_pidfd(getpid());
     if (!own_) {
       throw_errno("pidfd_open", "this process");
     }
@@ -249,11 +250,7 @@ int kept_image() {
 
 /// Returns false where the plan is larger than the socket takes at once.
 bool send_ahead(const Fd& channel, std::string_view plan) {
-  ssize_t sent = 0;
-  do {
-    sent = send(channel.get(), plan.data(), plan.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  } while (sent < 0 && errno == EINTR);
-  return sent >= 0;
+  return send_message(channel.get(), plan, {}, MSG_DONTWAIT) == 0;
 }
 
 Program make_program(const Plan& plan, const Fd& channel) {
@@ -277,14 +274,6 @@ Program make_program(const Plan& plan, const Fd& channel) {
 }
 
 Fd dev_null() { return open_file(AT_FDCWD, "/dev/null", O_RDWR); }
-
-std::pair<Fd, Fd> make_channel() {
-  std::array<int, 2> ends{};
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0) {
-    throw_errno("socketpair");
-  }
-  return {Fd(ends[0]), Fd(ends[1])};
-}
 
 /// Makes the kernel attach the sender's credentials to each message: see unix(7).
 void ask_for_credentials(const Fd& socket) {
@@ -386,7 +375,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
       options.passed.size() != plan.passed().size()) {
     throw Error(ErrorKind::invalid_argument, "the fds given do not match the plan");
   }
-  auto [channel, theirs] = make_channel();
+  auto [channel, theirs] = make_socket_pair();
   InitProcess init;
   init.plan_ = &plan;
   init.channel_ = std::move(channel);
@@ -405,7 +394,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
   Fd their_answers;
   // A plan without this socket gets its answers through the channel.
   if (const auto index = find_passed(plan, PassedKind::answers)) {
-    std::tie(init.answers_, their_answers) = make_channel();
+    std::tie(init.answers_, their_answers) = make_socket_pair();
     sources[first_passed + *index] = their_answers.get();
   }
   if (const auto index = find_passed(plan, PassedKind::ending)) {
@@ -470,23 +459,10 @@ Fd open_root_of(pid_t pid) {
 Fd open_namespace_of(pid_t pid, int pidfd, const std::string& path) {
   Fd file = open_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/" + path, O_RDONLY);
   // The process is not reaped yet, so the pid still referred to it when the file was opened.
-  if (syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) < 0) {
-    throw_errno("pidfd_send_signal", "process " + std::to_string(pid));
+  if (const int error = try_signal(pidfd, 0)) {
+    throw_errno(error, "pidfd_send_signal", "process " + std::to_string(pid));
   }
   return file;
-}
-
-ExitStatus wait_child(int pidfd) {
-  siginfo_t info{};
-  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | __WALL) < 0) {
-    if (errno != EINTR) {
-      throw_errno("waitid");
-    }
-  }
-  if (info.si_code == CLD_EXITED) {
-    return {info.si_status, 0};
-  }
-  return {128 + info.si_status, info.si_status};
 }
 
 }  // namespace tare

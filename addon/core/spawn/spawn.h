@@ -161,13 +161,4 @@ Fd open_root_of(pid_t pid);
 /// `system`, ESRCH if it has ended.
 Fd open_namespace_of(pid_t pid, int pidfd, const std::string& path);
 
-/// How a process ended.
-struct ExitStatus {
-  int code = 0;    ///< exit status; 128 + signal if killed by a signal
-  int signal = 0;  ///< 0: it exited
-};
-/// Waits for a child by its pidfd and reaps it. Throws `system` (ECHILD: not a child of this
-/// process).
-ExitStatus wait_child(int pidfd);
-
 }  // namespace tare

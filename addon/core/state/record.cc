@@ -1,8 +1,4 @@
-// The contents of state.json, and what procfs tells about the process that it names.
-#include <fcntl.h>
-
-#include <charconv>
-
+// The contents of state.json.
 #include "json/fields.h"
 #include "json/json.h"
 #include "state/state.h"
@@ -93,42 +89,6 @@ StateRecord parse_record(std::string text, const std::string& name, const std::s
     root.fail("is not this container's record; remove it with `delete --force`");
   }
   return record;
-}
-
-std::optional<ProcessStat> process_stat(pid_t pid) {
-  const auto text = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/stat");
-  return text ? parse_process_stat(*text) : std::nullopt;
-}
-
-std::optional<ProcessStat> parse_process_stat(std::string_view text) {
-  // The name in parentheses may contain any character, so fields are counted from the last
-  // parenthesis. See proc_pid_stat(5).
-  const std::size_t close = text.rfind(')');
-  if (close == std::string::npos || close + 2 >= text.size()) {
-    return std::nullopt;
-  }
-  constexpr int flags_field = 9;
-  constexpr int start_field = 22;
-  constexpr std::uint32_t exiting = 4;  // PF_EXITING
-  std::uint32_t flags = 0;
-  ProcessStat stat;
-  const char* const end = text.data() + text.size();
-  std::size_t at = close + 2;
-  for (int field = 3; at < text.size(); ++field) {
-    const char* const begin = text.data() + at;
-    if (field == flags_field && std::from_chars(begin, end, flags).ec != std::errc()) {
-      return std::nullopt;
-    }
-    if (field == start_field) {
-      const char state = text[close + 2];
-      stat.ending = state == 'Z' || state == 'X' || (flags & exiting) != 0;
-      return std::from_chars(begin, end, stat.start_time).ec == std::errc() ? std::optional(stat)
-                                                                            : std::nullopt;
-    }
-    at = text.find(' ', at);
-    at = at == std::string::npos ? at : at + 1;
-  }
-  return std::nullopt;
 }
 
 }  // namespace tare

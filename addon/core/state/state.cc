@@ -17,8 +17,10 @@
 #include <cstring>
 #include <thread>
 
+#include "base/process_stat.h"
 #include "json/json.h"
 #include "tare/error.h"
+#include "tare/pidfd.h"
 #include "tare/validate.h"
 
 namespace tare {
@@ -416,8 +418,7 @@ std::vector<std::string> StateDir::noted_rdt() const {
 
 void StateDir::note_awaited(pid_t pid) {
   forget_awaited();
-  const std::uint64_t start_time = process_stat(pid).value_or(ProcessStat{}).start_time;
-  note(*this, awaited_link, std::to_string(pid) + " " + std::to_string(start_time));
+  note(*this, awaited_link, std::to_string(pid) + " " + std::to_string(start_time_of(pid)));
 }
 
 void StateDir::forget_awaited() noexcept { unlinkat(dir_.get(), awaited_link, 0); }
@@ -431,7 +432,7 @@ void StateDir::kill_awaited() const {
   const std::string_view view = text;
   const auto pid = static_cast<pid_t>(number(view.substr(0, space)));
   if (const Fd process = open_process(pid, number(view.substr(space + 1)))) {
-    syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+    try_signal(process.get(), SIGKILL);
   }
 }
 
@@ -653,26 +654,6 @@ void StateDir::remove() {
   if (rmdir(path().c_str()) < 0) {
     remove_tree(AT_FDCWD, path(), path());
   }
-}
-
-bool is_alive(const std::optional<ProcessStat>& stat, std::uint64_t start_time) {
-  return stat.has_value() && stat->start_time == start_time && !stat->ending;
-}
-
-Fd open_process(pid_t pid, std::uint64_t start_time) {
-  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd) {
-    // The number may belong to a thread now, for which there is no pidfd (EINVAL, ENOENT).
-    if (errno != ESRCH && errno != EINVAL && errno != ENOENT) {
-      throw_errno("pidfd_open", "process " + std::to_string(pid));
-    }
-    return pidfd;
-  }
-  // Read after the pidfd was opened: from then on a reuse of the pid cannot go unnoticed.
-  if (!is_alive(process_stat(pid), start_time)) {
-    pidfd.reset();
-  }
-  return pidfd;
 }
 
 }  // namespace tare

@@ -5,18 +5,16 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstddef>
-#include <cstring>
 #include <utility>
 
 #include "tare/error.h"
+#include "tare/unix_socket.h"
 
 namespace tare::dbus {
 
@@ -63,21 +61,8 @@ std::string unescape(std::string_view text) {
   return plain;
 }
 
-struct SocketName {
-  sockaddr_un raw{};
-  socklen_t size = 0;
-};
-
-std::optional<SocketName> name_of(const Address& address) {
-  SocketName name;
-  name.raw.sun_family = AF_UNIX;
-  const std::size_t offset = address.abstract ? 1 : 0;
-  if (address.path.size() + 1 > sizeof name.raw.sun_path) {
-    return std::nullopt;
-  }
-  address.path.copy(name.raw.sun_path + offset, address.path.size());
-  name.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + address.path.size());
-  return name;
+std::optional<UnixAddress> name_of(const Address& address) {
+  return unix_address(address.abstract ? "@" + address.path : address.path);
 }
 
 }  // namespace
@@ -107,7 +92,7 @@ std::vector<Address> parse_addresses(std::string_view list) {
 }
 
 std::optional<Connection> Connection::open(const Address& address, Deadline deadline) {
-  const std::optional<SocketName> name = name_of(address);
+  const std::optional<UnixAddress> name = name_of(address);
   if (!name.has_value()) {
     throw_errno(ENAMETOOLONG, "connect", address.path);
   }
@@ -121,7 +106,7 @@ std::optional<Connection> Connection::open(const Address& address, Deadline dead
   const auto left = std::max(left_until(deadline), std::chrono::microseconds(1));
   const timeval patience{left.count() / 1000000, static_cast<suseconds_t>(left.count() % 1000000)};
   setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  while (connect(socket, reinterpret_cast<const sockaddr*>(&name->raw), name->size) != 0) {
+  while (connect(socket, name->get(), name->size) != 0) {
     if (errno == EAGAIN) {
       return std::nullopt;
     }
