@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "convert.h"
+#include "descriptors.h"
 #include "exec_start.h"
 #include "handle.h"
 #include "known_config.h"
@@ -300,7 +301,7 @@ Napi::Value ContainerObject::watch(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ContainerObject::take_console(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), handle_->take_console());
+  return Napi::Number::New(info.Env(), descriptor_for_stream(Fd(handle_->take_console())));
 }
 
 Napi::Value ContainerObject::end(const Napi::CallbackInfo& info) {

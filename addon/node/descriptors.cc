@@ -27,7 +27,7 @@ Napi::Value ends_of(const Napi::CallbackInfo& info, Make make, const char* sysca
     throw Napi::Error(env, error_value(env, std::current_exception()));
   }
   Napi::Object ends = Napi::Object::New(env);
-  ends.Set("ours", Napi::Number::New(env, fds[0]));
+  ends.Set("ours", Napi::Number::New(env, descriptor_for_stream(Fd(fds[0]))));
   ends.Set("theirs", Napi::Number::New(env, fds[1]));
   ends.Set("held",
            Napi::External<Held>::New(env, new Held(std::make_shared<Fd>(fds[1])),
@@ -73,6 +73,15 @@ Napi::Value resize(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+int descriptor_for_stream(Fd fd) noexcept {
+  if (fd && fd.get() <= STDERR_FILENO) {
+    if (const int moved = fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1); moved >= 0) {
+      return moved;
+    }
+  }
+  return fd.release();
+}
 
 void export_descriptors(Napi::Env env, Napi::Object exports) {
   exports.Set("pipe", Napi::Function::New<make_pipe>(env, "pipe"));

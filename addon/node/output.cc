@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "convert.h"
+#include "descriptors.h"
 #include "module.h"
 #include "tare/error.h"
 
@@ -199,7 +200,7 @@ Napi::Value take_output(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(env);
   try {
     Output::Taken taken = output_from(info[0])->take();
-    object.Set("fd", taken.reader ? taken.reader.release() : -1);
+    object.Set("fd", descriptor_for_stream(std::move(taken.reader)));
     object.Set("data", bytes_value(env, std::move(taken.data)));
   } catch (const Error&) {
     throw Napi::Error(env, error_value(env, std::current_exception()));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "convert.h"
+#include "descriptors.h"
 #include "module.h"
 #include "tare/error.h"
 
@@ -53,7 +54,7 @@ Napi::Value ProcessObject::kill(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ProcessObject::take_console(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), *made_.console ? made_.console->release() : -1);
+  return Napi::Number::New(info.Env(), descriptor_for_stream(std::move(*made_.console)));
 }
 
 }  // namespace tare::node

@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { binding, type NativeDescriptor } from '../native/binding.js';
@@ -164,7 +165,8 @@ export function openStdio(
  * /dev/fd.
  */
 function streamOf(fd: number, number: number): Socket {
-  if (number > 2) return new Socket({ fd });
+  // The process need not read what is written there, nor the caller handle that.
+  if (number > 2) return new Socket({ fd }).on('error', () => undefined);
   return new Socket({ fd, readable: number > 0, writable: number === 0 });
 }
 
@@ -183,7 +185,10 @@ function normalized(stdio: Stdio): (number | 'pipe')[] {
   return items.map((item, index) => {
     const name = typeof stdio === 'string' ? 'stdio' : `stdio[${index}]`;
     if (item === 'pipe') return item;
-    if (item === 'inherit') return index;
+    if (item === 'inherit') {
+      checkOpen(name, index);
+      return index;
+    }
     if (item === 'ignore') {
       if (index < 3) return -1;
       throw invalidArgument(`${name}: only standard input, output and error can be "ignore"`);
@@ -193,11 +198,21 @@ function normalized(stdio: Stdio): (number | 'pipe')[] {
   });
 }
 
+function checkOpen(name: string, fd: number): void {
+  try {
+    fstatSync(fd);
+  } catch {
+    throw invalidArgument(`${name}: ${fd} is not an open file descriptor`);
+  }
+}
+
 /** Throws unless openStdio() takes `item`. Does not check where "ignore" is allowed. */
 export function checkStdioItem(name: string, item: unknown): void {
   if (item === 'pipe' || item === 'ignore' || item === 'inherit') return;
   const fd: unknown = typeof item === 'object' && item !== null && 'fd' in item ? item.fd : item;
-  if (typeof fd === 'number' && Number.isInteger(fd) && fd >= 0 && fd <= maxFd) return;
+  if (typeof fd === 'number' && Number.isInteger(fd) && fd >= 0 && fd <= maxFd) {
+    return checkOpen(name, fd);
+  }
   const shown =
     typeof item === 'object' && item !== null
       ? 'an object without an open file descriptor as "fd"'

@@ -26,7 +26,8 @@ export type Checks<Options> = Readonly<Record<keyof Options & string, Check>>;
 /**
  * Returns a copy of the given options, including plain objects and arrays in them. Each property is
  * read once: a getter could return something else the second time, and the caller may change the
- * object during a call.
+ * object during a call. The copies have no prototype: a property that some code has added to
+ * Object.prototype must not become an option.
  *
  * @throws {@link TareError} `ERR_TARE_INVALID_ARGUMENT` for an unknown or invalid option.
  */
@@ -35,14 +36,11 @@ export function checkedOptions<Options extends object>(
   checks: Checks<Options>,
   place = '',
 ): Options {
-  const taken: Record<string, unknown> = {};
+  const taken = Object.create(null) as Record<string, unknown>;
   if (given === undefined) return taken as Options;
   try {
-    if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-      throw mustBe(place || 'options', 'an object', given);
-    }
-    if (place !== '' && !isPlain(given)) throw mustBe(place, 'a plain object', given);
-    for (const key in given) {
+    isObject(place || 'options', given);
+    for (const key of Object.keys(given as object)) {
       const name = place === '' ? key : `${place}.${key}`;
       if (!Object.hasOwn(checks, key)) throw unknownOption(name, key, Object.keys(checks));
       const value = snapshot((given as Record<string, unknown>)[key]);
@@ -56,11 +54,24 @@ export function checkedOptions<Options extends object>(
   return taken as Options;
 }
 
-/** Whether an object is a plain one: no Map, and no instance of a class. */
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype || value === process.env;
+/** Returns a copy of options with some of them replaced. Like the copies, it has no prototype. */
+export function withOptions<Options extends object, Changes extends object>(
+  options: Options,
+  changes: Changes,
+): Omit<Options, keyof Changes> & Changes {
+  return Object.assign(Object.create(null) as object, options, changes);
 }
+
+/** Whether an object is a plain one, of any realm: no Map, and no instance of a class. */
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  if (prototype === null || prototype === Object.prototype || value === process.env) return true;
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf');
+}
+
+/** Whether a plain object is a value in itself, such as an input that is read when it is needed. */
+const isIterable = (value: object): boolean =>
+  Symbol.iterator in value || Symbol.asyncIterator in value;
 
 /** Max depth of copied objects. No option is nested deeper, and a cycle would never end. */
 const maxDepth = 16;
@@ -69,16 +80,21 @@ const maxDepth = 16;
 function snapshot(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null || depth > maxDepth) return value;
   if (Array.isArray(value)) return Array.from(value, (item) => snapshot(item, depth + 1));
-  if (!isPlain(value) || Object.getOwnPropertySymbols(value).length > 0) return value;
-  const copy: Record<string, unknown> = {};
+  if (!isPlain(value) || isIterable(value)) return value;
+  const copy = Object.create(null) as Record<string, unknown>;
   for (const [key, item] of Object.entries(value)) {
-    if (item === undefined) continue;
-    // No assignment: for "__proto__" it would set the prototype.
-    Object.defineProperty(copy, key, {
-      ...{ value: snapshot(item, depth + 1), enumerable: true, writable: true, configurable: true },
-    });
+    if (item !== undefined) copy[key] = snapshot(item, depth + 1);
   }
   return copy;
+}
+
+/** Returns a copy, made of ordinary objects, of an option that the caller gets back. */
+export function ordinary<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item: unknown) => ordinary(item)) as T;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]: [string, unknown]) => [key, ordinary(item)]),
+  ) as T;
 }
 
 /** Wraps what a getter, proxy or toString of the caller threw as an error of the option. */
@@ -139,6 +155,7 @@ export function shownValue(value: unknown): string {
   if (typeof value === 'bigint') return `${shortened(String(value))}n`;
   if (typeof value === 'function') return 'a function';
   if (typeof value !== 'object' || value === null) return shortened(String(value));
+  if (value instanceof Promise) return 'a promise';
   return Array.isArray(value) ? 'an array' : 'an object';
 }
 
@@ -188,13 +205,31 @@ export const isObject: Check = (name, value) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw mustBe(name, 'an object', value);
   }
-  if (!isPlain(value)) throw mustBe(name, 'a plain object', value);
+  // An iterable is not copied, and would be read again.
+  if (!isPlain(value) || isIterable(value)) throw mustBe(name, 'a plain object', value);
 };
+
+/** Whether a string has a surrogate without its other half, which UTF-8 cannot express. */
+export const hasLoneSurrogate = (text: string): boolean => /\p{Surrogate}/u.test(text);
 
 /** A string that a system call can take. */
 export const isText: Check = (name, value) => {
   if (typeof value !== 'string') throw mustBe(name, 'a string', value);
   if (value.includes('\0')) throw invalidArgument(`${name}: must not contain a NUL character`);
+  if (hasLoneSurrogate(value)) {
+    throw invalidArgument(`${name}: must be valid Unicode, without lone surrogates`);
+  }
+};
+
+/** Names and texts of a map such as `env`. */
+export const isTexts: Check = (name, value) => {
+  isObject(name, value);
+  for (const [key, text] of Object.entries(value as object)) {
+    // Code that copies the map would set the prototype.
+    if (key === '__proto__') throw invalidArgument(`${name}.__proto__: invalid name`);
+    isText(`${name}: a name`, key);
+    isText(`${name}.${shortened(key)}`, text);
+  }
 };
 
 export const isPath: Check = (name, value) => {

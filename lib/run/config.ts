@@ -10,7 +10,7 @@ import type { ConfigTexts } from '../container/container.js';
 import { TareError } from '../errors.js';
 import { forgetHostRoot, hostRoot } from './root/host-root.js';
 import { stringify } from '../spec/json.js';
-import { shownValue } from '../options/option-values.js';
+import { mustBe, shownValue, withOptions } from '../options/option-values.js';
 import { Recently } from './root/ttl-cache.js';
 import type { RunOptions } from './options.js';
 import {
@@ -50,8 +50,14 @@ export async function configOf(
 /** Applies the caller's function to a configuration. */
 function edited(edit: (spec: Spec) => Spec, spec: Spec): Spec {
   try {
-    return edit(spec);
+    const result: unknown = edit(spec);
+    if (result instanceof Promise) {
+      result.catch(() => undefined);
+      throw mustBe('spec', 'a function that returns the configuration itself', result);
+    }
+    return result as Spec;
   } catch (error) {
+    if (error instanceof TareError) throw error;
     const why = error instanceof Error ? error.message : shownValue(error);
     throw new TareError(`spec: the function threw: ${why}`, {
       code: 'ERR_TARE_INVALID_ARGUMENT',
@@ -109,7 +115,10 @@ function surroundingsText(options: RunOptions, root: Root, isKnown: boolean): st
 function textOf(options: RunOptions, root: Root): string {
   if (seccompOf(options) !== 'default') return stringify(surroundingsOf(options, root));
   // The filter is most of the text, and always the same.
-  const { linux, ...rest } = surroundingsOf({ ...options, seccomp: 'unconfined' }, root);
+  const { linux, ...rest } = surroundingsOf(
+    withOptions(options, { seccomp: 'unconfined' as const }),
+    root,
+  );
   delete linux!.seccomp;
   const [most, inLinux] = [stringify(rest).slice(0, -1), stringify(linux).slice(0, -1)];
   return `${most},"linux":${inLinux},"seccomp":${defaultSeccompText()}}}`;
@@ -131,7 +140,7 @@ async function surroundings(options: RunOptions): Promise<Surroundings> {
   if (rootfs !== undefined) {
     const has = directories.ask(runOf(rootfs));
     const hasRun = typeof has === 'boolean' ? has : await has;
-    return { root: rootOf({ ...options, rootfs }, hasRun), programs: [], isKnown: true };
+    return { root: rootOf(withOptions(options, { rootfs }), hasRun), programs: [], isKnown: true };
   }
   const asked = hostRoot();
   const host = asked instanceof Promise ? await asked : asked;

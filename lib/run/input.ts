@@ -103,10 +103,13 @@ export class InputFeed {
   }
 }
 
-/** Closes the input of refused options, which may be any value: it will not be read. */
+/**
+ * Closes the input of refused options, which may be any value: it will not be read. An accessor is
+ * not called again.
+ */
 export function closeInput(options: unknown): void {
   try {
-    const { input } = options as { input?: Input };
+    const input = Object.getOwnPropertyDescriptor(options, 'input')?.value as Input | undefined;
     if (input === undefined) return;
     if (isNodeStream(input)) {
       input.on('error', () => undefined);

@@ -1,10 +1,28 @@
-/** Splits output into lines. */
+/** Converts output to text, and splits it into lines. */
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { TareError } from '../errors.js';
 
 /** Max number of lines in an array. V8 ends the process where an array gets too large. */
 const maxLines = 2 ** 24;
+
+/**
+ * Returns an output as a string. `name` is that of the option.
+ *
+ * @throws {@link TareError} `ERR_TARE_OUTPUT_TOO_LONG` if V8 has no strings of that length.
+ */
+export function textOf(name: string, bytes: Buffer, encoding: BufferEncoding): string {
+  try {
+    return bytes.toString(encoding);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_STRING_TOO_LONG') throw error;
+    throw new TareError(
+      `${name}: ${bytes.length} bytes are too many for a string; collect them as bytes ` +
+        `(encoding: 'buffer'), write them to a file (${name}: { file }), or lower maxBuffer`,
+      { code: 'ERR_TARE_OUTPUT_TOO_LONG', cause: error },
+    );
+  }
+}
 
 /**
  * Returns the lines of a text, without line ends. Text after the last newline is a line if it is

@@ -182,7 +182,7 @@ const checks: Checks<RunOptions> = {
   lines: isBoolean,
   stripFinalNewline: isBoolean,
   maxBuffer(name, value) {
-    if (value !== Infinity) integerOf(name, value, 0);
+    if (value !== Infinity) integerOf(name, value, 0, Number.MAX_SAFE_INTEGER);
   },
   buffer: isBoolean,
   timeout: isDelay,

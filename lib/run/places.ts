@@ -2,30 +2,37 @@
 import type { ConfigTexts } from '../container/container.js';
 import { TareError } from '../errors.js';
 import { shownValue } from '../options/option-values.js';
-import type { Mount, Process, Spec } from '../spec/spec.js';
+import type { Process, Spec } from '../spec/spec.js';
 import type { RunOptions } from './options.js';
 
-/** Maps places in the configuration to options; `$1` and so on are the matched groups. */
+/** Maps places in the configuration to options; `$1` is the matched group. */
 const optionOfPlace: readonly [RegExp, string][] = [
-  [/\bprocess\.args\[(\d+)\]/g, 'command[$1]'],
-  [/\bprocess\.args\b/g, 'command'],
-  [/\bprocess\.cwd\b/g, 'cwd'],
-  [/\bprocess\.user(?:\.\w+|\[\d+\])*/g, 'user'],
-  [/\bprocess\.capabilities\.\w+\[(\d+)\]/g, 'capabilities[$1]'],
-  [/\bprocess\.capabilities(?:\.\w+)*/g, 'capabilities'],
-  [/\bprocess\.(?:terminal|consoleSize(?:\.\w+)*)/g, 'tty'],
-  [/\broot\.path\b/g, 'rootfs'],
-  [/\broot\.readonly\b/g, 'readonly'],
-  [/\blinux\.resources\.memory(?:\.\w+)*/g, 'memory'],
-  [/\blinux\.resources\.cpu(?:\.\w+)*/g, 'cpus'],
-  [/\blinux\.resources\.pids(?:\.\w+)*/g, 'pids'],
-  [/\blinux\.namespaces\[\d+\]\.path\b/g, 'network.path'],
-  [/\blinux\.seccomp\b/g, 'seccomp'],
+  [/^process\.args\[(\d+)\]$/, 'command[$1]'],
+  [/^process\.args$/, 'command'],
+  [/^process\.cwd$/, 'cwd'],
+  [/^process\.user(?:\.\w+|\[\d+\])*$/, 'user'],
+  [/^process\.capabilities\.\w+\[(\d+)\]$/, 'capabilities[$1]'],
+  [/^process\.capabilities(?:\.\w+)*$/, 'capabilities'],
+  [/^process\.(?:terminal|consoleSize(?:\.\w+)*)$/, 'tty'],
+  [/^root\.path$/, 'rootfs'],
+  [/^root\.readonly$/, 'readonly'],
+  [/^linux\.resources\.memory(?:\.\w+)*$/, 'memory'],
+  [/^linux\.resources\.cpu(?:\.\w+)*$/, 'cpus'],
+  [/^linux\.resources\.pids(?:\.\w+)*$/, 'pids'],
+  [/^linux\.namespaces\[\d+\]\.path$/, 'network.path'],
+  [/^linux\.seccomp(?=$|[.[])/, 'seccomp'],
+];
+
+/** Maps the core's remedies, whose texts are constant. */
+const optionOfRemedy: readonly [string, string][] = [
+  ['; root.path in config.json must name', '; rootfs must name'],
+  ['; linux.resources.pids.limit or ', '; pids or '],
+  ['; is linux.resources.memory.limit too small', '; is memory too small'],
 ];
 
 /**
- * Replaces places of the configuration in the core's error by the options they were made from. A
- * caller that edits the configuration (`spec`) gets its places.
+ * Replaces the place in the configuration that the core's error names by the option it was made
+ * from. A caller that edits the configuration (`spec`) gets its places.
  */
 export function inOptions(
   error: unknown,
@@ -34,14 +41,12 @@ export function inOptions(
   texts: ConfigTexts,
 ): unknown {
   if (!(error instanceof TareError)) return error;
-  const rename = options.spec
-    ? (text: string): string => text.replace(/^config\.json: /, 'spec: ')
-    : renamer(options, texts);
   // A generated id means nothing to the caller.
   const own =
     options.id === undefined ? error.message.replace(`create ${id}: `, '') : error.message;
-  const message = rename(own);
-  const path = error.path === undefined ? undefined : rename(error.path);
+  const { message, path } = options.spec
+    ? { message: own.replace(/^config\.json: /, 'spec: '), path: error.path }
+    : renamed(own, error.path, options, texts);
   if (message === error.message && path === error.path) return error;
   const { code, errno, syscall, stage, cause } = error;
   return new TareError(message, {
@@ -50,36 +55,65 @@ export function inOptions(
   });
 }
 
-function renamer(options: RunOptions, texts: ConfigTexts): (text: string) => string {
-  const spec = JSON.parse(texts.config) as Spec;
-  const { env = [], rlimits = [] } =
-    texts.process === undefined ? (spec.process ?? {}) : (JSON.parse(texts.process) as Process);
-  return (text) => {
-    let renamed = text.replace(/\bconfig\.json: /g, '');
-    for (const [place, option] of optionOfPlace) renamed = renamed.replace(place, option);
-    return renamed
-      .replace(/\bprocess\.env\[(\d+)\]/g, (_place, index: string) => {
-        const variable = env[Number(index)] ?? '';
-        return `env.${variable.slice(0, Math.max(0, variable.indexOf('=')))}`;
-      })
-      .replace(/\bprocess\.rlimits\[(\d+)\](?:\.\w+)?/g, (_place, index: string) => {
-        const type = rlimits[Number(index)]?.type ?? '';
-        return `rlimits.${type.replace('RLIMIT_', '').toLowerCase()}`;
-      })
-      .replace(/\bmounts\[0\](?:\.source)?(?=\W|$)/g, (place) =>
-        options.rootfs !== undefined && spec.mounts?.[0]?.destination === '/' ? 'rootfs' : place,
-      )
-      .replace(/\bmounts\[(\d+)\]/g, (place, index: string) =>
-        shownMount(place, spec.mounts?.[Number(index)], options),
-      );
-  };
+/** Replaces only what the core itself has written: paths and arguments may look like places. */
+function renamed(
+  text: string,
+  path: string | undefined,
+  options: RunOptions,
+  texts: ConfigTexts,
+): { message: string; path: string | undefined } {
+  let message = text;
+  for (const [remedy, own] of optionOfRemedy) message = replaceLast(message, remedy, own);
+  // Without these words the path is that of a file.
+  const prefix = `config.json: ${path}: `;
+  const at = path === undefined ? -1 : message.indexOf(prefix);
+  if (at < 0) return { message, path };
+  const option = optionOf(path!, options, texts);
+  const rest = message.slice(at + prefix.length);
+  return { message: `${message.slice(0, at)}${option}: ${rest}`, path: option };
 }
 
-/** Returns the name of a mount: the sandbox adds its own mounts to those of the options. */
-function shownMount(place: string, mount: Mount | undefined, options: RunOptions): string {
-  if (mount === undefined) return place;
-  const given = (options.mounts ?? [])
-    .map(({ destination }) => destination)
-    .lastIndexOf(mount.destination);
-  return given < 0 ? `the sandbox's mount on ${shownValue(mount.destination)}` : `mounts[${given}]`;
+function replaceLast(text: string, old: string, by: string): string {
+  const at = text.lastIndexOf(old);
+  return at < 0 ? text : text.slice(0, at) + by + text.slice(at + old.length);
+}
+
+/** Returns the option that a place in the configuration was made from, else the place. */
+function optionOf(place: string, options: RunOptions, texts: ConfigTexts): string {
+  for (const [pattern, option] of optionOfPlace) {
+    if (pattern.test(place)) return place.replace(pattern, option);
+  }
+  const [, list, index = '', member = ''] =
+    /^(process\.env|process\.rlimits|mounts)\[(\d+)\](.*)$/.exec(place) ?? [];
+  if (list === undefined) return place;
+  const spec = JSON.parse(texts.config) as Spec;
+  if (list === 'mounts') return mountOption(Number(index), member, spec, options) ?? place;
+  const { env = [], rlimits = [] } =
+    texts.process === undefined ? (spec.process ?? {}) : (JSON.parse(texts.process) as Process);
+  if (list === 'process.env') {
+    const variable = env[Number(index)] ?? '';
+    return `env.${variable.slice(0, Math.max(0, variable.indexOf('=')))}`;
+  }
+  const type = rlimits[Number(index)]?.type ?? '';
+  return `rlimits.${type.replace('RLIMIT_', '').toLowerCase()}`;
+}
+
+/** Returns the name of a mount: those of the options follow those of the sandbox. */
+function mountOption(
+  index: number,
+  member: string,
+  { mounts: all = [] }: Spec,
+  { mounts = [], rootfs }: RunOptions,
+): string | undefined {
+  const mount = all[index];
+  if (mount === undefined) return undefined;
+  const given = index - (all.length - mounts.length);
+  const option = mounts[given];
+  if (option !== undefined) {
+    // The options of a bind mount are made from several of its properties.
+    const isOwn = 'type' in option || 'options' in option || !member.startsWith('.options');
+    return `mounts[${given}]${isOwn ? member : ''}`;
+  }
+  if (index === 0 && rootfs !== undefined && mount.destination === '/') return 'rootfs';
+  return `the sandbox's mount on ${shownValue(mount.destination)}${member}`;
 }

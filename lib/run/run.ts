@@ -8,7 +8,7 @@ import {
   type Container,
   type ConfigTexts,
 } from '../container/container.js';
-import { asInvalidArgument } from '../options/option-values.js';
+import { asInvalidArgument, withOptions } from '../options/option-values.js';
 import { removeOrphans } from './orphans.js';
 import { PipeOutput, StreamOutput } from '../container/output.js';
 import { exitStatus } from '../container/process.js';
@@ -35,7 +35,7 @@ import {
   withStack,
 } from './failure.js';
 import { closeInput, InputFeed } from './input.js';
-import { linesOf } from './lines.js';
+import { linesOf, textOf } from './lines.js';
 import {
   checkedRunOptions,
   isFile,
@@ -279,7 +279,7 @@ class Run {
     const { signal, systemdCgroup, cpuTimeout, rlimits, rootfs } = this.#options;
     if (signal?.aborted) throw abortedError(this.#command, signal.reason);
     const options = isLimited(cpuTimeout)
-      ? { ...this.#options, rlimits: withCpuLimit(rlimits, cpuTimeout) }
+      ? withOptions(this.#options, { rlimits: withCpuLimit(rlimits, cpuTimeout) })
       : this.#options;
     let texts: ConfigTexts | undefined;
     try {
@@ -292,17 +292,16 @@ class Run {
       this.#isMaking = true;
       const container = await createContainer(
         this.#id,
-        {
+        withOptions(texts, {
           root,
           systemdCgroup,
           bundle: root,
-          ...texts,
           start: true,
           endsWithProgram: true,
           init: options.init ?? true,
           end: true,
           cancelKey: this.#cancelKey,
-        },
+        }),
         stdio,
       );
       removeOrphans(root);
@@ -421,9 +420,9 @@ class Run {
     return {
       command: this.#command,
       ...status,
-      stdout: this.#content(outPiped, stdout),
-      stderr: this.#content(errPiped, stderr),
-      all: this.#content(wantsAll && (outPiped === true || errPiped === true), all),
+      stdout: this.#content(this.#nameOf(1), outPiped, stdout),
+      stderr: this.#content(this.#nameOf(2), errPiped, stderr),
+      all: this.#content('all', wantsAll && (outPiped === true || errPiped === true), all),
       failed: status.exitCode !== 0 || (end !== undefined && end !== 'kill'),
       timedOut: end === 'timeout',
       cpuTimedOut:
@@ -439,17 +438,18 @@ class Run {
 
   /** Converts an output to the form that the result has. */
   #content(
+    name: string,
     isPiped: boolean | undefined,
     bytes: Buffer = noBytes,
   ): string | string[] | Buffer | undefined {
     const { buffer = true, encoding = 'utf8', lines, stripFinalNewline } = this.#options;
     if (!buffer || isPiped !== true) return undefined;
     if (encoding === 'buffer') return stripFinalNewline ? withoutNewline(bytes) : bytes;
-    if (lines) return linesOf(bytes.toString(encoding));
-    if (!stripFinalNewline) return bytes.toString(encoding);
-    return isWide(encoding)
-      ? bytes.toString(encoding).replace(/\r?\n$/, '')
-      : withoutNewline(bytes).toString(encoding);
+    const strips = stripFinalNewline === true && lines !== true;
+    const kept = strips && !isWide(encoding) ? withoutNewline(bytes) : bytes;
+    const text = textOf(name, kept, encoding);
+    if (lines) return linesOf(text);
+    return strips && isWide(encoding) ? text.replace(/\r?\n$/, '') : text;
   }
 
   #streamFailed(name: string, cause: unknown): void {

@@ -11,6 +11,7 @@ import {
   isObject,
   isPath,
   isText,
+  isTexts,
   mustBe,
   numberOf,
   oneOf,
@@ -26,9 +27,14 @@ const maxId = 2 ** 32 - 2;
 const isId: Check = (name, value) => void integerOf(name, value, 0, maxId);
 const isSize: Check = (name, value) => void bytesOf(name, value);
 
-/** A whole number, or Infinity for no limit. */
+/** More than any machine has: the kernel refuses a quota that its counters cannot hold. */
+const maxCpus = 2 ** 20;
+/** PID_MAX_LIMIT of the kernel. */
+const maxPids = 2 ** 22;
+
+/** A whole number that a uint64 can hold, or Infinity for no limit. */
 const isLimit: Check = (name, value) => {
-  if (value !== Infinity) integerOf(name, value, 0);
+  if (value !== Infinity) integerOf(name, value, 0, 2 ** 64);
 };
 
 const isDestination: Check = (name, value) => {
@@ -96,13 +102,10 @@ export const sandboxChecks: Checks<SandboxOptions> = {
     required(name, 'destination', destination);
   }),
   env(name, value) {
-    isObject(name, value);
-    for (const [variable, text] of Object.entries(value as object)) {
-      if (text === undefined) continue;
-      isText(`${name}.${variable}`, text);
-      if (variable === '' || variable.includes('=') || variable.includes('\0')) {
-        throw invalidArgument(`${name}.${variable}: invalid name of a variable`);
-      }
+    isTexts(name, value);
+    for (const variable in value as object) {
+      if (variable !== '' && !variable.includes('=')) continue;
+      throw invalidArgument(`${name}.${variable}: invalid name of a variable`);
     }
   },
   cwd: isDestination,
@@ -123,10 +126,10 @@ export const sandboxChecks: Checks<SandboxOptions> = {
     if (value !== Infinity) bytesOf(name, value);
   },
   cpus(name, value) {
-    if (value !== Infinity) numberOf(name, value, 0.01);
+    if (value !== Infinity) numberOf(name, value, 0.01, maxCpus);
   },
   pids(name, value) {
-    if (value !== Infinity) integerOf(name, value, 1);
+    if (value !== Infinity) integerOf(name, value, 1, maxPids);
   },
   network(name, value) {
     if (value === 'none' || value === 'host') return;
@@ -159,10 +162,7 @@ export const sandboxChecks: Checks<SandboxOptions> = {
     required(name, 'columns', columns);
     required(name, 'rows', rows);
   },
-  annotations(name, value) {
-    isObject(name, value);
-    for (const [key, text] of Object.entries(value as object)) isText(`${name}.${key}`, text);
-  },
+  annotations: isTexts,
 };
 
 /** Returns a checked copy of a command: the program and its arguments. */
@@ -176,7 +176,8 @@ export function checkedCommand(command: unknown): string[] {
   if (!Array.isArray(command) || command.length === 0) {
     throw mustBe('command', 'an array of the program and its arguments', command);
   }
-  return command.map((word: unknown, index) => {
+  // Array.from also visits holes, and reads each element once.
+  return Array.from(command, (word: unknown, index) => {
     isText(`command[${index}]`, word);
     return word as string;
   });

@@ -2,7 +2,7 @@ import { isAbsolute, relative, resolve } from 'node:path';
 import { geteuid, getegid } from 'node:process';
 import { binding } from '../native/binding.js';
 import { errorFrom, invalidArgument, TareError } from '../errors.js';
-import { bytesOf, checkedOptions, type ByteSize } from '../options/option-values.js';
+import { bytesOf, checkedOptions, ordinary, type ByteSize } from '../options/option-values.js';
 import { rlimitsOf, type Rlimits } from './rlimits.js';
 import { checkedCommand, sandboxChecks } from './sandbox-checks.js';
 import { defaultSeccomp, noSetIdSeccomp } from '../spec/seccomp-profile.js';
@@ -155,7 +155,7 @@ export function sandboxSpec(command: readonly string[], options: SandboxOptions)
   const checked = checkedOptions<SandboxOptions>(options, sandboxChecks);
   const { rootfs } = checked;
   if (rootfs === undefined) throw invalidArgument('rootfs: must be given');
-  const { ociVersion, ...rest } = surroundingsOf(checked, rootOf({ ...checked, rootfs }, true));
+  const { ociVersion, ...rest } = surroundingsOf(checked, rootOf(checked, true));
   return { ociVersion, process: processOf(args, checked), ...rest };
 }
 
@@ -250,9 +250,9 @@ export function surroundingsOf(options: Omit<SandboxOptions, 'rootfs'>, root: Ro
     root: { path: root.path, readonly: options.readonly ?? true },
     hostname,
     mounts: [
-      ...(root.mount ? [copyOf(root.mount)] : []),
+      ...(root.mount ? [ordinary(root.mount)] : []),
       ...systemMounts(options, network === 'none', root.hasRun),
-      ...root.mounts.map(copyOf),
+      ...root.mounts.map(ordinary),
       ...(options.mounts ?? []).map(mountOf),
     ],
     ...(options.annotations && { annotations: { ...options.annotations } }),
@@ -267,7 +267,7 @@ export function surroundingsOf(options: Omit<SandboxOptions, 'rootfs'>, root: Ro
       ...maps,
       ...(geteuid!() !== 0 && { sysctl: { ...rootlessLimits } }),
       resources: resourcesOf(options),
-      ...(seccomp && { seccomp: seccomp === 'default' ? defaultSeccomp() : seccomp }),
+      ...(seccomp && { seccomp: seccomp === 'default' ? defaultSeccomp() : ordinary(seccomp) }),
       maskedPaths: network === 'none' ? [...masked, '/sys/firmware'] : [...masked],
       readonlyPaths: [...readOnlyPaths],
     },
@@ -383,14 +383,8 @@ function resourcesOf(options: Pick<SandboxOptions, 'memory' | 'cpus' | 'pids'>):
   };
 }
 
-/** Copies a mount: the caller that gets the specification may change it. */
-function copyOf(mount: Mount): Mount {
-  const { options } = mount;
-  return Array.isArray(options) ? { ...mount, options: [...options] } : { ...mount };
-}
-
 function mountOf(mount: BindMount | Mount, index: number): Mount {
-  if ('type' in mount || 'options' in mount) return copyOf(mount);
+  if ('type' in mount || 'options' in mount) return ordinary<Mount>(mount);
   const { source, within, destination, writable = false } = mount as BindMount;
   // A container created by root has other uids: id-mapped mounts show files of the host's root as
   // owned by the container's root.
@@ -425,7 +419,7 @@ function environment(given: SandboxOptions['env'], terminal: boolean): string[] 
 }
 
 function userOf(user: number | string | User): User {
-  if (typeof user === 'object') return user;
+  if (typeof user === 'object') return ordinary(user);
   const [uid = 0, gid = uid] = String(user).split(':').map(Number);
   return { uid, gid };
 }

@@ -52,6 +52,9 @@ export function outputPlan(item: OutputItem): OutputPlan {
 const pathOf = ({ file }: FileSource | FileTarget): string =>
   resolve(typeof file === 'string' ? file : fileURLToPath(file));
 
+/** Opens no file, only its place in the file system; node:fs does not name it. */
+const O_PATH = 0o10000000;
+
 /**
  * Opens a regular file, or a device such as /dev/null, without following a symbolic link in any
  * part of its path: in a directory that a command may write to, a link could lead to any file of
@@ -70,21 +73,43 @@ async function openNoFollow(path: string, flags: number): Promise<FileHandle> {
         `${dirname(path)} leads through a symbolic link; give the path without links, ${await readlink(place)}`,
       );
     }
-    // O_NONBLOCK: does not wait for the other end of a FIFO.
-    const how = flags | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    const handle = await open(`${place}/${basename(path)}`, how, 0o666).catch((error: unknown) => {
-      const { code, errno, syscall } = error as NodeJS.ErrnoException;
-      const why = code === 'ELOOP' ? 'is a symbolic link, which is not followed' : String(code);
-      throw Object.assign(new Error(`${path}: ${why}`), { code, errno, syscall, path });
-    });
-    const status = await handle.stat();
-    if (!status.isFile() && !status.isCharacterDevice()) {
-      await handle.close();
-      throw new Error(`${path} is no regular file; open it, and give its descriptor`);
-    }
-    return handle;
+    return await openIn(`${place}/${basename(path)}`, path, flags);
   } finally {
     await directory.close();
+  }
+}
+
+/** Opens `entry`, a file in an open directory, which errors name `path`. */
+async function openIn(entry: string, path: string, flags: number): Promise<FileHandle> {
+  const { O_CREAT, O_EXCL, O_NOCTTY, O_NOFOLLOW } = constants;
+  const named = (error: unknown): never => {
+    const { code, errno, syscall } = error as NodeJS.ErrnoException;
+    throw Object.assign(new Error(`${path}: ${code}`), { code, errno, syscall, path });
+  };
+  // To open a FIFO would wait for its other end; to open it O_NONBLOCK would leave a terminal so.
+  const found = await open(entry, O_PATH | O_NOFOLLOW).catch((error: unknown) => {
+    const isNew = (error as NodeJS.ErrnoException).code === 'ENOENT' && (flags & O_CREAT) !== 0;
+    return isNew ? undefined : named(error);
+  });
+  if (found === undefined) {
+    return open(entry, flags | O_EXCL | O_NOFOLLOW, 0o666).catch((error: unknown) =>
+      // Another process has just created it.
+      (error as NodeJS.ErrnoException).code === 'EEXIST'
+        ? openIn(entry, path, flags)
+        : named(error),
+    );
+  }
+  try {
+    const status = await found.stat();
+    if (status.isSymbolicLink()) {
+      throw new Error(`${path}: is a symbolic link, which is not followed`);
+    }
+    if (!status.isFile() && !status.isCharacterDevice()) {
+      throw new Error(`${path} is no regular file; open it, and give its descriptor`);
+    }
+    return await open(`/proc/self/fd/${found.fd}`, (flags & ~O_CREAT) | O_NOCTTY).catch(named);
+  } finally {
+    await found.close();
   }
 }
 

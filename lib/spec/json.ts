@@ -1,10 +1,39 @@
 import { randomUUID } from 'node:crypto';
-import { asInvalidArgument, mustBe } from '../options/option-values.js';
+import { invalidArgument } from '../errors.js';
+import { asInvalidArgument, hasLoneSurrogate, mustBe } from '../options/option-values.js';
 
 /**
  * 2^64 - 1 as a JavaScript number, which cannot hold it exactly. The spec uses it for "unlimited".
  */
 const maxUint64 = 2 ** 64;
+
+/** Text of JSON that may stand for a value that JSON cannot express. */
+const isSuspicious = /[:[,]null[,}\]]|\\ud[89a-f]/;
+
+/**
+ * Refuses values that JSON would replace: a limit of NaN would become null, which is no limit.
+ * `value` is known to have no cycle.
+ */
+function checkValues(value: unknown, name: string): void {
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw mustBe(name, 'a finite number', value);
+  }
+  if (typeof value === 'string' && hasLoneSurrogate(value)) {
+    throw invalidArgument(`${name}: must be valid Unicode, without lone surrogates`);
+  }
+  if (typeof value !== 'object' || value === null) return;
+  if (Array.isArray(value)) {
+    for (const [index, item] of (value as unknown[]).entries()) {
+      if (item === undefined) throw mustBe(`${name}[${index}]`, 'given', item);
+      checkValues(item, `${name}[${index}]`);
+    }
+    return;
+  }
+  for (const [key, item] of Object.entries(value)) {
+    checkValues(key, `${name}: a name`);
+    checkValues(item, `${name}.${key}`);
+  }
+}
 
 /**
  * Returns JSON in which 64-bit numbers are exact. `JSON.stringify` refuses bigints, and writes the
@@ -12,9 +41,12 @@ const maxUint64 = 2 ** 64;
  * caller's name for the value.
  */
 export function stringify(value: unknown, name = 'spec'): string {
-  if (typeof value !== 'object' || value === null) throw mustBe(name, 'an object', value);
+  if (typeof value !== 'object' || value === null || value instanceof Promise) {
+    throw mustBe(name, 'an object', value);
+  }
   try {
     const text = JSON.stringify(value);
+    if (isSuspicious.test(text)) checkValues(value, name);
     if (!text.includes('18446744073709552000')) return text;
   } catch (error) {
     if (!(error instanceof TypeError && /BigInt/.test(error.message))) {
@@ -28,6 +60,7 @@ export function stringify(value: unknown, name = 'spec'): string {
       if (typeof item === 'bigint') return `${mark}${item}`;
       return item === maxUint64 ? `${mark}18446744073709551615` : item;
     });
+    if (isSuspicious.test(marked)) checkValues(value, name);
   } catch (error) {
     throw asInvalidArgument(name, error);
   }

@@ -225,9 +225,13 @@ t.test('run() names files as the caller does', options, async (t) => {
     [
       'a source within a directory that is missing',
       mount('x', '/mnt', missing),
-      'mounts[0].source: x',
+      `mounts[0].within: ${missing}: does not exist`,
     ],
-    ['a source within a file', mount('x', '/mnt', file), 'mounts[0].source: x'],
+    [
+      'a source within a file',
+      mount('x', '/mnt', file),
+      `mounts[0].within: ${file}: is not a directory`,
+    ],
     ['a source that leads out', mount('link', '/mnt', top), `link leads out of ${top}`],
     ['a file on a directory', mount(file, '/tmp'), 'a file on a file'],
     [

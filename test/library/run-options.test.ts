@@ -87,9 +87,9 @@ t.test('values that cannot be', async (t) => {
     [{ tmpSize: '0.4' }, 'tmpSize: must be a size of at least 1 byte, not "0.4"'],
     [{ env: new Map() }, 'env: must be a plain object, not an object'],
     [{ rlimits: Object.create({ nofile: 64 }) }, 'rlimits: must be a plain object, not an object'],
-    [{ cpus: '1' }, 'cpus: must be a number of at least 0.01, not "1"'],
+    [{ cpus: '1' }, 'cpus: must be a number from 0.01 to 1048576, not "1"'],
     [{ timeout: NaN }, /^timeout: must be a number from 0 to/],
-    [{ maxBuffer: -1 }, 'maxBuffer: must be a number of at least 0, not -1'],
+    [{ maxBuffer: -1 }, /^maxBuffer: must be a number from 0 to 9007199254740991, not -1$/],
     [{ readonly: 'no' }, 'readonly: must be true or false, not "no"'],
     [{ reject: 0 }, 'reject: must be true or false, not 0'],
     [{ rootfs: 7 }, 'rootfs: must be a string, not 7'],
@@ -167,7 +167,7 @@ t.test('what is refused leaves nothing running', options, async (t) => {
   const refused = run(['cat'], { ...containers.options, stdin: 'pipe', cpus: 0 });
   refused.stdin.end('the promise tells, and not a null');
   refused.kill();
-  t.equal((await failure(refused)).message, 'cpus: must be a number of at least 0.01, not 0');
+  t.equal((await failure(refused)).message, 'cpus: must be a number from 0.01 to 1048576, not 0');
   t.equal((await failure(refused.container)).code, 'ERR_TARE_INVALID_ARGUMENT');
 });
 
@@ -186,6 +186,28 @@ t.test("the core's errors name the option", options, async (t) => {
   );
   await fails({ rootfs: '/nowhere' }, 'rootfs', /^rootfs: \/nowhere: /);
   await fails({ network: { path: '/nowhere' } }, 'network.path', /^network\.path: \/nowhere/);
+  const double = { source: '/nowhere', destination: '/tmp/x' };
+  await fails(
+    { mounts: [double, { ...double, source: '/usr' }] },
+    'mounts[0].source',
+    /^mounts\[0\]\.source: \/nowhere: /,
+  );
+  // What the caller has written is no place in the configuration.
+  const source = '/nowhere/process.args/mounts[0]';
+  for (const [command, given, path, message] of [
+    [['true'], { rootfs: source }, 'rootfs', `rootfs: ${source}: `],
+    [
+      ['true'],
+      { mounts: [{ ...double, source }] },
+      'mounts[0].source',
+      `mounts[0].source: ${source}: `,
+    ],
+    [['process.args'], {}, 'process.args', 'exec: "process.args": executable'],
+  ] as [string[], RunOptions, string, string][]) {
+    const error = await failure(run(command, { ...containers.options, ...given }));
+    t.equal(error.path, path);
+    t.ok(error.message.startsWith(message), error.message);
+  }
   const edited = await failure(
     run(['true'], {
       ...containers.options,

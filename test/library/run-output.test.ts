@@ -3,6 +3,7 @@
  * once.
  */
 import { Containers, failure, openFiles, whyNot } from '../support/containers.js';
+import { constants } from 'node:buffer';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -259,6 +260,23 @@ t.test('a line in many chunks', options, async (t) => {
   t.same(lengths, [30_000_000, 1, 1]);
   const seconds = (performance.now() - began) / 1000;
   t.ok(seconds < 10, `${seconds} s: no part is copied again for each chunk`);
+});
+
+t.test('more bytes than a string can have', options, async (t) => {
+  const of = { ...new Containers(t).options, maxBuffer: Infinity, encoding: 'hex' } as const;
+  const bytes = Math.ceil((constants.MAX_STRING_LENGTH + 1) / 2);
+  for (const [name, script, given] of [
+    ['stdout', `head -c ${bytes} /dev/zero`, {}],
+    ['stderr', `head -c ${bytes} /dev/zero >&2`, { reject: false }],
+    ['stdio[1]', `head -c ${bytes} /dev/zero`, { stdio: 'pipe' }],
+  ] as const) {
+    t.match(await failure(run(sh(script), { ...of, ...given })), {
+      code: 'ERR_TARE_OUTPUT_TOO_LONG',
+      message:
+        `${name}: ${bytes} bytes are too many for a string; collect them as bytes ` +
+        `(encoding: 'buffer'), write them to a file (${name}: { file }), or lower maxBuffer`,
+    });
+  }
 });
 
 t.test('more lines than an array can have', (t) => {

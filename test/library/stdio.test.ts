@@ -15,7 +15,15 @@ t.test('the forms of stdio', (t) => {
   t.same(fds('ignore'), [-1, -1, -1]);
   t.same(fds('inherit'), [0, 1, 2]);
   t.same(fds([]), [-1, -1, -1]);
-  t.same(fds(['ignore', 'inherit', 7, 8, 'inherit', { fd: 9 }]), [-1, 1, 7, 8, 4, 9]);
+  const fd = openSync('/dev/null', 'r');
+  t.same(fds(['ignore', 'inherit', fd, 2, 'inherit', { fd }]), [-1, 1, fd, 2, 4, fd]);
+  closeSync(fd);
+  for (const [stdio, name] of [
+    [[9999], 'stdio[0]'],
+    [['pipe', { fd: 9999 }], 'stdio[1]'],
+  ] as [Stdio, string][]) {
+    t.throws(() => fds(stdio), { message: `${name}: 9999 is not an open file descriptor` });
+  }
   const before = openFiles();
   t.throws(() => fds(['pipe', 'pipe', 'pipe', 'pipe', 'ignore']), {
     code: 'ERR_TARE_INVALID_ARGUMENT',

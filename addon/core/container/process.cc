@@ -120,7 +120,10 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined
       case PassedKind::namespace_file: {
         const int fd = ::open(passed.path.c_str(), O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
-          throw_errno("open", where);
+          const int errnum = errno;
+          throw Error(ErrorKind::system, where + ": open: " + errno_text(errnum))
+              .with_errno(errnum, "open")
+              .with_path(passed.origin.empty() ? passed.path : passed.origin);
         }
         owned.emplace_back(fd);
         break;

@@ -44,6 +44,10 @@ async function reasonOf(
 ): Promise<{ message: string; path: string } | undefined> {
   if ('type' in mount || 'options' in mount) return undefined;
   const { source, within, destination } = mount as BindMount;
+  const missing = within === undefined ? undefined : await whyNoDirectory(within);
+  if (missing !== undefined) {
+    return { message: `${place}.within: ${within}: ${missing}`, path: `${place}.within` };
+  }
   if (errno === eloop && within === undefined) {
     const link = await firstLink(resolve(source));
     if (link === undefined) return undefined;
@@ -70,6 +74,16 @@ async function reasonOf(
     };
   }
   return undefined;
+}
+
+/** Returns why a path names no directory; undefined if it does. */
+async function whyNoDirectory(path: string): Promise<string | undefined> {
+  try {
+    return (await stat(path)).isDirectory() ? undefined : 'is not a directory; give the one above';
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' ? 'does not exist; create the directory' : `stat: ${code}`;
+  }
 }
 
 /** Returns the first prefix of a path that is a symbolic link. */
