@@ -216,19 +216,17 @@ t.test('a web stream is cancelled while a read is pending', options, async (t) =
 t.test('a stream at another descriptor that the command does not read', options, async (t) => {
   const containers = new Containers(t);
   const body = `
-    const stdio = ['pipe', 'pipe', 'pipe', 'pipe'];
-    const script = 'exec 3>&-; echo closed; cat';
-    const command = run(['sh', '-c', script], { ...data.options, stdio });
-    const [input, lines, , other] = command.stdio;
-    await new Promise((resolve) => lines.once('data', resolve));
-    other.write('not read', (error) => tell('told: ' + error.code));
-    await new Promise((resolve) => other.once('close', resolve));
-    input.end();
+    const stdio = ['ignore', 'pipe', 'pipe', 'pipe'];
+    const command = run(['sleep', '0.2'], { ...data.options, stdio });
+    const [, , , other] = command.stdio;
+    const closed = new Promise((resolve) => other.once('close', resolve));
+    other.write(Buffer.alloc(2 ** 24));
+    await closed;
     await command;
     tell('went on');
   `;
   const { child, output } = program(body, { options: containers.options });
   const ended = exitOf(child);
-  t.equal(await output.all(), 'told: EPIPE\nwent on\n');
+  t.equal(await output.all(), 'went on\n');
   t.equal(await ended, 0);
 });

@@ -150,14 +150,61 @@ t.test('of a container that lives on', skip, async (t) => {
 
 /**
  * A command prefix that runs a program with an /etc/subuid in which another user owns all but the
- * last `count` ranges.
+ * last `count` ranges, and an /etc/subgid in which that user owns the last `gidCount` ones.
  */
-function withFewRanges(sandbox: Sandbox, count: number): string[] {
-  const file = join(sandbox.directory, 'subuid');
-  writeFileSync(file, `# no range\nsomebody:${lowest}:${highest - count * size - lowest}\n`);
-  const script = 'mount --bind "$0" /etc/subuid; exec "$@"';
-  return ['unshare', '--mount', '--propagation', 'unchanged', 'sh', '-ec', script, file];
+function withFewRanges(sandbox: Sandbox, count: number, gidCount = 0): string[] {
+  const files = join(sandbox.directory, 'ids-');
+  const uids = `# no range\nsomebody:${lowest}:${highest - count * size - lowest}\n`;
+  writeFileSync(`${files}subuid`, uids);
+  const gids = gidCount === 0 ? '' : `somebody:${highest - gidCount * size}:${gidCount * size}\n`;
+  writeFileSync(`${files}subgid`, gids);
+  const script = 'for ids in subuid subgid; do mount --bind "$0$ids" /etc/$ids; done; exec "$@"';
+  return ['unshare', '--mount', '--propagation', 'unchanged', 'sh', '-ec', script, files];
 }
+
+t.test('several processes that compete for the last ranges', skip, async (t) => {
+  const sandbox = place(t);
+  // The last one of four belongs to a user by /etc/subgid alone.
+  const prefix = withFewRanges(sandbox, 4, 1);
+  const programs = Array.from({ length: 3 }, () =>
+    program(
+      `
+      tell('ready');
+      await new Promise((resolve) => process.stdin.once('data', resolve));
+      const attempts = await Promise.allSettled(Array.from({ length: 4 }, async () => {
+        const command = run(['cat'], { root: data.root, stdin: 'pipe' });
+        command.catch(() => undefined);
+        const { pid } = await (await command.container).state();
+        return { command, pid };
+      }));
+      const { readFileSync } = await import('node:fs');
+      const maps = attempts.map(({ value, reason }) =>
+        value ? readFileSync('/proc/' + value.pid + '/uid_map', 'utf8').trim().split(/\\s+/)[1] : reason.code);
+      tell(maps.join(' '));
+      await new Promise((resolve) => process.stdin.once('data', resolve));
+      for (const { value } of attempts) value?.command.stdin.end();
+      await Promise.all(attempts.map(({ value }) => value?.command));
+      process.stdin.destroy();`,
+      { root: sandbox.root },
+      prefix,
+    ),
+  );
+  await Promise.all(programs.map(({ output }) => output.until('ready\n')));
+  for (const { child } of programs) child.stdin!.write('go\n');
+  const told = await Promise.all(programs.map(({ output }) => output.until('\n')));
+  for (const { child } of programs) child.stdin!.write('end\n');
+  for (const { child } of programs) t.equal(await exitOf(child), 0);
+  const words = told.flatMap((line) => line.trim().split(' '));
+  const firsts = words.filter((word) => /^\d+$/.test(word));
+  t.strictSame(
+    firsts.map(Number).sort(),
+    [4, 3, 2].map((last) => highest - last * size),
+  );
+  t.strictSame(
+    words.filter((word) => !firsts.includes(word)),
+    Array<string>(9).fill('ERR_TARE_SYSTEM'),
+  );
+});
 
 t.test('never those of /etc/subuid; and there is an end to them', skip, async (t) => {
   const sandbox = place(t);

@@ -24,6 +24,7 @@ import {
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { sandboxSpec } from '../../lib/index.js';
 
 const page = readFileSync(
   fileURLToPath(new URL('../../docs/isolation.md', import.meta.url)),
@@ -47,6 +48,8 @@ interface Seen {
    */
   paths: Record<string, string>;
   readOnly: string[];
+  /** Mounts of the host's files in which set-id programs or devices would have effect. */
+  unsafe: string[];
   environment: string[];
   namespaces: Record<string, string>;
   unixSockets: string[];
@@ -66,7 +69,13 @@ function look(): Seen {
     .map((line) => {
       const [before = '', after = ''] = line.split(' - ');
       const [, , , , path = '', options = ''] = before.split(' ');
-      return { path, type: after.split(' ')[0]!, isReadOnly: options.split(',').includes('ro') };
+      const words = options.split(',');
+      return {
+        path,
+        type: after.split(' ')[0]!,
+        isReadOnly: words.includes('ro'),
+        isSafe: words.includes('nosuid') && words.includes('nodev'),
+      };
     });
   // In a user namespace devices are mounts.
   const own = /^(tmpfs|devpts|mqueue|proc|sysfs)$/;
@@ -109,6 +118,7 @@ function look(): Seen {
   return {
     paths,
     readOnly: mounts.filter(({ isReadOnly }) => isReadOnly).map(({ path }) => path),
+    unsafe: mounts.flatMap(({ path, isSafe }) => (paths[path] === 'host' && !isSafe ? [path] : [])),
     environment: Object.keys(process.env),
     namespaces,
     unixSockets: fs.readFileSync('/proc/net/unix', 'utf8').trimEnd().split('\n').slice(1),
@@ -116,8 +126,22 @@ function look(): Seen {
   };
 }
 
+t.test('the page lists what the configuration masks or makes read-only', (t) => {
+  const sentence = /are masked or read-only, as with `tare spec`: (.*?)\./s.exec(page)?.[1] ?? '';
+  const listed = [...sentence.matchAll(/`(\/[^`]+)`/g)].map(([, path = '']) => path);
+  const pathsOf = (options: object): string[] => {
+    const { linux } = sandboxSpec(['true'], { rootfs: '/', ...options });
+    return [...linux!.maskedPaths!, ...linux!.readonlyPaths!].sort();
+  };
+  t.ok(listed.length > 10);
+  t.strictSame(pathsOf({ network: 'host' }), [...listed].sort());
+  t.match(page, /With `network: 'none'`, `\/sys\/firmware` is masked too\./);
+  t.strictSame(pathsOf({}), [...listed, '/sys/firmware'].sort());
+  t.end();
+});
+
 if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+  t.test('the view of a command', { skip: whyNot }, (t) => t.end());
 } else {
   const sandbox = new Sandbox();
   const project = new ProjectOfUser(sandbox);
@@ -218,6 +242,7 @@ if (whyNot !== undefined) {
       if (/^(host|tmpfs|sysfs)$/.test(kind))
         t.equal(seen.readOnly.includes(path), isReadOnly, path);
     }
+    t.strictSame(seen.unsafe, []);
     t.strictSame(seen.environment.sort(), block('environment').flat().sort());
     const own = Object.entries(seen.namespaces)
       .filter(([name, id]) => {

@@ -22,7 +22,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
@@ -343,11 +343,16 @@ export class Output {
   }
 }
 
-/** Resolves to the exit status of a child, or to 128 if a signal has ended it. */
+/** Resolves to the exit status of a child, or to 128 + N if signal N has ended it. */
 export function exitOf(child: ChildProcess): Promise<number> {
-  if (child.exitCode !== null) return Promise.resolve(child.exitCode);
+  const statusOf = (code: number | null, signal: NodeJS.Signals | null): number =>
+    code ?? (signal === null ? -1 : 128 + constants.signals[signal]);
+  const { exitCode, signalCode } = child;
+  if (exitCode !== null || signalCode !== null) {
+    return Promise.resolve(statusOf(exitCode, signalCode));
+  }
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? (signal === null ? -1 : 128)));
+    child.once('exit', (code, signal) => resolve(statusOf(code, signal)));
   });
 }
