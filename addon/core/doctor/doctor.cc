@@ -10,7 +10,7 @@
 #include "container/host_facts.h"
 #include "container/impl.h"
 #include "doctor/parts.h"
-#include "host/user_namespace_remedy.h"
+#include "host/own_status.h"
 #include "json/json.h"
 
 namespace tare {

@@ -8,7 +8,7 @@
 
 #include "container/host_facts.h"
 #include "doctor/parts.h"
-#include "host/user_namespace_remedy.h"
+#include "host/own_status.h"
 #include "tare/error.h"
 
 namespace tare {

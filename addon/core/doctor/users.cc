@@ -14,9 +14,10 @@
 
 #include "cgroup/lists.h"
 #include "doctor/parts.h"
+#include "host/own_status.h"
 #include "host/program.h"
+#include "host/remedies.h"
 #include "host/subordinate_ids.h"
-#include "host/user_namespace_remedy.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 #include "tare/pidfd.h"

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "host/program.h"
-#include "host/user_namespace_remedy.h"
+#include "host/remedies.h"
 #include "spawn/spawn.h"
 #include "spawn/vfork_child.h"
 #include "tare/pidfd.h"

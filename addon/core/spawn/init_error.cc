@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "host/user_namespace_remedy.h"
+#include "host/remedies.h"
 #include "spawn/remedy.h"
 #include "spawn/spawn.h"
 

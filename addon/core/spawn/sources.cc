@@ -7,7 +7,7 @@
 #include <array>
 #include <cerrno>
 
-#include "host/user_namespace_remedy.h"
+#include "host/remedies.h"
 #include "spawn/remedy.h"
 #include "spawn/spawn.h"
 #include "spawn/vfork_child.h"

@@ -20,7 +20,7 @@
 #include <optional>
 #include <utility>
 
-#include "host/user_namespace_remedy.h"
+#include "host/remedies.h"
 #include "spawn/vfork_child.h"
 #include "tare/pidfd.h"
 #include "tare/signals.h"

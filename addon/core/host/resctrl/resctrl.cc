@@ -15,7 +15,7 @@
 namespace tare {
 namespace {
 
-constexpr std::string_view place = "config.json: linux.intelRdt";
+constexpr std::string_view config_path = "config.json: linux.intelRdt";
 
 /// Returns the kernel's text for its last refusal (info/last_cmd_status), in parentheses.
 std::string last_status(const std::string& root) {
@@ -71,7 +71,7 @@ std::vector<std::pair<std::string, std::string>> wanted_schemata(const IntelRdt&
   std::vector<std::pair<std::string, std::string>> wanted;
   const auto add = [&wanted](const std::string& line, const std::string& field) {
     if (!line.empty()) {
-      wanted.emplace_back(line, std::string(place) + "." + field);
+      wanted.emplace_back(line, std::string(config_path) + "." + field);
     }
   };
   add(config.l3_cache_schema, "l3CacheSchema");
@@ -125,7 +125,7 @@ RdtGroup RdtGroup::create(const std::string& root, const IntelRdt& config, const
                           const RdtNotes& notes) {
   RdtGroup group = open(root, config, id);
   const bool has_schemata = !wanted_schemata(config).empty();
-  const std::string where = std::string(place) + ".closID";
+  const std::string where = std::string(config_path) + ".closID";
   const bool named = !config.clos_id.empty();
   bool exists = false;
   if (named && !has_schemata) {
@@ -148,7 +148,7 @@ RdtGroup RdtGroup::create(const std::string& root, const IntelRdt& config, const
         group.write_schema(line, field);
       }
     }
-    const std::string monitoring = std::string(place) + ".enableMonitoring";
+    const std::string monitoring = std::string(config_path) + ".enableMonitoring";
     if (!group.monitor_.empty() && !make_directory(root, monitoring, group.monitor_, notes)) {
       refuse(monitoring, group.monitor_ +
                              " exists already; remove it where it is left over, or name the "
@@ -165,9 +165,9 @@ RdtGroup RdtGroup::create(const std::string& root, const IntelRdt& config, const
 
 void RdtGroup::add(pid_t pid) const {
   const std::string text = std::to_string(pid);
-  write_file(root_, place, path_ + "/tasks", text);
+  write_file(root_, config_path, path_ + "/tasks", text);
   if (!monitor_.empty()) {
-    write_file(root_, place, monitor_ + "/tasks", text);
+    write_file(root_, config_path, monitor_ + "/tasks", text);
   }
 }
 

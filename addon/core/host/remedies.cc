@@ -1,13 +1,14 @@
-#include "host/user_namespace_remedy.h"
+#include "host/remedies.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <optional>
-#include <string_view>
+#include <string>
 
 #include "host/mountinfo.h"
+#include "host/own_status.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 
@@ -40,25 +41,6 @@ bool is_root_no_mount() {
 }
 
 }  // namespace
-
-std::string own_status(std::string_view name) {
-  const std::string text = read_file_if_exists(AT_FDCWD, "/proc/self/status").value_or("");
-  const std::string key = "\n" + std::string(name) + ":\t";
-  const std::size_t begin = text.find(key);
-  if (begin == std::string::npos) {
-    return {};
-  }
-  const std::size_t value = begin + key.size();
-  return text.substr(value, text.find('\n', value) - value);
-}
-
-bool has_seccomp_filter() {
-  try {
-    return own_status("Seccomp") == "2";
-  } catch (const Error&) {
-    return false;
-  }
-}
 
 std::string user_namespace_remedy(int errnum) {
   if (errnum == ENOSPC && is_set_to("/proc/sys/user/max_user_namespaces", '0')) {
