@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "cgroup/controllers.h"
 #include "cgroup/lists.h"
 #include "tare/error.h"
 
@@ -68,7 +69,7 @@ bool is_permission_error(int errnum) {
 /// Why a controller could not be enabled for the children of a cgroup.
 struct Refusal {
   int errnum = 0;
-  std::string place;
+  std::string path;
 };
 
 /// The directories that a create() has made; removes them unless they are kept.
@@ -112,20 +113,20 @@ struct Controllers {
 Fd walk(const Fd& root, const std::string& path, const Controllers& controllers,
         const std::string& mount_point, MadeDirectories& made, Refusal& refusal) {
   Fd current = duplicate(root);
-  std::string place = mount_point;
+  std::string shown = mount_point;
   const auto enable = [&] {
     const int errnum = enable_controllers(current.get(), controllers.wanted);
     const std::string& needed = controllers.needed;
     if (errnum != 0 && refusal.errnum == 0 &&
         !missing_controllers(needed, needed, enabled_in(current)).empty()) {
-      refusal = {errnum, place};
+      refusal = {errnum, shown};
     }
   };
   enable();
   int failure = 0;
   for_each_part(path, '/', [&](std::string_view part) {
     const std::string name(part);
-    place.append("/").append(name);
+    shown.append("/").append(name);
     Fd next = open_directory(current.get(), name);
     if (!next && errno == ENOENT) {
       if (mkdirat(current.get(), name.c_str(), 0755) == 0) {
@@ -167,7 +168,7 @@ bool can_hold(std::string_view offered, const CgroupSetting& setting) {
 [[noreturn]] void refuse_not_delegated(const CgroupSetting& setting, const Refusal& refusal) {
   const std::string field = std::string(config_resources).append(setting.field);
   std::string message = field + " needs the " + setting.controller + " controller, which " +
-                        refusal.place + " cannot hand on to its children: ";
+                        refusal.path + " cannot hand on to its children: ";
   if (refusal.errnum == EBUSY) {
     message +=
         "there are processes in it (cgroup v2 lets either processes or controllers into an inner "
@@ -187,11 +188,11 @@ bool can_hold(std::string_view offered, const CgroupSetting& setting) {
 }
 
 [[noreturn]] void refuse_without_permission(const CgroupSetting& setting, int errnum,
-                                            const std::string& place) {
+                                            const std::string& path) {
   const std::string field = std::string(config_resources).append(setting.field);
   Error error(
       ErrorKind::unsupported,
-      field + " needs a cgroup, and " + place + " cannot be made: " + errno_text(errnum) +
+      field + " needs a cgroup, and " + path + " cannot be made: " + errno_text(errnum) +
           ": rootless needs no limits + no cgrouppath when no permission is granted for "
           "cgroups; run below a cgroup that is delegated to you (systemd-run --user --scope "
           "-p Delegate=yes …), or remove the limit");
@@ -199,12 +200,12 @@ bool can_hold(std::string_view offered, const CgroupSetting& setting) {
   throw error;
 }
 
-[[noreturn]] void fail_to_make(int errnum, const std::string& place) {
+[[noreturn]] void fail_to_make(int errnum, const std::string& path) {
   std::string message = "unable to apply cgroup configuration: ";
   if (is_permission_error(errnum)) {
     message += "permission denied: ";
   }
-  message += "make cgroup " + place + ": " + errno_text(errnum);
+  message += "make cgroup " + path + ": " + errno_text(errnum);
   if (is_permission_error(errnum)) {
     message +=
         "; have a cgroup delegated to you (systemd-run --user --scope -p Delegate=yes …) and name "
@@ -215,7 +216,7 @@ bool can_hold(std::string_view offered, const CgroupSetting& setting) {
     message += "; choose another linux.cgroupsPath";
   }
   Error error(ErrorKind::system, message);
-  error.with_errno(errnum, "mkdir").with_path(place);
+  error.with_errno(errnum, "mkdir").with_path(path);
   throw error;
 }
 
@@ -293,10 +294,10 @@ Cgroup Cgroup::create(const CgroupHost& host, const std::string& path, const Res
   if (!cgroup.made_ && errno != EEXIST) {
     const int failure = errno;
     if (!tolerate_permission_errors || !is_permission_error(failure)) {
-      fail_to_make(failure, cgroup.place());
+      fail_to_make(failure, cgroup.shown_path());
     }
     if (const CgroupSetting* setting = first_required(settings)) {
-      refuse_without_permission(*setting, failure, cgroup.place());
+      refuse_without_permission(*setting, failure, cgroup.shown_path());
     }
     return Cgroup();
   }
@@ -306,7 +307,7 @@ Cgroup Cgroup::create(const CgroupHost& host, const std::string& path, const Res
     made.add(std::move(parent), name);
   }
   if (!cgroup.dir_) {
-    fail_to_make(failure, cgroup.place());
+    fail_to_make(failure, cgroup.shown_path());
   }
   if (cgroup.made_) {
     // A new cgroup is frozen if an ancestor is, and init would never run.
@@ -357,17 +358,17 @@ Cgroup Cgroup::below(const std::string& path) const {
   for (std::size_t end = 0; end < path.size();) {
     end = std::min(path.find('/', end + 1), path.size());
     if (mkdirat(required_fd(), path.substr(0, end).c_str(), 0755) < 0 && errno != EEXIST) {
-      throw_errno("mkdir", cgroup.place());
+      throw_errno("mkdir", cgroup.shown_path());
     }
   }
   cgroup.dir_ = open_directory(required_fd(), path);
   if (!cgroup.dir_) {
-    throw_errno("openat2", cgroup.place());
+    throw_errno("openat2", cgroup.shown_path());
   }
   return cgroup;
 }
 
-std::string Cgroup::place() const {
+std::string Cgroup::shown_path() const {
   return mount_point_.empty() ? "cgroup2:" + path_ : mount_point_ + path_;
 }
 

@@ -43,6 +43,12 @@ std::string cgroup_path_for(const Spec& spec, const std::string& id, const Cgrou
 /// The prefix of a linux.resources field in messages about config.json.
 inline constexpr std::string_view config_resources = "config.json: linux.resources.";
 
+/// Returns the JSON path for "PREFIX FIELD" of a message: without the name of the JSON text.
+inline std::string json_path(std::string_view prefix, std::string_view field) {
+  const std::size_t colon = prefix.rfind(": ");
+  return std::string(prefix.substr(colon == prefix.npos ? 0 : colon + 2)).append(field);
+}
+
 /// One write to a file of a cgroup.
 struct CgroupSetting {
   std::string controller;  ///< "memory"; empty for the core's own files ("cgroup.…")
@@ -194,8 +200,10 @@ class Cgroup {
 
  private:
   /// The path for messages: mount point and path.
-  std::string place() const;
-  std::string place(std::string_view file) const { return place().append("/").append(file); }
+  std::string shown_path() const;
+  std::string shown_path(std::string_view file) const {
+    return shown_path().append("/").append(file);
+  }
   /// Returns the descriptor; throws `unsupported` if there is none.
   int required_fd() const;
   void refuse_unoffered(const Fd& root, std::string_view offered,

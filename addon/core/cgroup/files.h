@@ -9,7 +9,7 @@
 namespace tare {
 
 /// Reads the statistics in the files of `directory`; missing ones are 0. `pids` is the highest
-/// number if there is no pids.current. Errors name `place`.
-CgroupStats read_cgroup_stats(int directory, const std::string& place);
+/// number if there is no pids.current. Errors name `path`.
+CgroupStats read_cgroup_stats(int directory, const std::string& path);
 
 }  // namespace tare

@@ -1,9 +1,8 @@
 /// \file
-/// Reads lists in files of cgroupfs and procfs, and enables controllers.
+/// Reads lists in files of cgroupfs and procfs.
 #pragma once
 
 #include <algorithm>
-#include <string>
 #include <string_view>
 
 namespace tare {
@@ -31,25 +30,5 @@ inline bool has_word(std::string_view words, std::string_view word) {
   });
   return found;
 }
-
-/// Returns the JSON path for "PREFIX FIELD" of a message: without the name of the JSON text.
-inline std::string json_path(std::string_view prefix, std::string_view field) {
-  const std::size_t colon = prefix.rfind(": ");
-  return std::string(prefix.substr(colon == prefix.npos ? 0 : colon + 2)).append(field);
-}
-
-/// Enabled for every container if possible: engines read the statistics of a container without
-/// limits from them, and a container that makes cgroups itself may use them. Others (hugetlb alone
-/// costs 20 µs per container) are enabled only for a container with limits, where users rely on the
-/// controllers that other runtimes enable.
-inline constexpr std::string_view usual_controllers = "cpuset cpu io memory pids";
-
-/// Returns the controllers that are `wanted` and `offered` but not `enabled`: "+cpu +memory".
-std::string missing_controllers(std::string_view wanted, std::string_view offered,
-                                std::string_view enabled);
-
-/// Enables the wanted controllers that the cgroup `directory` has for its children. Returns 0, or
-/// the errno of the first that could not be enabled.
-int enable_controllers(int directory, std::string_view wanted);
 
 }  // namespace tare

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cgroup/cgroup.h"
+#include "cgroup/controllers.h"
 #include "cgroup/lists.h"
 #include "tare/error.h"
 
@@ -124,13 +125,13 @@ void Cgroup::refuse_missing(const CgroupSetting& setting, std::string_view prefi
   const std::string field = std::string(prefix).append(setting.field);
   std::string message = field + " needs ";
   if (setting.controller.empty()) {
-    message += place(setting.file) + ", which does not exist; remove it";
+    message += shown_path(setting.file) + ", which does not exist; remove it";
   } else if (dir_ && has_controller(dir_.get(), setting.controller)) {
-    message += place(setting.file) + ", which this kernel's " + setting.controller +
+    message += shown_path(setting.file) + ", which this kernel's " + setting.controller +
                " controller does not have; remove it";
   } else {
     message += "the " + setting.controller + " controller, which cgroup v2 ";
-    message += mount_point_.empty() ? std::string("(mounted nowhere here)") : "at " + place();
+    message += mount_point_.empty() ? std::string("(mounted nowhere here)") : "at " + shown_path();
     message += " does not offer " + explain_missing(setting.controller);
   }
   Error error(ErrorKind::unsupported, message);
@@ -211,7 +212,7 @@ void Cgroup::write(CgroupSetting& setting, std::string_view prefix) const {
   if (errnum == ENOENT) {
     refuse_missing(setting, prefix);
   }
-  const std::string file = place(setting.file);
+  const std::string file = shown_path(setting.file);
   Error error(ErrorKind::system, std::string(prefix).append(setting.field) + ": write \"" +
                                      setting.value + "\" to " + file + ": " + errno_text(errnum) +
                                      advice_for(setting, errnum));
@@ -237,7 +238,7 @@ void Cgroup::delegate(uid_t uid, gid_t gid) {
     return;
   }
   if (fchownat(dir_.get(), "", uid, gid, AT_EMPTY_PATH) != 0) {
-    throw_errno("chown", place());
+    throw_errno("chown", shown_path());
   }
   // The kernel lists the files to delegate; some belong to controllers that are not enabled here.
   const std::string files = read_file_if_exists(AT_FDCWD, "/sys/kernel/cgroup/delegate")
@@ -245,7 +246,7 @@ void Cgroup::delegate(uid_t uid, gid_t gid) {
   for_each_part(files, '\n', [&](std::string_view part) {
     const std::string name(part);
     if (fchownat(dir_.get(), name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT) {
-      throw_errno("chown", place(name));
+      throw_errno("chown", shown_path(name));
     }
     return true;
   });

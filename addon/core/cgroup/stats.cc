@@ -32,7 +32,7 @@ std::uint64_t number_of(std::string_view text) {
 /// has no text.
 class Files {
  public:
-  Files(int directory, const std::string& place) : directory_(directory), place_(place) {}
+  Files(int directory, const std::string& path) : directory_(directory), path_(path) {}
 
   std::optional<std::string> text(const std::string& file) const {
     const Fd fd = open_or_none(directory_, file.c_str(), O_RDONLY);
@@ -40,7 +40,7 @@ class Files {
       return std::nullopt;
     }
     if (!fd) {
-      throw_errno("open", place_ + "/" + file);
+      throw_errno("open", path_ + "/" + file);
     }
     try {
       return read_all(fd.get(), file);
@@ -74,7 +74,7 @@ class Files {
     Fd list = open_file(directory_, ".", O_RDONLY | O_DIRECTORY);
     DIR* const stream = fdopendir(list.get());
     if (stream == nullptr) {
-      throw_errno("fdopendir", place_);
+      throw_errno("fdopendir", path_);
     }
     list.release();
     std::vector<std::string> names;
@@ -91,7 +91,7 @@ class Files {
   }
 
   int directory_;
-  const std::string& place_;
+  const std::string& path_;
 };
 
 /// Returns "12.34" as 1234.
@@ -262,8 +262,8 @@ std::vector<HugetlbStats> read_hugetlb(const Files& files) {
 
 }  // namespace
 
-CgroupStats read_cgroup_stats(int directory, const std::string& place) {
-  const Files files(directory, place);
+CgroupStats read_cgroup_stats(int directory, const std::string& path) {
+  const Files files(directory, path);
   CgroupStats stats;
   stats.cpu = read_cpu(files);
   stats.cpus = read_list(files, "cpuset.cpus.effective");
@@ -278,7 +278,7 @@ CgroupStats read_cgroup_stats(int directory, const std::string& place) {
 }
 
 CgroupStats Cgroup::stats() const {
-  CgroupStats stats = read_cgroup_stats(required_fd(), place());
+  CgroupStats stats = read_cgroup_stats(required_fd(), shown_path());
   if (stats.pids == no_limit) {
     stats.pids = processes().size();
   }
@@ -287,7 +287,7 @@ CgroupStats Cgroup::stats() const {
 
 CgroupTotals Cgroup::totals() const {
   const int directory = required_fd();
-  const std::string shown = place();
+  const std::string shown = shown_path();
   const Files files(directory, shown);
   CgroupTotals totals;
   totals.cpu = read_cpu_times(files);

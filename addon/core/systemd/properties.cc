@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cgroup/cgroup.h"
 #include "cgroup/lists.h"
 #include "systemd/systemd.h"
 #include "tare/error.h"

@@ -72,7 +72,7 @@ Fd load_program_with_memory(const std::string& program) noexcept {
 
 /// Returns the filters attached directly to this cgroup. Filters that a security module hides from
 /// this process are left out: an additional filter can only forbid more.
-std::vector<Fd> attached_programs(int cgroup, const std::string& place) {
+std::vector<Fd> attached_programs(int cgroup, const std::string& path) {
   // The kernel allows 64 (BPF_CGROUP_MAX_PROGS).
   std::array<std::uint32_t, 64> ids{};
   union bpf_attr attributes;
@@ -82,7 +82,7 @@ std::vector<Fd> attached_programs(int cgroup, const std::string& place) {
   attributes.query.prog_ids = address(ids.data());
   attributes.query.prog_cnt = static_cast<std::uint32_t>(ids.size());
   if (bpf(BPF_PROG_QUERY, attributes) != 0) {
-    throw_errno("bpf(BPF_PROG_QUERY)", place);
+    throw_errno("bpf(BPF_PROG_QUERY)", path);
   }
   const std::uint32_t count = attributes.query.prog_cnt;
   std::vector<Fd> programs;
@@ -93,7 +93,7 @@ std::vector<Fd> attached_programs(int cgroup, const std::string& place) {
     if (program) {
       programs.push_back(std::move(program));
     } else if (errno != ENOENT && errno != EPERM && errno != EACCES) {
-      throw_errno("bpf(BPF_PROG_GET_FD_BY_ID)", place);
+      throw_errno("bpf(BPF_PROG_GET_FD_BY_ID)", path);
     }
   }
   return programs;
@@ -208,7 +208,7 @@ void Cgroup::attach_device_filter(const std::vector<DeviceRule>& rules,
   }
   // A cgroup that was made for this container has no filter yet.
   const std::vector<Fd> old =
-      made_ && !filtered_ ? std::vector<Fd>() : attached_programs(cgroup, place());
+      made_ && !filtered_ ? std::vector<Fd>() : attached_programs(cgroup, shown_path());
   filtered_ = attach_instead(cgroup, filter->program, old);
   if (!filtered_ && !tolerate_permission_errors) {
     throw_errno(EPERM, "bpf(BPF_PROG_ATTACH)");
@@ -222,7 +222,7 @@ void Cgroup::replace_device_filter(const std::vector<DeviceRule>& rules) const {
   if (!filter) {
     throw_errno(EPERM, "bpf(BPF_PROG_LOAD)");
   }
-  std::vector<Fd> old = attached_programs(cgroup, place());
+  std::vector<Fd> old = attached_programs(cgroup, shown_path());
   std::erase_if(old, [](const Fd& each) { return !is_ours(each); });
   if (!attach_instead(cgroup, filter->program, old)) {
     throw_errno(EPERM, "bpf(BPF_PROG_ATTACH)");

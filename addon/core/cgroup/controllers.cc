@@ -1,4 +1,4 @@
-#include "cgroup/lists.h"
+#include "cgroup/controllers.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "cgroup/lists.h"
 #include "tare/fd.h"
 
 namespace tare {
