@@ -1,4 +1,4 @@
-# The messages of addon/core/checkpoint/criu.proto as C structs (protobuf-c), for criu.cc beside it.
+# The messages of addon/core/checkpoint/criu.proto as C structs (protobuf-c), for the files beside it.
 # protobuf-c is the smallest of Debian's libraries for them, and needs no initialisation.
 
 find_program(PROTOC_C protoc-c)

@@ -1,8 +1,7 @@
 // state.json of a container, or, if the first byte is not "{", the text of /proc/PID/stat.
-#include "state/state.h"
-
 #include "base/process_stat.h"
 #include "fuzz.h"
+#include "state/record.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text = fuzz::text(data, size);

@@ -11,7 +11,7 @@ if (whyNot !== undefined) {
   const inside = new Inside();
   t.teardown(() => inside.remove());
 
-  // Weakened: no validate_id in state.cc and container/create.cc. A container is created with the
+  // Weakened: no validate_id in state/directory.cc and container/create.cc. A container is created with the
   // id " ", and "delete --force" of most others reports success.
   inside.test('crun 1.28: container ids', async (t) => {
     const bundle = inside.script('sleep 1000');
@@ -48,7 +48,7 @@ if (whyNot !== undefined) {
     t.strictSame(readdirSync(inside.directory).sort(), before);
   });
 
-  // Weakened: requested_cgroup (container/exec.cc) without its search for "..". Processes are
+  // Weakened: requested_cgroup (container/exec_target.cc) without its search for "..". Processes are
   // executed in "..", "below/../.." and others, above the container's cgroup.
   inside.test('crun 1.28: sub-cgroups of exec, and linux.cgroupsPath', async (t) => {
     await inside.created(inside.script('sleep 1000'), (id) => {

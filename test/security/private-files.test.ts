@@ -37,7 +37,7 @@ if (whyNot !== undefined) {
     return [...here, ...readdirSync(path).flatMap((name) => open(join(path, name)))];
   };
 
-  // Weakened: 0755 and 0644 in state.cc. The directories, config.json and the FIFOs are listed.
+  // Weakened: 0755 and 0644 in state/directory.cc. The directories, config.json and the FIFOs are listed.
   inside.test('CVE-2024-25621: states are readable for nobody else', async (t) => {
     const root = join(inside.directory, 'new/state');
     const loose = (args: string[]) =>
@@ -68,7 +68,7 @@ if (whyNot !== undefined) {
     user.tare('delete', '--force', theirs);
   });
 
-  // Weakened: state.cc without refuse_unsafe_root(). Other users can put their own states in the
+  // Weakened: state/directory.cc without refuse_unsafe_root(). Other users can put their own states in the
   // place of those that root reads and acts on.
   inside.test('CVE-2024-25621: a state root that is there already', async (t) => {
     const bundle = inside.script('sleep 1000');

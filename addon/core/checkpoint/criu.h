@@ -57,11 +57,11 @@ struct CriuStart {
   int stdio[3] = {0, 1, 2};    ///< -1: /dev/null
   std::vector<int> inherited;  ///< become criu's 4, 5, …
   int cgroup = -1;             ///< directory fd of the cgroup that it is born in; -1: the caller's
-  /// The root directory to restore into, which is mounted for criu at `place`/`name`, as
-  /// pivot_root(2) requires. Empty: nothing is mounted.
+  /// The root directory to restore into, which is mounted for criu at
+  /// `mount_directory`/`mount_name`, as pivot_root(2) requires. Empty: nothing is mounted.
   std::string root;
-  std::string place;
-  std::string name;
+  std::string mount_directory;
+  std::string mount_name;
 };
 
 /// The number of the first inherited descriptor in criu.
@@ -92,8 +92,5 @@ class Criu {
   Fd socket_;
   std::optional<InitProcess> process_;
 };
-
-/// Returns the last errors in a log of criu's, one per line; empty if there are none.
-std::string criu_errors(const std::string& log);
 
 }  // namespace tare

@@ -23,8 +23,8 @@ namespace tare {
 namespace {
 
 /// A mount point of the config, and what is mounted there.
-struct Placed {
-  std::string place;
+struct MountPoint {
+  std::string path;
   const Mount* mount = nullptr;  ///< null: a device or a masked path
   bool bound = false;
 };
@@ -44,26 +44,26 @@ std::string source_of(const Mount& mount, const std::string& bundle) {
   return absolute_path_in(within.empty() ? bundle : within, mount.source);
 }
 
-bool is_at_or_below(const std::string& path, const std::string& place) {
-  return path == place || (path.starts_with(place) && path[place.size()] == '/') || place == "/";
+bool is_at_or_below(const std::string& path, const std::string& top) {
+  return path == top || (path.starts_with(top) && path[top.size()] == '/') || top == "/";
 }
 
-std::vector<Placed> placed_mounts(int root, const Spec& spec) {
-  std::vector<Placed> placed;
+std::vector<MountPoint> mount_points_of(int root, const Spec& spec) {
+  std::vector<MountPoint> mount_points;
   for (const Mount& mount : spec.mounts) {
     const MountOptions options = read_mount_options(mount);
     if (!options.remount) {
-      placed.push_back({resolve(root, mount.destination), &mount, options.bind});
+      mount_points.push_back({resolve(root, mount.destination), &mount, options.bind});
     }
   }
   for (const Device& device : spec.linux_.devices) {
-    placed.push_back({resolve(root, device.path), nullptr, true});
+    mount_points.push_back({resolve(root, device.path), nullptr, true});
   }
   // A masked path is the container's own mount, even inside a mount of the host's.
   for (const std::string& path : spec.linux_.masked_paths) {
-    placed.push_back({resolve(root, path), nullptr, false});
+    mount_points.push_back({resolve(root, path), nullptr, false});
   }
-  return placed;
+  return mount_points;
 }
 
 }  // namespace
@@ -73,7 +73,7 @@ std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const st
   if (!root) {
     throw_errno("open", "the root of process " + std::to_string(pid));
   }
-  const std::vector<Placed> placed = placed_mounts(root.get(), spec);
+  const std::vector<MountPoint> mount_points = mount_points_of(root.get(), spec);
   std::vector<std::string> read_only;
   for (const std::string& path : spec.linux_.readonly_paths) {
     read_only.push_back(resolve(root.get(), path));
@@ -81,21 +81,21 @@ std::vector<ExternalMount> external_mounts(pid_t pid, const Spec& spec, const st
   std::vector<ExternalMount> external;
   const std::string mountinfo = read_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/mountinfo");
   for_each_mount(mountinfo, [&](const MountLine& line) {
-    const Placed* owner = nullptr;
-    for (const Placed& one : placed) {
-      // The nearest place above the mount point, and the last of equal ones: a later mount hides an
-      // earlier one.
-      if (!one.place.empty() && is_at_or_below(line.point, one.place) &&
-          (owner == nullptr || one.place.size() >= owner->place.size())) {
+    const MountPoint* owner = nullptr;
+    for (const MountPoint& one : mount_points) {
+      // The nearest configured mount point above this one, and the last of equal ones: a later
+      // mount hides an earlier one.
+      if (!one.path.empty() && is_at_or_below(line.point, one.path) &&
+          (owner == nullptr || one.path.size() >= owner->path.size())) {
         owner = &one;
       }
     }
     const bool seen = std::ranges::any_of(
-        external, [&](const ExternalMount& one) { return one.place == line.point; });
+        external, [&](const ExternalMount& one) { return one.path == line.point; });
     if (owner != nullptr && owner->bound && !seen) {
       const std::string source =
-          owner->mount == nullptr ? owner->place : absolute_path(source_of(*owner->mount, bundle));
-      const std::string rest = line.point.substr(owner->place == "/" ? 0 : owner->place.size());
+          owner->mount == nullptr ? owner->path : absolute_path(source_of(*owner->mount, bundle));
+      const std::string rest = line.point.substr(owner->path == "/" ? 0 : owner->path.size());
       external.push_back({line.point, rest == "/" ? source : source + rest,
                           std::ranges::find(read_only, line.point) != read_only.end()});
     } else if (line.type == "devtmpfs" && !seen) {

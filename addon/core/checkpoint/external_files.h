@@ -12,7 +12,7 @@ namespace tare {
 
 /// A mount of the container that comes from the host.
 struct ExternalMount {
-  std::string place;       ///< in the container
+  std::string path;        ///< in the container
   std::string source;      ///< on the host, absolute
   bool read_only = false;  ///< by linux.readonlyPaths
 };

@@ -191,9 +191,9 @@ std::vector<Problem> config_problems(const std::string& text) {
     return find_problems(parse_spec(text, config_name));
   } catch (const Error& error) {
     Problem problem{error.path(), error.what(), error.kind() == ErrorKind::unsupported};
-    for (const std::string& place : {config_name + std::string(": "), problem.path + ": "}) {
-      if (problem.message.starts_with(place)) {
-        problem.message.erase(0, place.size());
+    for (const std::string& prefix : {config_name + std::string(": "), problem.path + ": "}) {
+      if (problem.message.starts_with(prefix)) {
+        problem.message.erase(0, prefix.size());
       }
     }
     return {std::move(problem)};

@@ -10,6 +10,7 @@
 #include "container/criu_session.h"
 #include "container/impl.h"
 #include "json/json.h"
+#include "state/blocking_child.h"
 #include "tare/error.h"
 
 namespace tare {
@@ -149,15 +150,15 @@ void Container::dump(const CheckpointOptions& options, Criu& criu) {
   }
   if (!options.pre_dump) {
     for (const ExternalMount& mount : external_mounts(request.pid, spec(), impl_->record.bundle)) {
-      request.external.push_back("mnt[" + mount.place + "]:" + mount.place);
+      request.external.push_back("mnt[" + mount.path + "]:" + mount.path);
     }
     std::vector<pid_t> pids = processes();
     pids.push_back(request.pid);
     write_file_atomically(request.images, descriptors_file, add_external_files(request, pids));
   }
   int status_fd = options.status_fd;
-  Awaited awaited(impl_->dir);
-  awaited.started(criu.pid());
+  BlockingChild child(impl_->dir);
+  child.started(criu.pid());
   criu.carry_out(request, directories.log, [&](CriuNotice& notice) {
     if (notice.script == "status-ready" && status_fd >= 0) {
       write_status(std::exchange(status_fd, -1));

@@ -1,4 +1,4 @@
-// A container that is being made, by create or by restore.
+// Undoes a create or restore that fails.
 #pragma once
 
 #include <optional>
@@ -11,29 +11,15 @@
 
 namespace tare {
 
-/// Returns the container's record, as far as the bundle determines it.
-StateRecord make_record(const Bundle& bundle, const std::string& id, uid_t owner,
-                        bool no_new_keyring);
-/// Delegates the container's cgroup to the root of its user namespace, if the container has a
-/// writable cgroup mount that shows only this cgroup.
-void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host);
-/// Limits the depth and number of cgroups below the container's, unless they are limited already.
-/// By default the kernel limits neither.
-void limit_nesting(Cgroup& cgroup, const Spec& spec);
-
-/// Connects to the socket that gets init's pidfd: `given` by the caller, else by an annotation;
-/// none without either.
-Fd connect_pidfd_socket(const std::string& given, const Spec& spec);
-
 /// Undoes what was made so far, unless `keep()` is called. Init ends first.
-class HalfMade {
+class CreateRollback {
  public:
-  HalfMade(StateDir& dir, const StateRecord& record, const Spec& spec, const Runtime& runtime,
-           ContainerUnit* unit)
+  CreateRollback(StateDir& dir, const StateRecord& record, const Spec& spec, const Runtime& runtime,
+                 ContainerUnit* unit)
       : dir_(dir), record_(record), spec_(spec), runtime_(runtime), unit_(unit) {}
-  ~HalfMade();
-  HalfMade(const HalfMade&) = delete;
-  HalfMade& operator=(const HalfMade&) = delete;
+  ~CreateRollback();
+  CreateRollback(const CreateRollback&) = delete;
+  CreateRollback& operator=(const CreateRollback&) = delete;
 
   Cgroup& cgroup() { return cgroup_; }
   /// Takes a range of ids for the container and returns the first.

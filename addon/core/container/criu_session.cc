@@ -54,8 +54,8 @@ void refuse_without_privilege() {
 }
 
 void refuse_unrestorable(const Spec& spec, bool has_unit) {
-  const auto refuse = [](const std::string& place, const std::string& why) {
-    throw Error(ErrorKind::unsupported, "config.json: " + place + ": " + why).with_path(place);
+  const auto refuse = [](const std::string& path, const std::string& why) {
+    throw Error(ErrorKind::unsupported, "config.json: " + path + ": " + why).with_path(path);
   };
   if (!spec.makes_namespace(NamespaceType::mount)) {
     refuse("linux.namespaces",

@@ -65,9 +65,9 @@ std::uint64_t inner_namespaces_of(pid_t pid, std::initializer_list<NamespaceType
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& place, const std::string& message) {
-  throw Error(ErrorKind::unsupported, place + ": " + message)
-      .with_path(place.substr(place.find(": ") + 2));
+[[noreturn]] void refuse(const std::string& path, const std::string& message) {
+  throw Error(ErrorKind::unsupported, path + ": " + message)
+      .with_path(path.substr(path.find(": ") + 2));
 }
 
 }  // namespace

@@ -32,19 +32,19 @@ bool mounts_on_host(const Spec& spec) {
   return !spec.has_namespace(NamespaceType::mount) && (!spec.mounts.empty() || spec.root.readonly);
 }
 
-void note_root(StateDir& dir, const std::string& rootfs) {
-  dir.note_root({rootfs, mount_at(rootfs), 0});
+void note_root(const StateDir& dir, const std::string& rootfs) {
+  dir.journal().note_root({rootfs, mount_at(rootfs), 0});
 }
 
-void note_root_mount(StateDir& dir) {
-  const auto noted = dir.noted_root();
+void note_root_mount(const StateDir& dir) {
+  const auto noted = dir.journal().root();
   if (noted.has_value()) {
-    dir.note_root_mount(mount_at(noted->path));
+    dir.journal().note_root_mount(mount_at(noted->path));
   }
 }
 
 void detach_root_mount(const StateDir& dir) {
-  const auto noted = dir.noted_root();
+  const auto noted = dir.journal().root();
   if (!noted.has_value()) {
     return;
   }

@@ -2,7 +2,7 @@
 // mount of the container's root.
 #pragma once
 
-#include "state/state.h"
+#include "state/directory.h"
 #include "tare/spec.h"
 
 namespace tare {
@@ -10,9 +10,9 @@ namespace tare {
 /// Whether `spec` has its mounts made in the caller's mount namespace.
 bool mounts_on_host(const Spec& spec);
 /// Records the mount at `rootfs` before the container's, to distinguish the two.
-void note_root(StateDir& dir, const std::string& rootfs);
+void note_root(const StateDir& dir, const std::string& rootfs);
 /// Records the mount that init has made there.
-void note_root_mount(StateDir& dir);
+void note_root_mount(const StateDir& dir);
 /// Unmounts the container's root with all submounts, unless another mount covers it.
 void detach_root_mount(const StateDir& dir);
 

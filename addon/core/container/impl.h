@@ -11,7 +11,7 @@
 #include "container/host_facts.h"
 #include "host/resctrl/resctrl.h"
 #include "spawn/spawn.h"
-#include "state/state.h"
+#include "state/directory.h"
 #include "tare/container.h"
 
 namespace tare {
@@ -75,7 +75,7 @@ class Locked {
 /// Removes the container in `dir`, whose lock the caller holds, and kills its processes. The root
 /// of `runtime` is resolved.
 void remove_locked(const Runtime& runtime, StateDir dir);
-/// Identifies this process, in the format for StateDir::note_origin().
+/// Identifies this process, in the format for Journal::note_origin().
 std::string this_caller();
 /// Raises a limit on processes by one for the reaper: the limit is meant for the other processes.
 void make_room_for_reaper(Resources& resources);
@@ -163,10 +163,10 @@ void set_scheduling(InitProcess& init, const Plan& plan, const Process& process,
 /// The mask has more processors than there are: cpuset may get others later.
 void reset_affinity(pid_t pid);
 /// Binds the calling thread, and the processes it spawns, to a list of processors until the end of
-/// a scope; does nothing if the list is empty. `place` names the list in messages.
+/// a scope; does nothing if the list is empty. `path` names the list in messages.
 class ThreadAffinity {
  public:
-  ThreadAffinity(const std::string& processors, const std::string& place);
+  ThreadAffinity(const std::string& processors, const std::string& path);
   ~ThreadAffinity();
   ThreadAffinity(const ThreadAffinity&) = delete;
   ThreadAffinity& operator=(const ThreadAffinity&) = delete;

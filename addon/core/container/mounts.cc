@@ -114,7 +114,7 @@ void refuse_status(const StateRecord& record, Status status) {
   }
 }
 
-std::string place_of(const std::string& name, std::size_t index) {
+std::string config_path_of(const std::string& name, std::size_t index) {
   return name + ": [" + std::to_string(index) + "]";
 }
 
@@ -172,7 +172,7 @@ void Container::remove_mounts(const std::string& mounts, const std::string& name
     }
     if (found == added.size()) {
       throw Error(ErrorKind::invalid_argument,
-                  place_of(name, i) + ".destination: \"" + wanted[i].destination +
+                  config_path_of(name, i) + ".destination: \"" + wanted[i].destination +
                       "\": `mounts add` has mounted nothing there; only what it has mounted can be "
                       "removed")
           .with_path("[" + std::to_string(i) + "].destination");
@@ -189,7 +189,7 @@ void Container::remove_mounts(const std::string& mounts, const std::string& name
       write_added(impl_->dir, added);
     };
     try {
-      visit.remove(mount, place_of(name, removal.wanted) + ".destination", impl_->runtime);
+      visit.remove(mount, config_path_of(name, removal.wanted) + ".destination", impl_->runtime);
     } catch (const Error& error) {
       // The mount is gone, or permanently out of reach: a process that may mount in the container
       // has done that.

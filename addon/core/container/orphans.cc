@@ -47,7 +47,7 @@ bool parse_caller(std::string_view text, Caller& caller) {
 
 bool is_orphan(const StateDir& dir, ino_t pid_namespace) {
   Caller caller;
-  return parse_caller(dir.noted_caller(), caller) && caller.pid_namespace == pid_namespace &&
+  return parse_caller(dir.journal().caller(), caller) && caller.pid_namespace == pid_namespace &&
          !is_alive(caller.pid, caller.start_time);
 }
 

@@ -3,8 +3,11 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
 
 #include "container/impl.h"
 #include "tare/error.h"
@@ -135,7 +138,7 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined
       case PassedKind::directory:
         continue;  // only in Plan::fetched()
       case PassedKind::start_gate:
-        owned.push_back(dir->open_start_gate());
+        owned.push_back(dir->start_gate().open_for_init());
         break;
       case PassedKind::container_pidfd:
         fds.push_back(container.pidfd);
@@ -178,6 +181,38 @@ StartedProcess deliver(InitProcess& init, int console_socket, int pidfd_socket) 
   }
   process.pid = init.pid();
   return process;
+}
+
+bool may_be_in_chroot() {
+  struct stat own{};
+  struct stat first{};
+  return stat("/", &own) < 0 || stat("/proc/1/root/", &first) < 0 || own.st_dev != first.st_dev ||
+         own.st_ino != first.st_ino;
+}
+
+std::string cgroup_of(pid_t pid) {
+  const auto text = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/cgroup");
+  const std::size_t at = text.has_value() ? text->find("0::") : std::string::npos;
+  if (at == std::string::npos) {
+    return {};
+  }
+  return text->substr(at + 3, text->find('\n', at) - at - 3);
+}
+
+pid_t pid_inside(pid_t pid) {
+  constexpr std::string_view field = "\nNSpid:\t";
+  const auto status = read_file_if_exists(AT_FDCWD, "/proc/" + std::to_string(pid) + "/status");
+  const std::size_t at = status.has_value() ? status->find(field) : std::string::npos;
+  if (at == std::string::npos) {
+    return pid;
+  }
+  // One number for each nested pid namespace, the innermost last.
+  const std::string_view line = std::string_view(*status).substr(
+      at + field.size(), status->find('\n', at + 1) - at - field.size());
+  pid_t inside = pid;
+  const std::size_t last = line.rfind('\t') + 1;
+  std::from_chars(line.data() + last, line.data() + line.size(), inside);
+  return inside;
 }
 
 void write_pid_file(const std::string& path, pid_t pid) {

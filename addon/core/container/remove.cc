@@ -41,13 +41,13 @@ void await_end(const StateRecord& record) {
 }
 
 /// How long `delete --force` lets another command wait for a hook or criu before it kills that.
-constexpr std::chrono::seconds patience(1);
+constexpr std::chrono::seconds blocking_child_timeout(1);
 
 }  // namespace
 
 void Container::remove(bool force) {
   const Doing doing("delete", id());
-  if (!(force ? impl_->dir.lock_by_force(patience) : impl_->dir.lock())) {
+  if (!(force ? impl_->dir.lock_by_force(blocking_child_timeout) : impl_->dir.lock())) {
     if (force) {
       return;  // another process has removed it
     }
@@ -108,7 +108,7 @@ void Container::end_init() {
 
 void Container::destroy(Cgroup cgroup) {
   // A process that is still noted was left by a command that was killed.
-  impl_->dir.kill_awaited();
+  impl_->dir.journal().kill_blocking_child();
   if (cgroup) {
     if (!impl_->record.own_pid_namespace) {
       cgroup.kill_all();
@@ -160,11 +160,11 @@ void run_poststop_hooks(const std::vector<Hook>& hooks, const StateRecord& recor
 
 namespace {
 
-/// Removes everything that a create() that died has noted.
-void remove_noted(const StateDir& dir) {
+/// Removes everything in the journal of a create() that died.
+void remove_journaled(const StateDir& dir) {
   // If create() has not let init go, init ends with it. Hooks, and processes that they started, may
   // be in the cgroup.
-  Cgroup cgroup = Cgroup::open(find_cgroup_host(), dir.noted_cgroup());
+  Cgroup cgroup = Cgroup::open(find_cgroup_host(), dir.journal().cgroup());
   const bool known = dir.has_config();
   if (cgroup && known) {
     cgroup.kill_all();
@@ -199,7 +199,7 @@ void remove_locked(const Runtime& runtime, StateDir dir) {
   const std::string id = dir.id();
   const Doing doing("delete", id);
   if (!dir.is_anothers()) {
-    remove_noted(dir);
+    remove_journaled(dir);
   }
   dir.remove();
 }

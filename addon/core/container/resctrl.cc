@@ -71,7 +71,7 @@ void Container::update_rdt(const std::string& l3_cache_schema, const std::string
 }
 
 void remove_rdt(const StateDir& dir) {
-  for (const std::string& path : dir.noted_rdt()) {
+  for (const std::string& path : dir.journal().rdt()) {
     remove_rdt_directory(path);
   }
 }

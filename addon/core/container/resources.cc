@@ -22,11 +22,11 @@ void Container::pause() {
   Cgroup cgroup = impl_->cgroup();
   // Bar the gate before freezing (and unbar it after thawing): a paused container is never seen
   // with an open gate.
-  impl_->dir.bar_start_gate();
+  impl_->dir.start_gate().bar();
   try {
     cgroup.freeze(true);
   } catch (...) {
-    impl_->dir.unbar_start_gate();
+    impl_->dir.start_gate().unbar();
     throw;
   }
 }
@@ -39,7 +39,7 @@ void Container::resume() {
   }
   Cgroup cgroup = impl_->cgroup();
   cgroup.freeze(false);
-  impl_->dir.unbar_start_gate();
+  impl_->dir.start_gate().unbar();
 }
 
 void Container::update(const Resources& changes, const std::string& name) {

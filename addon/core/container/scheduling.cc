@@ -144,14 +144,14 @@ std::string ThreadAffinity::now() {
   return "0x" + digits.substr(digits.starts_with('0') ? 1 : 0);
 }
 
-ThreadAffinity::ThreadAffinity(const std::string& processors, const std::string& place) {
+ThreadAffinity::ThreadAffinity(const std::string& processors, const std::string& path) {
   if (processors.empty()) {
     return;
   }
   before_ = affinity_mask();
   if (set_affinity(0, *number_mask(processors, processor_limit)) < 0) {
     const int error = errno;
-    throw Error(ErrorKind::system, place + ": " + processors +
+    throw Error(ErrorKind::system, path + ": " + processors +
                                        ": sched_setaffinity: " + errno_text(error) +
                                        (error == EINVAL ? "; none of these processors is online "
                                                           "and in the caller's cgroup"

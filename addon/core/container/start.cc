@@ -1,6 +1,7 @@
 // start: startContainer hooks, the program, poststart hooks.
 #include "container/hooks.h"
 #include "container/impl.h"
+#include "state/blocking_child.h"
 #include "tare/error.h"
 
 namespace tare {
@@ -40,13 +41,8 @@ Error start_error(const wire::StartFailure& failure, const Spec& spec) {
                     static_cast<wire::Step>(failure.step), "");
 }
 
-}  // namespace
-
-void Container::start() {
-  const Doing doing("start", id());
-  const Locked locked(impl_->dir, impl_->runtime);
-  impl_->refresh();
-  switch (impl_->status()) {
+void refuse_unless_created(Status status) {
+  switch (status) {
     case Status::stopped:
       throw Error(ErrorKind::bad_status, "cannot start a container that has stopped");
     case Status::running:
@@ -58,6 +54,15 @@ void Container::start() {
     case Status::created:
       break;
   }
+}
+
+}  // namespace
+
+void Container::start() {
+  const Doing doing("start", id());
+  const Locked locked(impl_->dir, impl_->runtime);
+  impl_->refresh();
+  refuse_unless_created(impl_->status());
   if (!impl_->record.has_process) {
     throw no_process();
   }
@@ -72,23 +77,23 @@ void Container::start() {
       // The first failure is the one to throw.
       impl_->warn(error.what());
     }
-    impl_->dir.close_start_gate();
+    impl_->dir.start_gate().close();
   };
   try {
-    Awaited awaited(impl_->dir, impl_->cancellation.get());
+    BlockingChild child(impl_->dir, impl_->cancellation.get());
     if (has_hooks) {
       const Cgroup cgroup = impl_->cgroup();
       run_start_hooks(config, impl_->record, impl_->runtime, init.get(), cgroup.fd(),
-                      awaited.note());
+                      child.on_start());
     }
-    const StartAnswer answer = impl_->dir.pass_start_gate();
+    const StartAnswer answer = impl_->dir.start_gate().let_pass();
     if (answer.failed) {
       throw start_error(answer.failure, has_hooks ? config : spec());
     }
     if (has_hooks) {
       run_host_hooks("poststart", config.hooks.poststart,
                      hook_state(impl_->record, Status::running, impl_->record.pid),
-                     impl_->record.bundle, awaited.note());
+                     impl_->record.bundle, child.on_start());
     }
   } catch (const Error& error) {
     stop();
@@ -101,7 +106,7 @@ void Container::start() {
     stop();
     throw;
   }
-  impl_->dir.close_start_gate();
+  impl_->dir.start_gate().close();
 }
 
 }  // namespace tare

@@ -78,12 +78,12 @@ ContainerUnit::ContainerUnit(const Runtime& runtime, const Spec& spec, const std
 Cgroup ContainerUnit::start(pid_t init) {
   systemd_.start_scope(unit_, init, description_, properties_);
   started_ = true;
-  const std::string place = cgroup_of(init);
-  const std::string path = systemd_unit_path(unit_, place);
+  const std::string actual = cgroup_of(init);
+  const std::string path = systemd_unit_path(unit_, actual);
   Cgroup cgroup = Cgroup::open(cgroups_, path);
   if (!cgroup) {
     throw Error(ErrorKind::system,
-                "unit \"" + unit_.name + "\" is started, but init is in the cgroup " + place +
+                "unit \"" + unit_.name + "\" is started, but init is in the cgroup " + actual +
                     "; is this systemd outside of the container that tare runs in?");
   }
   return cgroup;

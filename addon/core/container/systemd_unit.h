@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cgroup/cgroup.h"
-#include "state/state.h"
+#include "state/directory.h"
 #include "systemd/systemd.h"
 #include "tare/container.h"
 

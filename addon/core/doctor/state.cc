@@ -1,7 +1,5 @@
 // The directory for the state of containers.
 
-#include "state/state.h"
-
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/statvfs.h>
@@ -13,6 +11,7 @@
 #include <cerrno>
 
 #include "doctor/parts.h"
+#include "state/root.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 

@@ -1,7 +1,10 @@
-// The contents of state.json.
+#include "state/record.h"
+
+#include <optional>
+#include <string_view>
+
 #include "json/fields.h"
 #include "json/json.h"
-#include "state/state.h"
 
 namespace tare {
 
