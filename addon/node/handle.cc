@@ -130,7 +130,7 @@ void Handle::kill(int signal, bool all) {
     init = init_;
   }
   if (to_init && init) {
-    const Doing doing("kill", id_);
+    const ErrorContext context("kill", id_);
     if (init->signal(signal)) return;
   }
   beside()->kill(signal, all);

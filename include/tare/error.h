@@ -29,8 +29,8 @@ enum class ErrorKind : std::uint8_t {
 /// Returns the stable code of a kind as Node users see it, e.g. `ERR_TARE_NOT_FOUND`. Never null.
 const char* error_code(ErrorKind kind) noexcept;
 
-/// A failure with its details. `what()` is the whole message, prefixed by all `Doing` frames that
-/// were open when the error was constructed, outermost first.
+/// A failure with its details. `what()` is the whole message, prefixed by all `ErrorContext` frames
+/// that were open when the error was constructed, outermost first.
 class Error : public std::exception {
  public:
   Error(ErrorKind kind, std::string_view message);
@@ -46,7 +46,7 @@ class Error : public std::exception {
   /// The file, or the JSON path (`linux.namespaces[2].type`), that the error is about; may be
   /// empty.
   const std::string& path() const noexcept { return path_; }
-  /// The innermost open `Doing` frame ("mount proc on /proc"), else empty.
+  /// The innermost open `ErrorContext` frame ("mount proc on /proc"), else empty.
   const std::string& stage() const noexcept { return stage_; }
 
   Error& with_errno(int errnum, std::string_view syscall);
@@ -63,18 +63,18 @@ class Error : public std::exception {
 
 /// A context frame: while it is in scope, an Error constructed on this thread begins with "WHAT
 /// OBJECT: ". Stores only references, so it costs two stores; both strings must outlive the frame.
-class Doing {
+class ErrorContext {
  public:
-  explicit Doing(std::string_view what, std::string_view object = {}) noexcept;
-  ~Doing();
-  Doing(const Doing&) = delete;
-  Doing& operator=(const Doing&) = delete;
+  explicit ErrorContext(std::string_view what, std::string_view object = {}) noexcept;
+  ~ErrorContext();
+  ErrorContext(const ErrorContext&) = delete;
+  ErrorContext& operator=(const ErrorContext&) = delete;
 
  private:
   friend class Error;
   std::string_view what_;
   std::string_view object_;
-  const Doing* outer_;
+  const ErrorContext* outer_;
 };
 
 /// "EPERM (Operation not permitted)".

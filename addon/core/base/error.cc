@@ -11,7 +11,7 @@ namespace tare {
 
 namespace {
 
-thread_local const Doing* innermost = nullptr;
+thread_local const ErrorContext* innermost = nullptr;
 
 }  // namespace
 
@@ -41,15 +41,15 @@ const char* error_code(ErrorKind kind) noexcept {
   return "ERR_TARE_SYSTEM";
 }
 
-Doing::Doing(std::string_view what, std::string_view object) noexcept
+ErrorContext::ErrorContext(std::string_view what, std::string_view object) noexcept
     : what_(what), object_(object), outer_(innermost) {
   innermost = this;
 }
 
-Doing::~Doing() { innermost = outer_; }
+ErrorContext::~ErrorContext() { innermost = outer_; }
 
 Error::Error(ErrorKind kind, std::string_view message) : kind_(kind) {
-  for (const Doing* frame = innermost; frame != nullptr; frame = frame->outer_) {
+  for (const ErrorContext* frame = innermost; frame != nullptr; frame = frame->outer_) {
     std::string words(frame->what_);
     if (!frame->object_.empty()) {
       words.append(" ").append(frame->object_);
@@ -65,7 +65,7 @@ Error::Error(ErrorKind kind, std::string_view message) : kind_(kind) {
 std::string_view Error::inner_words() const noexcept {
   // The order of the chain does not matter, because only the total length of the frames is needed.
   std::size_t size = 0;
-  for (const Doing* frame = innermost; frame != nullptr; frame = frame->outer_) {
+  for (const ErrorContext* frame = innermost; frame != nullptr; frame = frame->outer_) {
     size += frame->what_.size() + (frame->object_.empty() ? 0 : frame->object_.size() + 1) + 2;
   }
   return std::string_view(message_).substr(std::min(size, message_.size()));

@@ -109,7 +109,7 @@ void write_status(int fd) {
 }  // namespace
 
 void Container::checkpoint(const CheckpointOptions& options) {
-  const Doing doing("checkpoint", id());
+  const ErrorContext context("checkpoint", id());
   check_options(options);
   refuse_without_privilege();
   const Locked locked(impl_->dir, impl_->runtime);

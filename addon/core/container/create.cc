@@ -58,7 +58,7 @@ void expect_many_containers() noexcept { keep_init_image(); }
 
 Container Container::create(const Runtime& given, const std::string& id,
                             const CreateOptions& options) {
-  std::optional<Doing> doing(std::in_place, "create", id);
+  std::optional<ErrorContext> context(std::in_place, "create", id);
   validate_id(id);
   auto impl = std::make_unique<Impl>();
   impl->runtime = resolve_runtime(given);
@@ -75,7 +75,7 @@ Container Container::create(const Runtime& given, const std::string& id,
   Container container(std::move(impl));
   if (!options.start_gate) {
     // Errors from here on begin with "start".
-    doing.reset();
+    context.reset();
     container.finish_run(creation.hooks().poststart, creation.has_start_gate());
   }
   container.impl_->cancellation.reset();
@@ -90,7 +90,7 @@ void Container::finish_run(const std::vector<Hook>& poststart, bool holds_gate) 
     if (holds_gate) {
       start();
     } else {
-      const Doing doing("start", id());
+      const ErrorContext context("start", id());
       // This thread does not hold the lock; the note lets delete kill the hook that it waits for.
       BlockingChild child(impl_->dir, impl_->cancellation.get());
       // A short program may have ended already: the hook's state has its pid all the same.

@@ -84,7 +84,7 @@ StartedProcess Container::exec(const ExecOptions& options) {
 PendingExec Container::begin_exec(const ExecOptions& options) { return begin_exec(options, false); }
 
 PendingExec Container::begin_exec(const ExecOptions& options, bool may_block) {
-  const Doing doing("exec in", id());
+  const ErrorContext context("exec in", id());
   impl_->await_creation();
   try {
     return begin_exec_now(options, may_block);

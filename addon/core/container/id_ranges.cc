@@ -224,7 +224,7 @@ void give_own_ids(Bundle& bundle, std::uint32_t first) {
 }
 
 std::uint32_t take_id_range(const std::string& owner) {
-  const Doing doing("take a range of ids for the container");
+  const ErrorContext context("take a range of ids for the container");
   const std::string record = record_of(owner);
   std::uint32_t first = try_ranges(record);
   if (first == 0) {

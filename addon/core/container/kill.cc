@@ -7,7 +7,7 @@
 namespace tare {
 
 void Container::kill(int signal, bool all) {
-  const Doing doing("kill", id());
+  const ErrorContext context("kill", id());
   const Fd init = open_process(impl_->record.pid, impl_->record.start_time);
   if (!init) {
     // Without a pid namespace of the container's own, its other processes outlive init.

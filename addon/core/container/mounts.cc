@@ -121,7 +121,7 @@ std::string config_path_of(const std::string& name, std::size_t index) {
 }  // namespace
 
 void Container::add_mounts(const std::string& mounts, const std::string& name) {
-  const Doing doing("mounts add", id());
+  const ErrorContext context("mounts add", id());
   const Locked locked(impl_->dir, impl_->runtime);
   impl_->refresh();
   refuse_status(impl_->record, impl_->status());
@@ -147,7 +147,7 @@ void Container::add_mounts(const std::string& mounts, const std::string& name) {
 }
 
 void Container::remove_mounts(const std::string& mounts, const std::string& name) {
-  const Doing doing("mounts remove", id());
+  const ErrorContext context("mounts remove", id());
   const Locked locked(impl_->dir, impl_->runtime);
   impl_->refresh();
   refuse_status(impl_->record, impl_->status());

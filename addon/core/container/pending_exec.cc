@@ -53,7 +53,7 @@ PendingExec::~PendingExec() = default;
 int PendingExec::fd() const noexcept { return impl_->init->channel(); }
 
 bool PendingExec::advance(std::chrono::steady_clock::time_point deadline) {
-  const Doing doing("exec in", impl_->record.id);
+  const ErrorContext context("exec in", impl_->record.id);
   impl_->init->limit(deadline);
   try {
     for (; !impl_->steps.empty(); impl_->steps.pop_front()) {
@@ -68,7 +68,7 @@ bool PendingExec::advance(std::chrono::steady_clock::time_point deadline) {
 }
 
 StartedProcess PendingExec::take() {
-  const Doing doing("exec in", impl_->record.id);
+  const ErrorContext context("exec in", impl_->record.id);
   StartedProcess started =
       deliver(*impl_->init, impl_->console_socket.get(), impl_->pidfd_socket.get());
   write_pid_file(impl_->pid_file, started.pid);

@@ -46,7 +46,7 @@ constexpr std::chrono::seconds blocking_child_timeout(1);
 }  // namespace
 
 void Container::remove(bool force) {
-  const Doing doing("delete", id());
+  const ErrorContext context("delete", id());
   if (!(force ? impl_->dir.lock_by_force(blocking_child_timeout) : impl_->dir.lock())) {
     if (force) {
       return;  // another process has removed it
@@ -68,7 +68,7 @@ void Container::remove(bool force) {
 }
 
 std::optional<CgroupTotals> Container::end() {
-  const Doing doing("delete", id());
+  const ErrorContext context("delete", id());
   if (!impl_->dir.lock()) {
     return std::nullopt;  // another process has removed it
   }
@@ -197,7 +197,7 @@ void remove_locked(const Runtime& runtime, StateDir dir) {
     return;
   }
   const std::string id = dir.id();
-  const Doing doing("delete", id);
+  const ErrorContext context("delete", id);
   if (!dir.is_anothers()) {
     remove_journaled(dir);
   }

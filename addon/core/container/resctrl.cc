@@ -44,7 +44,7 @@ void Container::update_rdt(const std::string& l3_cache_schema, const std::string
   if (l3_cache_schema.empty() && mem_bw_schema.empty()) {
     return;
   }
-  const Doing doing("update", id());
+  const ErrorContext context("update", id());
   const Locked locked(impl_->dir, impl_->runtime);
   const std::pair<std::string_view, const std::string*> lines[] = {
       {"--l3-cache-schema", &l3_cache_schema}, {"--mem-bw-schema", &mem_bw_schema}};

@@ -7,7 +7,7 @@
 namespace tare {
 
 void Container::pause() {
-  const Doing doing("pause", id());
+  const ErrorContext context("pause", id());
   const Locked locked(impl_->dir, impl_->runtime);
   impl_->refresh();
   switch (impl_->status()) {
@@ -32,7 +32,7 @@ void Container::pause() {
 }
 
 void Container::resume() {
-  const Doing doing("resume", id());
+  const ErrorContext context("resume", id());
   const Locked locked(impl_->dir, impl_->runtime);
   if (impl_->status() != Status::paused) {
     throw Error(ErrorKind::bad_status, "container not paused");
@@ -43,7 +43,7 @@ void Container::resume() {
 }
 
 void Container::update(const Resources& changes, const std::string& name) {
-  const Doing doing("update", id());
+  const ErrorContext context("update", id());
   const Locked locked(impl_->dir, impl_->runtime);
   if (impl_->status() == Status::stopped) {
     throw Error(ErrorKind::bad_status, "container not running");

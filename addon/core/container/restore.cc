@@ -12,7 +12,7 @@ namespace tare {
 
 Container Container::restore(const Runtime& given, const std::string& id,
                              const CreateOptions& options, const RestoreOptions& from) {
-  const Doing doing("restore", id);
+  const ErrorContext context("restore", id);
   validate_id(id);
   refuse_without_privilege();
   auto impl = std::make_unique<Impl>();

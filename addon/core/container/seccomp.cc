@@ -44,7 +44,7 @@ void SeccompAgent::serve(InitProcess& init, const ContainerState& state) {
   write_state(writer, state, false);
   writer.end_object();
   {
-    const Doing doing("send the container process state to the seccomp agent");
+    const ErrorContext context("send the container process state to the seccomp agent");
     send_fd(socket_.get(), listener, writer.take());
   }
   // Each connection takes one state.

@@ -59,7 +59,7 @@ void refuse_unless_created(Status status) {
 }  // namespace
 
 void Container::start() {
-  const Doing doing("start", id());
+  const ErrorContext context("start", id());
   const Locked locked(impl_->dir, impl_->runtime);
   impl_->refresh();
   refuse_unless_created(impl_->status());

@@ -151,7 +151,7 @@ std::string stats_json(const CgroupStats& stats, std::string_view intel_rdt) {
 }
 
 CgroupStats Container::stats() const {
-  const Doing doing("stats of", id());
+  const ErrorContext context("stats of", id());
   CgroupStats stats = impl_->cgroup().stats();
   if (impl_->record.has_reaper) {
     stats.pids -= std::min<std::uint64_t>(stats.pids, 1);
@@ -161,7 +161,7 @@ CgroupStats Container::stats() const {
 }
 
 CgroupWatch Container::watch() const {
-  const Doing doing("events of", id());
+  const ErrorContext context("events of", id());
   if (impl_->status() == Status::stopped) {
     throw Error(ErrorKind::bad_status, "container with id " + id() + " is not running");
   }

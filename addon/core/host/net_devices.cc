@@ -183,7 +183,7 @@ void carry_out(NetlinkSocket& host, NetlinkSocket& container, int container_name
 
 void move_net_devices(const std::vector<std::pair<std::string, NetDevice>>& devices,
                       int container_namespace, Fd container_socket) {
-  const Doing doing("move network devices to the container");
+  const ErrorContext context("move network devices to the container");
   NetlinkSocket host;
   NetlinkSocket container(std::move(container_socket));
   std::vector<Move> moves;

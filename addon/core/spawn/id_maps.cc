@@ -52,7 +52,7 @@ bool maps_only_self(const std::vector<IdMapping>& mappings, std::uint32_t self) 
 
 void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
                    const std::vector<IdMapping>& gids, const Host& host) {
-  const Doing doing("write the id maps of the user namespace");
+  const ErrorContext context("write the id maps of the user namespace");
   const Fd process = open_file(AT_FDCWD, "/proc/" + std::to_string(pid), O_PATH | O_DIRECTORY);
   if (host.rootless && !maps_only_self(uids, host.euid)) {
     run_helper("newuidmap", pid, uids);
@@ -91,7 +91,7 @@ class Ended {
 }  // namespace
 
 Fd make_id_mapping(const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids) {
-  const Doing doing("make the user namespace of an id-mapped mount");
+  const ErrorContext context("make the user namespace of an id-mapped mount");
   alignas(16) std::array<unsigned char, std::size_t{16} << 10> stack;
   int pidfd = -1;
   int pid = -1;

@@ -255,7 +255,7 @@ Error init_error(const Plan& plan, std::uint32_t index, int errnum, Step step, c
   }
   const std::string what = plan.describe(index);
   const std::string_view origin = plan.text(op.origin);
-  const Doing doing(what);
+  const ErrorContext context(what);
   std::string message = place_of(origin);
   message += reason(errnum, step);
   if (detail != nullptr && detail[0] != '\0') {

@@ -370,7 +370,7 @@ Error clone_error(const Plan& plan, const StubTask& task) {
 void keep_init_image() noexcept { keeps_image = true; }
 
 InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
-  const Doing doing("start init");
+  const ErrorContext context("start init");
   if (options.preserved.size() != plan.preserved_fds() ||
       options.passed.size() != plan.passed().size()) {
     throw Error(ErrorKind::invalid_argument, "the fds given do not match the plan");

@@ -278,7 +278,7 @@ std::string StateDir::make_notify_directory() {
 
 void StateDir::write(const StateRecord& record) {
   const std::string directory = path();
-  const Doing doing(keeping, directory);
+  const ErrorContext context(keeping, directory);
   write_file_atomically(dir_.get(), state_file, record_text(record));
 }
 
@@ -289,7 +289,7 @@ constexpr int read_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 std::optional<std::string> read_kept_if_exists(const StateDir& dir, const char* name) {
   const std::string directory = dir.path();
-  const Doing doing("read the state in", directory);
+  const ErrorContext context("read the state in", directory);
   const std::optional<Fd> file = open_if_exists(dir.fd(), name, read_flags);
   return file.has_value() ? std::optional(read_all(file->get(), name)) : std::nullopt;
 }
@@ -319,7 +319,7 @@ bool StateDir::is_anothers() const {
 
 void StateDir::write_config(std::string_view config) {
   const std::string directory = path();
-  const Doing doing(keeping, directory);
+  const ErrorContext context(keeping, directory);
   const Fd file = open_file(dir_.get(), config_file, O_WRONLY | O_CREAT | O_EXCL, 0600);
   write_all(file.get(), config, config_file);
 }
@@ -339,7 +339,7 @@ bool StateDir::has_config() const {
 
 void StateDir::write_resources(std::string_view resources) {
   const std::string directory = path();
-  const Doing doing(keeping, directory);
+  const ErrorContext context(keeping, directory);
   write_file_atomically(dir_.get(), resources_file, std::string(resources));
 }
 
@@ -349,7 +349,7 @@ std::optional<std::string> StateDir::read_resources() const {
 
 void StateDir::write_added_mounts(std::string_view mounts) {
   const std::string directory = path();
-  const Doing doing(keeping, directory);
+  const ErrorContext context(keeping, directory);
   write_file_atomically(dir_.get(), added_mounts_file, std::string(mounts));
 }
 

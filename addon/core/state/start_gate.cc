@@ -45,7 +45,7 @@ Fd StartGate::open_for_init() const {
 /// Opens for reading only: another writer would keep start from seeing the FIFO's end.
 std::optional<Fd> StartGate::open_held() const {
   const std::string path = dir_.path();
-  const Doing doing("ask for the start gate in", path);
+  const ErrorContext context("ask for the start gate in", path);
   std::optional<Fd> gate = open_if_exists(dir_.fd(), gate_fifo, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (gate.has_value() && lock_file(gate->get(), LOCK_SH | LOCK_NB, gate_fifo)) {
     return std::nullopt;

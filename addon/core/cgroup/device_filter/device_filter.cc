@@ -198,7 +198,7 @@ void Cgroup::attach_device_filter(const std::vector<DeviceRule>& rules,
     return;
   }
   const int cgroup = required_fd();
-  const Doing doing("attach the device filter to", path_);
+  const ErrorContext context("attach the device filter to", path_);
   const auto filter = load_filter(rules);
   if (!filter) {
     if (tolerate_permission_errors) {
@@ -217,7 +217,7 @@ void Cgroup::attach_device_filter(const std::vector<DeviceRule>& rules,
 
 void Cgroup::replace_device_filter(const std::vector<DeviceRule>& rules) const {
   const int cgroup = required_fd();
-  const Doing doing("replace the device filter of", path_);
+  const ErrorContext context("replace the device filter of", path_);
   const auto filter = load_filter(rules);
   if (!filter) {
     throw_errno(EPERM, "bpf(BPF_PROG_LOAD)");
