@@ -1,7 +1,11 @@
 /**
- * npm test [-- FILE|DIRECTORY ...]: runs the test files with tap. Prints a line for each file, all
- * details of failures, the reasons of skips and, as its last line, `N passed, N failed, N skipped`
- * (assertions). Tests in virtual and emulated machines come last, two files in parallel.
+ * npm test [-- FILE|DIRECTORY ...]: runs the test files. Prints a line for each file, all details
+ * of failures, the reasons of skips and, as its last line, `N passed, N failed, N skipped`
+ * (assertions). As many files run at the same time as there are processors, except those that
+ * measure time; tests in virtual and emulated machines come last. `--jobs=N` sets the number,
+ * `--test-arg=WORD` passes a word to the files.
+ *
+ * npm run test:quick: the same for what needs neither root nor a virtual machine.
  *
  * npm run test:soak [-- FILE ...]: the same with TARE_TEST_LONG=1, with which tests that are
  * shortened for everyday use take their full time; without a FILE it runs the files that have such
@@ -12,166 +16,129 @@
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { Parser, type Result } from 'tap-parser';
-import { stringify } from 'yaml';
+import type { FinalResults } from 'tap-parser';
+import { bundleFiles, repository } from '../test/support/bundle.js';
 import { isBuildable } from '../test/support/installed.js';
+import { filesOf, longFiles, quickFiles, schedule } from './test-files.js';
+import { Report, print } from './test-report.js';
 
-const counts = { pass: 0, fail: 0, skip: 0 };
-const skipped: string[] = [];
-const failed: string[] = [];
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
+const words = process.argv.slice(2);
+const isOption = (word: string): boolean => word.startsWith('-');
+const asked = words.filter((word) => !isOption(word));
+const options = new Map<string, string>();
+for (const word of words.filter(isOption)) {
+  const [name = '', value = ''] = word.split(/=(.*)/s, 2);
+  options.set(name, value);
 }
-
-function nameOf(result: Result): string {
-  return result.fullname || result.name;
+for (const name of options.keys()) {
+  if (['--jobs', '--test-arg', '--long', '--quick'].includes(name)) continue;
+  print(`test: unknown option ${name}; --jobs=N and --test-arg=WORD exist`);
+  process.exit(2);
 }
+const long = options.has('--long');
+const quick = options.has('--quick');
+const jobs = Number(options.get('--jobs') ?? (long ? 1 : availableParallelism()));
 
-/** Prints a failed assertion with tap's diagnostics, between the lines of the files. */
-function printFailure(result: Result): void {
-  print(`not ok ${nameOf(result)}`);
-  if (result.diag) print(stringify(result.diag).replace(/^/gm, '    ').trimEnd());
-}
+/** Seconds after which a file is ended that asks for no other timeout. */
+const timeout = Number(process.env['TAP_TIMEOUT'] ?? (long ? 7200 : 120));
+/** tap's own timer in the file comes first, since it tells which test was running. */
+const grace = 20;
 
-/**
- * Returns the test files that an argument names; tap itself would run every file of a directory.
- */
-function testFiles(argument: string): string[] {
-  if (!statSync(argument, { throwIfNoEntry: false })?.isDirectory()) return [argument];
-  return readdirSync(argument, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.test.ts'))
-    .map((name) => join(argument, name))
-    .sort();
-}
-
-/** Long tests have their own timeouts, or none: a hanging test is the user's to end. */
-const longOptions = ['--timeout=7200'];
-const long = process.argv[2] === '--long';
-const given = process.argv.slice(long ? 3 : 2);
-
-/** Returns the test files that have a long variant. */
-function longFiles(): string[] {
-  return testFiles('test').filter((file) => readFileSync(file, 'utf8').includes('TARE_TEST_LONG'));
-}
-
-/** Prints comments of all levels, except those of tap itself. */
-function printComments(parser: Parser): void {
-  parser.on('comment', (comment: string) => {
-    const text = comment.replace(/^ *#? ?/, '').trimEnd();
-    if (!/^(?:Subtest: |time=|test count\(|failed |skip: |todo: )/.test(text)) print(`# ${text}`);
-  });
-  parser.on('child', printComments);
-}
-
-/** Returns a parser that counts and prints what a tap process reports. */
-function newParser(): Parser {
-  const parser = new Parser();
-  const own = { pass: 0, fail: 0, skip: 0 };
-  let inFile = { ...own };
-  const count = (what: keyof typeof counts): void => {
-    counts[what]++;
-    own[what]++;
-  };
-  parser.on('pass', () => count('pass'));
-  parser.on('skip', (result: Result) => {
-    count('skip');
-    const reason = typeof result.skip === 'string' ? result.skip : 'no reason given';
-    skipped.push(`${nameOf(result)}: ${reason}`);
-  });
-  // A todo counts as a failure: its work is not done.
-  for (const event of ['fail', 'todo']) {
-    parser.on(event, (result: Result) => {
-      count('fail');
-      failed.push(nameOf(result));
-      printFailure(result);
-    });
-  }
-  // A test file is an assertion of the outermost level. It arrives before the leaf events that it
-  // causes itself (a file that crashed, or was skipped as a whole), hence the microtask.
-  parser.on('assert', (result: Result) => {
-    queueMicrotask(() => {
-      const [pass, fail, skip] = (['pass', 'fail', 'skip'] as const).map((k) => own[k] - inFile[k]);
-      inFile = { ...own };
-      const seconds = ((result.time ?? 0) / 1000).toFixed(1);
-      const rest = (fail ? `, ${fail} failed` : '') + (skip ? `, ${skip} skipped` : '');
-      print(`${result.ok ? 'ok' : 'NOT OK'}  ${result.name}: ${pass} passed${rest} (${seconds} s)`);
-    });
-  });
-  parser.on('bailout', (reason: string) => print(`Bail out! ${reason}`));
-  if (long) printComments(parser);
-  return parser;
-}
-
+const env = {
+  ...process.env,
+  TAP_TIMEOUT: String(timeout),
+  ...(long ? { TARE_TEST_LONG: '1' } : {}),
+};
+const report = new Report(long);
 const running = new Set<ChildProcess>();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => running.forEach((tap) => tap.kill(signal)));
+  process.on(signal, () => running.forEach((child) => child.kill(signal)));
 }
 
-/** Runs the files one after the other. Returns tap's exit status. */
-async function runFiles(files: string[]): Promise<number | null> {
-  const tap = spawn(
-    'node_modules/.bin/tap',
-    ['--reporter=tap', ...(long ? longOptions : []), ...files],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, ...(long ? { TARE_TEST_LONG: '1' } : {}) },
-    },
-  );
-  running.add(tap);
-  const parser = newParser();
-  tap.stdout.pipe(parser);
-  const [[status]] = (await Promise.all([once(tap, 'close'), once(parser, 'complete')])) as [
-    [number | null],
-    unknown,
-  ];
-  running.delete(tap);
-  return status;
+/** Runs a program that writes TAP, as the test file `name`. */
+async function runFile(name: string, program: string, args: readonly string[]): Promise<void> {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
+  running.add(child);
+  let limit: NodeJS.Timeout | undefined;
+  let timedOut: NodeJS.Timeout | undefined;
+  const allow = (milliseconds: number): void => {
+    clearTimeout(limit);
+    limit = setTimeout(
+      () => {
+        child.kill('SIGTERM');
+        timedOut = setTimeout(() => child.kill('SIGKILL'), 10_000);
+      },
+      milliseconds + grace * 1000,
+    );
+  };
+  allow(timeout * 1000);
+  const file = report.file(name, allow);
+  child.stdout.pipe(file.parser);
+  const [[results], [status, signal]] = (await Promise.all([
+    once(file.parser, 'complete'),
+    once(child, 'exit'),
+  ])) as [[FinalResults], [number | null, NodeJS.Signals | null]];
+  clearTimeout(limit);
+  clearTimeout(timedOut);
+  running.delete(child);
+  const ended = signal === null ? `exited with status ${status}` : `was ended by ${signal}`;
+  file.end(results, timedOut ? 'timed out' : status === 0 ? undefined : ended);
 }
 
-// tap's own options are mixed with the files.
-const isOption = (word: string): boolean => word.startsWith('-');
-const options = given.filter(isOption);
-const asked = given.filter((word) => !isOption(word));
-const files =
-  long && asked.length === 0
-    ? longFiles()
-    : (asked.length > 0 ? asked : ['test']).flatMap(testFiles);
-// The build takes minutes, which must not count towards the first file that needs it.
-const foreign = process.arch === 'x64' ? 'arm64' : 'x64';
-if (!long && asked.length === 0 && isBuildable(foreign)) {
+/** Runs lanes of files, `count` lanes at a time. */
+async function runLanes(
+  lanes: readonly string[][],
+  count: number,
+  programs: ReadonlyMap<string, string>,
+): Promise<void> {
+  const waiting = [...lanes];
+  const testArgument = options.get('--test-arg');
+  const work = async (): Promise<void> => {
+    for (let lane = waiting.shift(); lane !== undefined; lane = waiting.shift()) {
+      for (const file of lane) {
+        const args = ['--enable-source-maps', programs.get(file)!];
+        await runFile(file, process.execPath, testArgument ? [...args, testArgument] : args);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: count }, work));
+}
+
+/** Builds for the other architecture: it takes minutes, which must not count for one file. */
+function buildForeign(): void {
+  const foreign = process.arch === 'x64' ? 'arm64' : 'x64';
+  if (!isBuildable(foreign)) return;
   execFileSync('sh', ['scripts/build', `--arch=${foreign}`, 'tare', 'tare_node'], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
 }
-const inMachine = (file: string): boolean =>
-  /^(?:\.\/)?test\/(?:machine|engines|arm64)\//.test(file);
-const withEngines = (file: string): boolean => file.endsWith('test/engines/engines.test.ts');
-const run = async (isIn: (file: string) => boolean): Promise<number | null> => {
-  const group = files.filter(isIn);
-  return group.length > 0 ? runFiles([...options, ...group]) : 0;
-};
-const here = await run((file) => !inMachine(file));
-const machines = [(file: string) => inMachine(file) && !withEngines(file), withEngines];
-const statuses = [here, ...(await Promise.all(machines.map(run)))];
-const status = statuses.find((one) => one !== 0) ?? 0;
 
-if (failed.length > 0) print(`\nFailed:\n${failed.map((name) => `  ${name}`).join('\n')}`);
-if (skipped.length > 0) {
-  print('\nSKIPPED, so this run says nothing about:');
-  for (const line of skipped) print(`  ${line}`);
+const files =
+  asked.length > 0
+    ? asked.flatMap(filesOf)
+    : long
+      ? longFiles()
+      : quick
+        ? quickFiles()
+        : filesOf('test');
+if (!long && !quick && asked.length === 0) buildForeign();
+
+mkdirSync('build/tests', { recursive: true });
+const directory = mkdtempSync(join(repository, 'build/tests/'));
+try {
+  const programs = await bundleFiles(files, directory);
+  for (const { lanes, jobs: count } of schedule(files, jobs)) {
+    await runLanes(lanes, count, programs);
+  }
+} finally {
+  rmSync(directory, { recursive: true, force: true });
 }
-// tap's exit status also covers what no assertion shows, such as a file that exited early.
-if (status !== 0 && counts.fail === 0) {
-  counts.fail++;
-  print(`\ntap exited with status ${status} although no assertion failed`);
-}
-if (counts.pass + counts.fail + counts.skip === 0) {
-  counts.fail++;
-  print('\nno test was found');
-}
-print(`\n${counts.pass} passed, ${counts.fail} failed, ${counts.skip} skipped`);
+
+const { counts } = report;
+if (counts.pass + counts.fail + counts.skip === 0) report.fail('no test was found');
+report.end();
 const skipFails = process.env['CI'] === 'true' && counts.skip > 0;
 process.exitCode = counts.fail > 0 || skipFails ? 1 : 0;

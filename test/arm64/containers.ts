@@ -10,6 +10,7 @@ import t from 'tap';
 import { report, runInGuest, suiteTimeout } from '../machine/runner.js';
 import { bundleSuite } from '../machine/suite.js';
 import { Vm, repository, type VmOptions } from '../machine/vm.js';
+import { allowTime } from '../support/timeout.js';
 
 const filter = process.argv[2] ?? '';
 /** All test files of these directories, except those below. */
@@ -36,7 +37,7 @@ const files = directories
   .filter((name) => /\.(test|guest)\.ts$/.test(name) && !without.test(name))
   .filter((name) => name.includes(filter))
   .sort();
-t.setTimeout(files.length * suiteTimeout);
+allowTime(t, files.length * suiteTimeout);
 t.ok(files.length > 0, 'there are files');
 
 const options: VmOptions = { architecture: 'arm64', answerTimeout: 60_000 };

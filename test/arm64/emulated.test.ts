@@ -17,8 +17,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { errorIn } from '../support/build.js';
-import { allowTime } from '../support/view.js';
 import { findExecutable } from '../machine/qemu.js';
+import { allowTime } from '../support/timeout.js';
 
 const repository = join(import.meta.dirname, '../..');
 const build = join(repository, 'build/arm64');

@@ -6,10 +6,10 @@ import t from 'tap';
 import type { Result } from '../support/tare.js';
 
 process.env['TARE_TEST_VIEW'] = 'none';
-const { Sandbox, state, whyNot } = await import('../support/tare.js');
+const { Sandbox, state, skipReason } = await import('../support/tare.js');
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
-import { Sandbox, program, whyNot } from '../support/tare.js';
+import { Sandbox, program, skipReason } from '../support/tare.js';
 
 const hierarchy = `name=tare-test-${String(process.pid)}`;
 
@@ -147,7 +147,7 @@ t.test('statistics', (t) => {
   t.end();
 });
 
-t.test('tasks and groups', { skip: whyNot ?? withoutHierarchy() }, async (t) => {
+t.test('tasks and groups', { skip: skipReason ?? withoutHierarchy() }, async (t) => {
   const root = mkdtempSync(join(tmpdir(), 'tare-test-resctrl-'));
   mountHierarchy(root);
   const child = spawn('/bin/busybox', ['sleep', '1000'], { stdio: 'ignore' });
@@ -203,7 +203,7 @@ t.test('tasks and groups', { skip: whyNot ?? withoutHierarchy() }, async (t) => 
   }
 });
 
-t.test('a host without resctrl', { skip: whyNot ?? withResctrl() }, async (t) => {
+t.test('a host without resctrl', { skip: skipReason ?? withResctrl() }, async (t) => {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
   const bundle = sandbox.bundle(['true'], (config) => {

@@ -2,13 +2,13 @@
  * update and events that need no controller: flags, refusals, the device filter, the form of a
  * sample.
  */
-import { Output, Sandbox, exitOf, state, whyNot } from '../support/tare.js';
+import { Output, Sandbox, exitOf, state, skipReason } from '../support/tare.js';
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

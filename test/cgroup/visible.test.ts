@@ -6,7 +6,7 @@ import {
   exitOf,
   state,
   staticProgram,
-  whyNot,
+  skipReason,
   type Config,
   type Result,
 } from '../support/tare.js';
@@ -14,8 +14,8 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

@@ -7,10 +7,10 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, writeFileSync } 
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { inNewUserNamespace } from '../support/inside.js';
-import { Output, Sandbox, cli, exitOf, errorIn, whyNot, type Config } from '../support/tare.js';
+import { Output, Sandbox, cli, exitOf, errorIn, skipReason, type Config } from '../support/tare.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

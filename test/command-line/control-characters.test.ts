@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Sandbox, call, cli, program, tare, whyNot, type Config } from '../support/tare.js';
+import { Sandbox, call, cli, program, tare, skipReason, type Config } from '../support/tare.js';
 
 /**
  * C0 controls with a line break, DEL, C1 controls as one character and as two (ESC ]), line
@@ -49,8 +49,8 @@ t.test('messages about arguments', async (t) => {
   t.ok(msg.includes(`unknown signal "${hostile}"`), 'JSON has it as it is');
 });
 
-if (whyNot !== undefined) {
-  t.test('containers', { skip: whyNot }, () => undefined);
+if (skipReason !== undefined) {
+  t.test('containers', { skip: skipReason }, () => undefined);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

@@ -12,11 +12,11 @@ import {
   call,
   cli,
   staticCli,
-  whyNot,
+  skipReason,
   type Config,
   type Result,
 } from '../support/tare.js';
-import { allowTime } from '../support/view.js';
+import { allowTime } from '../support/timeout.js';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/doctor.md'), 'utf8');
 
@@ -53,8 +53,8 @@ function checkForm(t: Test, { examination, result }: Diagnosis): void {
   t.equal(examination.canStart, result.status === 0);
 }
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   allowTime(t, 120_000);
   const sandbox = new Sandbox();

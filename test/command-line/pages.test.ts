@@ -6,7 +6,7 @@ import { mkdtempSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { Sandbox, call, cli, tare, whyNot } from '../support/tare.js';
+import { Sandbox, call, cli, tare, skipReason } from '../support/tare.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'tare-test-pages-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
@@ -220,7 +220,7 @@ t.test('scripts and pages go by the name that tare was called by', async (t) => 
   t.match(call(other, ['man', 'create']).stdout, '.TH RUNC\\-CREATE 8 ');
 });
 
-if (whyNot === undefined) {
+if (skipReason === undefined) {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
 

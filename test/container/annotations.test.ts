@@ -5,10 +5,19 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Inside, field, inNewUserNamespace, mapped, type Edit } from '../support/inside.js';
 import { recvtty } from '../support/recvtty.js';
-import { Output, call, cli, exitOf, program, state, whyNot, type Result } from '../support/tare.js';
+import {
+  Output,
+  call,
+  cli,
+  exitOf,
+  program,
+  state,
+  skipReason,
+  type Result,
+} from '../support/tare.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -210,7 +219,7 @@ if (whyNot !== undefined) {
       const result = inside.run('true', annotated({ 'run.oci.delegate-cgroup': bad }));
       t.match(result.error, `"${bad}" does not name a cgroup below the container's`);
     }
-    t.equal(inside.says('echo none', annotated({ 'run.oci.delegate-cgroup': '' })), 'none');
+    t.equal(inside.stdoutOf('echo none', annotated({ 'run.oci.delegate-cgroup': '' })), 'none');
   });
 
   inside.test('run.oci.mount_context_type: the option that takes linux.mountLabel', async (t) => {
@@ -265,7 +274,7 @@ if (whyNot !== undefined) {
 
   inside.test('run.oci.systemd.subgroup has no meaning without systemd’s cgroups', async (t) => {
     const edit = annotated({ 'run.oci.systemd.subgroup': 'payload' });
-    t.equal(inside.says('grep ^0:: /proc/self/cgroup', edit), '0::/');
+    t.equal(inside.stdoutOf('grep ^0:: /proc/self/cgroup', edit), '0::/');
   });
 
   inside.test('they are told to be unsafe in a pod’s hands', async (t) => {

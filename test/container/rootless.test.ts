@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { OrdinaryUser, uid } from '../support/ordinary-user.js';
-import { Sandbox, whyNot, type Config } from '../support/tare.js';
+import { Sandbox, skipReason, type Config } from '../support/tare.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   const user = new OrdinaryUser(sandbox);

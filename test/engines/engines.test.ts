@@ -9,9 +9,10 @@ import { engines } from './engines.js';
 import { defaultRelease } from './root.js';
 import { runCases, runtimeOf } from './run.js';
 import { Unavailable } from '../machine/vm.js';
+import { allowTime } from '../support/timeout.js';
 
 const filter = process.argv[2] ?? '';
-t.setTimeout(900_000);
+allowTime(t, 900_000);
 
 for (const engine of engines.filter(({ name }) => name.includes(filter))) {
   await t.test(engine.name, { timeout: 600_000 }, async (t) => {

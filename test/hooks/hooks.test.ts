@@ -1,13 +1,13 @@
 /** Hooks, and what is left of a container whose creation fails, is interrupted, or is deleted meanwhile. */
-import { Output, cli, exitOf, whyNot, type Config } from '../support/tare.js';
+import { Output, cli, exitOf, skipReason, type Config } from '../support/tare.js';
 import { Inside, type Edit } from '../support/inside.js';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

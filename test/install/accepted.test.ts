@@ -3,11 +3,11 @@
  * their own; an overlay discards all changes.
  */
 import t, { type Test } from 'tap';
-import { call, whyNot } from '../support/tare.js';
-import { allowTime } from '../support/view.js';
+import { call, skipReason } from '../support/tare.js';
 import { defaultRelease, unpackEngines } from '../engines/root.js';
 import { Unavailable } from '../machine/vm.js';
 import { place, program } from '../support/installation.js';
+import { allowTime } from '../support/timeout.js';
 
 allowTime(t, 400_000);
 
@@ -42,8 +42,8 @@ async function engines(): Promise<string> {
   }
 }
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const root = await engines();
 

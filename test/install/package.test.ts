@@ -3,10 +3,10 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { allowTime } from '../support/view.js';
-import { Sandbox, call, errorIn, whyNot } from '../support/tare.js';
+import { Sandbox, call, errorIn, skipReason } from '../support/tare.js';
 import { install, isBuildable, pack, repository, temporary } from '../support/installed.js';
 import { MinimalRoot } from '../support/minimal-root.js';
+import { allowTime } from '../support/timeout.js';
 
 allowTime(t, 400_000);
 const directory = temporary(t);
@@ -156,7 +156,7 @@ void run(['true'], { nosuchoption: 1 });
   t.end();
 });
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 
 t.test('on a machine without compiler', options, (t) => {
   const use = `(run) => run(['/bin/sh', '-c', 'echo $0 works for $(id -u)'])

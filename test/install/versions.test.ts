@@ -7,12 +7,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { transformSync } from 'esbuild';
 import t from 'tap';
-import { Sandbox, call, whyNot } from '../support/tare.js';
-import { allowTime } from '../support/view.js';
+import { Sandbox, call, skipReason } from '../support/tare.js';
 import { install, pack, repository, temporary } from '../support/installed.js';
+import { allowTime } from '../support/timeout.js';
 
 allowTime(t, 300_000);
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 const directory = temporary(t);
 const project = join(directory, 'project');
 const { arch } = process;

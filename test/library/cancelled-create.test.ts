@@ -1,5 +1,5 @@
 /** A create call that is cancelled ends soon and leaves nothing behind. */
-import { Containers, failure, whyNot } from '../support/containers.js';
+import { Containers, failure, skipReason } from '../support/containers.js';
 import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -7,9 +7,10 @@ import { binding } from '../../lib/native/binding.js';
 import { createContainer } from '../../lib/container/container.js';
 import { Container } from '../../lib/index.js';
 import { openStdio } from '../../lib/container/stdio.js';
+import { allowTime } from '../support/timeout.js';
 
-const options = { skip: whyNot ?? false };
-t.setTimeout(60_000);
+const options = { skip: skipReason ?? false };
+allowTime(t, 60_000);
 
 let lastKey = 0;
 

@@ -1,10 +1,10 @@
 /** The library and the command line list and control each other's containers. */
-import { Containers, whyNot } from '../support/containers.js';
+import { Containers, skipReason } from '../support/containers.js';
 import { state } from '../support/tare.js';
 import t from 'tap';
 import { Container } from '../../lib/index.js';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 
 t.test('one of the library, driven by the command line', options, async (t) => {
   const containers = new Containers(t);

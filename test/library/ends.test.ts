@@ -1,5 +1,5 @@
 /** run() always reports the end of its command, exactly once and with the right outcome. */
-import { Containers, failure, openFiles, whyNot } from '../support/containers.js';
+import { Containers, failure, openFiles, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf, staticProgram } from '../support/tare.js';
 import { execFileSync } from 'node:child_process';
@@ -10,9 +10,10 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { run, type Spec } from '../../lib/index.js';
+import { allowTime } from '../support/timeout.js';
 
-const options = { skip: whyNot ?? false };
-t.setTimeout(120_000);
+const options = { skip: skipReason ?? false };
+allowTime(t, 120_000);
 
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 

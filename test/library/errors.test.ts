@@ -1,5 +1,5 @@
 /** Each kind of error as a program sees it; a failed operation leaves nothing behind. */
-import { Containers, failure, whyNot } from '../support/containers.js';
+import { Containers, failure, skipReason } from '../support/containers.js';
 import { OrdinaryUser } from '../support/ordinary-user.js';
 import type { Config, Result } from '../support/tare.js';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ import {
   TareError,
 } from '../../lib/index.js';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 
 t.test('arguments', options, async (t) => {
   const containers = new Containers(t);

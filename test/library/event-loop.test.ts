@@ -4,7 +4,7 @@
  * another program creates the same containers in alternating rounds, while this program's loop is
  * idle: the difference is what the library itself blocks.
  */
-import { Containers, whyNot } from '../support/containers.js';
+import { Containers, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { median, quantile } from '../../bench/statistics.js';
 import { closeSync, openSync, readSync } from 'node:fs';
@@ -12,11 +12,12 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Container, run } from '../../lib/index.js';
+import { allowTime } from '../support/timeout.js';
 
 const long = process.env['TARE_TEST_LONG'] === '1';
 const many = 100;
 const rounds = long ? 30 : 3;
-t.setTimeout(long ? 600_000 : 90_000);
+allowTime(t, long ? 600_000 : 90_000);
 
 /** Maximum time that a call may occupy the event loop's thread, ms. */
 const mostHeld = 1;
@@ -117,7 +118,7 @@ async function compare(t: Test, { here, there, data }: Work): Promise<void> {
   t.ok(ours <= 4 * theirs + 10 * mostHeld, `${ours.toFixed(2)} beside ${theirs.toFixed(2)} ms`);
 }
 
-const skip = { skip: whyNot ?? false };
+const skip = { skip: skipReason ?? false };
 
 /** One call in each iteration of the event loop, as a server receives requests. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

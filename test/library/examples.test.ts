@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { call, whyNot } from '../support/tare.js';
+import { call, skipReason } from '../support/tare.js';
 
 const repository = join(import.meta.dirname, '../..');
 // Inside the package, so that the examples resolve it by its name.
@@ -64,7 +64,7 @@ const printed: Record<string, RegExp> = {
   'library-4.mts': /^\[\]\ncreated\n\d+\n(heard a word\n)?\{ exitCode: 0, signal: null \}\n/,
 };
 
-t.test('they run', { skip: whyNot ?? false }, (t) => {
+t.test('they run', { skip: skipReason ?? false }, (t) => {
   const tsx = join(repository, 'node_modules/tsx/dist/cli.mjs');
   for (const { name } of examples) {
     // The others need a bundle that the reader has made.

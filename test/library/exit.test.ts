@@ -1,8 +1,8 @@
 /** How the end of a process is reported. */
-import { Containers, whyNot } from '../support/containers.js';
+import { Containers, skipReason } from '../support/containers.js';
 import t from 'tap';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 
 t.test('exit codes', options, async (t) => {
   const containers = new Containers(t);

@@ -2,7 +2,7 @@
  * What happens to containers when the program that made them ends: those of run() end with it,
  * those of Container.create() continue to run. docs/library.md documents this in the same words.
  */
-import { Containers, whyNot } from '../support/containers.js';
+import { Containers, skipReason } from '../support/containers.js';
 import { program, type Program } from '../support/programs.js';
 import { exitOf } from '../support/tare.js';
 import { spawn } from 'node:child_process';
@@ -12,10 +12,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Container, run } from '../../lib/index.js';
+import { allowTime } from '../support/timeout.js';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 const long = process.env['TARE_TEST_LONG'] === '1';
-t.setTimeout(long ? 3_600_000 : 120_000);
+allowTime(t, long ? 3_600_000 : 120_000);
 
 /** Options of run() that identify its processes as this test's. */
 function place(containers: Containers): { root: string; rootfs: string; cwd: string } {

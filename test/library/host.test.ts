@@ -1,5 +1,5 @@
 /** What containers do not change in the program that makes them. */
-import { Containers, openFiles, whyNot } from '../support/containers.js';
+import { Containers, openFiles, skipReason } from '../support/containers.js';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { Container, run } from '../../lib/index.js';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 
 /** Children of this process that have ended and have not been waited for. */
 function zombies(): string[] {

@@ -1,11 +1,11 @@
 /** A container from create to delete. */
-import { Containers, failure, whyNot } from '../support/containers.js';
+import { Containers, failure, skipReason } from '../support/containers.js';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Container } from '../../lib/index.js';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 
 t.test('create, start, wait, delete', options, async (t) => {
   const containers = new Containers(t);

@@ -1,5 +1,5 @@
 /** run() as an ordinary user without a cgroup of their own. */
-import { whyNot } from '../support/containers.js';
+import { skipReason } from '../support/containers.js';
 import { ProjectOfUser } from '../support/user-programs.js';
 import { uid } from '../support/ordinary-user.js';
 import { Sandbox, staticProgram } from '../support/tare.js';
@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
-const skip = { skip: whyNot ?? false };
+const skip = { skip: skipReason ?? false };
 
 function project(t: Test): ProjectOfUser {
   const sandbox = new Sandbox();
@@ -86,7 +86,7 @@ t.test('limits that cannot be set are told, with what to do', skip, (t) => {
 
 const needsHelpers = existsSync('/usr/bin/newuidmap')
   ? skip
-  : { skip: whyNot ?? 'needs newuidmap and newgidmap (package uidmap)' };
+  : { skip: skipReason ?? 'needs newuidmap and newgidmap (package uidmap)' };
 
 t.test('another user than 0, where there are ranges', needsHelpers, (t) => {
   const user = project(t);

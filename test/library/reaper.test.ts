@@ -1,5 +1,5 @@
 /** The reaper: pid 1 of run(), which makes the program an ordinary process. */
-import { Containers, failure, whyNot } from '../support/containers.js';
+import { Containers, failure, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf, Sandbox } from '../support/tare.js';
 import { once } from 'node:events';
@@ -9,9 +9,10 @@ import { kill } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { run, type RunOptions, type Running } from '../../lib/index.js';
+import { allowTime } from '../support/timeout.js';
 
-const skip = { skip: whyNot ?? false };
-t.setTimeout(120_000);
+const skip = { skip: skipReason ?? false };
+allowTime(t, 120_000);
 
 /** run() with a state root that belongs to one test. */
 interface Inside {

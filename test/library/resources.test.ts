@@ -1,11 +1,11 @@
 /** pause, resume, update, stats and events. */
-import { Containers, failure, whyNot } from '../support/containers.js';
+import { Containers, failure, skipReason } from '../support/containers.js';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Container, ContainerEvent } from '../../lib/index.js';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 
 async function started(containers: Containers): Promise<Container> {
   const container = await containers.create('a', containers.bundle(['sleep', '1000']));

@@ -1,15 +1,16 @@
 /**
  * `timeout`, `cpuTimeout` and `signal` of run() take effect on time, whatever run() is doing then.
  */
-import { Containers, failure, whyNot } from '../support/containers.js';
+import { Containers, failure, skipReason } from '../support/containers.js';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Container, run, TareError, type Spec } from '../../lib/index.js';
 import { CpuTimeWatch } from '../../lib/run/cpu-time.js';
+import { allowTime } from '../support/timeout.js';
 
-const options = { skip: whyNot ?? false };
-t.setTimeout(120_000);
+const options = { skip: skipReason ?? false };
+allowTime(t, 120_000);
 
 /** A container whose creation takes four seconds. */
 const slowly = (spec: Spec): Spec => ({

@@ -1,7 +1,7 @@
 /**
  * The input of run(): its accepted forms, its failures, and that its source leaves nothing open.
  */
-import { Containers, failure, openFiles, whyNot } from '../support/containers.js';
+import { Containers, failure, openFiles, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf } from '../support/tare.js';
 import { createReadStream, writeFileSync } from 'node:fs';
@@ -10,9 +10,10 @@ import { PassThrough, Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { run, type Input } from '../../lib/index.js';
+import { allowTime } from '../support/timeout.js';
 
-const options = { skip: whyNot ?? false };
-t.setTimeout(120_000);
+const options = { skip: skipReason ?? false };
+allowTime(t, 120_000);
 
 t.test('its forms', options, async (t) => {
   const containers = new Containers(t);

@@ -2,7 +2,7 @@
  * The options of run() and Container: each unknown or invalid one is refused with an error that
  * names it.
  */
-import { Containers, failure, whyNot } from '../support/containers.js';
+import { Containers, failure, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf } from '../support/tare.js';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,9 +12,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { TareError } from '../../lib/index.js';
 import { Container, run, sandboxSpec, type RunOptions, type Spec } from '../../lib/index.js';
+import { allowTime } from '../support/timeout.js';
 
-const options = { skip: whyNot ?? false };
-t.setTimeout(120_000);
+const options = { skip: skipReason ?? false };
+allowTime(t, 120_000);
 
 /** run() without its types, as JavaScript can call it. */
 const anyhow = run as unknown as (command: unknown, options?: unknown) => Promise<unknown>;

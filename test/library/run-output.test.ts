@@ -2,7 +2,7 @@
  * The destinations of run()'s output: lines, stdout and stderr together, files, streams, several at
  * once.
  */
-import { Containers, failure, openFiles, whyNot } from '../support/containers.js';
+import { Containers, failure, openFiles, skipReason } from '../support/containers.js';
 import { constants } from 'node:buffer';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,9 +14,10 @@ import { pathToFileURL } from 'node:url';
 import t from 'tap';
 import { run } from '../../lib/index.js';
 import { linesOf } from '../../lib/run/lines.js';
+import { allowTime } from '../support/timeout.js';
 
-const options = { skip: whyNot ?? false };
-t.setTimeout(120_000);
+const options = { skip: skipReason ?? false };
+allowTime(t, 120_000);
 
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 

@@ -1,5 +1,5 @@
 /** run(): a command in a container of its own. */
-import { failure, openFiles, whyNot } from '../support/containers.js';
+import { failure, openFiles, skipReason } from '../support/containers.js';
 import { Sandbox } from '../support/tare.js';
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Container, run, type RunOptions, type Running } from '../../lib/index.js';
 
-const skip = { skip: whyNot ?? false };
+const skip = { skip: skipReason ?? false };
 
 /** run() with a state root that belongs to one test. */
 interface Inside {

@@ -1,5 +1,5 @@
 /** Containers whose processes stall an operation that waits for them. Nothing else may stall. */
-import { Containers, failure, whyNot } from '../support/containers.js';
+import { Containers, failure, skipReason } from '../support/containers.js';
 import { staticProgram } from '../support/tare.js';
 import { once } from 'node:events';
 import { copyFileSync, readdirSync } from 'node:fs';
@@ -8,9 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { Container, run, type RunOptions, type Running } from '../../lib/index.js';
+import { allowTime } from '../support/timeout.js';
 
-const options = { skip: whyNot ?? false };
-t.setTimeout(120_000);
+const options = { skip: skipReason ?? false };
+allowTime(t, 120_000);
 
 /** The first process stops all others repeatedly, so also those that exec() adds. */
 const stopper = ['/bin/sh', '-c', 'echo begun; while :; do kill -STOP -1; done 2>/dev/null'];

@@ -2,7 +2,7 @@
  * The standard streams of the program that calls run(): they may be closed, and a terminal that it
  * gives to a command remains as it is.
  */
-import { Containers, whyNot } from '../support/containers.js';
+import { Containers, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf, Output } from '../support/tare.js';
 import { spawn } from 'node:child_process';
@@ -10,7 +10,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 t.setTimeout(120_000);
 
 // libuv does not close the descriptors 0 to 2: with a pipe there, the command would wait for the

@@ -1,5 +1,5 @@
 /** A container inherits only the file descriptors of this program that it is given. */
-import { Containers, openFiles, whyNot } from '../support/containers.js';
+import { Containers, openFiles, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf } from '../support/tare.js';
 import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { openStdio, type Stdio } from '../../lib/container/stdio.js';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 
 t.test('the forms of stdio', (t) => {
   const fds = (stdio?: Stdio): number[] => openStdio(stdio).fds;

@@ -1,5 +1,5 @@
 /** Streams to and from the processes of containers. */
-import { Containers, failure, openFiles, whyNot } from '../support/containers.js';
+import { Containers, failure, openFiles, skipReason } from '../support/containers.js';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Duplex, Readable, Writable } from 'node:stream';
@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 
 t.test('to a container and back', options, async (t) => {
   const containers = new Containers(t);

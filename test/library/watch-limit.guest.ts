@@ -3,8 +3,9 @@ import { Sandbox } from '../support/tare.js';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { Container, run, TareError } from '../../lib/index.js';
+import { allowTime } from '../support/timeout.js';
 
-t.setTimeout(60_000);
+allowTime(t, 60_000);
 const limit = '/proc/sys/fs/epoll/max_user_watches';
 
 const refusal = (promise: Promise<unknown>): Promise<unknown> =>

@@ -1,5 +1,5 @@
 /** Containers in worker threads: several environments of one process. */
-import { Containers, openFiles, whyNot } from '../support/containers.js';
+import { Containers, openFiles, skipReason } from '../support/containers.js';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { Container, run } from '../../lib/index.js';
 
-const options = { skip: whyNot ?? false };
+const options = { skip: skipReason ?? false };
 
 /** Starts a worker that runs `body`, in which Container, run, data and report() are defined. */
 function start(body: string, data: unknown): Worker {

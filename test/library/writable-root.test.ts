@@ -1,7 +1,7 @@
 /**
  * run() in a root file system that it writes to: root owns its files in the container and outside.
  */
-import { Sandbox, makeRootfs, whyNot } from '../support/tare.js';
+import { Sandbox, makeRootfs, skipReason } from '../support/tare.js';
 import { uid } from '../support/ordinary-user.js';
 import { ProjectOfUser } from '../support/user-programs.js';
 import { execFileSync } from 'node:child_process';
@@ -85,8 +85,8 @@ function makePackage(directory: string, repository: string): void {
   writeFileSync(join(repository, 'Packages'), `${[...control, ...listed].join('\n')}\n`);
 }
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

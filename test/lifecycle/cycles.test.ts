@@ -1,11 +1,11 @@
 /** Many container lifecycles, sequential and parallel, leave nothing behind. */
 import { readdirSync } from 'node:fs';
 import t from 'tap';
-import { Sandbox, exitOf, whyNot } from '../support/tare.js';
-import { allowTime } from '../support/view.js';
+import { Sandbox, exitOf, skipReason } from '../support/tare.js';
+import { allowTime } from '../support/timeout.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

@@ -2,15 +2,15 @@
 import { constants } from 'node:os';
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { Output, Sandbox, exitOf, state, whyNot } from '../support/tare.js';
+import { Output, Sandbox, exitOf, state, skipReason } from '../support/tare.js';
 
 const forwarded = [
   ...['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGABRT', 'SIGUSR1', 'SIGUSR2', 'SIGALRM'],
   ...['SIGCONT', 'SIGTSTP', 'SIGWINCH', 'SIGIO', 'SIGPWR', 'SIGSYS'],
 ] as NodeJS.Signals[];
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

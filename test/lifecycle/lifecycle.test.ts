@@ -3,14 +3,14 @@
  * behind.
  */
 import { recvtty } from '../support/recvtty.js';
-import { Output, Sandbox, errorIn, exitOf, state, tare, whyNot } from '../support/tare.js';
+import { Output, Sandbox, errorIn, exitOf, state, tare, skipReason } from '../support/tare.js';
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

@@ -1,11 +1,11 @@
 /** pause and resume: what is frozen, what is refused meanwhile, and how a paused container ends. */
-import { Output, Sandbox, exitOf, state, whyNot } from '../support/tare.js';
+import { Output, Sandbox, exitOf, state, skipReason } from '../support/tare.js';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

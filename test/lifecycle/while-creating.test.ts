@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { Sandbox, cli, exitOf, whyNot, type Config } from '../support/tare.js';
+import { Sandbox, cli, exitOf, skipReason, type Config } from '../support/tare.js';
 
 /** Mounts that keep init busy for some time after the container's state is written. */
 const manyMounts = (config: Config): void => {
@@ -13,8 +13,8 @@ const manyMounts = (config: Config): void => {
   }
 };
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

@@ -13,6 +13,7 @@ import { findExecutable } from './qemu.js';
 import { report, runInGuest, suiteTimeout, type Runner } from './runner.js';
 import { bundleSuite, findSuites } from './suite.js';
 import { Vm, repository, type VmOptions } from './vm.js';
+import { allowTime } from '../support/timeout.js';
 
 const filter = process.argv[2] ?? '';
 
@@ -103,7 +104,7 @@ async function runSuites(t: Test, suites: string[], run: Runner): Promise<void> 
 }
 
 const suites = findSuites().filter((name) => name.includes(filter));
-t.setTimeout(suites.length * suiteTimeout + 120_000);
+allowTime(t, suites.length * suiteTimeout + 120_000);
 t.ok(suites.length > 0, 'there are suites');
 const timeout = suites.length * suiteTimeout + 60_000;
 await t.test('suites', { timeout }, async (t) => {

@@ -1,12 +1,11 @@
 /**
- * A suite is a tap program in a file named *.guest.ts. An emulated guest takes ten seconds to load
- * tap and a transpiler file by file, so each suite is bundled into one file first.
+ * A suite is a tap program in a file named *.guest.ts. Each is bundled into one file: an emulated
+ * guest takes ten seconds to load tap and a transpiler file by file.
  */
-import { build, type Plugin } from 'esbuild';
-import { readFileSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { repository } from './vm.js';
+import { build } from 'esbuild';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { bundleOptions, repository } from '../support/bundle.js';
 
 export interface Suite {
   /** Path relative to the repository. */
@@ -14,20 +13,6 @@ export interface Suite {
   /** The program that node runs in the guest. */
   program: string;
 }
-
-/** Keeps the path that a module of the project sees as its own that of its source. */
-const sourcePlaces: Plugin = {
-  name: 'source-places',
-  setup(bundle) {
-    bundle.onLoad({ filter: /\.ts$/ }, ({ path }) => {
-      if (path.includes('/node_modules/')) return undefined;
-      const contents = readFileSync(path, 'utf8')
-        .replaceAll('import.meta.dirname', JSON.stringify(dirname(path)))
-        .replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href));
-      return { contents, loader: 'ts' };
-    });
-  },
-};
 
 export function findSuites(): string[] {
   return readdirSync(join(repository, 'test'), { recursive: true, encoding: 'utf8' })
@@ -41,22 +26,10 @@ export async function bundleSuite(source: string, directory = 'build'): Promise<
   const file = join('guest', `${source.replaceAll('/', '-')}.mjs`);
   const program = join(repository, 'build', file);
   await build({
-    absWorkingDir: repository,
+    // Native addons are found relative to their module; esbuild is not used in guests.
+    ...bundleOptions(['node-gyp-build', 'esbuild']),
     entryPoints: [source],
     outfile: join(repository, directory, file),
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    // Native addons are found relative to their module; esbuild is not used in guests.
-    external: ['node-gyp-build', 'esbuild'],
-    banner: {
-      js:
-        'import { createRequire as requireFrom } from "node:module";' +
-        'const require = requireFrom(import.meta.url);',
-    },
-    plugins: [sourcePlaces],
-    logLevel: 'warning',
   });
   return { source, program };
 }

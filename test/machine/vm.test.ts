@@ -6,8 +6,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { CommandTimeout, GuestDied, Unavailable, Vm, inGuest, repository } from './vm.js';
+import { allowTime } from '../support/timeout.js';
 
-t.setTimeout(600_000);
+allowTime(t, 600_000);
 
 async function bootOrSkip(): Promise<Vm | undefined> {
   try {

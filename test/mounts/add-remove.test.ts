@@ -13,10 +13,10 @@ import {
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { OrdinaryUser } from '../support/ordinary-user.js';
-import { Sandbox, exitOf, state, whyNot, type Config, type Result } from '../support/tare.js';
+import { Sandbox, exitOf, state, skipReason, type Config, type Result } from '../support/tare.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   const user = new OrdinaryUser(sandbox);

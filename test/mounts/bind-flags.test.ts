@@ -3,15 +3,15 @@
  * cleared. In a user namespace the flags that the host has set stay, and clearing one by name is
  * refused.
  */
-import { whyNot } from '../support/tare.js';
+import { skipReason } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped, mountAt, whileMounted } from '../support/inside.js';
 import { execFileSync } from 'node:child_process';
 import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   const source = join(inside.directory, 'source');

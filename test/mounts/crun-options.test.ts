@@ -2,11 +2,11 @@
 import { chownSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { whyNot, type Result } from '../support/tare.js';
+import { skipReason, type Result } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped, type Edit } from '../support/inside.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

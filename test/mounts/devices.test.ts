@@ -1,13 +1,13 @@
 /** /dev: nodes, links, and files that the image has there. */
-import { whyNot } from '../support/tare.js';
+import { skipReason } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped, mountAt, type Edit } from '../support/inside.js';
 import { execFileSync } from 'node:child_process';
 import { chownSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -23,7 +23,7 @@ if (whyNot !== undefined) {
   const stat = (path: string): string => `stat -c "%F %a %u:%g %t:%T" ${path}`;
 
   inside.test('the default devices and links', async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       'cd /dev; stat -c "%n %F %a %u:%g %t:%T" null zero full random urandom tty; ' +
         'for link in ptmx fd stdin stdout stderr core; do echo $link $(readlink $link); done; ' +
         'head -c 4 zero | wc -c; ! echo 2>&1 >full; ls -ld pts/ptmx | cut -c1-10',
@@ -53,22 +53,22 @@ crw-rw-rw-`,
     async (t) => {
       const fuse = { major: 10, minor: 229, fileMode: 0o640, uid: 3, gid: 4 };
       t.equal(
-        inside.says(`${stat('/dev/a/b/fuse')}; stat -c %a /dev/a/b`, (config, rootfs) => {
+        inside.stdoutOf(`${stat('/dev/a/b/fuse')}; stat -c %a /dev/a/b`, (config, rootfs) => {
           config.process.user['umask'] = 0o77;
           device('/dev/a/b/fuse', 'c', fuse)(config, rootfs);
         }),
         'character special file 640 3:4 a:e5\n755',
       );
       t.equal(
-        inside.says(stat('/dev/disk'), device('/dev/disk', 'b', { major: 259, minor: 70_000 })),
+        inside.stdoutOf(stat('/dev/disk'), device('/dev/disk', 'b', { major: 259, minor: 70_000 })),
         'block special file 666 0:0 103:11170',
       );
       t.equal(
-        inside.says(stat('/elsewhere'), device('/elsewhere', 'p', { fileMode: 0o600 })),
+        inside.stdoutOf(stat('/elsewhere'), device('/elsewhere', 'p', { fileMode: 0o600 })),
         'fifo 600 0:0 0:0',
       );
       t.equal(
-        inside.says(
+        inside.stdoutOf(
           stat('/dev/null'),
           device('/dev/null', 'c', { major: 1, minor: 3, fileMode: 0o600 }),
         ),
@@ -110,7 +110,7 @@ crw-rw-rw-`,
   });
 
   inside.test("a ptmx of the image's makes way, other links of it stay", async (t) => {
-    const seen = inside.says('readlink /dev/ptmx; readlink /dev/fd', (config, rootfs) => {
+    const seen = inside.stdoutOf('readlink /dev/ptmx; readlink /dev/fd', (config, rootfs) => {
       imageDev(config, rootfs);
       execFileSync('ln', ['-s', '/etc/passwd', join(rootfs, 'dev/ptmx')]);
       execFileSync('ln', ['-s', 'own', join(rootfs, 'dev/fd')]);
@@ -122,7 +122,7 @@ crw-rw-rw-`,
     const dev = join(inside.directory, 'bound-dev');
     inside.makeDirectory(dev);
     writeFileSync(join(dev, 'mine'), '');
-    const seen = inside.says('ls /dev', (config, rootfs) => {
+    const seen = inside.stdoutOf('ls /dev', (config, rootfs) => {
       imageDev(config, rootfs);
       config.mounts.push({ destination: '/dev/.', type: 'bind', source: dev, options: ['rbind'] });
       delete config.linux['maskedPaths'];
@@ -131,7 +131,7 @@ crw-rw-rw-`,
   });
 
   inside.test('in a user namespace: a device at another path than on the host', async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       `${stat('/dev/myzero')}; ${stat('/dev/zero')}; ${stat('/data/full')}; head -c 3 /dev/myzero | wc -c; ` +
         stat('/whiteout'),
       (config, rootfs) => {
@@ -169,7 +169,7 @@ crw-rw-rw-`,
       t.match(result.error, message);
       t.match(result.error, '; the host has no node of this device in /dev to bind');
     }
-    const fifo = inside.says(
+    const fifo = inside.stdoutOf(
       'test -p /dev/pipe && stat -c %a:%u:%g /dev/pipe',
       (config, rootfs) => {
         inNewUserNamespace(config);
@@ -183,7 +183,7 @@ crw-rw-rw-`,
   });
 
   inside.test('in a new user namespace the nodes of the host are bound', async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       'cd /dev; stat -c "%n %F %t:%T" null zero full random urandom tty; readlink ptmx; ' +
         'echo x >null; cat /proc/self/mountinfo',
       (config, rootfs) => {
@@ -202,7 +202,7 @@ crw-rw-rw-`,
 
   inside.test('the host keeps its own', async (t) => {
     t.doesNotThrow(() => execFileSync('test', ['-c', '/dev/null']));
-    t.notOk(inside.says('ls -l /dev/fd').includes(inside.directory));
+    t.notOk(inside.stdoutOf('ls -l /dev/fd').includes(inside.directory));
     t.match(readlinkSync('/dev/fd'), '/proc/self/fd');
   });
 }

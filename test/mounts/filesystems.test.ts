@@ -2,7 +2,7 @@
  * File systems made for the container: tmpcopyup, modes, remounts, options longer than fsconfig(2)
  * accepts.
  */
-import { whyNot, type Config } from '../support/tare.js';
+import { skipReason, type Config } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped, mountAt } from '../support/inside.js';
 import { execFileSync } from 'node:child_process';
 import {
@@ -19,8 +19,8 @@ import {
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -59,10 +59,10 @@ if (whyNot !== undefined) {
     'stat -c "%n %A %Y" a && readlink link && readlink dangling && stat -c %u:%g dangling && ls a | wc -l && cat a/n1499 && echo';
 
   inside.test('tmpcopyup: the same files, whatever they are', async (t) => {
-    const plain = inside.says(list, (_, rootfs) => {
+    const plain = inside.stdoutOf(list, (_, rootfs) => {
       fill(rootfs);
     });
-    const copied = inside.says(
+    const copied = inside.stdoutOf(
       `${list}; touch a/new; rm -r /data/a; ${mountinfo}`,
       (config, rootfs) => {
         fill(rootfs);
@@ -107,7 +107,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('tmpcopyup: read-only, over nothing, into a user namespace', async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       `cat /data/a/b/file; ls -A /none; ! touch /data/x 2>&1`,
       (config, rootfs) => {
         fill(rootfs);
@@ -116,7 +116,7 @@ if (whyNot !== undefined) {
       },
     );
     t.equal(seen, 'deeptouch: /data/x: Read-only file system');
-    const userns = inside.says(
+    const userns = inside.stdoutOf(
       'cd /data; cat a/b/file; stat -c %u:%g a/b/file own',
       (config, rootfs) => {
         mkdirSync(join(rootfs, 'data/a/b'), { recursive: true });
@@ -151,19 +151,22 @@ if (whyNot !== undefined) {
   inside.test(
     'the mode of a tmpfs: the one given, else of the directory that it covers',
     async (t) => {
-      const modes = inside.says('stat -c %a /given /covered /made /made/up', (config, rootfs) => {
-        for (const name of ['given', 'covered']) mkdirSync(join(rootfs, name));
-        for (const name of ['given', 'covered']) chmodSync(join(rootfs, name), 0o710);
-        tmpfs(config, '/given', 'mode=1500');
-        tmpfs(config, '/covered');
-        tmpfs(config, '/made/up');
-      });
+      const modes = inside.stdoutOf(
+        'stat -c %a /given /covered /made /made/up',
+        (config, rootfs) => {
+          for (const name of ['given', 'covered']) mkdirSync(join(rootfs, name));
+          for (const name of ['given', 'covered']) chmodSync(join(rootfs, name), 0o710);
+          tmpfs(config, '/given', 'mode=1500');
+          tmpfs(config, '/covered');
+          tmpfs(config, '/made/up');
+        },
+      );
       t.equal(modes, '1500\n710\n755\n1777');
     },
   );
 
   inside.test('remount: options of the file system, attributes of the mount', async (t) => {
-    const seen = inside.says(mountinfo, (config) => {
+    const seen = inside.stdoutOf(mountinfo, (config) => {
       tmpfs(config, '/t', 'size=1m', 'nodev');
       config.mounts.push({ destination: '/t', options: ['remount', 'size=2m', 'nosuid'] });
       config.mounts.push({
@@ -194,7 +197,7 @@ if (whyNot !== undefined) {
       [60, 100],
       [2, 250],
     ] as const) {
-      const seen = inside.says(
+      const seen = inside.stdoutOf(
         `cat /o/f0 /o/f${count - 1}; touch /o/new; ls /o | wc -l`,
         (config, rootfs) => {
           const base = join(rootfs, '..', 'layers');

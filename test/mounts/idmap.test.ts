@@ -2,7 +2,7 @@
  * Id-mapped mounts (config.md "Idmapped mounts"): the file owners that they show, with and without
  * a user namespace.
  */
-import { whyNot, type Config, type IdMapping } from '../support/tare.js';
+import { skipReason, type Config, type IdMapping } from '../support/tare.js';
 import {
   Inside,
   inNewUserNamespace as newUserNamespace,
@@ -15,8 +15,8 @@ import t from 'tap';
 
 type Mount = Config['mounts'][number];
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -51,7 +51,7 @@ if (whyNot !== undefined) {
 
   inside.test('explicit mappings, without and with a user namespace', async (t) => {
     const mount: Mount = { destination: '/m', source, options: ['bind'], ...mappings };
-    const plain = inside.says(`${owners('/m/a', '/m/b', '/n/a')}`, (config) => {
+    const plain = inside.stdoutOf(`${owners('/m/a', '/m/b', '/n/a')}`, (config) => {
       add(config, mount);
       add(config, { ...mount, destination: '/n', uidMappings: range(100, 7, 1) });
     });
@@ -61,7 +61,7 @@ if (whyNot !== undefined) {
       uidMappings: range(100, mapped.first + 5, 100),
       gidMappings: range(200, mapped.first + 1000, 100),
     };
-    const userns = inside.says(
+    const userns = inside.stdoutOf(
       `${owners('/m/a', '/m/b', '/l/a', '/plain/a')}`,
       (config, rootfs) => {
         inNewUserNamespace(config, rootfs);
@@ -77,7 +77,7 @@ if (whyNot !== undefined) {
   inside.test('what is written through such a mount belongs to the mapped id', async (t) => {
     const volume = join(inside.directory, 'volume');
     mkdirSync(volume);
-    inside.says('touch /m/new', (config, rootfs) => {
+    inside.stdoutOf('touch /m/new', (config, rootfs) => {
       inNewUserNamespace(config, rootfs);
       add(config, {
         destination: '/m',
@@ -118,7 +118,7 @@ if (whyNot !== undefined) {
         [['rbind', 'ridmap'], '1000:1100\n3000:3300'],
       ];
       for (const [options, below] of edits) {
-        const seen = inside.says(script, (config) => {
+        const seen = inside.stdoutOf(script, (config) => {
           add(config, { ...mount, options });
         });
         t.equal(seen, `1000:1100\n2000:2200\n3000:3300\n${below}`, options.join());
@@ -128,7 +128,7 @@ if (whyNot !== undefined) {
 
   inside.test('without mappings: those of the user namespace, new or joined', async (t) => {
     const mount: Mount = { destination: '/m', source, options: ['rbind', 'idmap'] };
-    const made = inside.says(owners('/m/a', '/m/below/a'), (config, rootfs) => {
+    const made = inside.stdoutOf(owners('/m/a', '/m/below/a'), (config, rootfs) => {
       inNewUserNamespace(config, rootfs);
       writeFileSync(join(source, 'below/a'), '');
       add(config, mount);
@@ -137,7 +137,7 @@ if (whyNot !== undefined) {
     const owner = inside.script('sleep 1000', inNewUserNamespace);
     await inside.created(owner, (id) => {
       const { pid } = JSON.parse(inside.must(['state', id]).stdout) as { pid: number };
-      const joined = inside.says(owners('/m/a'), (config, rootfs) => {
+      const joined = inside.stdoutOf(owners('/m/a'), (config, rootfs) => {
         chownSync(rootfs, mapped.first, mapped.first);
         config.linux.namespaces.push({ type: 'user', path: `/proc/${pid}/ns/user` });
         add(config, mount);
@@ -147,7 +147,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('a propagation of its own, and a source relative to the bundle', async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       'stat -c %u /m/file; grep /m /proc/self/mountinfo',
       (config, rootfs) => {
         mkdirSync(join(rootfs, '../data'));

@@ -1,12 +1,12 @@
 /** Masked and read-only paths fail closed. */
-import { whyNot } from '../support/tare.js';
+import { skipReason } from '../support/tare.js';
 import { Inside, mountAt, mounts, type Edit } from '../support/inside.js';
 import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -19,7 +19,7 @@ if (whyNot !== undefined) {
   inside.test(
     'a masked file is empty, a masked directory too, and an absent one is fine',
     async (t) => {
-      const seen = inside.says(
+      const seen = inside.stdoutOf(
         'cat /etc/secret; echo x >/etc/secret; ls -a /secrets; ! touch /secrets/x 2>&1; ' +
           'stat -c "%t:%T %F" /etc/secret; cat /proc/self/mountinfo',
         (config, rootfs) => {
@@ -44,7 +44,7 @@ if (whyNot !== undefined) {
   inside.test('the default paths are hidden, as far as the kernel has them', async (t) => {
     let masked: string[] = [];
     let readOnly: string[] = [];
-    const seen = inside.says('cat /proc/self/mountinfo; echo 1 >/proc/keys', (config) => {
+    const seen = inside.stdoutOf('cat /proc/self/mountinfo; echo 1 >/proc/keys', (config) => {
       masked = config.linux['maskedPaths'] as string[];
       readOnly = config.linux['readonlyPaths'] as string[];
     });
@@ -59,7 +59,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test("paths through /proc's own links, and with dots and slashes", async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       'wc -c </proc/1/mounts; wc -c </proc/version; wc -c </proc/uptime; ls /sys/kernel',
       mask('/proc/mounts', '/proc/../proc/version', '//proc/./uptime', '/sys//kernel/'),
     );
@@ -69,7 +69,7 @@ if (whyNot !== undefined) {
   inside.test(
     'a ".." takes back what is written before it, not where a symlink leads',
     async (t) => {
-      const seen = inside.says(
+      const seen = inside.stdoutOf(
         'cat /etc/secret; cat /elsewhere/secret; echo x >/tmp/x',
         (config, rootfs) => {
           inside.makeDirectory(join(rootfs, 'elsewhere/etc'));
@@ -85,7 +85,7 @@ if (whyNot !== undefined) {
   );
 
   inside.test('a path that is listed twice is one mount', async (t) => {
-    const seen = inside.says('cat /proc/self/mountinfo', (config, rootfs) => {
+    const seen = inside.stdoutOf('cat /proc/self/mountinfo', (config, rootfs) => {
       writeFileSync(join(rootfs, 'etc/secret'), 'secret');
       mask('/etc/secret', '/tmp', '/etc/./secret', '/tmp/')(config, rootfs);
       config.linux['readonlyPaths'] = ['/bin', '/bin'];
@@ -96,7 +96,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('read-only paths, with all that is mounted below them', async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       '! touch /ro/x 2>&1; ! touch /ro/below/x 2>&1; touch /rw; ! touch /file 2>&1; cat /file',
       (config, rootfs) => {
         writeFileSync(join(rootfs, 'file'), 'content');

@@ -1,5 +1,5 @@
 /** Mounts: file systems, binds, attributes, propagation, and the mount points that are created. */
-import { whyNot } from '../support/tare.js';
+import { skipReason } from '../support/tare.js';
 import {
   Inside,
   inNewUserNamespace,
@@ -14,8 +14,8 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSy
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -30,7 +30,7 @@ if (whyNot !== undefined) {
   };
 
   inside.test('the mounts of the default config', async (t) => {
-    const seen = inside.says(mountinfo);
+    const seen = inside.stdoutOf(mountinfo);
     const expected: Record<string, [type: string, options: string[], data: string[]]> = {
       '/proc': ['proc', ['rw', 'relatime'], []],
       '/dev': ['tmpfs', ['nosuid', 'strictatime'], ['mode=755', 'size=65536k']],
@@ -98,7 +98,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('options of a file system reach it; its complaints reach the caller', async (t) => {
-    const seen = inside.says(`${mountinfo}; stat -c %a:%u:%g /t`, (config) => {
+    const seen = inside.stdoutOf(`${mountinfo}; stat -c %a:%u:%g /t`, (config) => {
       config.mounts.push({
         destination: '/t',
         type: 'tmpfs',
@@ -147,7 +147,7 @@ if (whyNot !== undefined) {
 
   inside.test('what is missing for a mount is made, as directory or as file', async (t) => {
     const source = hostDirectory('made');
-    const seen = inside.says('cat /a/b/file /c/d/e; stat -c %a /a /a/b /c /c/d', (config) => {
+    const seen = inside.stdoutOf('cat /a/b/file /c/d/e; stat -c %a /a /a/b /c /c/d', (config) => {
       config.mounts.push(
         { destination: '/a/b', type: 'bind', source, options: ['bind'] },
         { destination: '/c/d/e', type: 'bind', source: join(source, 'file'), options: ['bind'] },
@@ -164,7 +164,7 @@ if (whyNot !== undefined) {
       mkdirSync(below);
       let seen = '';
       await whileMounted(['-t', 'tmpfs', 'tmpfs', below], () => {
-        seen = inside.says(mountinfo, (config) => {
+        seen = inside.stdoutOf(mountinfo, (config) => {
           const bind = (destination: string, ...options: string[]) =>
             config.mounts.push({ destination, type: 'bind', source, options });
           bind('/one', 'bind', 'ro');
@@ -195,7 +195,7 @@ if (whyNot !== undefined) {
   inside.test('propagation: of mounts and of the root', async (t) => {
     const source = hostDirectory('propagation');
     const values = ['shared', 'slave', 'private', 'unbindable'];
-    const seen = inside.says(mountinfo, (config) => {
+    const seen = inside.stdoutOf(mountinfo, (config) => {
       for (const value of values) {
         config.mounts.push({
           destination: `/${value}`,
@@ -218,7 +218,7 @@ if (whyNot !== undefined) {
       t.strictSame(mountAt(seen, `${prefix}unbindable`).propagation, ['unbindable']);
     }
     for (const value of ['private', 'rprivate', 'slave', 'rslave']) {
-      const own = inside.says(mountinfo, (config) => {
+      const own = inside.stdoutOf(mountinfo, (config) => {
         config.linux['rootfsPropagation'] = value;
         for (const option of ['shared', 'rshared']) {
           const mount = { destination: `/${option}`, type: 'bind', source };
@@ -236,7 +236,7 @@ if (whyNot !== undefined) {
       slave: /^(master:\d+)?$/,
     };
     for (const [value, pattern] of Object.entries(expected)) {
-      const root = inside.says(mountinfo, (config) => {
+      const root = inside.stdoutOf(mountinfo, (config) => {
         config.linux['rootfsPropagation'] = value;
       });
       t.match(mountAt(root, '/').propagation.join(), pattern, value);
@@ -313,7 +313,7 @@ if (whyNot !== undefined) {
   );
 
   inside.test('a read-only root, and mount points in it all the same', async (t) => {
-    const seen = inside.says(`! touch /x 2>&1; touch /new/deep/y; ${mountinfo}`, (config) => {
+    const seen = inside.stdoutOf(`! touch /x 2>&1; touch /new/deep/y; ${mountinfo}`, (config) => {
       config.root.readonly = true;
       config.mounts.push({ destination: '/new/deep', type: 'tmpfs', source: 'tmpfs' });
     });
@@ -325,7 +325,7 @@ if (whyNot !== undefined) {
   inside.test('a read-only tmpfs takes the mount points of what comes below it', async (t) => {
     const source = hostDirectory('in-tmpfs');
     for (const option of ['ro', 'rro']) {
-      const seen = inside.says(`cat /ro/a/file; ! touch /ro/x 2>&1; ${mountinfo}`, (config) => {
+      const seen = inside.stdoutOf(`cat /ro/a/file; ! touch /ro/x 2>&1; ${mountinfo}`, (config) => {
         config.mounts.push({
           destination: '/ro/',
           type: 'tmpfs',
@@ -337,7 +337,7 @@ if (whyNot !== undefined) {
       t.match(seen, /^in-tmpfstouch: \/ro\/x: Read-only file system\n/);
       t.ok(mountAt(seen, '/ro/a').options.includes('rw'));
     }
-    const dev = inside.says(
+    const dev = inside.stdoutOf(
       '! touch /dev/x 2>&1; echo >/dev/null; cat /proc/self/mountinfo',
       (config) => {
         const mount = config.mounts.find(({ destination }) => destination === '/dev');
@@ -349,7 +349,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('remount changes what is mounted, nothing else', async (t) => {
-    const seen = inside.says(mountinfo, (config) => {
+    const seen = inside.stdoutOf(mountinfo, (config) => {
       config.mounts.push({ destination: '/t', type: 'tmpfs', source: 'tmpfs' });
       config.mounts.push({ destination: '/t', options: ['remount', 'ro', 'nosuid'] });
     });
@@ -365,7 +365,7 @@ if (whyNot !== undefined) {
     execFileSync('ln', ['-s', 'file', join(source, 'link')]);
     const link = join(source, 'link');
     t.equal(
-      inside.says('cat /f', (config) => {
+      inside.stdoutOf('cat /f', (config) => {
         config.mounts.push({ destination: '/f', type: 'bind', source: link, options: ['bind'] });
       }),
       'links',
@@ -391,7 +391,7 @@ if (whyNot !== undefined) {
   inside.test('a container leaves no mount and no file on the host', async (t) => {
     const source = hostDirectory('untouched');
     const before = statSync(source).mtimeMs;
-    inside.says('mount -t tmpfs x /v 2>/dev/null; true', (config) => {
+    inside.stdoutOf('mount -t tmpfs x /v 2>/dev/null; true', (config) => {
       config.mounts.push({ destination: '/v', type: 'bind', source, options: ['bind', 'ro'] });
     });
     t.strictSame(readdirSync(source), ['file']);

@@ -2,14 +2,14 @@
  * Paths below the root that do not exist yet, or form a loop; test/security tests those that lead
  * outside.
  */
-import { whyNot } from '../support/tare.js';
+import { skipReason } from '../support/tare.js';
 import { Inside } from '../support/inside.js';
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -25,7 +25,7 @@ if (whyNot !== undefined) {
 
   inside.test('the working directory is made below the root', async (t) => {
     t.equal(
-      inside.says('pwd; stat -c %a:%u /a/b', (config) => {
+      inside.stdoutOf('pwd; stat -c %a:%u /a/b', (config) => {
         config.process.cwd = '/a/b/c';
         config.process.user['uid'] = 1000;
       }),
@@ -34,7 +34,7 @@ if (whyNot !== undefined) {
     const host = join(inside.directory, 'cwd');
     mkdirSync(host);
     t.equal(
-      inside.says('pwd', (config, rootfs) => {
+      inside.stdoutOf('pwd', (config, rootfs) => {
         symlinkSync(host, join(rootfs, 'link'));
         config.process.cwd = '/link/new';
       }),

@@ -1,13 +1,13 @@
 /** A first mount at "/", which is the container's root instead of root.path. */
-import { call, cli, makeRootfs, whyNot, type Config } from '../support/tare.js';
+import { call, cli, makeRootfs, skipReason, type Config } from '../support/tare.js';
 import { OrdinaryUser } from '../support/ordinary-user.js';
 import { Inside, inNewUserNamespace, mountAt, mounts } from '../support/inside.js';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   const user = new OrdinaryUser(inside);

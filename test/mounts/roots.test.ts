@@ -2,15 +2,15 @@
  * The parts of the host that remain below a container's root: in a chroot, and without
  * pivot_root(2).
  */
-import { call, cli, whyNot } from '../support/tare.js';
+import { call, cli, skipReason } from '../support/tare.js';
 import { Inside, mountAt, mounts, type Edit } from '../support/inside.js';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

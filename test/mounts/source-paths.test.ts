@@ -1,13 +1,13 @@
 /** src-no-symlinks and src-within: limits on the symlinks in the source of a bind mount. */
-import { whyNot, type Config } from '../support/tare.js';
+import { skipReason, type Config } from '../support/tare.js';
 import { OrdinaryUser } from '../support/ordinary-user.js';
 import { Inside, inNewUserNamespace, mapped } from '../support/inside.js';
 import { chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   const user = new OrdinaryUser(inside);

@@ -2,7 +2,7 @@
  * Sources of bind mounts: many of them, paths that only the host's root can reach, and mounts of
  * the container itself.
  */
-import { call, cli, whyNot, type Config } from '../support/tare.js';
+import { call, cli, skipReason, type Config } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped } from '../support/inside.js';
 import {
   chmodSync,
@@ -17,8 +17,8 @@ import {
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -68,7 +68,7 @@ if (whyNot !== undefined) {
         // The container's root may not traverse this directory.
         chmodSync(sources, 0o700);
         for (const mapping of [false, true]) {
-          const seen = inside.says('cat /final/x/y/z/z/x/y/z/x/file', (config, rootfs) => {
+          const seen = inside.stdoutOf('cat /final/x/y/z/z/x/y/z/x/file', (config, rootfs) => {
             edit(config, rootfs);
             const ids = [{ containerID: 0, hostID: mapped.first, size: mapped.size }];
             const bind = (source: string, destination: string, map = false): void => {
@@ -167,7 +167,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('a shared root with sources of its own', async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       'cat /b/file; grep " / / " /proc/self/mountinfo; cat /proc/self/mountinfo',
       (config, rootfs) => {
         userNamespace(config, rootfs);

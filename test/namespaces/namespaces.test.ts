@@ -1,5 +1,5 @@
 /** Namespaces: new ones, joined ones, and both together. */
-import { program, state, staticProgram, whyNot, type Config } from '../support/tare.js';
+import { program, state, staticProgram, skipReason, type Config } from '../support/tare.js';
 import {
   Inside,
   field,
@@ -22,8 +22,8 @@ import {
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -57,17 +57,17 @@ if (whyNot !== undefined) {
   };
 
   inside.test("what the config lists is new, what it does not list is the caller's", async (t) => {
-    const seen = inside.says(links).split('\n');
+    const seen = inside.stdoutOf(links).split('\n');
     t.strictSame(
       seen.filter((link) => own().includes(link)).map((link) => link.split(':')[0]),
       ['user'],
     );
-    const all = inside.says(links, inUser).split('\n');
+    const all = inside.stdoutOf(links, inUser).split('\n');
     t.strictSame(
       all.filter((link) => own().includes(link)),
       [],
     );
-    const few = inside.says(links, (config) => {
+    const few = inside.stdoutOf(links, (config) => {
       config.linux.namespaces = [{ type: 'mount' }, { type: 'pid' }];
       config.mounts = config.mounts.filter(({ type }) => !['sysfs', 'mqueue'].includes(type ?? ''));
       delete config['hostname'];
@@ -80,11 +80,11 @@ if (whyNot !== undefined) {
   });
 
   inside.test('a new network has its loopback up', async (t) => {
-    t.match(inside.says('cat /sys/class/net/lo/flags'), '0x9');
+    t.match(inside.stdoutOf('cat /sys/class/net/lo/flags'), '0x9');
   });
 
   inside.test('a new user namespace: maps, ids, and rights in it', async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       'cat /proc/self/uid_map /proc/self/gid_map; id; hostname other && hostname; umask 0; touch /made; ' +
         'cat /proc/self/setgroups; cat /proc/self/status',
       (config, rootfs) => {
@@ -111,7 +111,7 @@ if (whyNot !== undefined) {
       devpts!.options = devpts!.options!.filter((option) => option !== 'gid=5');
     };
     const show = 'cat /proc/self/uid_map /proc/self/gid_map; id; touch /made';
-    const seen = inside.says(show, unmapped);
+    const seen = inside.stdoutOf(show, unmapped);
     t.strictSame(
       seen.split('\n').map((line) => line.trim().split(/ +/).join(' ')),
       [...['0 0 1', '0 0 1', 'uid=0 gid=0']],
@@ -134,7 +134,7 @@ if (whyNot !== undefined) {
       [0, ['bounding', 'permitted', 'effective']],
       [1000, ['bounding', 'permitted', 'effective', 'inheritable', 'ambient']],
     ] as const) {
-      const seen = inside.says('cat /proc/self/status', (config, rootfs) => {
+      const seen = inside.stdoutOf('cat /proc/self/status', (config, rootfs) => {
         inUser(config, rootfs);
         config.process.user['uid'] = uid;
         config.process.capabilities = Object.fromEntries(sets.map((set) => [set, names]));
@@ -148,7 +148,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('limits that are too low for what init does itself', async (t) => {
-    const seen = inside.says('ulimit -n; ulimit -Hn', (config, rootfs) => {
+    const seen = inside.stdoutOf('ulimit -n; ulimit -Hn', (config, rootfs) => {
       inUser(config, rootfs);
       config.process['rlimits'] = [{ type: 'RLIMIT_NOFILE', soft: 3, hard: 4 }];
     });
@@ -162,7 +162,7 @@ if (whyNot !== undefined) {
     chmodSync(secret, 0o700);
     chmodSync(inside.directory, 0o700);
     for (const propagation of [undefined, 'shared', 'rslave', 'rprivate']) {
-      const seen = inside.says(
+      const seen = inside.stdoutOf(
         'cat /v/file; touch /v/x 2>&1; cat /proc/self/mountinfo',
         (config, rootfs) => {
           inUser(config, rootfs);
@@ -341,7 +341,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('a time namespace', async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       'readlink /proc/self/ns/time; cat /proc/self/timens_offsets',
       (config) => {
         config.linux.namespaces.push({ type: 'time' });

@@ -1,11 +1,11 @@
 /** linux.netDevices: a host device moves into the container with its addresses, and is up there. */
-import { call, cli, whyNot, type Config, type Result } from '../support/tare.js';
+import { call, cli, skipReason, type Config, type Result } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped } from '../support/inside.js';
 import { chownSync } from 'node:fs';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

@@ -1,10 +1,10 @@
 /** Privileges: the five capability sets, no_new_privs and seccomp. */
-import { whyNot, type Config } from '../support/tare.js';
+import { skipReason, type Config } from '../support/tare.js';
 import { Inside, field, type Edit } from '../support/inside.js';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -40,7 +40,7 @@ if (whyNot !== undefined) {
     };
     const bounds = mask(['chown', 'kill', 'setuid']);
     for (const nnp of [false, true]) {
-      const seen = inside.says(status, (config, rootfs) => {
+      const seen = inside.stdoutOf(status, (config, rootfs) => {
         sets(wanted)(config, rootfs);
         config.process['noNewPrivileges'] = nnp;
       });
@@ -81,7 +81,7 @@ if (whyNot !== undefined) {
       inheritable: ['net_raw', 'kill'],
       ambient: ['net_raw'],
     };
-    t.strictSame(capabilities(inside.says(status, sets(wanted, 1000))), {
+    t.strictSame(capabilities(inside.stdoutOf(status, sets(wanted, 1000))), {
       Inh: mask(['net_raw', 'kill']),
       Prm: mask(['net_raw']),
       Eff: mask(['net_raw']),
@@ -89,14 +89,14 @@ if (whyNot !== undefined) {
       Amb: mask(['net_raw']),
     });
     const none = capabilities(
-      inside.says(status, sets({ bounding: all, permitted: all, effective: all }, 1000)),
+      inside.stdoutOf(status, sets({ bounding: all, permitted: all, effective: all }, 1000)),
     );
     t.match(none, { Prm: mask([]), Eff: mask([]), Amb: mask([]) });
   });
 
   inside.test('no capabilities object: none at all', async (t) => {
     const seen = capabilities(
-      inside.says(status, (config) => {
+      inside.stdoutOf(status, (config) => {
         delete config.process.capabilities;
       }),
     );
@@ -112,8 +112,8 @@ if (whyNot !== undefined) {
       (config) => {
         config.process['noNewPrivileges'] = value;
       };
-    t.equal(field(inside.says(status, nnp(true)), 'NoNewPrivs'), '1');
-    t.equal(field(inside.says(status, nnp(false)), 'NoNewPrivs'), '0');
+    t.equal(field(inside.stdoutOf(status, nnp(true)), 'NoNewPrivs'), '1');
+    t.equal(field(inside.stdoutOf(status, nnp(false)), 'NoNewPrivs'), '0');
   });
 
   inside.test(
@@ -132,7 +132,7 @@ if (whyNot !== undefined) {
         };
         const refused = /mkdir: can't create directory '\/x': Operation not supported/;
         t.match(inside.run('mkdir /x', edit).stderr, refused);
-        t.equal(field(inside.says(status, edit), 'Seccomp'), '2');
+        t.equal(field(inside.stdoutOf(status, edit), 'Seccomp'), '2');
         await inside.created(inside.script('sleep 1000', edit), (id) => {
           inside.must(['start', id]);
           t.match(inside.tare(['exec', id, 'mkdir', '/x']).stderr, refused);
@@ -142,7 +142,7 @@ if (whyNot !== undefined) {
           );
         });
       }
-      t.equal(field(inside.says(status), 'Seccomp'), '0', 'none asked for');
+      t.equal(field(inside.stdoutOf(status), 'Seccomp'), '0', 'none asked for');
     },
   );
 }

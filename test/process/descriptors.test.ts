@@ -1,7 +1,7 @@
 /**
  * The host's files that a container's processes get: stdio, preserved descriptors, nothing else.
  */
-import { Output, exitOf, state, whyNot } from '../support/tare.js';
+import { Output, exitOf, state, skipReason } from '../support/tare.js';
 import { Inside, type Edit } from '../support/inside.js';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,8 +9,8 @@ import { openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { recvtty } from '../support/recvtty.js';
-import { Output, Sandbox, exitOf, state, whyNot } from '../support/tare.js';
+import { Output, Sandbox, exitOf, state, skipReason } from '../support/tare.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

@@ -10,10 +10,10 @@ import {
 import { join } from 'node:path';
 import t from 'tap';
 import { recvtty } from '../support/recvtty.js';
-import { Output, Sandbox, exitOf, state, whyNot, type Result } from '../support/tare.js';
+import { Output, Sandbox, exitOf, state, skipReason, type Result } from '../support/tare.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

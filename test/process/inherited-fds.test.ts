@@ -13,11 +13,11 @@ import {
   program,
   state,
   staticProgram,
-  whyNot,
+  skipReason,
 } from '../support/tare.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

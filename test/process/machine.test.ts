@@ -1,5 +1,5 @@
 /** The machine as the program sees it: linux.personality, linux.timeOffsets, linux.memoryPolicy. */
-import { state, whyNot, type Config } from '../support/tare.js';
+import { state, skipReason, type Config } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped, type Edit } from '../support/inside.js';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,8 +7,8 @@ import { chownSync, existsSync, readFileSync, readlinkSync, writeFileSync } from
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

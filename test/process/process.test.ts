@@ -1,13 +1,13 @@
 /** The process itself: names, limits, ids, environment, working directory, standard streams. */
-import { whyNot } from '../support/tare.js';
+import { skipReason } from '../support/tare.js';
 import { Inside, field, type Edit } from '../support/inside.js';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -20,7 +20,7 @@ if (whyNot !== undefined) {
 
   inside.test('hostname, domainname, sysctl', async (t) => {
     const before = readFileSync('/proc/sys/kernel/domainname', 'utf8');
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       'uname -n; cd /proc/sys; cat kernel/domainname net/ipv4/ip_forward kernel/shmmni ' +
         'net/ipv4/conf/lo/rp_filter',
       (config) => {
@@ -49,7 +49,7 @@ if (whyNot !== undefined) {
   });
 
   inside.test('limits, umask, oom_score_adj', async (t) => {
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       'cat /proc/self/limits; umask; cat /proc/self/oom_score_adj',
       (config) => {
         config.process['rlimits'] = [
@@ -63,22 +63,25 @@ if (whyNot !== undefined) {
     t.match(seen, /Max open files +100 +200 /);
     t.match(seen, /Max core file size +0 +0 /);
     t.match(seen, /\n0027\n321$/);
-    t.match(inside.says('umask'), '0022', 'the default');
+    t.match(inside.stdoutOf('umask'), '0022', 'the default');
   });
 
   inside.test('user, groups', async (t) => {
     const ids = 'cat /proc/self/status';
-    const seen = inside.says(ids, user({ uid: 7, gid: 8, additionalGids: [9, 4_294_967_294, 8] }));
+    const seen = inside.stdoutOf(
+      ids,
+      user({ uid: 7, gid: 8, additionalGids: [9, 4_294_967_294, 8] }),
+    );
     t.equal(field(seen, 'Uid'), '7\t7\t7\t7');
     t.equal(field(seen, 'Gid'), '8\t8\t8\t8');
     t.equal(field(seen, 'Groups'), '8 9 4294967294');
-    t.equal(field(inside.says(ids), 'Groups'), '', "none of the caller's");
+    t.equal(field(inside.stdoutOf(ids), 'Groups'), '', "none of the caller's");
   });
 
   inside.test('a working directory that only one of root and the user may enter', async (t) => {
     // Root without CAP_DAC_OVERRIDE has the same access as root of a container's user namespace on
     // a volume of another user.
-    const seen = inside.says('pwd', (config, rootfs) => {
+    const seen = inside.stdoutOf('pwd', (config, rootfs) => {
       mkdirSync(join(rootfs, 'root-only/sub'), { recursive: true });
       execFileSync('chmod', ['700', join(rootfs, 'root-only')]);
       config.process.user['uid'] = 1000;
@@ -105,7 +108,7 @@ if (whyNot !== undefined) {
       'last:x:1001:0::/home/last',
     ].join('\n');
     const home = (uid: number, env: string[] = []): string =>
-      inside.says('echo "$HOME"; env | grep -c ^HOME=', (config, rootfs) => {
+      inside.stdoutOf('echo "$HOME"; env | grep -c ^HOME=', (config, rootfs) => {
         writeFileSync(join(rootfs, 'etc/passwd'), passwd);
         config.process.user['uid'] = uid;
         config.process.env.push(...env);
@@ -130,7 +133,7 @@ if (whyNot !== undefined) {
       'a file without an end': (path) => void execFileSync('truncate', ['-s', '1T', path]),
     };
     for (const [name, make] of Object.entries(shapes)) {
-      const seen = inside.says('echo "$HOME"', (_config, rootfs) =>
+      const seen = inside.stdoutOf('echo "$HOME"', (_config, rootfs) =>
         make(join(rootfs, 'etc/passwd')),
       );
       t.equal(seen, '/', name);
@@ -210,7 +213,7 @@ if (whyNot !== undefined) {
       t.match(result.error, message, name);
     }
     t.equal(
-      inside.says('', (config) => {
+      inside.stdoutOf('', (config) => {
         config.process.cwd = '/bin';
         config.process.args = ['./echo', 'relative'];
       }),

@@ -2,15 +2,15 @@
  * process.scheduler, process.ioPriority, process.execCPUAffinity: settings that need no real-time
  * privileges.
  */
-import { cli, state, whyNot, type Config } from '../support/tare.js';
+import { cli, state, skipReason, type Config } from '../support/tare.js';
 import { Inside, field, inNewUserNamespace, mapped } from '../support/inside.js';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chownSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

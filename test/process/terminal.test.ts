@@ -3,10 +3,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
 import { recvtty } from '../support/recvtty.js';
-import { Output, Sandbox, cli, exitOf, program, whyNot, type Config } from '../support/tare.js';
+import { Output, Sandbox, cli, exitOf, program, skipReason, type Config } from '../support/tare.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import t from 'tap';
 
-import { Output, exitOf, program, whyNot, type Config } from '../support/tare.js';
+import { Output, exitOf, program, skipReason, type Config } from '../support/tare.js';
 import { Inside, field, inNewUserNamespace, type Edit } from '../support/inside.js';
 
 interface ProcessState {
@@ -18,8 +18,8 @@ interface ProcessState {
   state: { id: string; status: string; pid: number; bundle: string; annotations?: object };
 }
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -194,7 +194,7 @@ if (whyNot !== undefined) {
   inside.test('the right to load a filter is not the program’s', async (t) => {
     const refusing = { syscalls: [rule('SCMP_ACT_ERRNO', 'mkdir')] };
     const status = (more: (config: Config) => void) => {
-      const text = inside.says('cat /proc/self/status', (config, rootfs) => {
+      const text = inside.stdoutOf('cat /proc/self/status', (config, rootfs) => {
         asking('', [], refusing)(config, rootfs);
         more(config);
       });

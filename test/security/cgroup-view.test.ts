@@ -1,13 +1,13 @@
 /** /sys/fs/cgroup of a container that may not mount a cgroup2 file system. */
 import { OrdinaryUser, uid } from '../support/ordinary-user.js';
-import { whyNot, type Config } from '../support/tare.js';
+import { skipReason, type Config } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped, mountAt } from '../support/inside.js';
 import { chownSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   const user = new OrdinaryUser(inside);
@@ -30,7 +30,7 @@ if (whyNot !== undefined) {
   // Weakened: add_file_system (plan/mounts.cc) without set_attributes for its fallback. The mount
   // is not read-only.
   inside.test('CVE-2023-25809: the fall-back to a bind is read-only', async (t) => {
-    const seen = inside.says(script, (config, rootfs) => {
+    const seen = inside.stdoutOf(script, (config, rootfs) => {
       inCgroupOfHost(config);
       inNewUserNamespace(config);
       chownSync(rootfs, mapped.first, mapped.first);

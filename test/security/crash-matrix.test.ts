@@ -8,14 +8,14 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { recvtty } from '../support/recvtty.js';
-import { Sandbox, state, whyNot } from '../support/tare.js';
-import { allowTime } from '../support/view.js';
+import { Sandbox, state, skipReason } from '../support/tare.js';
 import { richBundle } from './crash-matrix-bundle.js';
 import { Matrix, everything, pidOf, selection, until, type Use } from './crash-matrix.js';
 import { fingerprint } from './fingerprint.js';
+import { allowTime } from '../support/timeout.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const full = process.env['TARE_TEST_LONG'] === '1';
   allowTime(t, full ? 3_600_000 : 300_000);

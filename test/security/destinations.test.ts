@@ -1,5 +1,5 @@
 /** Mounts, and the files made for them, stay below the root, whatever symlinks the image has. */
-import { exitOf, staticProgram, whyNot } from '../support/tare.js';
+import { exitOf, staticProgram, skipReason } from '../support/tare.js';
 import { Inside, mountAt } from '../support/inside.js';
 import { Outside } from './outside.js';
 import { once } from 'node:events';
@@ -15,8 +15,8 @@ import {
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -38,7 +38,7 @@ if (whyNot !== undefined) {
       'dangling, upwards': [`${up}not/there`, '/not/there'],
     };
     for (const [name, [link, where]] of Object.entries(targets)) {
-      const seen = inside.says('cat /proc/self/mountinfo', (config, rootfs) => {
+      const seen = inside.stdoutOf('cat /proc/self/mountinfo', (config, rootfs) => {
         mkdirSync(join(rootfs, 'real'));
         mkdirSync(join(rootfs, 'sub/real'), { recursive: true });
         symlinkSync(link, join(rootfs, 'link'));
@@ -47,7 +47,7 @@ if (whyNot !== undefined) {
       t.equal(mountAt(seen, where).type, 'tmpfs', name);
       t.strictSame(host.changes(), [], name);
     }
-    const through = inside.says('cat /proc/self/mountinfo', (config, rootfs) => {
+    const through = inside.stdoutOf('cat /proc/self/mountinfo', (config, rootfs) => {
       symlinkSync(host.path, join(rootfs, 'link'));
       config.mounts.push({ destination: '/link/a/b', type: 'tmpfs', source: 'tmpfs' });
     });
@@ -78,7 +78,7 @@ if (whyNot !== undefined) {
     for (const [name, edit] of Object.entries(made)) {
       for (const [how, prefix] of Object.entries({ absolute: '/', relative: up })) {
         const host = outside(`made-${name}-${how}`);
-        inside.says('true', (config, rootfs) => {
+        inside.stdoutOf('true', (config, rootfs) => {
           symlinkSync(prefix + host.path.slice(1), join(rootfs, 'link'));
           edit(config);
         });

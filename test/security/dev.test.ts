@@ -1,6 +1,6 @@
 /** /dev: its contents, the terminal and the masks' /dev/null are devices, below the root. */
 import { recvtty } from '../support/recvtty.js';
-import { whyNot } from '../support/tare.js';
+import { skipReason } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped, mountAt, type Edit } from '../support/inside.js';
 import { Outside } from './outside.js';
 import { execFileSync } from 'node:child_process';
@@ -8,8 +8,8 @@ import { chownSync, mkdirSync, rmSync, rmdirSync, symlinkSync, writeFileSync } f
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

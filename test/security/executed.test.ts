@@ -3,15 +3,15 @@
  * namespace, gains nothing that the container does not have. `spy` (test/programs) is that process.
  */
 import { Container } from '../../lib/index.js';
-import { Output, exitOf, whyNot, type Config } from '../support/tare.js';
+import { Output, exitOf, skipReason, type Config } from '../support/tare.js';
 import { Inside } from '../support/inside.js';
 import { bundleOf, byCommand, byLibrary, looks, type Exec } from './spied.js';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

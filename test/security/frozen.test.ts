@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { call, cli, exitOf, program, Sandbox, whyNot } from '../support/tare.js';
-import { allowTime } from '../support/view.js';
+import { call, cli, exitOf, program, Sandbox, skipReason } from '../support/tare.js';
+import { allowTime } from '../support/timeout.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const full = process.env['TARE_TEST_LONG'] === '1';
   allowTime(t, full ? 600_000 : 180_000);

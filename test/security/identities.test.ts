@@ -1,13 +1,13 @@
 /** The identity of the process: a misread value never makes it another user. */
 import { OrdinaryUser } from '../support/ordinary-user.js';
-import { whyNot } from '../support/tare.js';
+import { skipReason } from '../support/tare.js';
 import { Inside } from '../support/inside.js';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   const user = new OrdinaryUser(inside);

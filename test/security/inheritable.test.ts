@@ -2,15 +2,15 @@
  * A capability is inheritable only if the config asks for it: a file's inheritable set would give
  * it to a process that is not root.
  */
-import { whyNot } from '../support/tare.js';
+import { skipReason } from '../support/tare.js';
 import { Inside, field, inNewUserNamespace, mapped, type Edit } from '../support/inside.js';
 import { chownSync, closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Container } from '../../lib/index.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -36,12 +36,12 @@ if (whyNot !== undefined) {
   // other tests of this file.
   inside.test('CVE-2022-24769: the default config', async (t) => {
     for (const [name, edit] of Object.entries(edits)) {
-      t.match(sets(inside.says(show.join(' '), edit)), nothing, `run, ${name}`);
+      t.match(sets(inside.stdoutOf(show.join(' '), edit)), nothing, `run, ${name}`);
       const user: Edit = (config, rootfs) => {
         edit(config, rootfs);
         config.process.user['uid'] = 1000;
       };
-      const seen = sets(inside.says(show.join(' '), user));
+      const seen = sets(inside.stdoutOf(show.join(' '), user));
       t.match(seen, { ...nothing, effective: none }, `a user, ${name}`);
     }
   });

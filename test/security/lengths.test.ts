@@ -1,11 +1,11 @@
 /** Lengths beyond 16 bits: no value is cut off or wraps between config.json and the process. */
-import { whyNot } from '../support/tare.js';
+import { skipReason } from '../support/tare.js';
 import { Inside } from '../support/inside.js';
 import { chownSync } from 'node:fs';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -15,19 +15,22 @@ if (whyNot !== undefined) {
   // (plan/process.cc) counts arguments in 16 bits. Arguments and variables are cut off or missing.
   inside.test('CVE-2021-43784: long values and many', async (t) => {
     for (const size of [border - 1, border, border + 1, 130_000]) {
-      const seen = inside.says('echo ${#1} ${#LONG} $AFTER; echo "$1" | tail -c 2', (config) => {
-        config.process.args.push('sh', `${'a'.repeat(size - 1)}z`);
-        config.process.env.push(`LONG=${'e'.repeat(size)}`, 'AFTER=after');
-      });
+      const seen = inside.stdoutOf(
+        'echo ${#1} ${#LONG} $AFTER; echo "$1" | tail -c 2',
+        (config) => {
+          config.process.args.push('sh', `${'a'.repeat(size - 1)}z`);
+          config.process.env.push(`LONG=${'e'.repeat(size)}`, 'AFTER=after');
+        },
+      );
       t.equal(seen, `${size} ${size} after\nz`, `${size}`);
     }
     for (const count of [border - 1, border, border + 1]) {
-      const seen = inside.says('echo $# ${100}; for last; do :; done; echo $last', (config) => {
+      const seen = inside.stdoutOf('echo $# ${100}; for last; do :; done; echo $last', (config) => {
         config.process.args.push('sh', ...Array.from({ length: count }, (_, i) => String(i)));
       });
       t.equal(seen, `${count} 99\n${count - 1}`, `${count} arguments`);
     }
-    const seen = inside.says('', (config) => {
+    const seen = inside.stdoutOf('', (config) => {
       config.process.args = ['env'];
       config.process.env.push(...Array.from({ length: 70_001 }, (_, i) => `V${i}=${i}`));
     });
@@ -45,7 +48,7 @@ if (whyNot !== undefined) {
     }
     const seen = (mappings: Mapping[]): string =>
       inside
-        .says('wc -l </proc/self/uid_map; tail -n 1 /proc/self/gid_map', (config, rootfs) => {
+        .stdoutOf('wc -l </proc/self/uid_map; tail -n 1 /proc/self/gid_map', (config, rootfs) => {
           const [{ hostID: root } = { hostID: 0 }] = mappings;
           config.linux.namespaces.push({ type: 'user' });
           config.linux['uidMappings'] = config.linux['gidMappings'] = mappings;

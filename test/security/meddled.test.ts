@@ -3,7 +3,7 @@
  * its host accepts from it, and what is left after delete.
  */
 import { Container } from '../../lib/index.js';
-import { Output, exitOf, program, whyNot, type Config } from '../support/tare.js';
+import { Output, exitOf, program, skipReason, type Config } from '../support/tare.js';
 import { Inside, field } from '../support/inside.js';
 import { bundleOf } from './spied.js';
 import { spawn } from 'node:child_process';
@@ -12,8 +12,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

@@ -9,11 +9,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { Sandbox, whyNot, type Config } from '../support/tare.js';
-import { allowTime } from '../support/view.js';
+import { Sandbox, skipReason, type Config } from '../support/tare.js';
 import { act, choices } from './model/actors.js';
 import { verbs, type Answer, type Call, type Verb } from './model/calls.js';
 import { check } from './model/checker.js';
+import { allowTime } from '../support/timeout.js';
 
 const long = process.env['TARE_TEST_LONG'] === '1';
 const seed = Number(process.env['TARE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -143,8 +143,8 @@ function count(calls: readonly Call[]): Map<string, number> {
   return counts;
 }
 
-if (whyNot !== undefined) {
-  t.test('many processes at once', { skip: whyNot }, async () => undefined);
+if (skipReason !== undefined) {
+  t.test('many processes at once', { skip: skipReason }, async () => undefined);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

@@ -1,5 +1,5 @@
 /** Regressions that other runtimes had when they changed to the new mount API. */
-import { whyNot, type Config } from '../support/tare.js';
+import { skipReason, type Config } from '../support/tare.js';
 import {
   Inside,
   inNewUserNamespace,
@@ -13,8 +13,8 @@ import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -56,7 +56,7 @@ if (whyNot !== undefined) {
   // has 700, /dev/shm 711, /dev/mqueue 700.
   inside.test('crun 1.29: the roots of file systems have the mode that is theirs', async (t) => {
     for (const edit of [() => undefined, asUser]) {
-      const seen = inside.says(
+      const seen = inside.stdoutOf(
         'stat -c "%n %a" /proc /sys /dev /dev/shm /dev/mqueue /dev/pts /sys/fs/cgroup',
         (config, rootfs) => {
           edit(config, rootfs);
@@ -83,9 +83,9 @@ if (whyNot !== undefined) {
     const withoutNetwork = (config: Config): void => {
       config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
     };
-    const own = inside.says(`${mountinfo}; ! mkdir /sys/x 2>&1`, asUser);
+    const own = inside.stdoutOf(`${mountinfo}; ! mkdir /sys/x 2>&1`, asUser);
     t.match(mountAt(own, '/sys').options, ['ro', 'nosuid', 'nodev', 'noexec']);
-    const bound = inside.says(mountinfo, (config, rootfs) => {
+    const bound = inside.stdoutOf(mountinfo, (config, rootfs) => {
       asUser(config, rootfs);
       withoutNetwork(config);
       const sys = config.mounts.find(({ destination }) => destination === '/sys')!;
@@ -110,7 +110,7 @@ if (whyNot !== undefined) {
   inside.test(
     'crun 1.29: devices that are bound are neither executed nor set-user-id',
     async (t) => {
-      const seen = inside.says(
+      const seen = inside.stdoutOf(
         `${mountinfo}; echo x >/dev/null; head -c 1 /dev/zero | wc -c`,
         asUser,
       );

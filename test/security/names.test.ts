@@ -1,12 +1,12 @@
 /** Names that become paths on the host: each denotes exactly the named object, or is refused. */
 import { Inside } from '../support/inside.js';
-import { state, whyNot } from '../support/tare.js';
+import { state, skipReason } from '../support/tare.js';
 import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());

@@ -3,14 +3,14 @@
  * id.
  */
 import { Sandbox, exitOf, staticProgram } from '../support/tare.js';
-import { failure, whyNot } from '../support/containers.js';
+import { failure, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { chmodSync, readFileSync, readdirSync, readlinkSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Container, run, sandboxSpec, type RunOptions } from '../../lib/index.js';
 
-const skip = { skip: whyNot ?? false };
+const skip = { skip: skipReason ?? false };
 const ranges = '/run/tare-ids';
 const size = 65536;
 const lowest = 2_000_224_256;

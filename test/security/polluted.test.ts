@@ -3,7 +3,7 @@
  * run() or Container: what a command may do does not change.
  */
 import { Sandbox, exitOf } from '../support/tare.js';
-import { whyNot } from '../support/containers.js';
+import { skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -119,7 +119,7 @@ const body = `
 
 t.setTimeout(180_000);
 
-t.test('no option comes from Object.prototype', { skip: whyNot ?? false }, async (t) => {
+t.test('no option comes from Object.prototype', { skip: skipReason ?? false }, async (t) => {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
   const file = join(sandbox.directory, 'polluted');

@@ -3,7 +3,7 @@
  * tare.
  */
 import { OrdinaryUser, uid } from '../support/ordinary-user.js';
-import { Output, call, cli, exitOf, program, state, whyNot } from '../support/tare.js';
+import { Output, call, cli, exitOf, program, state, skipReason } from '../support/tare.js';
 import { Inside } from '../support/inside.js';
 import { spawn } from 'node:child_process';
 import {
@@ -20,8 +20,8 @@ import {
 import { join } from 'node:path';
 import t from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   const user = new OrdinaryUser(inside);

@@ -3,7 +3,7 @@
  * obtain. SECURITY.md describes it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cli, exitOf, state, whyNot, type Config } from '../support/tare.js';
+import { cli, exitOf, state, skipReason, type Config } from '../support/tare.js';
 import { Inside, field, inNewUserNamespace, mapped, mounts } from '../support/inside.js';
 import {
   allCapabilities,
@@ -35,8 +35,8 @@ const allButTracing = (config: Config): void => {
   }
 };
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -122,7 +122,7 @@ if (whyNot !== undefined) {
 
   inside.test('the mount table is the container’s alone', async (t) => {
     let expected: string[] = [];
-    const text = inside.says('cat /proc/self/mountinfo', (config) => {
+    const text = inside.stdoutOf('cat /proc/self/mountinfo', (config) => {
       const { maskedPaths, readonlyPaths } = config.linux as Record<string, string[]>;
       const listed = [...(maskedPaths ?? []), ...(readonlyPaths ?? [])];
       expected = ['/', ...config.mounts.map(({ destination }) => destination), ...listed];

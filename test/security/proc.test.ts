@@ -1,5 +1,5 @@
 /** /proc and /sys are what their names say, and what is written there reaches no other file. */
-import { whyNot, type Config } from '../support/tare.js';
+import { skipReason, type Config } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped, type Edit } from '../support/inside.js';
 import { Outside } from './outside.js';
 import {
@@ -14,8 +14,8 @@ import {
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const inside = new Inside();
   t.teardown(() => inside.remove());
@@ -70,7 +70,7 @@ if (whyNot !== undefined) {
         config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'pid');
       };
     refused(t, bindProc(host.path), /mounts\[\d+\]: \/proc is not a procfs/, 'a directory');
-    t.match(inside.says('cat /proc/self/comm', bindProc('/proc')), 'cat');
+    t.match(inside.stdoutOf('cat /proc/self/comm', bindProc('/proc')), 'cat');
   });
 
   // Weakened: open_target (mount_ops.cc) ignores op_no_symlink. Both containers start.
@@ -138,7 +138,7 @@ if (whyNot !== undefined) {
   inside.test('CVE-2025-52881: a sysctl arrives though its file is covered', async (t) => {
     const file = join(inside.directory, 'covering');
     writeFileSync(file, '');
-    const seen = inside.says(
+    const seen = inside.stdoutOf(
       'umount /proc/sys/net/ipv4/ip_forward; cat /proc/sys/net/ipv4/ip_forward',
       (config, rootfs) => {
         config.linux['sysctl'] = { 'net.ipv4.ip_forward': '1' };

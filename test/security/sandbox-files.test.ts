@@ -1,5 +1,5 @@
 /** What run() does to files of the host, and which it shows, when the command is hostile. */
-import { Sandbox, whyNot } from '../support/tare.js';
+import { Sandbox, skipReason } from '../support/tare.js';
 import { uid } from '../support/ordinary-user.js';
 import { failure } from '../support/containers.js';
 import { ProjectOfUser } from '../support/user-programs.js';
@@ -20,8 +20,8 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { run, type RunOptions, type Spec } from '../../lib/index.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   const project = new ProjectOfUser(sandbox);

@@ -2,7 +2,7 @@
  * A command of run() without options sees what docs/isolation.md lists and nothing else: as root
  * and as an ordinary user, wherever this program's Node is installed.
  */
-import { Sandbox, whyNot } from '../support/tare.js';
+import { Sandbox, skipReason } from '../support/tare.js';
 import { uid } from '../support/ordinary-user.js';
 import { ProjectOfUser } from '../support/user-programs.js';
 import { spawnSync } from 'node:child_process';
@@ -140,8 +140,8 @@ t.test('the page lists what the configuration masks or makes read-only', (t) => 
   t.end();
 });
 
-if (whyNot !== undefined) {
-  t.test('the view of a command', { skip: whyNot }, (t) => t.end());
+if (skipReason !== undefined) {
+  t.test('the view of a command', { skip: skipReason }, (t) => t.end());
 } else {
   const sandbox = new Sandbox();
   const project = new ProjectOfUser(sandbox);

@@ -3,14 +3,14 @@
  * with its owner's rights.
  */
 import { staticProgram, Sandbox } from '../support/tare.js';
-import { failure, whyNot } from '../support/containers.js';
+import { failure, skipReason } from '../support/containers.js';
 import { ProjectOfUser } from '../support/user-programs.js';
 import { chmodSync, copyFileSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { run, type RunOptions } from '../../lib/index.js';
 
-const skip = { skip: whyNot ?? false };
+const skip = { skip: skipReason ?? false };
 const here = -100;
 
 /** Calls that make a file with a mode, or change the mode of a file named F. */

@@ -2,11 +2,11 @@
  * The sockets that run() allows. The kernel code of other families and protocols is little tested.
  */
 import { staticProgram, Sandbox } from '../support/tare.js';
-import { whyNot } from '../support/containers.js';
+import { skipReason } from '../support/containers.js';
 import t from 'tap';
 import { run } from '../../lib/index.js';
 
-const skip = { skip: whyNot ?? false };
+const skip = { skip: skipReason ?? false };
 const stream = 1;
 const dgram = 2;
 const raw = 3;

@@ -20,14 +20,15 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { call, cli, state, whyNot, type Result } from '../support/tare.js';
+import { call, cli, state, skipReason, type Result } from '../support/tare.js';
 import { Inside } from '../support/inside.js';
 import { Outside } from './outside.js';
+import { allowTime } from '../support/timeout.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
-  t.setTimeout(180_000);
+  allowTime(t, 180_000);
   const inside = new Inside();
   t.teardown(() => inside.remove());
   const bundle = inside.bundle(['sleep', '1000'], (config) => {

@@ -5,8 +5,7 @@
  *
  * Each operation is attacked for a second, with TARE_TEST_LONG=1 for half a minute.
  */
-import { cli, program, whyNot, type Config } from '../support/tare.js';
-import { allowTime } from '../support/view.js';
+import { cli, program, skipReason, type Config } from '../support/tare.js';
 import { Inside, inNewUserNamespace, mapped, mounts } from '../support/inside.js';
 import { Outside, secret } from './outside.js';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -23,9 +22,10 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { allowTime } from '../support/timeout.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const seconds = process.env['TARE_TEST_LONG'] === '1' ? 30 : 1.2;
   const inside = new Inside();
@@ -268,7 +268,7 @@ if (whyNot !== undefined) {
       const proc = lines.find((words) => words.at(-3) === 'proc' && words[3] === '/');
       return lines.filter(([, parent]) => parent === proc?.[0]).length;
     };
-    const usual = hidden(inside.says('cat /proc/self/mountinfo'));
+    const usual = hidden(inside.stdoutOf('cat /proc/self/mountinfo'));
     t.ok(usual > 5);
     const mounted = 'for p in /proc /other; do cat $p/self/mountinfo 2>/dev/null && break; done';
     await attack(t, {

@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t, { type Test } from 'tap';
 import { Container, run, TareError, type RunOptions } from '../../lib/index.js';
-import { Sandbox, whyNot } from '../support/tare.js';
+import { Sandbox, skipReason } from '../support/tare.js';
 import { callAll } from './calls.js';
 import {
   figuresOfMachine,
@@ -53,8 +53,8 @@ async function sample(t: Test, measure: () => Figures, work: () => Promise<void>
   }
 }
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());

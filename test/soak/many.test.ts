@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { takeSamples, type Turn } from '../../bench/sample.js';
 import { median } from '../../bench/statistics.js';
-import { Sandbox, cli, program, tare, whyNot } from '../support/tare.js';
+import { Sandbox, cli, program, tare, skipReason } from '../support/tare.js';
 import { callAll } from './calls.js';
 
 const long = process.env['TARE_TEST_LONG'] === '1';
@@ -30,8 +30,8 @@ type Times = Record<string, number[]>;
 const containersIn = (root: string): string[] =>
   existsSync(root) ? readdirSync(root).filter((name) => !name.includes('@')) : [];
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
   const sandbox = new Sandbox();
   t.teardown(() => {

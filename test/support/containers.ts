@@ -14,7 +14,7 @@ import {
   TareError,
 } from '../../lib/index.js';
 
-export { whyNot } from './tare.js';
+export { skipReason } from './tare.js';
 
 /** The containers of one test. The teardown fails the test if anything of them is left. */
 export class Containers {

@@ -38,7 +38,7 @@ export class Inside extends Sandbox {
   }
 
   /** Returns the output of `script`. Throws Error if the script fails or writes to stderr. */
-  says(script: string, edit?: Edit): string {
+  stdoutOf(script: string, edit?: Edit): string {
     const result = this.run(script, edit);
     if (result.status !== 0 || result.stderr !== '') {
       throw new Error(`${script}: ${result.status}: ${result.stderr}${result.stdout}`);

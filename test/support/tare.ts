@@ -29,7 +29,7 @@ import t, { type Test } from 'tap';
 import { cli, errorIn } from './build.js';
 
 export { cli, errorIn, program, staticCli, staticProgram } from './build.js';
-export { whyNot } from './view.js';
+export { skipReason } from './view.js';
 
 const applets =
   'cat chmod cut date dd dirname echo env false find grep head hostname id kill ls mkdir mount nc ' +

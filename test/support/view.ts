@@ -6,7 +6,6 @@
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
-import type { Test } from 'tap';
 
 const cgroup2Magic = 0x63677270;
 
@@ -18,7 +17,7 @@ function cgroup2Mount(): string | undefined {
 }
 
 /** Why this machine cannot run containers for tests; undefined if it can. */
-export const whyNot: string | undefined = ((): string | undefined => {
+export const skipReason: string | undefined = ((): string | undefined => {
   if (process.getuid?.() !== 0) return 'needs root';
   if (process.env['TARE_TEST_VIEW'] === 'none') return undefined;
   if (statfsSync('/sys/fs/cgroup').type === cgroup2Magic) return undefined;
@@ -39,12 +38,3 @@ export const whyNot: string | undefined = ((): string | undefined => {
   if (again.error) return `setpriv: ${again.error.message}`;
   process.exit(again.status ?? 1);
 })();
-
-/**
- * Sets the timeout of a test, or of a whole file through its root test. The comment tells the test
- * runner as well, because tap's own message does not leave the other mount namespace.
- */
-export function allowTime(test: Test, milliseconds: number): void {
-  test.setTimeout(milliseconds);
-  test.comment(`timeout=${milliseconds}`);
-}

@@ -7,12 +7,13 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { errorIn } from '../support/build.js';
-import { Output, Sandbox, exitOf, whyNot } from '../support/tare.js';
+import { Output, Sandbox, exitOf, skipReason } from '../support/tare.js';
+import { allowTime } from '../support/timeout.js';
 
-if (whyNot !== undefined) {
-  t.plan(0, whyNot);
+if (skipReason !== undefined) {
+  t.plan(0, skipReason);
 } else {
-  t.setTimeout(120_000);
+  allowTime(t, 120_000);
   const sandbox = new Sandbox();
   t.teardown(() => sandbox.remove());
   const global = ['--systemd-cgroup'];
