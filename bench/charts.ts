@@ -1,6 +1,6 @@
 /**
  * npm run charts: draws the figures of bench/runs, and writes the table of docs/comparison.md.
- * test/repository/charts.test.ts checks that both match the runs.
+ * test/pages/charts.test.ts checks that both match the runs.
  */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -21,7 +21,7 @@ export interface Plot {
 
 /**
  * Halfway between black and white, so that they are visible on a light and on a dark page, as
- * test/repository/charts.test.ts checks.
+ * test/pages/charts.test.ts checks.
  */
 export const colors = {
   ink: '#767e88',

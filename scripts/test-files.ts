@@ -11,9 +11,14 @@ export function filesOf(argument: string): string[] {
     .sort();
 }
 
+/** Returns all test files, except those of the pages, which scripts/lint runs. */
+export function allFiles(): string[] {
+  return filesOf('test').filter((file) => !file.startsWith('test/pages/'));
+}
+
 /** Returns the test files that have a long variant. */
 export function longFiles(): string[] {
-  return filesOf('test').filter((file) => readFileSync(file, 'utf8').includes('TARE_TEST_LONG'));
+  return allFiles().filter((file) => readFileSync(file, 'utf8').includes('TARE_TEST_LONG'));
 }
 
 /** What needs neither root nor a virtual machine. */

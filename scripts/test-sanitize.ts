@@ -62,7 +62,7 @@ const all = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' 
   .map((name) => join('test', name))
   .filter(
     (name) =>
-      name.endsWith('.test.ts') && !/^test\/(machine|engines|arm64|repository)\//.test(name),
+      name.endsWith('.test.ts') && !/^test\/(machine|engines|arm64|pages|repository)\//.test(name),
   )
   .filter(
     (name) =>

@@ -22,7 +22,7 @@ import { join } from 'node:path';
 import type { FinalResults } from 'tap-parser';
 import { bundleFiles, repository } from '../test/support/bundle.js';
 import { isBuildable } from '../test/support/installed.js';
-import { filesOf, longFiles, quickFiles, schedule } from './test-files.js';
+import { allFiles, filesOf, longFiles, quickFiles, schedule } from './test-files.js';
 import { Report, print } from './test-report.js';
 
 const words = process.argv.slice(2);
@@ -123,7 +123,7 @@ const files =
       ? longFiles()
       : quick
         ? quickFiles()
-        : filesOf('test');
+        : allFiles();
 if (!long && !quick && asked.length === 0) buildForeign();
 
 mkdirSync('build/tests', { recursive: true });

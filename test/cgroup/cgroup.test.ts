@@ -1,6 +1,5 @@
 /**
- * Cgroups without controllers: their paths, their members and their removal; and the settings that
- * limits become.
+ * Cgroups without controllers: their members and their removal.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -27,7 +26,6 @@ function cgroupProgram(...args: string[]): string[] {
 }
 
 const run = (...steps: string[]) => cgroupProgram('run', cgroup, ...steps);
-const settings = (resources: object) => cgroupProgram('settings', JSON.stringify(resources));
 
 /**
  * Runs the program in a mount namespace of its own, after the script `mounts` has changed
@@ -53,29 +51,6 @@ t.test('where the tree is', asRoot, async (t) => {
   t.strictSame(runUnder(withoutCgroup2, 'host'), ['legacy']);
   const [host] = runUnder(`${withoutCgroup2}; ${elsewhere}`, 'host');
   t.match(host, /^hybrid .*\/a b$/, 'in a directory with a blank in its name');
-});
-
-t.test('where a cgroup is', async (t) => {
-  const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? '/';
-  const parent = own.slice(0, own.lastIndexOf('/'));
-  const path = (given: string, mode = 'unified') => cgroupProgram('path', mode, given, 'web')[0];
-  t.equal(path('/a/b'), '/a/b');
-  t.equal(path('/a/./b//c/../d/'), '/a/b/d');
-  t.equal(path('a/b'), `${parent}/a/b`, 'relative to the parent of the own cgroup');
-  t.equal(path(''), `${parent}/web`, 'the id');
-  t.equal(path('', 'hybrid'), `${parent}/web`);
-  t.equal(path('', 'legacy'), '/web');
-  for (const [given, message] of [
-    ['/', 'names no cgroup of its own; name one below it'],
-    ['/a/..', 'names no cgroup of its own; name one below it'],
-    ['/a/../../b', 'leaves the place where it begins; write it without ".."'],
-    ['../b', 'leaves the place where it begins; write it without ".."'],
-  ] as const) {
-    t.strictSame(cgroupProgram('path', 'unified', given, 'web'), [
-      `ERR_TARE_INVALID_CONFIG config.json: linux.cgroupsPath: "${given}" ${message}`,
-      'status 1',
-    ]);
-  }
 });
 
 t.test('a life', asRoot, async (t) => {
@@ -377,182 +352,5 @@ t.test('zero, empty and unlimited need no controller', asRoot, async (t) => {
       ['create: made', 'apply: ok', 'remove: ok'],
       json,
     );
-  }
-});
-
-t.test('limits as files', async (t) => {
-  const cases: [object, string[]][] = [
-    [{ pids: { limit: 100 } }, ['pids.max 100']],
-    [{ pids: { limit: -1 } }, ['pids.max max ?']],
-    [{ pids: { limit: 0 } }, ['pids.max 1 ?']],
-    [
-      { memory: { limit: 4096000, reservation: 1024000, swap: 5096000 } },
-      ['memory.swap.max 1000000', 'memory.max 4096000', 'memory.low 1024000'],
-    ],
-    [{ memory: { limit: 4096, swap: 4096 } }, ['memory.swap.max 0 ?', 'memory.max 4096']],
-    [{ memory: { limit: 4096, swap: 0 } }, ['memory.swap.max 0 ?', 'memory.max 4096']],
-    [{ memory: { swap: 0 } }, ['memory.swap.max 0 ?']],
-    [{ memory: { limit: 0, swap: 0 } }, ['']],
-    [{ memory: { limit: -1, swap: 0 } }, ['memory.swap.max max ?', 'memory.max max ?']],
-    [{ memory: { limit: 4096, swap: -1 } }, ['memory.swap.max max ?', 'memory.max 4096']],
-    [{ memory: { limit: -1 } }, ['memory.swap.max max ?', 'memory.max max ?']],
-    [{ memory: { limit: -1, swap: 5096 } }, ['memory.swap.max 5096', 'memory.max max ?']],
-    [{ cpu: { shares: 1 } }, ['cpu.weight 1']],
-    [{ cpu: { shares: 2 } }, ['cpu.weight 1']],
-    [{ cpu: { shares: 512 } }, ['cpu.weight 59']],
-    [{ cpu: { shares: 1024 } }, ['cpu.weight 100']],
-    [{ cpu: { shares: 2048 } }, ['cpu.weight 174']],
-    [{ cpu: { shares: 262144 } }, ['cpu.weight 10000']],
-    [{ cpu: { quota: 20000, period: 50000 } }, ['cpu.max 20000 50000']],
-    [{ cpu: { quota: 20000 } }, ['cpu.max 20000']],
-    [{ cpu: { period: 50000 } }, ['cpu.max max 50000 ?']],
-    [
-      { cpu: { quota: 20000, burst: 10000 } },
-      ['cpu.max.burst 10000 tentative', 'cpu.max 20000', 'cpu.max.burst 10000'],
-    ],
-    [{ cpu: { idle: 1, shares: 1024 } }, ['cpu.weight 100 tentative', 'cpu.idle 1']],
-    [{ cpu: { idle: 0, shares: 1024 } }, ['cpu.idle 0 ?', 'cpu.weight 100']],
-    [{ cpu: { cpus: '0-1', mems: '0' } }, ['cpuset.cpus 0-1', 'cpuset.mems 0']],
-    [{ blockIO: { weight: 10 } }, ['io.bfq.weight 10', 'else io.weight 1']],
-    [{ blockIO: { weight: 1000 } }, ['io.bfq.weight 1000', 'else io.weight 10000']],
-    [
-      { blockIO: { weightDevice: [{ major: 8, minor: 0, weight: 500 }] } },
-      ['io.bfq.weight 8:0 500', 'else io.weight 8:0 4950'],
-    ],
-    [
-      {
-        blockIO: {
-          throttleReadBpsDevice: [{ major: 8, minor: 0, rate: 1000 }],
-          throttleWriteBpsDevice: [{ major: 8, minor: 0, rate: 0 }],
-          throttleReadIOPSDevice: [{ major: 8, minor: 0, rate: 5 }],
-          throttleWriteIOPSDevice: [{ major: 8, minor: 16, rate: 6 }],
-        },
-      },
-      [
-        'io.max 8:0 rbps=1000',
-        'io.max 8:0 wbps=max ?',
-        'io.max 8:0 riops=5',
-        'io.max 8:16 wiops=6',
-      ],
-    ],
-    [
-      { hugepageLimits: [{ pageSize: '2MB', limit: 0 }] },
-      ['hugetlb.2MB.max 0', 'hugetlb.2MB.rsvd.max 0'],
-    ],
-    [
-      { rdma: { mlx5_1: { hcaHandles: 2, hcaObjects: 2000 } } },
-      ['rdma.max mlx5_1 hca_handle=2 hca_object=2000'],
-    ],
-    [
-      { unified: { 'io.max': '8:0 rbps=1\n8:16 rbps=2' } },
-      ['io.max 8:0 rbps=1', 'io.max 8:16 rbps=2'],
-    ],
-    [
-      { unified: { 'memory.high': '5' }, memory: { limit: 9 }, pids: { limit: 7 } },
-      ['pids.max 7', 'memory.max 9', 'memory.high 5'],
-    ],
-  ];
-  for (const [resources, expected] of cases) {
-    t.strictSame(settings(resources), expected, JSON.stringify(resources));
-  }
-});
-
-t.test('limits that are refused', async (t) => {
-  const cases: [object, string][] = [
-    [
-      { memory: { swap: 5 } },
-      'INVALID_CONFIG memory.swap: is the sum of memory and swap, and there is no memory limit to subtract from it; set memory.limit too',
-    ],
-    [
-      { memory: { limit: 6, swap: 5 } },
-      'INVALID_CONFIG memory.swap: is the sum of memory and swap, and 5 is less than memory.limit (6); raise it or remove it',
-    ],
-    [
-      { memory: { limit: -2 } },
-      'INVALID_CONFIG memory.limit: -2 is no number of bytes; give one, or -1 for no limit',
-    ],
-    [
-      { blockIO: { weight: 5 } },
-      'INVALID_CONFIG blockIO.weight: 5 is out of range; give 10 to 1000',
-    ],
-    [
-      { hugepageLimits: [{ pageSize: '../2MB', limit: 1 }] },
-      'INVALID_CONFIG hugepageLimits[0].pageSize: "../2MB" is no page size; write it like "64KB", "2MB" or "1GB"',
-    ],
-    [
-      { unified: { '../x.y': '1' } },
-      'INVALID_CONFIG unified["../x.y"]: the key is the name of a file of the cgroup, without slashes',
-    ],
-    [
-      { unified: { memory: '1' } },
-      'INVALID_CONFIG unified["memory"]: the key must be a file\'s name, CONTROLLER.PARAMETER',
-    ],
-  ];
-  for (const [resources, message] of cases) {
-    const [kind, rest] = [
-      message.slice(0, message.indexOf(' ')),
-      message.slice(message.indexOf(' ') + 1),
-    ];
-    t.strictSame(settings(resources), [
-      `ERR_TARE_${kind} config.json: linux.resources.${rest}`,
-      'status 1',
-    ]);
-  }
-});
-
-t.test('limits that only cgroup v1 has are named and come to nothing', async (t) => {
-  const ignored = (resources: object) =>
-    cgroupProgram('ignored', JSON.stringify(resources)).filter((line) => line !== '');
-  const realtime = 'cgroup v2 does not limit the time of realtime processes';
-  const leaf = "cgroup v2 weighs a cgroup's processes and children alike";
-  const packets = 'cgroup v2 does not mark packets; nftables can, by `socket cgroupv2`';
-  const cases: [object, string[]][] = [
-    [
-      { memory: { kernel: 1 } },
-      ["memory.kernel: cgroup v2 counts the kernel's memory with memory.limit"],
-    ],
-    [
-      { memory: { kernelTCP: 1 } },
-      ['memory.kernelTCP: cgroup v2 counts socket buffers with memory.limit'],
-    ],
-    [
-      { memory: { swappiness: 0 } },
-      ['memory.swappiness: cgroup v2 has one vm.swappiness for the whole host'],
-    ],
-    [
-      { memory: { disableOOMKiller: true } },
-      ['memory.disableOOMKiller: cgroup v2 always has the OOM killer'],
-    ],
-    [
-      { cpu: { realtimeRuntime: 1, realtimePeriod: 2 } },
-      [`cpu.realtimeRuntime: ${realtime}`, `cpu.realtimePeriod: ${realtime}`],
-    ],
-    [
-      { blockIO: { leafWeight: 10, weightDevice: [{ major: 8, minor: 0, leafWeight: 10 }] } },
-      [`blockIO.leafWeight: ${leaf}`, `blockIO.weightDevice[0].leafWeight: ${leaf}`],
-    ],
-    [
-      { network: { classID: 1, priorities: [{ name: 'lo', priority: 1 }] } },
-      [`network.classID: ${packets}`, `network.priorities: ${packets}`],
-    ],
-    [
-      {
-        memory: { kernel: -1, kernelTCP: 0, disableOOMKiller: false, useHierarchy: true },
-        cpu: { realtimeRuntime: 0, realtimePeriod: 0 },
-        blockIO: { leafWeight: 0 },
-        network: { classID: 0, priorities: [] },
-      },
-      [],
-    ],
-  ];
-  for (const [resources, expected] of cases) {
-    t.strictSame(
-      ignored(resources),
-      expected.map(
-        (text) => `config.json: linux.resources.${text.replace(': ', ': ignored, as ')}`,
-      ),
-      JSON.stringify(resources),
-    );
-    t.strictSame(settings(resources), [''], 'nothing is written');
   }
 });

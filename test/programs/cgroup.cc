@@ -1,10 +1,7 @@
-// The life cycle of a cgroup on the real kernel; for test/cgroup/cgroup.test.ts and cgroup.guest.ts.
+// The life cycle of a cgroup on the real kernel; for test/cgroup/cgroup.test.ts, change.test.ts and
+// limits.guest.ts.
 //
 //   cgroup host                      prints the mode and the mount point
-//   cgroup path MODE CGROUPSPATH ID  prints where the container's cgroup is in "unified", "hybrid"
-//                                    or "legacy"
-//   cgroup settings RESOURCES        prints what would be written, a line each: FILE VALUE (or FILE
-//                                    VALUE?, if it may fail)
 //   cgroup change BEFORE CHANGES     prints what an update would write; "devices" if it would
 //                                    replace the device filter; and the resources afterwards
 //   cgroup run PATH STEP ...         does the steps with the cgroup PATH and prints a line each:
@@ -248,28 +245,6 @@ int run(const char* path, char** steps) {
   return 0;
 }
 
-int print_path(const std::string& mode, const char* cgroups_path, const char* id) {
-  tare::Spec spec;
-  spec.linux_.cgroups_path = cgroups_path;
-  CgroupHost host;
-  host.mode = mode == "unified"  ? CgroupMode::unified
-              : mode == "hybrid" ? CgroupMode::hybrid
-                                 : CgroupMode::legacy;
-  std::printf("%s\n", tare::cgroup_path_for(spec, id, host).c_str());
-  return 0;
-}
-
-int print_settings(const char* json) {
-  for (const tare::CgroupSetting& each : tare::cgroup_settings(resources_of(json))) {
-    std::printf("%s %s%s%s\n", each.file.c_str(), each.value.c_str(), each.required ? "" : " ?",
-                each.tentative ? " tentative" : "");
-    if (!each.fallback_file.empty()) {
-      std::printf("else %s %s\n", each.fallback_file.c_str(), each.fallback_value.c_str());
-    }
-  }
-  return 0;
-}
-
 int print_change(const char* before, const char* changes) {
   const tare::ResourcesChange change =
       tare::change_of_resources(resources_of(before), resources_of(changes), "");
@@ -290,25 +265,13 @@ int dispatch(int argc, char** argv) {
     std::printf("%s %s\n", mode_name(host.mode), host.mount_point.c_str());
     return 0;
   }
-  if (command == "path" && argc == 5) {
-    return print_path(argv[2], argv[3], argv[4]);
-  }
-  if (command == "settings" && argc == 3) {
-    return print_settings(argv[2]);
-  }
-  if (command == "ignored" && argc == 3) {
-    for (const std::string& warning : tare::ignored_resources(resources_of(argv[2]))) {
-      std::printf("%s\n", warning.c_str());
-    }
-    return 0;
-  }
   if (command == "change" && argc == 4) {
     return print_change(argv[2], argv[3]);
   }
   if (command == "run" && argc > 3) {
     return run(argv[2], argv + 3);
   }
-  std::fprintf(stderr, "usage: cgroup host|path|settings|ignored|change|run ...\n");
+  std::fprintf(stderr, "usage: cgroup host|change|run ...\n");
   return 2;
 }
 

@@ -1,9 +1,7 @@
-// What is sent to systemd, and how; for test/systemd/requests.test.ts and dbus.test.ts.
+// What is sent to systemd, and how; for test/systemd/requests.test.ts and
+// dbus.test.ts.
 //
-//   systemd text TEXT                  a value in GVariant's text format: its type, value, bytes
-//   systemd read SIGNATURE HEX         the content of marshalled bytes
 //   systemd message HEX                a message
-//   systemd addresses LIST             the sockets of an address list
 //   systemd unit CGROUPSPATH ID        slice, name, and cgroup of the unit
 //   systemd resources VERSION JSON     the properties for a linux.resources object, a line each,
 //                                      and what is then written to cpu.max
@@ -16,7 +14,6 @@
 
 #include "systemd/systemd.h"
 
-#include <array>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -26,6 +23,7 @@
 #include <vector>
 
 #include "cgroup/cgroup.h"
+#include "dbus_value.h"
 #include "systemd/dbus/dbus.h"
 #include "tare/error.h"
 #include "tare/spec.h"
@@ -35,16 +33,6 @@ namespace {
 namespace dbus = tare::dbus;
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
-
-std::string hex(std::string_view bytes) {
-  std::string text;
-  for (const char c : bytes) {
-    std::array<char, 3> digits{};
-    std::snprintf(digits.data(), digits.size(), "%02x", static_cast<unsigned char>(c));
-    text += digits.data();
-  }
-  return text;
-}
 
 std::string bytes_of(std::string_view hex) {
   std::string bytes;
@@ -56,63 +44,12 @@ std::string bytes_of(std::string_view hex) {
   return bytes;
 }
 
-std::string show(const dbus::Value& value);
-
-std::string show_all(const std::vector<dbus::Value>& values, const char* separator) {
-  std::string text;
-  for (const dbus::Value& each : values) {
-    text += (text.empty() ? "" : separator) + show(each);
-  }
-  return text;
-}
-
-std::string show(const dbus::Value& value) {
-  switch (value.signature.front()) {
-    case 's':
-    case 'o':
-    case 'g':
-      return "'" + value.text + "'";
-    case 'b':
-      return value.number != 0 ? "true" : "false";
-    case 'n':
-    case 'i':
-    case 'x':
-    case 'h':
-      return std::to_string(static_cast<std::int64_t>(value.number));
-    case 'd': {
-      std::array<char, 64> text{};
-      std::snprintf(text.data(), text.size(), "%.17g", value.real);
-      return text.data();
-    }
-    case 'v':
-      return "<" + value.items.front().signature + " " + show(value.items.front()) + ">";
-    case 'a':
-      return "[" + show_all(value.items, ", ") + "]";
-    case '(':
-      return "(" + show_all(value.items, ", ") + ")";
-    case '{':
-      return show_all(value.items, ": ");
-    default:
-      return std::to_string(value.number);
-  }
-}
+using dbus::show;
+using dbus::show_all;
 
 void print_properties(const std::vector<tare::UnitProperty>& properties) {
   for (const tare::UnitProperty& each : properties) {
     print(each.name + " " + each.value.signature + " " + show(each.value));
-  }
-}
-
-void text(const std::string& given) {
-  const dbus::Value value = dbus::parse_text(given);
-  std::string bytes;
-  dbus::marshal(bytes, value);
-  print(value.signature + " " + show(value) + " " + hex(bytes));
-  const auto again = dbus::unmarshal(bytes, value.signature);
-  std::string same;
-  dbus::marshal(same, again.front());
-  if (same != bytes) {
-    print("is read otherwise: " + show(again.front()));
   }
 }
 
@@ -181,16 +118,8 @@ int call(const std::string& address, int milliseconds, int count) {
 
 int run(const std::vector<std::string>& words) {
   const std::string& verb = words.at(0);
-  if (verb == "text") {
-    text(words.at(1));
-  } else if (verb == "read") {
-    print(show_all(dbus::unmarshal(bytes_of(words.at(2)), words.at(1)), " "));
-  } else if (verb == "message") {
+  if (verb == "message") {
     message(bytes_of(words.at(1)));
-  } else if (verb == "addresses") {
-    for (const dbus::Address& each : dbus::parse_addresses(words.at(1))) {
-      print((each.abstract ? "@" : "") + each.path);
-    }
   } else if (verb == "unit") {
     unit(words.at(1), words.at(2));
   } else if (verb == "resources") {
