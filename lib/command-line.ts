@@ -15,7 +15,7 @@ const candidates = ['../build/tare', `../prebuilds/linux-${arch}/tare`].map((pat
 const program = candidates.find((path) => existsSync(path));
 if (program === undefined) {
   console.error(
-    `tare: there is no command line for linux-${arch} in this package; x64 and arm64 are, or build it with npm run build`,
+    `tare: this package has no command line for linux-${arch}, only for x64 and arm64; build it with npm run build`,
   );
   process.exit(127);
 }

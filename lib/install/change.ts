@@ -64,7 +64,7 @@ function refusal(path: string, error: unknown): InstallError {
     EROFS: 'the file system is read-only; choose another place (--prefix, --destination)',
     ENOSPC: 'no space is left on its file system',
     EISDIR: 'it is a directory; name a file',
-    ENOTDIR: 'something in its path is no directory',
+    ENOTDIR: 'a component of its path is not a directory',
   };
   return new InstallError(`${path}: ${reasons[code] ?? message}`);
 }

@@ -38,10 +38,11 @@ function parse(text: string): Json {
       `${path}:${placeIn(text, message)}: invalid JSON: ${reasonIn(message)}; docker does not start with it either, and it is left as it is`,
     );
   }
-  if (!isObject(value)) throw new InstallError(`${path}: is no JSON object; it is left as it is`);
+  if (!isObject(value))
+    throw new InstallError(`${path}: not a JSON object; correct it, or move it away`);
   const runtimes = value['runtimes'];
   if (runtimes !== undefined && !isObject(runtimes)) {
-    throw new InstallError(`${path}: runtimes: is no JSON object; it is left as it is`);
+    throw new InstallError(`${path}: runtimes: not a JSON object; correct it, or remove it`);
   }
   return value;
 }

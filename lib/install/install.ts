@@ -88,7 +88,7 @@ class Installation {
     if (!isAbsolute(this.#destination)) {
       const flag = given.destination === undefined ? '--prefix' : '--destination';
       throw new InstallError(
-        `${flag} ${given.destination ?? given.prefix}: is no absolute path, and engines need one`,
+        `${flag} ${given.destination ?? given.prefix}: must be an absolute path, because engines need one`,
       );
     }
     if (!/^[A-Za-z0-9][\w.-]*$/.test(this.#name)) {
@@ -122,7 +122,7 @@ class Installation {
       const engine = this.#engines.find((one) => one.name === wanted);
       if (engine !== undefined) return engine;
       const names = this.#engines.map((one) => one.name).join(', ');
-      throw new InstallError(`--configure ${name}: is none of ${names}`);
+      throw new InstallError(`--configure ${name}: unknown engine; use one of ${names}`);
     });
   }
 

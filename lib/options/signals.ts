@@ -17,7 +17,7 @@ export function signalNumber(signal: NodeJS.Signals | number, option = 'signal')
   const number = typeof signal === 'number' ? signal : numberOfName(signal);
   if (number === undefined || !Number.isInteger(number) || number < 0 || number > sigrtmax) {
     throw invalidArgument(
-      `${option}: ${shownValue(signal)} is none; give a name such as "SIGTERM", or a number up to ${sigrtmax}`,
+      `${option}: invalid signal ${shownValue(signal)}; give a name such as "SIGTERM", or a number up to ${sigrtmax}`,
     );
   }
   return number;

@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { invalidArgument } from '../errors.js';
 import { asInvalidArgument, hasLoneSurrogate, mustBe } from '../options/option-values.js';
 
+/** A 64-bit number of the spec. Above `Number.MAX_SAFE_INTEGER` only a bigint is exact. */
+export type Uint64 = number | bigint;
+
 /**
  * 2^64 - 1 as a JavaScript number, which cannot hold it exactly. The spec uses it for "unlimited".
  */
