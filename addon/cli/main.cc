@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "commands.h"
+#include "commands/commands.h"
 #include "log.h"
 #include "suggest.h"
 #include "tare/error.h"

@@ -107,7 +107,7 @@ void NotifySocket::barrier() const {
   writer.reset();
   pollfd closed = {.fd = reader.get(), .events = POLLIN, .revents = 0};
   if (::poll(&closed, 1, barrier_milliseconds) == 0) {
-    log::warning("NOTIFY_SOCKET " + host_ + ": no answer to BARRIER=1 within 30 s, going on");
+    log::warning("NOTIFY_SOCKET " + host_ + ": no answer to BARRIER=1 within 30 s, continuing");
   }
 }
 

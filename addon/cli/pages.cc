@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "commands.h"
+#include "commands/commands.h"
 #include "tare/error.h"
 
 namespace tare::cli {

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "commands.h"
+#include "commands/commands.h"
 
 namespace tare::cli {
 

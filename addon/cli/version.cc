@@ -1,6 +1,6 @@
 #include <tare_commit.h>
 
-#include "commands.h"
+#include "commands/commands.h"
 
 namespace tare::cli {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "cli/args.h"
-#include "cli/given.h"
+#include "cli/parse/parse.h"
 #include "cli/verbs.h"
 #include "fuzz.h"
 #include "tare/spec.h"
@@ -50,12 +50,12 @@ void read_verb(std::string_view verb, const Arguments& given) {
   } else if (verb == "events" && given.given(flag::interval)) {
     tare::cli::parse_interval(given.text(flag::interval));
   } else if (verb == "update") {
-    tare::validate_resources(tare::cli::resources_by_flags(given), "flags");
+    tare::validate_resources(tare::cli::parse_limits(given), "flags");
   } else if (verb == "exec") {
     static const tare::Spec spec =
         tare::parse_spec(tare::default_spec_json(false, 0, 0), "config.json");
     tare::ProcessSource source;
-    const tare::Process process = tare::cli::process_by_flags(*spec.process, given, source);
+    const tare::Process process = tare::cli::parse_exec_process(*spec.process, given, source);
     tare::validate_process(process, spec, source);
   } else if (!words.empty()) {
     tare::validate_id(words.front());

@@ -1,11 +1,12 @@
 // checkpoint, restore.
+#include "tare/checkpoint.h"
+
 #include <optional>
 
-#include "commands.h"
+#include "commands/commands.h"
 #include "foreground.h"
+#include "inherited_fds.h"
 #include "log.h"
-#include "passed.h"
-#include "tare/checkpoint.h"
 #include "tare/error.h"
 
 namespace tare::cli {

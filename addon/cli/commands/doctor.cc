@@ -1,12 +1,13 @@
 // doctor.
+#include "tare/doctor.h"
+
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <string>
 
-#include "commands.h"
-#include "tare/doctor.h"
+#include "commands/commands.h"
 #include "tare/printable.h"
 
 namespace tare::cli {

@@ -3,11 +3,11 @@
 
 #include <optional>
 
-#include "commands.h"
+#include "commands/commands.h"
 #include "foreground.h"
+#include "inherited_fds.h"
 #include "log.h"
 #include "notify.h"
-#include "passed.h"
 #include "tare/error.h"
 
 namespace tare::cli {

@@ -3,7 +3,7 @@
 #include <charconv>
 #include <string_view>
 
-#include "given.h"
+#include "parse/parse.h"
 
 namespace tare::cli {
 
@@ -43,11 +43,11 @@ std::chrono::nanoseconds parse_interval(const std::string& text) {
       refuse_interval(text);
     }
     double value = static_cast<double>(whole);
-    double place = 0.1;
+    double digit_value = 0.1;
     for (const char digit : number.substr(std::min(dot + 1, number.size()))) {
       if (digit == '.') refuse_interval(text);
-      value += (digit - '0') * place;
-      place /= 10;
+      value += (digit - '0') * digit_value;
+      digit_value /= 10;
     }
     length += value * unit;
     rest.remove_prefix(end_of_unit);

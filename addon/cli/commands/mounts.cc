@@ -1,7 +1,7 @@
 // mounts.
 #include <fcntl.h>
 
-#include "commands.h"
+#include "commands/commands.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "commands.h"
+#include "commands/commands.h"
 #include "tare/error.h"
 #include "tare/pidfd.h"
 #include "tare/printable.h"

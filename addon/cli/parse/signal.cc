@@ -2,7 +2,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "given.h"
+#include "parse/parse.h"
 #include "tare/error.h"
 
 namespace tare::cli {

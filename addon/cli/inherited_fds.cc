@@ -1,4 +1,4 @@
-#include "passed.h"
+#include "inherited_fds.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /// \file
-/// Parsing of flags and arguments of single verbs, without side effects: all of it can be refused
-/// before a container is looked up.
+/// Parsing of flags and arguments of single verbs: all of it can be refused before a container is
+/// looked up.
 #pragma once
 
 #include <chrono>
@@ -19,10 +19,15 @@ int parse_signal(const std::string& text);
 std::chrono::nanoseconds parse_interval(const std::string& text);
 
 /// Returns the limits that update's flags name. Throws `invalid_argument`.
-Resources resources_by_flags(const Arguments& given);
+Resources parse_limits(const Arguments& given);
+/// Returns a flag of a limit that is given; null if none is.
+const Flag* find_limit(const Arguments& given);
 
 /// Returns the container's own process, changed by exec's flags, which are recorded in `source`.
 /// Throws `invalid_argument`.
-Process process_by_flags(Process process, const Arguments& given, ProcessSource& source);
+Process parse_exec_process(Process process, const Arguments& given, ProcessSource& source);
+/// Returns the process in the file of --process, with --tty; refuses flags and words that it would
+/// override.
+Process read_exec_process(const Arguments& given, ProcessSource& source);
 
 }  // namespace tare::cli

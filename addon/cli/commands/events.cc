@@ -4,9 +4,9 @@
 #include <cerrno>
 #include <chrono>
 
-#include "commands.h"
-#include "given.h"
+#include "commands/commands.h"
 #include "log.h"
+#include "parse/parse.h"
 #include "tare/error.h"
 
 namespace tare::cli {
