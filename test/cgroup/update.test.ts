@@ -117,7 +117,7 @@ if (skipReason !== undefined) {
       [['--cpu-idle', '-1'], `update ${id}: flags: cpu.idle: -1 is neither 0 nor 1`],
       [
         ['--cpuset-cpus', 'a'],
-        `update ${id}: flags: cpu.cpus: "a" is no list of numbers and ranges such as "0-3,7"`,
+        `update ${id}: flags: cpu.cpus: invalid list "a"; write numbers and ranges such as "0-3,7"`,
       ],
       [
         ['--resources', file, '--memory', '1'],

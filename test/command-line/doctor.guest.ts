@@ -84,7 +84,7 @@ sandbox.test('an ordinary user’s cgroups', async (t) => {
       const diagnosis = agree(t);
       t.match(diagnosis.of('controller-io'), {
         status: 'missing',
-        found: `${tree} does not hand it on`,
+        found: `${tree} does not delegate it`,
         remedy: 'systemctl edit user@.service',
       });
       t.equal(diagnosis.of('controller-memory').status, 'ok');

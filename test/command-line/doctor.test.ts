@@ -269,7 +269,7 @@ if (skipReason !== undefined) {
     chmodSync(join(user.directory, 'newuidmap'), 0o755);
     t.match(found().of('newuidmap'), {
       status: 'limited',
-      found: 'neither setuid root',
+      found: 'not setuid root',
       remedy: `chmod u+s ${user.directory}/newuidmap`,
     });
     const bound = user.run([

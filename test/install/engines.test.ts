@@ -249,8 +249,8 @@ t.test('docker: what is wrong, and what is otherwise', async (t) => {
     ['{\n  "debug": true,\n}\n', ':3:1: invalid JSON'],
     ['{\n  "debug": tru', ':2:15: invalid JSON'],
     ['{', ':1:2: invalid JSON'],
-    ['[]', ': is no JSON object'],
-    ['{"runtimes": []}', ': runtimes: is no JSON object'],
+    ['[]', ': not a JSON object'],
+    ['{"runtimes": []}', ': runtimes: not a JSON object'],
   ] as const) {
     machine.write(docker, text);
     refused(t, machine, flags, `${docker}${where}`, 'it is left as it is');

@@ -164,9 +164,12 @@ t.test('what makes no sense is refused before anything is done', async (t) => {
   for (const [words, message] of [
     [['--nosuchflag'], '--nosuchflag'],
     [['argument'], 'argument'],
-    [['--prefix', 'relative'], '--prefix relative: is no absolute path'],
-    [['--destination', 'x'], '--destination x: is no absolute path'],
-    [['--configure', 'lxc'], '--configure lxc: is none of containerd, podman, docker, cri-o'],
+    [['--prefix', 'relative'], '--prefix relative: must be an absolute path'],
+    [['--destination', 'x'], '--destination x: must be an absolute path'],
+    [
+      ['--configure', 'lxc'],
+      '--configure lxc: unknown engine; use one of containerd, podman, docker, cri-o',
+    ],
     [['--name', '../x'], '--name ../x: letters'],
     [['--default'], '--default: of which engine?'],
     [['--default', '--configure', 'containerd'], 'RuntimeClass'],

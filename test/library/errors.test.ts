@@ -26,8 +26,8 @@ t.test('arguments', options, async (t) => {
     ['id', () => Container.create('a/b', { bundle, ...containers.options }), /a\/b/],
     ['no id', () => Container.create(7 as never), /^id: must be a string, not 7$/],
     ['root', () => Container.list({ root: 1 as never }), /^root: must be a string, not 1$/],
-    ['signal', () => container.kill('SIGNONE' as never), /^signal: "SIGNONE" is none/],
-    ['signal number', () => container.kill(65), /^signal: 65 is none/],
+    ['signal', () => container.kill('SIGNONE' as never), /^signal: invalid signal "SIGNONE"/],
+    ['signal number', () => container.kill(65), /^signal: invalid signal 65/],
     ...(
       [
         [['pip' as 'pipe'], /^stdio\[0\]: "pip" is none of/],

@@ -158,14 +158,14 @@ if (skipReason !== undefined) {
         ': [0].type: "ext4" cannot be mounted',
       ],
       [[{ destination: '/x', type: 'bind' }], ': [0].source: is missing'],
-      [[bind('/x', data, 'remount')], ': [0].options[1]: "remount" makes no mount'],
-      [[bind('/x', data, 'copy-symlink')], ': [0].options[1]: "copy-symlink" makes no mount'],
+      [[bind('/x', data, 'remount')], ': [0].options[1]: "remount" does not make a mount'],
+      [
+        [bind('/x', data, 'copy-symlink')],
+        ': [0].options[1]: "copy-symlink" does not make a mount',
+      ],
       [[bind('/x', data, 'nosiud')], ': [0].options[1]: invalid mount option "nosiud"'],
       [[bind('/x', data, 'idmap=x')], ': [0].options[1]: "idmap=x": expected a mapping'],
-      [
-        Array.from({ length: 49 }, () => bind('/x')),
-        ': 49 mounts; at most 48 can be added at a time',
-      ],
+      [Array.from({ length: 49 }, () => bind('/x')), ': 49 mounts; the limit of one call is 48'],
       [[bind('/x', '/nonesuch')], ': [0].source: open_tree: ENOENT'],
     ] as const) {
       const result = mounts('add', id, list);

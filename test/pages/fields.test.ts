@@ -17,7 +17,7 @@ function readAll(directory: string, pattern: RegExp): string {
     .join('\n');
 }
 
-const headers = readAll('include/tare', /^spec.*\.h$/);
+const headers = readAll('include/tare', /^spec\.h$/) + readAll('include/tare/spec', /\.h$/);
 const sources = readAll('addon/core/spec', /\.(cc|h)$/);
 
 interface Key {

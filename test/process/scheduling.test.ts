@@ -97,7 +97,7 @@ if (skipReason !== undefined) {
       );
       t.match(
         refused({ execCPUAffinity: { initial: '0-' } }),
-        `${file}: execCPUAffinity.initial: "0-" is no list of processors such as "0-3,7"`,
+        `${file}: execCPUAffinity.initial: invalid list of processors "0-"; write it like "0-3,7"`,
       );
       t.match(
         refused({ execCPUAffinity: { initial: '8191' } }),

@@ -387,7 +387,7 @@ t.test('refusals', (t) => {
   }));
   t.match(
     refusal(t, allow(...thousands)),
-    /^linux\.seccomp: the filter has \d+ instructions and the kernel takes at most 4096: leave out rules or architectures$/,
+    /^linux\.seccomp: the filter has \d+ instructions; the kernel's limit is 4096: leave out rules or architectures$/,
   );
   t.end();
 });

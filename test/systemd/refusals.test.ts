@@ -65,9 +65,9 @@ if (skipReason !== undefined) {
     // On a machine booted with systemd, systemd answers this at /run/systemd/private.
     if (!existsSync('/run/systemd/private')) {
       t.equal(system.status, 1);
-      t.match(system.error, '--systemd-cgroup: no systemd to talk to: ');
+      t.match(system.error, '--systemd-cgroup: cannot connect to systemd: ');
       t.match(system.error, `unix:path=${sandbox.directory}/none: ENOENT`);
-      t.match(system.error, 'is systemd what this host has booted? Run without --systemd-cgroup');
+      t.match(system.error, 'was this host booted with systemd? Run without --systemd-cgroup');
     }
     const rootless = [...global, '--rootless', 'true'];
     const user = sandbox.tare(['run', '--bundle', bundle, sandbox.id('user')], {

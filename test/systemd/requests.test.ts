@@ -48,24 +48,21 @@ t.test('linux.cgroupsPath names a unit', (t) => {
     ['a.slice:', '"a.slice:" has no name after the slice; write it like system.slice:web'],
     [
       'a.slice:n.slice',
-      '"n.slice" is a slice, and those hold no processes; give another name, from which a scope is made',
+      '"n.slice" is a slice, which cannot hold processes; give the name of a scope',
     ],
     ['.slice:p:n', 'invalid slice name: .slice'],
     ['a/b.slice:p:n', 'invalid slice name: a/b.slice'],
     ['a--b.slice:p:n', 'invalid slice name: a--b.slice'],
     ['-a.slice:p:n', 'invalid slice name: -a.slice'],
     ['a-.slice:p:n', 'invalid slice name: a-.slice'],
-    [
-      ':p:n.slice',
-      '"n.slice" is a slice, and those hold no processes; give another name, from which a scope is made',
-    ],
+    [':p:n.slice', '"n.slice" is a slice, which cannot hold processes; give the name of a scope'],
     [
       ':p:a/b',
-      '"p-a/b.scope" is no name of a unit for its "/"; use letters, digits, ":", "-", "_" and "."',
+      'invalid unit name "p-a/b.scope": it contains "/"; use letters, digits, ":", "-", "_" and "."',
     ],
     [
       `:p:${'n'.repeat(300)}`,
-      "the unit's name would have 308 characters, and systemd takes at most 255; shorten it",
+      "the unit's name would have 308 characters; systemd's limit is 255: shorten it",
     ],
   ] as const) {
     t.strictSame(
@@ -289,14 +286,14 @@ t.test('annotations as properties', (t) => {
   }
   t.strictSame(lines('annotation', 'some.other', '!'), []);
   for (const [name, value, message] of [
-    ['TimeoutStopSec', 'false', 'value parse error: false is not a number of seconds'],
-    ['TimeoutStopSec', "'x'", "value parse error: 'x' is not a number of seconds"],
-    ['TimeoutStopSec', '-1', 'value parse error: -1 is not a number of seconds'],
-    ['TimeoutStopSec', '-0.5', 'value parse error: -0.5 is not a number of seconds'],
+    ['TimeoutStopSec', 'false', 'value parse error: invalid number of seconds false'],
+    ['TimeoutStopSec', "'x'", "value parse error: invalid number of seconds 'x'"],
+    ['TimeoutStopSec', '-1', 'value parse error: invalid number of seconds -1'],
+    ['TimeoutStopSec', '-0.5', 'value parse error: invalid number of seconds -0.5'],
     [
       'TimeoutStopSec',
       'uint64 18446744073710',
-      'value parse error: uint64 18446744073710 is not a number of seconds',
+      'value parse error: invalid number of seconds uint64 18446744073710',
     ],
     ['Xo', '1', 'name incorrect: too short for a property of a unit'],
     [
@@ -307,7 +304,7 @@ t.test('annotations as properties', (t) => {
     [
       'ValidName',
       'invalid-value',
-      'value parse error: "invalid" is no value; a text stands in quotation marks, at character 1 of ' +
+      'value parse error: invalid value "invalid"; put a text in quotation marks, at character 1 of ' +
         "invalid-value; it is written in GVariant's text format, such as 'text', true or uint64 5",
     ],
   ] as const) {

@@ -70,11 +70,11 @@ void refuse_unrestorable(const Spec& spec, bool has_unit) {
   }
   const Namespace* cgroup = spec.find_namespace(NamespaceType::cgroup);
   if (cgroup != nullptr && !cgroup->path.empty()) {
-    refuse(spec.namespace_place(*cgroup) + ".path",
+    refuse(spec.config_path(*cgroup) + ".path",
            "criu(8) restores nothing into a cgroup namespace that is there; leave the path out");
   }
   if (const Namespace* user = spec.find_namespace(NamespaceType::user)) {
-    refuse(spec.namespace_place(*user),
+    refuse(spec.config_path(*user),
            "a container with a user namespace cannot be restored: criu(8) opens its images, which "
            "only the host's root may read, as the container's root");
   }

@@ -29,7 +29,7 @@ void inherit_defaults(Process& process, const Process& own, ProcessSource& sourc
   const auto inherit = [&](auto& value, const auto& own_value, const char* field) {
     if (is_left_open(value) && !is_left_open(own_value)) {
       value = own_value;
-      source.elsewhere.emplace_back(field, config.place(field));
+      source.elsewhere.emplace_back(field, config.path(field));
     }
   };
   inherit(process.capabilities, own.capabilities, "capabilities");
@@ -49,7 +49,7 @@ InitProcess spawn_on_processors(const CpuAffinity& affinity, bool appears,
                                 const ProcessSource& source, const Runtime& runtime,
                                 const Spawn& spawn) {
   if (!is_left_open(affinity)) {
-    const ThreadAffinity bound(affinity.initial, source.place("execCPUAffinity.initial"));
+    const ThreadAffinity bound(affinity.initial, source.path("execCPUAffinity.initial"));
     InitProcess init = spawn();
     tell_affinity(runtime, init);
     return init;

@@ -104,7 +104,7 @@ void check_labels(Host& host, const Process& process, const ProcessSource& sourc
   if (!process.apparmor_profile.empty()) {
     host.has_apparmor = has_apparmor();
     if (!host.has_apparmor) {
-      refuse(source.place("apparmorProfile"),
+      refuse(source.path("apparmorProfile"),
              "AppArmor is not enabled in this kernel; remove the profile, or boot with apparmor=1 "
              "security=apparmor");
     }
@@ -113,7 +113,7 @@ void check_labels(Host& host, const Process& process, const ProcessSource& sourc
     host.has_selinux = has_selinux();
     // Without SELinux a mount label has no effect, so it is accepted.
     if (!host.has_selinux && !process.selinux_label.empty()) {
-      refuse(source.place("selinuxLabel"),
+      refuse(source.path("selinuxLabel"),
              "SELinux is not enabled in this kernel; remove the label, or boot with selinux=1");
     }
   }

@@ -36,7 +36,7 @@ void raise_rlimits(pid_t pid, const std::vector<Rlimit>& limits, const ProcessSo
     }
     limit.rlim_max = limits[i].hard;
     if (!known || prlimit(pid, resource, &limit, nullptr) < 0) {
-      throw_errno("prlimit", source.place("rlimits[" + std::to_string(i) + "]"));
+      throw_errno("prlimit", source.path("rlimits[" + std::to_string(i) + "]"));
     }
   }
 }
@@ -46,7 +46,7 @@ void set_oom_score_adj(pid_t pid, int value, const ProcessSource& source) {
   const int error = write_kernel_file(AT_FDCWD, path.c_str(), std::to_string(value));
   if (error != 0) {
     throw Error(ErrorKind::system,
-                source.place("oomScoreAdj") + ": write " + std::to_string(value) + ": " +
+                source.path("oomScoreAdj") + ": write " + std::to_string(value) + ": " +
                     errno_text(error) +
                     (error == EACCES || error == EPERM
                          ? "; a value below the caller's own needs CAP_SYS_RESOURCE"

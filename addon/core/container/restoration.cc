@@ -69,7 +69,7 @@ std::vector<Fd> hand_over_namespaces(CriuRequest& request, CriuStart& start, con
     }
     Fd file(::open(one.path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) {
-      const std::string path = spec.namespace_place(one) + ".path";
+      const std::string path = spec.config_path(one) + ".path";
       const int error = errno;
       throw Error(ErrorKind::invalid_config,
                   "config.json: " + path + ": " + one.path + ": open: " + errno_text(error) +

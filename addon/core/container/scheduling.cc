@@ -65,7 +65,7 @@ std::string scheduler_remedy(const Scheduler& scheduler, int errnum, bool has_cp
 
 [[noreturn]] void fail(const ProcessSource& source, const char* field, int errnum,
                        const char* syscall, const std::string& remedy) {
-  throw Error(ErrorKind::system, source.place(field) + ": " + syscall + ": " + errno_text(errnum) +
+  throw Error(ErrorKind::system, source.path(field) + ": " + syscall + ": " + errno_text(errnum) +
                                      (remedy.empty() ? "" : "; " + remedy))
       .with_errno(errnum, syscall)
       .with_path(field);

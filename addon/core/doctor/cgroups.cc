@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "cgroup/lists.h"
-#include "doctor/parts.h"
+#include "doctor/examine.h"
 #include "systemd/systemd.h"
 #include "tare/error.h"
 #include "tare/fd.h"
@@ -42,38 +42,38 @@ Finding version(const ExaminedCaller& caller) {
 }
 
 /// A directory of the tree; `path` is relative to the mount point.
-struct Place {
+struct CgroupDirectory {
   std::string mount_point;
   std::string path;
 
-  std::string directory() const { return mount_point + path; }
+  std::string full_path() const { return mount_point + path; }
   std::string read(const char* file) const {
     try {
-      return read_file_if_exists(AT_FDCWD, directory() + "/" + file).value_or("");
+      return read_file_if_exists(AT_FDCWD, full_path() + "/" + file).value_or("");
     } catch (const Error&) {
       return {};
     }
   }
   bool may_write(const char* file) const {
-    const std::string name = directory() + (*file == '\0' ? "" : "/") + file;
+    const std::string name = full_path() + (*file == '\0' ? "" : "/") + file;
     return faccessat(AT_FDCWD, name.c_str(), W_OK, AT_EACCESS) == 0;
   }
 };
 
 /// Returns `path`, or its deepest existing ancestor.
-Place existing_place(const CgroupHost& host, std::string path) {
-  Place place{host.mount_point, std::move(path)};
-  while (!place.path.empty() && access(place.directory().c_str(), F_OK) != 0) {
-    place.path.resize(place.path.rfind('/'));
+CgroupDirectory existing_directory(const CgroupHost& host, std::string path) {
+  CgroupDirectory directory{host.mount_point, std::move(path)};
+  while (!directory.path.empty() && access(directory.full_path().c_str(), F_OK) != 0) {
+    directory.path.resize(directory.path.rfind('/'));
   }
-  return place;
+  return directory;
 }
 
 /// Returns the parent cgroup of containers' units; empty if there is no manager.
 std::string unit_parent(bool rootless) {
   const SystemdManager manager = rootless ? SystemdManager::user : SystemdManager::system;
   try {
-    const Systemd systemd = Systemd::connect(manager, systemd_patience);
+    const Systemd systemd = Systemd::connect(manager, systemd_timeout);
     return systemd.control_group() + systemd_slice_path(systemd_default_slice(manager));
   } catch (const Error&) {
     return {};  // reported by the finding about systemd
@@ -81,32 +81,32 @@ std::string unit_parent(bool rootless) {
 }
 
 /// Returns the parent cgroup of containers.
-Place parent_place(const ExaminedCaller& caller) {
+CgroupDirectory parent_directory(const ExaminedCaller& caller) {
   std::string path = caller.runtime.systemd_cgroup ? unit_parent(caller.rootless) : std::string();
   if (path.empty()) {
     path = cgroup_path_for(Spec(), "tare-doctor", caller.cgroups);
     path.resize(path.rfind('/'));
   }
-  return existing_place(caller.cgroups, std::move(path));
+  return existing_directory(caller.cgroups, std::move(path));
 }
 
-Finding parent_finding(const ExaminedCaller& caller, const Place& place) {
+Finding parent_finding(const ExaminedCaller& caller, const CgroupDirectory& directory) {
   Finding finding{
       .group = group,
       .name = "cgroup",
       .required = !caller.tolerant,
-      .found = place.directory(),
+      .found = directory.full_path(),
       .needed_for = "a container's cgroup: limits, events, pause, and kill of all its processes"};
   if (caller.runtime.systemd_cgroup) {
     finding.found += ", by systemd";
     return finding;
   }
-  if (place.may_write("") && place.may_write("cgroup.procs")) {
+  if (directory.may_write("") && directory.may_write("cgroup.procs")) {
     return finding;
   }
   const std::string reason = errno_text(errno);
   finding.status = FindingStatus::missing;
-  finding.found = "none can be made below " + place.directory() + ": " + reason;
+  finding.found = "no cgroup can be made below " + directory.full_path() + ": " + reason;
   finding.remedy = caller.rootless
                        ? "systemd-run --user --scope -p Delegate=yes COMMAND"
                        : "remount it writable (in a container: a cgroup namespace and a writable "
@@ -133,36 +133,36 @@ constexpr std::array<const char*, 8> controller_needs = {"resources.cpu: shares,
                                                          "resources.rdma",
                                                          "resources.unified[\"misc.max\"]"};
 
-bool has_processes(const Place& place) {
+bool has_processes(const CgroupDirectory& directory) {
   // Only the root can contain processes and enable controllers for children.
-  return !place.path.empty() && !place.read("cgroup.procs").empty();
+  return !directory.path.empty() && !directory.read("cgroup.procs").empty();
 }
 
-Delegation delegation_at(const Place& parent) {
+Delegation delegation_at(const CgroupDirectory& parent) {
   Delegation delegation;
-  Place place{parent.mount_point, {}};
-  delegation.of_kernel = place.read("cgroup.controllers");
+  CgroupDirectory directory{parent.mount_point, {}};
+  delegation.of_kernel = directory.read("cgroup.controllers");
   const auto pass = [&] {
-    const std::string offered = place.read("cgroup.controllers");
-    const std::string enabled = place.read("cgroup.subtree_control");
-    const bool changes = place.may_write("cgroup.subtree_control");
-    const bool full = has_processes(place);
+    const std::string offered = directory.read("cgroup.controllers");
+    const std::string enabled = directory.read("cgroup.subtree_control");
+    const bool changes = directory.may_write("cgroup.subtree_control");
+    const bool full = has_processes(directory);
     std::string next;
     for (std::size_t i = 0; i < controllers.size(); ++i) {
       if (has_word(enabled, controllers[i]) ||
           (has_word(offered, controllers[i]) && changes && !full)) {
         next.append(controllers[i]).append(" ");
       } else if (delegation.stops[i].empty()) {
-        delegation.stops[i] = place.directory() + (changes && full ? " has processes, and" : "") +
-                              " does not hand "
-                              "it on";
+        delegation.stops[i] = directory.full_path() +
+                              (changes && full ? " has processes, and" : "") +
+                              " does not delegate it";
       }
     }
     delegation.has = next;
   };
   pass();
   for_each_part(parent.path, '/', [&](std::string_view part) {
-    place.path.append("/").append(part);
+    directory.path.append("/").append(part);
     pass();
     return true;
   });
@@ -189,18 +189,18 @@ bool is_of_v1(std::string_view controller) {
 }
 
 std::string delegating(const ExaminedCaller& caller, const std::string& controller,
-                       const Place& parent) {
+                       const CgroupDirectory& parent) {
   if (caller.rootless) {
     return "systemctl edit user@.service, with [Service] Delegate=cpu cpuset io memory pids (as "
            "root; log in anew), or systemd-run --user --scope -p Delegate=yes COMMAND";
   }
-  return "echo +" + controller + " >" + parent.directory() +
+  return "echo +" + controller + " >" + parent.full_path() +
          "/cgroup.subtree_control, in each directory from the root on, or set linux.cgroupsPath to "
-         "a place that has it";
+         "a directory that has it";
 }
 
 /// `possible`: a cgroup can be created there.
-void examine_controllers(const ExaminedCaller& caller, const Place& parent, bool possible,
+void examine_controllers(const ExaminedCaller& caller, const CgroupDirectory& parent, bool possible,
                          Findings& findings) {
   const Delegation delegation = delegation_at(parent);
   for (std::size_t i = 0; i < controllers.size(); ++i) {
@@ -238,24 +238,24 @@ void examine_controllers(const ExaminedCaller& caller, const Place& parent, bool
 
 /// Returns the caller's own cgroup or any other, but not the root of the hierarchy, which has fewer
 /// files.
-std::optional<Place> any_cgroup(const Place& parent) {
-  Place place = parent;
+std::optional<CgroupDirectory> any_cgroup(const CgroupDirectory& parent) {
+  CgroupDirectory directory = parent;
   const auto is_one = [&] {
-    return access((place.directory() + "/cgroup.events").c_str(), F_OK) == 0;
+    return access((directory.full_path() + "/cgroup.events").c_str(), F_OK) == 0;
   };
   if (is_one()) {
-    return place;
+    return directory;
   }
-  DIR* const stream = opendir(parent.directory().c_str());
-  std::optional<Place> found;
+  DIR* const stream = opendir(parent.full_path().c_str());
+  std::optional<CgroupDirectory> found;
   while (stream != nullptr && !found.has_value()) {
     const dirent* const entry = readdir(stream);
     if (entry == nullptr) {
       break;
     }
-    place.path = parent.path + "/" + entry->d_name;
+    directory.path = parent.path + "/" + entry->d_name;
     if (entry->d_name[0] != '.' && entry->d_type == DT_DIR && is_one()) {
-      found = place;
+      found = directory;
     }
   }
   if (stream != nullptr) {
@@ -265,11 +265,11 @@ std::optional<Place> any_cgroup(const Place& parent) {
 }
 
 Finding file_finding(const char* name, const char* file, const char* since, const char* needed_for,
-                     const Place& place) {
+                     const CgroupDirectory& directory) {
   Finding finding{.group = group, .name = name, .needed_for = needed_for};
-  if (access((place.directory() + "/" + file).c_str(), F_OK) != 0) {
+  if (access((directory.full_path() + "/" + file).c_str(), F_OK) != 0) {
     finding.status = FindingStatus::missing;
-    finding.found = place.directory() + " has no " + file;
+    finding.found = directory.full_path() + " has no " + file;
     finding.remedy = std::string("use a kernel that has it: ") + since;
   }
   return finding;
@@ -282,16 +282,16 @@ void examine_cgroups(const ExaminedCaller& caller, Findings& findings) {
   if (caller.cgroups.mode == CgroupMode::legacy) {
     return;
   }
-  const Place parent = parent_place(caller);
+  const CgroupDirectory parent = parent_directory(caller);
   findings.push_back(parent_finding(caller, parent));
   const bool possible = findings.back().status == FindingStatus::ok;
-  if (const auto place = any_cgroup(parent); place.has_value()) {
-    findings.push_back(
-        file_finding("cgroup-freeze", "cgroup.freeze", "Linux 5.2", "pause and resume", *place));
+  if (const auto directory = any_cgroup(parent); directory.has_value()) {
+    findings.push_back(file_finding("cgroup-freeze", "cgroup.freeze", "Linux 5.2",
+                                    "pause and resume", *directory));
     findings.push_back(file_finding("cgroup-kill", "cgroup.kill", "Linux 5.14",
                                     "killing all processes at once (else they are frozen and "
                                     "killed one by one)",
-                                    *place));
+                                    *directory));
   }
   examine_controllers(caller, parent, possible, findings);
 }

@@ -9,7 +9,7 @@
 
 #include "container/host_facts.h"
 #include "container/impl.h"
-#include "doctor/parts.h"
+#include "doctor/examine.h"
 #include "host/own_status.h"
 #include "json/json.h"
 
@@ -37,7 +37,8 @@ namespace {
 
 std::string remedy_of(const ProbeResult& result, const std::string& since) {
   const std::string filtered =
-      "a seccomp filter of its caller's holds this process: allow the call there (docker, podman: "
+      "a seccomp filter inherited from the caller may refuse it: allow the call there (docker, "
+      "podman: "
       "--security-opt seccomp=unconfined)";
   if (result.signal == SIGSYS || (!result.good() && has_seccomp_filter())) {
     return filtered + (result.signal == SIGSYS ? "" : "; or the kernel lacks it: " + since);
@@ -55,7 +56,7 @@ std::string remedy_of(const ProbeResult& result, const std::string& since) {
 
 }  // namespace
 
-Finding judged(Finding finding, const ProbeResult& result, const std::string& since) {
+Finding evaluate(Finding finding, const ProbeResult& result, const std::string& since) {
   if (result.good()) {
     return finding;
   }

@@ -20,7 +20,7 @@
 #include <array>
 #include <cerrno>
 
-#include "doctor/parts.h"
+#include "doctor/examine.h"
 #include "spawn/spawn.h"
 #include "tare/error.h"
 #include "tare/fd.h"
@@ -197,15 +197,15 @@ struct KernelFeature {
 
 constexpr std::array kernel_features = {
     KernelFeature{"clone3", "Linux 5.3", true, try_clone3,
-                  "a container's first process, born into its namespaces"},
+                  "a container's first process, created in its namespaces"},
     KernelFeature{"clone-into-cgroup", "Linux 5.7", true, try_clone_into_cgroup,
                   "a process that is in its cgroup from the start"},
     KernelFeature{"pidfd", "Linux 5.4", true, try_pidfd,
-                  "signals and waits that cannot meet another process with the same number"},
+                  "signals and waits that cannot affect a later process with the same pid"},
     KernelFeature{"close-range", "Linux 5.11", true, try_close_range,
-                  "that no descriptor of the host gets into a container"},
+                  "closing the host's descriptors before a container's program runs"},
     KernelFeature{"openat2", "Linux 5.6", true, try_openat2,
-                  "paths in an image that cannot lead out of it"},
+                  "resolving paths of an image within it"},
     KernelFeature{"mount-api", "Linux 5.2", true, try_mount_api, "every mount of a container"},
     KernelFeature{"mount-setattr", "Linux 5.12", true, try_mount_setattr,
                   "read-only paths, and flags of mounts"},
@@ -233,12 +233,12 @@ Finding idmapped_mounts(const ExaminedCaller& caller) {
       .needed_for = "uidMappings of a mount: a volume whose files keep their owners on the host"};
   if (caller.rootless) {
     finding.status = FindingStatus::missing;
-    finding.found = "mapping the ids of a file system is its owner's right";
+    finding.found = "only the owner of a file system may map its ids";
     finding.remedy = "run as root where a mount needs it";
     return finding;
   }
   const ProbeResult result = probe([&](ProbeSteps& steps) { try_idmapped_mounts(steps, caller); });
-  finding = judged(std::move(finding), result, "Linux 5.12");
+  finding = evaluate(std::move(finding), result, "Linux 5.12");
   if (result.errnum == EINVAL) {
     finding.remedy = "use Linux 6.3 or later, or volumes on ext4, xfs or btrfs";
   }
@@ -258,7 +258,8 @@ Finding device_filter(const ExaminedCaller& caller) {
   finding.found = "bpf(BPF_PROG_LOAD): " + errno_text(errnum);
   if (errnum == EPERM && caller.rootless) {
     finding.status = FindingStatus::limited;
-    finding.found += "; an ordinary user's container is held by the rights of the device files";
+    finding.found +=
+        "; for an ordinary user's container, the permissions of the device files apply";
     finding.remedy = "run as root where rules for devices must hold";
     return finding;
   }
@@ -274,14 +275,14 @@ Finding procfs() {
                   .name = "procfs",
                   .required = true,
                   .found = "/proc",
-                  .needed_for = "what is told of processes and namespaces"};
+                  .needed_for = "facts about processes and namespaces"};
   struct statfs status = {};
   if (statfs("/proc/self", &status) != 0) {
     finding.status = FindingStatus::missing;
     finding.found = "/proc/self: " + errno_text(errno);
   } else if (status.f_type != PROC_SUPER_MAGIC) {
     finding.status = FindingStatus::missing;
-    finding.found = "what is at /proc is no procfs";
+    finding.found = "/proc is not a procfs";
   }
   if (finding.status != FindingStatus::ok) {
     finding.remedy = "mount -t proc proc /proc  (as root)";
@@ -310,11 +311,11 @@ void examine_kernel(const ExaminedCaller& caller, Findings& findings) {
   findings.push_back(procfs());
   for (const KernelFeature& feature : kernel_features) {
     const ProbeResult result = probe([&](ProbeSteps& steps) { feature.act(steps, caller); });
-    findings.push_back(judged({.group = "kernel",
-                               .name = feature.name,
-                               .required = feature.required,
-                               .needed_for = feature.needed_for},
-                              result, feature.since));
+    findings.push_back(evaluate({.group = "kernel",
+                                 .name = feature.name,
+                                 .required = feature.required,
+                                 .needed_for = feature.needed_for},
+                                result, feature.since));
     if (feature.act == try_memfd && !result.good()) {
       examine_memfd_remedy(findings.back());
     }

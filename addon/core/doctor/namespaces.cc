@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-#include "doctor/parts.h"
+#include "doctor/examine.h"
 #include "tare/fd.h"
 
 #ifndef CLONE_NEWTIME
@@ -133,7 +133,7 @@ Finding unused(Finding finding, const char* type, Presence presence) {
     return finding;
   }
   finding.status = FindingStatus::missing;
-  finding.found = "the kernel has no file system " + std::string(type) + ", nor a module of it";
+  finding.found = "the kernel has no file system " + std::string(type) + " and no module for it";
   finding.remedy =
       "use a kernel that has it, or load the module (modprobe " + std::string(type) + ")";
   return finding;
@@ -153,7 +153,7 @@ Finding file_system(const ExaminedCaller& caller, const FileSystem& each) {
     return finding;  // it is mounted on directories that only an engine has
   }
   const ProbeResult result = try_mount(caller, each);
-  finding = judged(std::move(finding), result, std::string("a kernel with ") + each.type);
+  finding = evaluate(std::move(finding), result, std::string("a kernel with ") + each.type);
   if (!result.good() && !result.entering) {
     explain_mount(finding, result);
   }
@@ -169,11 +169,11 @@ Finding root_mount(const ExaminedCaller& caller) {
     steps.must("mount_setattr of /", syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE,
                                              &attributes, sizeof attributes));
   });
-  Finding finding = judged({.group = "namespaces",
-                            .name = "root-mount",
-                            .required = true,
-                            .needed_for = "mounts of a container that the host does not get"},
-                           result, "Linux 5.12");
+  Finding finding = evaluate({.group = "namespaces",
+                              .name = "root-mount",
+                              .required = true,
+                              .needed_for = "mounts of a container that the host does not get"},
+                             result, "Linux 5.12");
   if (result.errnum == EINVAL && !result.entering) {
     finding.remedy =
         "make the chroot's directory a mount before it is entered: mount --bind DIR "
@@ -191,11 +191,11 @@ void examine_namespaces(const ExaminedCaller& caller, Findings& findings) {
       steps.must("unshare", unshare(static_cast<int>(kind.flag)));
     });
     const bool required = caller.rootless ? kind.of_ordinary : kind.of_root;
-    findings.push_back(judged({.group = "namespaces",
-                               .name = kind.name,
-                               .required = required,
-                               .needed_for = kind.needed_for},
-                              result, kind.since));
+    findings.push_back(evaluate({.group = "namespaces",
+                                 .name = kind.name,
+                                 .required = required,
+                                 .needed_for = kind.needed_for},
+                                result, kind.since));
   }
   findings.push_back(root_mount(caller));
 }

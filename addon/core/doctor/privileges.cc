@@ -7,7 +7,7 @@
 #include <array>
 
 #include "container/host_facts.h"
-#include "doctor/parts.h"
+#include "doctor/examine.h"
 #include "host/own_status.h"
 #include "tare/error.h"
 
@@ -48,7 +48,7 @@ constexpr std::array needs = {
          "checkpoint; joining namespaces of another user's processes"},
     Need{CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", false,
          "process.rlimits above the caller's own, a lower process.oomScoreAdj (kubelet and CRI set "
-         "it: restrict_oom_score_adj = true in containerd goes without)"},
+         "it: restrict_oom_score_adj = true in containerd avoids it)"},
     Need{CAP_SYS_NICE, "CAP_SYS_NICE", false, "process.scheduler, process.ioPriority"},
 };
 
@@ -97,7 +97,7 @@ Finding seccomp_filter() {
                   .needed_for = "system calls beyond those of an outer seccomp filter"};
   if (has_seccomp_filter()) {
     finding.status = FindingStatus::limited;
-    finding.found = "a seccomp filter of the caller's is in force, for containers too";
+    finding.found = "the caller has a seccomp filter, which applies to containers too";
     finding.remedy = "run the outer container with --security-opt seccomp=unconfined";
   }
   return finding;
@@ -110,7 +110,7 @@ Finding new_privileges() {
       .needed_for = "newuidmap and newgidmap; sudo in a container without noNewPrivileges"};
   if (own_status("NoNewPrivs") == "1") {
     finding.status = FindingStatus::limited;
-    finding.found = "the caller runs with no_new_privs, which cannot be taken back";
+    finding.found = "the caller runs with no_new_privs, which cannot be undone";
     finding.remedy =
         "start it otherwise (systemd: NoNewPrivileges=no; docker: without "
         "--security-opt no-new-privileges)";

@@ -20,7 +20,7 @@ namespace tare {
 
 namespace {
 
-constexpr unsigned patience = 10;  // seconds
+constexpr unsigned timeout = 10;  // seconds
 
 /// Memory shared with a child.
 class SharedResult {
@@ -94,7 +94,7 @@ ProbeResult probe(const std::function<void(ProbeSteps&)>& act) {
     const struct rlimit none = {};
     setrlimit(RLIMIT_CORE, &none);
     signal(SIGALRM, SIG_DFL);
-    alarm(patience);
+    alarm(timeout);
     ProbeSteps steps(shared.get());
     act(steps);
     _exit(0);
@@ -150,7 +150,7 @@ void continue_as_child(ProbeSteps& steps) {
     _exit(0);
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  alarm(patience);
+  alarm(timeout);
 }
 
 }  // namespace tare

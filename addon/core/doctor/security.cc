@@ -6,7 +6,7 @@
 #include <cerrno>
 
 #include "container/host_facts.h"
-#include "doctor/parts.h"
+#include "doctor/examine.h"
 #include "host/resctrl/resctrl.h"
 #include "tare/error.h"
 #include "tare/fd.h"

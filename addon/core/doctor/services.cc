@@ -1,6 +1,6 @@
 // Host programs and services that some commands use.
 
-#include "doctor/parts.h"
+#include "doctor/examine.h"
 #include "host/program.h"
 #include "systemd/systemd.h"
 #include "tare/error.h"
@@ -10,13 +10,13 @@ namespace tare {
 namespace {
 
 constexpr const char* group = "services";
-constexpr int program_patience = 20;  // seconds
+constexpr int program_timeout = 20;  // seconds
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 ProgramResult run(const std::vector<std::string>& words) {
   ProgramOptions options;
-  options.timeout = program_patience;
+  options.timeout = program_timeout;
   return run_program(words, options);
 }
 
@@ -41,7 +41,7 @@ Finding criu(const ExaminedCaller& caller) {
     finding.status = FindingStatus::limited;
     finding.found +=
         "; criu check: " + (check.timed_out ? "does not end" : first_line(check.output));
-    finding.remedy = "criu check --all tells all that this kernel or these rights lack for it";
+    finding.remedy = "run criu check --all for what this kernel or these privileges lack";
   }
   return finding;
 }
@@ -81,7 +81,7 @@ Finding systemd(SystemdManager manager, bool required) {
                              "default; kubelet's)"
                            : "--systemd-cgroup as an ordinary user (podman's default)"};
   try {
-    const Systemd connected = Systemd::connect(manager, systemd_patience);
+    const Systemd connected = Systemd::connect(manager, systemd_timeout);
     finding.found = "version " + std::to_string(connected.version());
   } catch (const Error& error) {
     take_error(finding, error);

@@ -10,7 +10,7 @@
 #include <array>
 #include <cerrno>
 
-#include "doctor/parts.h"
+#include "doctor/examine.h"
 #include "state/root.h"
 #include "tare/error.h"
 #include "tare/fd.h"
@@ -45,7 +45,7 @@ constexpr std::array<std::uint32_t, 4> of_kernel = {PROC_SUPER_MAGIC, SYSFS_MAGI
 /// Returns why state cannot be stored in `directory`; empty if it can.
 std::string refusal(const std::string& directory) {
   if (is_on(directory, of_kernel)) {
-    return "this file system holds files of the kernel alone";
+    return "this file system is the kernel's, and takes no files";
   }
   if (faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
     return errno_text(errno);
@@ -88,7 +88,7 @@ void examine_state(const ExaminedCaller& caller, Findings& findings) {
                   .name = "state-root",
                   .required = true,
                   .found = caller.runtime.root,
-                  .needed_for = "what is known of each container"};
+                  .needed_for = "the state of each container"};
   std::string directory = caller.runtime.root;
   while (directory != "/" && access(directory.c_str(), F_OK) != 0 && errno == ENOENT) {
     directory = parent_of(directory);
@@ -108,7 +108,7 @@ void examine_state(const ExaminedCaller& caller, Findings& findings) {
                      (caller.rootless ? ", or set XDG_RUNTIME_DIR" : "");
   } else if (is_on(directory, remote)) {
     finding.status = FindingStatus::limited;
-    finding.found += ": a file system of another machine, on which locks may not hold";
+    finding.found += ": a network file system, on which locks may not work";
     finding.remedy = "name a directory on a tmpfs, such as one in /run: --root DIR";
   }
   findings.push_back(std::move(finding));

@@ -13,7 +13,7 @@
 #include <cstdlib>
 
 #include "cgroup/lists.h"
-#include "doctor/parts.h"
+#include "doctor/examine.h"
 #include "host/own_status.h"
 #include "host/program.h"
 #include "host/remedies.h"
@@ -46,7 +46,7 @@ Finding user_namespaces(const ExaminedCaller& caller) {
   if (result.good()) {
     return finding;
   }
-  finding = judged(std::move(finding), result, "Linux 3.8 with CONFIG_USER_NS");
+  finding = evaluate(std::move(finding), result, "Linux 3.8 with CONFIG_USER_NS");
   const std::string remedy = user_namespace_remedy(result.errnum);
   if (!remedy.empty()) {
     finding.remedy = remedy.substr(2);
@@ -70,11 +70,11 @@ Finding id_ranges(const char* kind, const std::string& name,
   for (const SubordinateRange& range : ranges) {
     count += range.count;
   }
-  const std::string who = name.empty() ? std::to_string(geteuid()) : name;
-  const std::string command = subordinate_range_remedy(file, who);
+  const std::string user = name.empty() ? std::to_string(geteuid()) : name;
+  const std::string command = subordinate_range_remedy(file, user);
   if (count == 0) {
     finding.status = FindingStatus::missing;
-    finding.found = file + " has no range of " + who;
+    finding.found = file + " has no range for " + user;
     finding.remedy = command;
     return finding;
   }
@@ -113,7 +113,7 @@ std::string without_privilege(const std::string& path) {
   const bool setuid = (status.st_mode & S_ISUID) != 0 && status.st_uid == 0;
   const bool capable = getxattr(path.c_str(), "security.capability", nullptr, 0) > 0;
   if (!setuid && !capable) {
-    return "it is neither setuid root nor has it file capabilities";
+    return "it is not setuid root and has no file capabilities";
   }
   if ((file_system.f_flag & ST_NOSUID) != 0) {
     return "it lies on a file system that is mounted nosuid";
@@ -210,7 +210,7 @@ Finding map_program(const char* program, std::uint32_t own,
                      "no_new_privs)";
   } else if (!ranges.empty()) {
     lack = failed_mapping(path, own, ranges.front());
-    finding.remedy = "compare /etc/subuid and /etc/subgid with what it says";
+    finding.remedy = "compare its message with /etc/subuid and /etc/subgid";
   }
   if (lack.empty()) {
     finding.remedy.clear();
@@ -227,13 +227,13 @@ Finding runtime_directory() {
       .name = "xdg-runtime-dir",
       .needed_for =
           "the state of an ordinary user's containers, and the socket of the user's systemd"};
-  const char* const given = std::getenv("XDG_RUNTIME_DIR");
-  const std::string path = given == nullptr ? "" : given;
+  const char* const variable = std::getenv("XDG_RUNTIME_DIR");
+  const std::string path = variable == nullptr ? "" : variable;
   struct stat status = {};
   if (path.empty()) {
     finding.found = "XDG_RUNTIME_DIR is not set";
   } else if (!path.starts_with('/')) {
-    finding.found = path + " is no absolute path";
+    finding.found = "invalid path " + path + ": it is not absolute";
   } else if (stat(path.c_str(), &status) != 0) {
     finding.found = path + ": " + errno_text(errno);
   } else if (status.st_uid != geteuid()) {
@@ -244,7 +244,7 @@ Finding runtime_directory() {
   }
   finding.status = FindingStatus::missing;
   finding.remedy =
-      "log in by PAM, or have it kept: loginctl enable-linger; export "
+      "log in through PAM, or keep it with loginctl enable-linger; export "
       "XDG_RUNTIME_DIR=/run/user/" +
       std::to_string(geteuid()) + "; or name a directory: --root DIR";
   return finding;

@@ -19,9 +19,9 @@ void check_key(std::string_view key, const Value& value) {
 }
 
 void check_count(const Value& value) {
-  if (value.size() > most_entries) {
+  if (value.size() > max_entries) {
     value.fail(std::to_string(value.size()) + " entries; the limit is " +
-               std::to_string(most_entries));
+               std::to_string(max_entries));
   }
 }
 

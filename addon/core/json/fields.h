@@ -41,7 +41,7 @@ void check_key(std::string_view key, const Value& value);
 /// a sysctl). Two orders of magnitude more than any engine writes, and few enough that quadratic
 /// algorithms take negligible time. Lists of plain strings and numbers have the limits of their
 /// users.
-inline constexpr std::size_t most_entries = 16384;
+inline constexpr std::size_t max_entries = 16384;
 /// Throws for a list or an object with more entries.
 void check_count(const Value& value);
 /// Throws: `unknown WHAT "text"; use one of A, B, C`.
@@ -79,7 +79,7 @@ void read_member(Object& object, const Value& value) {
   read(object.*Member, value);
 }
 
-/// The same for a list of strings with at most `most_entries`.
+/// The same for a list of strings with at most `max_entries`.
 template <auto Member, typename Object>
 void read_entries(Object& object, const Value& value) {
   check_count(value);

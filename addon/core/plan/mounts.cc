@@ -307,7 +307,7 @@ void add_new_file_system(PlanBuilder& builder, const Mount& mount, MountOptions 
                          const std::string& origin) {
   if (!is_too_long(mount, options)) {
     add_file_system(builder, mount, options, origin);
-  } else if (mount.options_size() <= longest_mount_data) {
+  } else if (mount.options_size() <= max_mount_data) {
     add_long_file_system(builder, mount, options, origin);
   } else {
     split_layers(options);

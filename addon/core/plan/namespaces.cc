@@ -11,12 +11,12 @@ namespace {
 
 int pass_namespace(PlanBuilder& builder, const Namespace& entry) {
   return builder.pass(
-      {PassedKind::namespace_file, entry.path, 0, builder.spec().namespace_place(entry) + ".path"});
+      {PassedKind::namespace_file, entry.path, 0, builder.spec().config_path(entry) + ".path"});
 }
 
 void add_setns(PlanBuilder& builder, const Namespace& entry) {
   const int passed = pass_namespace(builder, entry);
-  wire::Op& op = builder.add(OpCode::setns, builder.spec().namespace_place(entry));
+  wire::Op& op = builder.add(OpCode::setns, builder.spec().config_path(entry));
   op.fd = passed;
   op.a = namespace_clone_flag(entry.type);
 }

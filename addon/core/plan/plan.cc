@@ -34,7 +34,7 @@ std::string PlanBuilder::process_origin(std::string_view field) const {
   if (source_.elsewhere.empty() && config_prefix.starts_with(source_.document)) {
     return source_.prefix + std::string(field);
   }
-  std::string place = source_.place(field);
+  std::string place = source_.path(field);
   return place.starts_with(config_prefix) ? place.substr(config_prefix.size()) : place;
 }
 

@@ -15,7 +15,7 @@ struct KnownCall {
 };
 
 /// Whether `program` (struct sock_filter[], as join_programs() makes it) permits the call whatever
-/// its unknown parts are. Returns false also where the verdict depends on them.
+/// its unknown parts are. Returns false also where the action depends on them.
 bool lets_through(std::string_view program, const KnownCall& call) noexcept;
 
 }  // namespace tare

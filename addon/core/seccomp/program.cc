@@ -17,7 +17,7 @@ namespace {
 
 using NodeId = std::uint32_t;
 
-/// An instruction whose successors are other nodes. A verdict has none, a jump has two.
+/// An instruction whose successors are other nodes. A action has none, a jump has two.
 struct Node {
   std::uint16_t code = 0;
   std::uint32_t k = 0;
@@ -38,7 +38,7 @@ struct NodeHash {
 constexpr std::uint16_t load_code = BPF_LD | BPF_W | BPF_ABS;
 constexpr std::uint16_t and_code = BPF_ALU | BPF_AND | BPF_K;
 constexpr std::uint16_t jump_code = BPF_JMP | BPF_JA;
-constexpr std::uint16_t verdict_code = BPF_RET | BPF_K;
+constexpr std::uint16_t return_code = BPF_RET | BPF_K;
 
 constexpr std::uint16_t condition_code(std::uint16_t operation) {
   return static_cast<std::uint16_t>(BPF_JMP | BPF_K | operation);
@@ -47,12 +47,12 @@ constexpr std::uint16_t condition_code(std::uint16_t operation) {
 /// A program as an acyclic graph without duplicate nodes.
 class Graph {
  public:
-  NodeId verdict(std::uint32_t value) { return intern({verdict_code, value, 0, 0}); }
+  NodeId action(std::uint32_t value) { return intern({return_code, value, 0, 0}); }
 
   NodeId load(std::uint32_t offset, NodeId next) {
     // A value that is neither tested nor masked need not be loaded.
     const std::uint16_t after = nodes_[next].code;
-    if (after == verdict_code || after == load_code) {
+    if (after == return_code || after == load_code) {
       return next;
     }
     return intern({load_code, offset, next, 0});
@@ -60,7 +60,7 @@ class Graph {
 
   NodeId mask(std::uint32_t bits, NodeId next) {
     const std::uint16_t after = nodes_[next].code;
-    if (after == verdict_code || after == load_code) {
+    if (after == return_code || after == load_code) {
       return next;
     }
     return intern({and_code, bits, next, 0});
@@ -75,11 +75,11 @@ class Graph {
 
  private:
   NodeId intern(const Node& node) {
-    const auto [place, added] = ids_.try_emplace(node, static_cast<NodeId>(nodes_.size()));
+    const auto [entry, added] = ids_.try_emplace(node, static_cast<NodeId>(nodes_.size()));
     if (added) {
       nodes_.push_back(node);
     }
-    return place->second;
+    return entry->second;
   }
 
   std::vector<Node> nodes_;
@@ -115,8 +115,8 @@ class Evaluator {
       if (now.code == load_code && !known_field(now.k)) {
         break;
       }
-      if (now.code == verdict_code) {
-        return graph_.verdict(now.k);
+      if (now.code == return_code) {
+        return graph_.action(now.k);
       }
       at = step(at, now, accumulator);
     }
@@ -143,8 +143,8 @@ class Evaluator {
       case condition_code(BPF_JGE):
         return at + 1 + (*accumulator >= now.k ? now.jt : now.jf);
       default:
-        // With a masked number, verdicts could change at numbers that no comparison names.
-        fail("has an instruction on the system call's number that is not expected");
+        // With a masked number, actions could change at numbers that no comparison names.
+        fail("has an unexpected instruction on the system call's number");
     }
   }
 
@@ -152,8 +152,8 @@ class Evaluator {
   NodeId remains(std::size_t at) {
     const sock_filter now = instruction(at);
     switch (now.code) {
-      case verdict_code:
-        return graph_.verdict(now.k);
+      case return_code:
+        return graph_.action(now.k);
       case load_code:
         return graph_.load(now.k, from(at + 1, std::nullopt));
       case and_code:
@@ -167,7 +167,7 @@ class Evaluator {
         return graph_.branch(now.code, now.k, next, otherwise);
       }
       default:
-        fail("has an instruction that is not expected");
+        fail("has an unexpected instruction");
     }
   }
 
@@ -203,7 +203,7 @@ struct Stretch {
   NodeId node;
 };
 
-/// Returns the numbers in [program.first_number, end] where the program's verdict may change.
+/// Returns the numbers in [program.first_number, end] where the program's action may change.
 std::vector<std::uint32_t> change_points(const AbiProgram& program, std::uint32_t end) {
   std::vector<std::uint32_t> points{program.first_number};
   const auto add = [&](std::uint64_t point) {
@@ -217,7 +217,7 @@ std::vector<std::uint32_t> change_points(const AbiProgram& program, std::uint32_
       add(std::uint64_t{instruction.k} + 1);
     }
   }
-  for (const auto& [number, verdict] : program.verdicts) {
+  for (const auto& [number, action] : program.actions) {
     add(number);
     add(std::uint64_t{number} + 1);
   }
@@ -234,14 +234,14 @@ std::vector<Stretch> stretches(const AbiProgram& program, std::uint32_t end, Gra
   Evaluator evaluator(program, graph);
   std::vector<Stretch> found;
   for (const std::uint32_t number : change_points(program, end)) {
-    const auto verdict = std::find_if(program.verdicts.begin(), program.verdicts.end(),
-                                      [=](const auto& entry) { return entry.first == number; });
+    const auto action = std::find_if(program.actions.begin(), program.actions.end(),
+                                     [=](const auto& entry) { return entry.first == number; });
     NodeId node;
-    if (verdict != program.verdicts.end()) {
-      node = graph.verdict(verdict->second);
+    if (action != program.actions.end()) {
+      node = graph.action(action->second);
     } else if (program.newest_number && number > *program.newest_number &&
                number <= program.last_number) {
-      node = graph.verdict(SECCOMP_RET_ERRNO | ENOSYS);
+      node = graph.action(SECCOMP_RET_ERRNO | ENOSYS);
     } else {
       node = evaluator.evaluate(number);
     }
@@ -296,7 +296,7 @@ class Layout {
       }
       next = static_cast<std::uint8_t>(distance(near_[node.next]));
       otherwise = static_cast<std::uint8_t>(distance(near_[node.otherwise]));
-    } else if (node.code != verdict_code) {
+    } else if (node.code != return_code) {
       place(node.next);
       if (distance(near_[node.next]) != 0) {
         bring_near(node.next);
@@ -311,11 +311,11 @@ class Layout {
   /// Conditional jumps have an eight-bit distance.
   bool in_reach(NodeId id) const { return distance(near_[id]) <= 255; }
 
-  /// Puts a copy of a verdict, or a long jump to any other node, directly before the instructions
+  /// Puts a copy of a action, or a long jump to any other node, directly before the instructions
   /// that are laid out.
   void bring_near(NodeId id) {
     const Node& node = graph_[id];
-    if (node.code == verdict_code) {
+    if (node.code == return_code) {
       code_.push_back({node.code, 0, 0, node.k});
     } else {
       code_.push_back({jump_code, 0, 0, static_cast<std::uint32_t>(distance(place_[id]))});
@@ -348,7 +348,7 @@ NodeId architecture_tree(const std::vector<const AbiProgram*>& programs, Graph& 
 
 }  // namespace
 
-std::string join_programs(std::vector<AbiProgram> programs, std::uint32_t other_arch_verdict) {
+std::string join_programs(std::vector<AbiProgram> programs, std::uint32_t other_arch_action) {
   std::vector<std::uint32_t> archs;
   for (const AbiProgram& program : programs) {
     if (std::find(archs.begin(), archs.end(), program.audit_arch) == archs.end()) {
@@ -360,7 +360,7 @@ std::string join_programs(std::vector<AbiProgram> programs, std::uint32_t other_
   });
 
   Graph graph;
-  NodeId root = graph.verdict(other_arch_verdict);
+  NodeId root = graph.action(other_arch_action);
   for (auto arch = archs.rbegin(); arch != archs.rend(); ++arch) {
     std::vector<const AbiProgram*> same;
     for (const AbiProgram& program : programs) {
@@ -376,7 +376,7 @@ std::string join_programs(std::vector<AbiProgram> programs, std::uint32_t other_
   if (code.size() > BPF_MAXINSNS) {
     throw Error(ErrorKind::invalid_config,
                 "linux.seccomp: the filter has " + std::to_string(code.size()) +
-                    " instructions and the kernel takes at most " + std::to_string(BPF_MAXINSNS) +
+                    " instructions; the kernel's limit is " + std::to_string(BPF_MAXINSNS) +
                     ": leave out rules or architectures")
         .with_path("linux.seccomp");
   }

@@ -5,7 +5,7 @@
 /// the filter is loaded: the kernel verifies and translates each instruction, and runs the program
 /// once for every number of the architecture to learn which are always allowed
 /// (seccomp_cache_prepare in kernel/seccomp.c). So the programs are evaluated here for each stretch
-/// of numbers that they treat alike. What is left of them (a verdict, or the checks of arguments
+/// of numbers that they treat alike. What is left of them (an action, or the checks of arguments
 /// that lead to one) is put into a binary search over the stretches, and equal parts are kept once.
 #pragma once
 
@@ -28,15 +28,15 @@ struct AbiProgram {
   std::uint32_t first_number = 0;
   std::uint32_t last_number = 0;
   std::vector<sock_filter> code;
-  /// Numbers above this one, up to last_number, get ENOSYS instead of the verdict of `code`.
+  /// Numbers above this one, up to last_number, get ENOSYS instead of the action of `code`.
   std::optional<std::uint32_t> newest_number;
   /// Verdicts (SECCOMP_RET_*) that replace those of `code` and newest_number, by number.
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> verdicts;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> actions;
 };
 
-/// Returns one program, struct sock_filter[] as bytes, that gives each system call the verdict of
-/// its ABI's program, and `other_arch_verdict` on any other architecture. Earlier architectures are
+/// Returns one program, struct sock_filter[] as bytes, that gives each system call the action of
+/// its ABI's program, and `other_arch_action` on any other architecture. Earlier architectures are
 /// reached sooner. Throws `invalid_config` where it would be longer than BPF_MAXINSNS.
-std::string join_programs(std::vector<AbiProgram> programs, std::uint32_t other_arch_verdict);
+std::string join_programs(std::vector<AbiProgram> programs, std::uint32_t other_arch_action);
 
 }  // namespace tare

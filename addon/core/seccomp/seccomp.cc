@@ -42,7 +42,7 @@ struct ReleaseContext {
 };
 using Context = std::unique_ptr<void, ReleaseContext>;
 
-/// Compiles the rules for one ABI. One libseccomp context for all ABIs would give the same verdicts
+/// Compiles the rules for one ABI. One libseccomp context for all ABIs would give the same actions
 /// in three times the time: its output stage is quadratic in the length of the program.
 class AbiCompiler {
  public:
@@ -141,17 +141,17 @@ class AbiCompiler {
       add(rule, std::string(syscall.name), static_cast<int>(number));
       return;
     }
-    // A verdict here cannot depend on arguments, so the call fails as on an older kernel.
+    // An action here cannot depend on arguments, so the call fails as on an older kernel.
     const bool conditional = !rule.alternatives.front().empty();
-    const std::uint32_t verdict =
+    const std::uint32_t action =
         conditional ? std::uint32_t{SECCOMP_RET_ERRNO | ENOSYS} : rule.action;
-    auto& verdicts = program_.verdicts;
-    const auto same = std::find_if(verdicts.begin(), verdicts.end(),
+    auto& actions = program_.actions;
+    const auto same = std::find_if(actions.begin(), actions.end(),
                                    [=](const auto& entry) { return entry.first == number; });
-    if (same == verdicts.end()) {
-      verdicts.emplace_back(number, verdict);
+    if (same == actions.end()) {
+      actions.emplace_back(number, action);
     } else if (conditional) {
-      same->second = verdict;
+      same->second = action;
     }
   }
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view prefix = "run.oci.";
 
-struct Given {
+struct Annotation {
   const std::string& key;
   const std::string& value;
   const std::string& document;
@@ -50,54 +50,56 @@ void each_hook(Hooks& hooks, Set set) {
   }
 }
 
-void read_hooks_stdout(Spec& spec, const Given& given) {
-  const std::string& file = given.absolute();
+void read_hooks_stdout(Spec& spec, const Annotation& annotation) {
+  const std::string& file = annotation.absolute();
   each_hook(spec.hooks, [&](Hook& hook) { hook.stdout_file = file; });
 }
 
-void read_hooks_stderr(Spec& spec, const Given& given) {
-  const std::string& file = given.absolute();
+void read_hooks_stderr(Spec& spec, const Annotation& annotation) {
+  const std::string& file = annotation.absolute();
   each_hook(spec.hooks, [&](Hook& hook) { hook.stderr_file = file; });
 }
 
-void read_keep_groups(Spec& spec, const Given& given) {
-  spec.keeps_groups = given.value != "0";
+void read_keep_groups(Spec& spec, const Annotation& annotation) {
+  spec.keeps_groups = annotation.value != "0";
   if (spec.keeps_groups && spec.process && !spec.process->user.additional_gids.empty()) {
-    given.warn(spec, "the groups of process.user.additionalGids are not set");
+    annotation.warn(spec, "the groups of process.user.additionalGids are not set");
   }
 }
 
-void read_mount_context(Spec& spec, const Given& given) {
+void read_mount_context(Spec& spec, const Annotation& annotation) {
   constexpr std::array words = {"context", "fscontext", "defcontext", "rootcontext"};
-  if (std::ranges::find(words, given.value) == words.end()) {
-    given.refuse("\"" + given.value +
-                 "\" is none of context, fscontext, defcontext and rootcontext");
+  if (std::ranges::find(words, annotation.value) == words.end()) {
+    annotation.refuse("invalid mount option \"" + annotation.value +
+                      "\"; use context, fscontext, defcontext or rootcontext");
   }
-  spec.linux_.mount_context = given.value;
+  spec.linux_.mount_context = annotation.value;
 }
 
-void read_pidfd_receiver(Spec& spec, const Given& given) { spec.pidfd_receiver = given.value; }
+void read_pidfd_receiver(Spec& spec, const Annotation& annotation) {
+  spec.pidfd_receiver = annotation.value;
+}
 
-void read_seccomp_receiver(Spec& spec, const Given& given) {
-  const std::string& path = given.absolute();
+void read_seccomp_receiver(Spec& spec, const Annotation& annotation) {
+  const std::string& path = annotation.absolute();
   if (!spec.linux_.seccomp) {
-    given.warn(spec, "there is no linux.seccomp whose agent it could be");
+    annotation.warn(spec, "linux.seccomp is not set, so no agent is called");
   } else if (!spec.linux_.seccomp->listener_path.empty()) {
-    given.warn(spec, "linux.seccomp.listenerPath names the agent");
+    annotation.warn(spec, "linux.seccomp.listenerPath takes precedence");
   } else {
     spec.linux_.seccomp->listener_path = path;
   }
 }
 
-void read_fail_unknown(Spec& spec, const Given&) {
+void read_fail_unknown(Spec& spec, const Annotation&) {
   if (spec.linux_.seccomp) {
     spec.linux_.seccomp->refuses_unknown = true;
   }
 }
 
 /// Returns the path of a cgroup below the container's, without slashes at its ends.
-std::string sub_cgroup(const Given& given) {
-  std::string_view rest = given.value;
+std::string sub_cgroup(const Annotation& annotation) {
+  std::string_view rest = annotation.value;
   while (rest.starts_with('/')) {
     rest.remove_prefix(1);
   }
@@ -109,19 +111,20 @@ std::string sub_cgroup(const Given& given) {
     const std::size_t end = std::min(path.find('/', at), path.size());
     const std::string name = path.substr(at, end - at);
     if (name.empty() || name == "." || name == "..") {
-      given.refuse("\"" + given.value + "\" does not name a cgroup below the container's");
+      annotation.refuse("\"" + annotation.value +
+                        "\" does not name a cgroup below the container's");
     }
     at = end + 1;
   }
   return path;
 }
 
-void read_subgroup(Spec& spec, const Given& given) {
-  spec.linux_.systemd_subgroup = sub_cgroup(given);
+void read_subgroup(Spec& spec, const Annotation& annotation) {
+  spec.linux_.systemd_subgroup = sub_cgroup(annotation);
 }
 
-void read_delegate_cgroup(Spec& spec, const Given& given) {
-  spec.linux_.delegate_cgroup = sub_cgroup(given);
+void read_delegate_cgroup(Spec& spec, const Annotation& annotation) {
+  spec.linux_.delegate_cgroup = sub_cgroup(annotation);
 }
 
 template <typename T>
@@ -155,14 +158,14 @@ std::optional<TimeOffset> time_offset(std::string_view line) {
   return offset;
 }
 
-void read_time_offsets(Spec& spec, const Given& given) {
-  std::string_view text = given.value;
+void read_time_offsets(Spec& spec, const Annotation& annotation) {
+  std::string_view text = annotation.value;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     const std::optional<TimeOffset> offset = time_offset(text.substr(0, end));
     if (!offset) {
-      given.refuse("\"" + given.value +
-                   "\" is no clock (monotonic or boottime), seconds and nanoseconds");
+      annotation.refuse("invalid time offset \"" + annotation.value +
+                        "\"; write a clock (monotonic or boottime), seconds and nanoseconds");
     }
     std::vector<TimeOffset>& offsets = spec.linux_.time_offsets;
     std::erase_if(offsets, [&](const TimeOffset& one) { return one.clock == offset->clock; });
@@ -171,31 +174,30 @@ void read_time_offsets(Spec& spec, const Given& given) {
   }
 }
 
-void refuse_bpf_data(Spec&, const Given& given) {
-  given.refuse_unsupported(
-      "a compiled filter is not taken in the place of linux.seccomp; describe it there");
+void refuse_bpf_data(Spec&, const Annotation& annotation) {
+  annotation.refuse_unsupported(
+      "compiled filters are not supported; describe the filter in linux.seccomp");
 }
 
-void refuse_plugins(Spec&, const Given& given) {
-  given.refuse_unsupported(
-      "there are no plugins for seccomp; have an agent listen at linux.seccomp.listenerPath");
+void refuse_plugins(Spec&, const Annotation& annotation) {
+  annotation.refuse_unsupported(
+      "plugins for seccomp are not supported; let an agent listen at linux.seccomp.listenerPath");
 }
 
-void refuse_handler(Spec&, const Given& given) {
-  given.refuse_unsupported("there is no handler \"" + given.value +
-                           "\", the program would be run as any other; remove the annotation, or "
-                           "run it with crun");
+void refuse_handler(Spec&, const Annotation& annotation) {
+  annotation.refuse_unsupported("unknown handler \"" + annotation.value +
+                                "\"; remove the annotation, or run the container with crun");
 }
 
-void refuse_cgroup_v1(Spec&, const Given& given) {
-  given.refuse_unsupported(
+void refuse_cgroup_v1(Spec&, const Annotation& annotation) {
+  annotation.refuse_unsupported(
       "cgroup v1 is not mounted in containers; remove it, and run a systemd that knows cgroup v2 "
       "(230 or newer)");
 }
 
 struct Reader {
   std::string_view name;
-  void (*read)(Spec&, const Given&);
+  void (*read)(Spec&, const Annotation&);
 };
 
 constexpr Reader readers[] = {
@@ -220,13 +222,13 @@ constexpr Reader readers[] = {
 void read_annotations(Spec& spec, const std::string& document) {
   for (auto at = spec.annotations.lower_bound(std::string(prefix));
        at != spec.annotations.end() && at->first.starts_with(prefix); ++at) {
-    const Given given{at->first, at->second, document};
+    const Annotation annotation{at->first, at->second, document};
     const auto* reader = std::ranges::find(
-        readers, std::string_view(given.key).substr(prefix.size()), &Reader::name);
+        readers, std::string_view(annotation.key).substr(prefix.size()), &Reader::name);
     if (reader == std::end(readers)) {
-      given.warn(spec, "is not known, and has no effect");
+      annotation.warn(spec, "unknown annotation, ignored");
     } else {
-      reader->read(spec, given);
+      reader->read(spec, annotation);
     }
   }
 }

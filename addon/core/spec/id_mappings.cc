@@ -95,17 +95,19 @@ void read_idmap_options(Spec& spec, const std::string& document, const std::stri
       if (equals == std::string::npos || (word != "idmap" && word != "ridmap")) {
         continue;
       }
-      const std::string place =
+      const std::string path =
           list + "[" + std::to_string(i) + "].options[" + std::to_string(j) + "]";
-      const bool given = !mount.uid_mappings.empty() || !mount.gid_mappings.empty();
-      if (given || !read_mapping(std::string_view(option).substr(equals + 1), spec.linux_, mount)) {
-        throw Error(ErrorKind::invalid_config,
-                    document + ": " + place + ": \"" + option + "\": " +
-                        (given ? "the mount has uidMappings and gidMappings; remove one of both"
-                               : "expected a mapping such as "
-                                 "\"uids=0-1-10#10-11-10;gids=0-100-10\"; after \"@\" the second "
-                                 "number is an id of linux.uidMappings and linux.gidMappings"))
-            .with_path(place);
+      const bool has_mappings = !mount.uid_mappings.empty() || !mount.gid_mappings.empty();
+      if (has_mappings ||
+          !read_mapping(std::string_view(option).substr(equals + 1), spec.linux_, mount)) {
+        throw Error(
+            ErrorKind::invalid_config,
+            document + ": " + path + ": \"" + option + "\": " +
+                (has_mappings ? "the mount has uidMappings and gidMappings; remove one of the two"
+                              : "expected a mapping such as "
+                                "\"uids=0-1-10#10-11-10;gids=0-100-10\"; after \"@\" the second "
+                                "number is an id of linux.uidMappings and linux.gidMappings"))
+            .with_path(path);
       }
       option = word;
     }

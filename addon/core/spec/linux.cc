@@ -89,8 +89,8 @@ void read_file_mode(Device& device, const json::Value& value) {
   constexpr std::uint32_t mode_bits = 0177777;
   const std::uint32_t mode = value.as_uint32();
   if (mode > mode_bits) {
-    value.fail(std::to_string(mode) +
-               " is no file mode; give the permission bits in decimal, e.g. 438 for 0666");
+    value.fail("invalid file mode " + std::to_string(mode) +
+               "; give the permission bits in decimal, e.g. 438 for 0666");
   }
   device.file_mode = mode & permission_bits;
 }

@@ -14,18 +14,12 @@ enum class Kind : std::uint8_t {
   attribute_set,
   attribute_clear,
   propagation,
-  bind,
+  member,  // sets a member of MountOptions
   recursive_bind,
-  remount,
-  source_no_follow,
-  source_no_symlinks,
   source_within,  // has a value
-  target_no_follow,
-  copy_symlink,
   id_mapped,
   file_system,  // a superblock flag, passed to fsconfig(2) under the same name; crun's recursive
                 // variants mean the same, because a new file system has one mount
-  copy_up,
   nothing,
 };
 
@@ -34,7 +28,12 @@ struct Option {
   Kind kind;
   std::uint64_t flags = 0;
   bool recursive = false;
+  bool MountOptions::* member = nullptr;
 };
+
+constexpr Option sets(std::string_view name, bool MountOptions::* member) {
+  return {name, Kind::member, 0, false, member};
+}
 
 #ifndef MOUNT_ATTR_NOSYMFOLLOW
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
@@ -48,10 +47,10 @@ constexpr auto options = std::to_array<Option>({
     {"acl", Kind::file_system},
     {"async", Kind::file_system},
     {"atime", Kind::attribute_clear, MOUNT_ATTR_NOATIME},
-    {"bind", Kind::bind},
-    {"copy-symlink", Kind::copy_symlink},
+    sets("bind", &MountOptions::bind),
+    sets("copy-symlink", &MountOptions::copy_symlink),
     {"defaults", Kind::nothing},
-    {"dest-nofollow", Kind::target_no_follow},
+    sets("dest-nofollow", &MountOptions::target_no_follow),
     {"dev", Kind::attribute_clear, MOUNT_ATTR_NODEV},
     {"diratime", Kind::attribute_clear, MOUNT_ATTR_NODIRATIME},
     {"dirsync", Kind::file_system},
@@ -81,7 +80,7 @@ constexpr auto options = std::to_array<Option>({
     {"rdiratime", Kind::attribute_clear, MOUNT_ATTR_NODIRATIME, true},
     {"rdirsync", Kind::file_system, 0, true},
     {"relatime", Kind::attribute_set, relatime_mark},
-    {"remount", Kind::remount},
+    sets("remount", &MountOptions::remount),
     {"rexec", Kind::attribute_clear, MOUNT_ATTR_NOEXEC, true},
     {"ridmap", Kind::id_mapped, MOUNT_ATTR_IDMAP, true},
     {"rmand", Kind::file_system, 0, true},
@@ -110,14 +109,14 @@ constexpr auto options = std::to_array<Option>({
     {"shared", Kind::propagation, MS_SHARED},
     {"silent", Kind::nothing},
     {"slave", Kind::propagation, MS_SLAVE},
-    {"src-no-symlinks", Kind::source_no_symlinks},
-    {"src-nofollow", Kind::source_no_follow},
+    sets("src-no-symlinks", &MountOptions::source_no_symlinks),
+    sets("src-nofollow", &MountOptions::source_no_follow),
     {"src-within", Kind::source_within},
     {"strictatime", Kind::attribute_set, MOUNT_ATTR_STRICTATIME},
     {"suid", Kind::attribute_clear, MOUNT_ATTR_NOSUID},
     {"symfollow", Kind::attribute_clear, MOUNT_ATTR_NOSYMFOLLOW},
     {"sync", Kind::file_system},
-    {"tmpcopyup", Kind::copy_up},
+    sets("tmpcopyup", &MountOptions::copy_up),
     {"unbindable", Kind::propagation, MS_UNBINDABLE},
 });
 static_assert(std::ranges::is_sorted(options, {}, &Option::name));
@@ -160,6 +159,42 @@ void add_data(MountOptions& result, std::string_view text) {
   }
 }
 
+void apply(const Option& option, std::string_view word, MountOptions& result) {
+  switch (option.kind) {
+    case Kind::attribute_set:
+      result.names_atime = result.names_atime ||
+                           (!option.recursive &&
+                            (option.flags & (atime | relatime_mark | MOUNT_ATTR_NODIRATIME)) != 0);
+      [[fallthrough]];
+    case Kind::attribute_clear:
+      set_attribute(option, option.recursive ? result.recursive_set : result.set,
+                    option.recursive ? result.recursive_clear : result.clear);
+      break;
+    case Kind::propagation:
+      result.propagation = option.flags;
+      break;
+    case Kind::member:
+      result.*option.member = true;
+      break;
+    case Kind::recursive_bind:
+      result.bind = true;
+      result.recursive = true;
+      break;
+    case Kind::source_within:
+      result.source_within = word.substr(std::min(word.find('='), word.size() - 1) + 1);
+      break;
+    case Kind::id_mapped:
+      result.id_mapped = true;
+      result.id_mapped_recursively = option.recursive;
+      break;
+    case Kind::file_system:
+      result.data.emplace_back(option.recursive ? word.substr(1) : word, "");
+      break;
+    case Kind::nothing:
+      break;
+  }
+}
+
 }  // namespace
 
 MountOptions read_mount_options(const Mount& mount) {
@@ -167,64 +202,10 @@ MountOptions read_mount_options(const Mount& mount) {
   result.bind = mount.type == "bind";
   result.id_mapped = !mount.uid_mappings.empty();
   for (const std::string& word : mount.options) {
-    const Option* option = find_option(name_of(word));
-    if (option == nullptr) {
-      if (!word.empty()) {
-        add_data(result, word);
-      }
-      continue;
-    }
-    switch (option->kind) {
-      case Kind::attribute_set:
-        result.names_atime =
-            result.names_atime ||
-            (!option->recursive &&
-             (option->flags & (atime | relatime_mark | MOUNT_ATTR_NODIRATIME)) != 0);
-        [[fallthrough]];
-      case Kind::attribute_clear:
-        set_attribute(*option, option->recursive ? result.recursive_set : result.set,
-                      option->recursive ? result.recursive_clear : result.clear);
-        break;
-      case Kind::propagation:
-        result.propagation = option->flags;
-        break;
-      case Kind::bind:
-        result.bind = true;
-        break;
-      case Kind::recursive_bind:
-        result.bind = true;
-        result.recursive = true;
-        break;
-      case Kind::remount:
-        result.remount = true;
-        break;
-      case Kind::source_no_follow:
-        result.source_no_follow = true;
-        break;
-      case Kind::source_no_symlinks:
-        result.source_no_symlinks = true;
-        break;
-      case Kind::source_within:
-        result.source_within = word.substr(std::min(word.find('='), word.size() - 1) + 1);
-        break;
-      case Kind::target_no_follow:
-        result.target_no_follow = true;
-        break;
-      case Kind::copy_symlink:
-        result.copy_symlink = true;
-        break;
-      case Kind::id_mapped:
-        result.id_mapped = true;
-        result.id_mapped_recursively = option->recursive;
-        break;
-      case Kind::file_system:
-        result.data.emplace_back(option->recursive ? word.substr(1) : word, "");
-        break;
-      case Kind::nothing:
-        break;
-      case Kind::copy_up:
-        result.copy_up = true;
-        break;
+    if (const Option* option = find_option(name_of(word))) {
+      apply(*option, word, result);
+    } else if (!word.empty()) {
+      add_data(result, word);
     }
   }
   return result;

@@ -26,8 +26,8 @@ void read_rule_type(DeviceRule& rule, const json::Value& value) {
 /// Engines write -1 for "all", equivalent to an absent number.
 template <std::optional<std::int64_t> DeviceRule::* number>
 void read_rule_number(DeviceRule& rule, const json::Value& value) {
-  if (const std::int64_t given = value.as_int64(); given != -1) {
-    rule.*number = given;
+  if (const std::int64_t number_value = value.as_int64(); number_value != -1) {
+    rule.*number = number_value;
   }
 }
 

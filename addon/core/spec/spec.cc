@@ -299,7 +299,7 @@ const Namespace* Spec::find_namespace(NamespaceType type) const noexcept {
   return nullptr;
 }
 
-std::string ProcessSource::place(std::string_view field) const {
+std::string ProcessSource::path(std::string_view field) const {
   for (const auto& [name, other] : elsewhere) {
     const std::string_view rest = field.substr(std::min(name.size(), field.size()));
     if (field.starts_with(name) && (rest.empty() || rest[0] == '.' || rest[0] == '[')) {

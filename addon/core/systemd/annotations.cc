@@ -48,18 +48,18 @@ bool is_in_seconds(std::string_view name) {
 /// Returns the value in microseconds; none if it is no number of seconds.
 std::optional<std::uint64_t> microseconds(const dbus::Value& value) {
   constexpr std::uint64_t second = 1000000;
-  constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max() / second;
+  constexpr std::uint64_t max_time = std::numeric_limits<std::uint64_t>::max() / second;
   if (value.signature == "d") {
     const double result = std::round(value.real * static_cast<double>(second));
-    if (!(result >= 0) || result >= static_cast<double>(most) * static_cast<double>(second)) {
+    if (!(result >= 0) || result >= static_cast<double>(max_time) * static_cast<double>(second)) {
       return std::nullopt;
     }
     return static_cast<std::uint64_t>(result);
   }
-  // A negative number also exceeds `most`.
+  // A negative number also exceeds `max_time`.
   const bool integer = value.signature.size() == 1 &&
                        std::string_view("ynqiuxt").find(value.signature) != std::string_view::npos;
-  return integer && value.number <= most ? std::optional(value.number * second) : std::nullopt;
+  return integer && value.number <= max_time ? std::optional(value.number * second) : std::nullopt;
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ std::vector<UnitProperty> annotated_properties(const Spec& spec) {
     if (is_in_seconds(property.name)) {
       const std::optional<std::uint64_t> time = microseconds(property.value);
       if (!time.has_value()) {
-        refuse(key, "value parse error: " + text + " is not a number of seconds");
+        refuse(key, "value parse error: invalid number of seconds " + text);
       }
       property.name.insert(property.name.size() - 3, "U");
       property.value = dbus::uint64(*time);

@@ -96,7 +96,7 @@ std::optional<Quota> parse_quota(std::string_view text) {
 
 /// Parses "1,3-5" into bits, the lowest in the first byte.
 std::optional<std::string> parse_set(std::string_view text) {
-  constexpr std::uint64_t most = 8192;
+  constexpr std::uint64_t max_processors = 8192;
   std::string bits;
   bool good = true;
   for_each_part(text, ',', [&](std::string_view part) {
@@ -107,8 +107,9 @@ std::optional<std::string> parse_set(std::string_view text) {
     const std::size_t dash = std::min(part.find('-'), part.size());
     const auto first = number(trimmed(part.substr(0, dash)));
     const auto last = dash == part.size() ? first : number(trimmed(part.substr(dash + 1)));
-    good = first.has_value() && last.has_value() && *first <= *last && *last < most;
-    for (std::uint64_t bit = good ? *first : most; bit < most && bit <= *last; ++bit) {
+    good = first.has_value() && last.has_value() && *first <= *last && *last < max_processors;
+    for (std::uint64_t bit = good ? *first : max_processors; bit < max_processors && bit <= *last;
+         ++bit) {
       bits.resize(std::max(bits.size(), static_cast<std::size_t>(bit / 8 + 1)), '\0');
       bits[bit / 8] = static_cast<char>(bits[bit / 8] | 1 << bit % 8);
     }

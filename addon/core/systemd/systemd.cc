@@ -46,8 +46,8 @@ void add_bus(std::vector<Candidate>& candidates, const char* addresses) {
 std::vector<Candidate> candidates_of(SystemdManager manager) {
   std::vector<Candidate> candidates;
   if (manager == SystemdManager::system) {
-    const char* const given = std::getenv("DBUS_SYSTEM_BUS_ADDRESS");
-    add_bus(candidates, given);
+    const char* const address = std::getenv("DBUS_SYSTEM_BUS_ADDRESS");
+    add_bus(candidates, address);
     candidates.push_back({{"/run/systemd/private"}, false});
     candidates.push_back({{"/run/dbus/system_bus_socket"}, true});
     return candidates;
@@ -69,10 +69,10 @@ std::string shown(const Address& address) {
 }
 
 [[noreturn]] void fail_absent(SystemdManager manager, const std::string& tried) {
-  std::string message = "--systemd-cgroup: no systemd to talk to: ";
+  std::string message = "--systemd-cgroup: cannot connect to systemd: ";
   if (manager == SystemdManager::system) {
     message += tried +
-               "; is systemd what this host has booted? Run without --systemd-cgroup (containerd: "
+               "; was this host booted with systemd? Run without --systemd-cgroup (containerd: "
                "SystemdCgroup = false; docker: native.cgroupdriver=cgroupfs; podman: "
                "--cgroup-manager=cgroupfs)";
   } else {
@@ -149,32 +149,32 @@ std::vector<UnitProperty> scope_properties(const SystemdUnit& unit, pid_t pid,
 
 }  // namespace
 
-dbus::Deadline Systemd::deadline() const { return steady_clock::now() + patience_; }
+dbus::Deadline Systemd::deadline() const { return steady_clock::now() + timeout_; }
 
 void Systemd::fail_late(std::string_view what) const {
-  const auto milliseconds = std::to_string(patience_.count());
-  const std::string time = patience_.count() % 1000 == 0
-                               ? std::to_string(patience_.count() / 1000) + " s"
+  const auto milliseconds = std::to_string(timeout_.count());
+  const std::string time = timeout_.count() % 1000 == 0
+                               ? std::to_string(timeout_.count() / 1000) + " s"
                                : milliseconds + " ms";
   std::string message = "systemd did not answer within " + time + ": " + std::string(what) +
-                        " over " + where_ + "; is it hanging? Look with `systemctl ";
+                        " over " + where_ + "; it may hang: see `systemctl ";
   message += manager_ == SystemdManager::user ? "--user " : "";
   message += "status`; ";
   message += bus_ ? "restart the message bus (systemctl restart dbus)"
-                  : "have it start itself anew (systemctl daemon-reexec)";
+                  : "re-execute it (systemctl daemon-reexec)";
   message += ", or run without --systemd-cgroup";
   Error error(ErrorKind::system, message);
   throw error.with_errno(ETIMEDOUT, "poll").with_path(where_);
 }
 
-Systemd Systemd::connect(SystemdManager manager, std::chrono::milliseconds patience) {
+Systemd Systemd::connect(SystemdManager manager, std::chrono::milliseconds timeout) {
   std::string tried;
   for (const Candidate& candidate : candidates_of(manager)) {
     const std::string where = shown(candidate.address);
     try {
-      auto connection = dbus::Connection::open(candidate.address, steady_clock::now() + patience);
+      auto connection = dbus::Connection::open(candidate.address, steady_clock::now() + timeout);
       const bool late = !connection.has_value();
-      Systemd systemd(manager, patience, where, late ? dbus::Connection() : std::move(*connection));
+      Systemd systemd(manager, timeout, where, late ? dbus::Connection() : std::move(*connection));
       systemd.bus_ = candidate.bus;
       if (late) {
         systemd.fail_late("connecting");

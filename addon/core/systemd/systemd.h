@@ -73,17 +73,17 @@ std::vector<UnitProperty> device_properties(const std::vector<DeviceRule>& rules
 /// user.
 std::vector<std::string> adapt_to_systemd(std::vector<CgroupSetting>& settings, unsigned version);
 
-/// A connection to a service manager. Every call waits for at most `patience` and then throws
+/// A connection to a service manager. Every call waits for `timeout` at most and then throws
 /// `system` with ETIMEDOUT and a remedy.
 class Systemd {
  public:
-  static constexpr std::chrono::milliseconds default_patience = std::chrono::seconds(30);
+  static constexpr std::chrono::milliseconds default_timeout = std::chrono::seconds(30);
 
   /// Connects to the system manager by its private socket, else by the system bus; to a user
   /// manager by the session bus, else by its private socket. Throws `unsupported` if there is none,
   /// with the attempts and the remedy.
   static Systemd connect(SystemdManager manager,
-                         std::chrono::milliseconds patience = default_patience);
+                         std::chrono::milliseconds timeout = default_timeout);
   SystemdManager manager() const noexcept { return manager_; }
   /// 252 of "252.38-1~deb12u1"; 0 if unknown.
   unsigned version() const noexcept { return version_; }
@@ -102,10 +102,10 @@ class Systemd {
   void stop(const std::string& unit);
 
  private:
-  Systemd(SystemdManager manager, std::chrono::milliseconds patience, std::string where,
+  Systemd(SystemdManager manager, std::chrono::milliseconds timeout, std::string where,
           dbus::Connection connection)
       : manager_(manager),
-        patience_(patience),
+        timeout_(timeout),
         where_(std::move(where)),
         connection_(std::move(connection)) {}
   void greet();
@@ -120,7 +120,7 @@ class Systemd {
   void reset_failed(const std::string& unit);
 
   SystemdManager manager_;
-  std::chrono::milliseconds patience_;
+  std::chrono::milliseconds timeout_;
   std::string where_;  ///< the socket, for messages
   dbus::Connection connection_;
   bool bus_ = false;  ///< the connection goes through a message bus

@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view slice_suffix = ".slice";
 constexpr std::string_view scope_suffix = ".scope";
 /// UNIT_NAME_MAX of systemd, its NUL included.
-constexpr std::size_t longest_name = 256;
+constexpr std::size_t max_name_size = 256;
 
 [[noreturn]] void refuse(const std::string& message) {
   Error error(ErrorKind::invalid_config, "config.json: linux.cgroupsPath: " + message);
@@ -29,13 +29,13 @@ bool is_name_character(char c) {
 }
 
 void check_name(const std::string& name) {
-  if (name.size() >= longest_name) {
+  if (name.size() >= max_name_size) {
     refuse("the unit's name would have " + std::to_string(name.size()) +
-           " characters, and systemd takes at most 255; shorten it");
+           " characters; systemd's limit is 255: shorten it");
   }
   const auto bad = std::find_if_not(name.begin(), name.end(), is_name_character);
   if (bad != name.end()) {
-    refuse("\"" + name + "\" is no name of a unit for its \"" + std::string(1, *bad) +
+    refuse("invalid unit name \"" + name + "\": it contains \"" + std::string(1, *bad) +
            "\"; use letters, digits, \":\", \"-\", \"_\" and \".\"");
   }
 }
@@ -108,33 +108,33 @@ const char* systemd_default_slice(SystemdManager manager) noexcept {
 }
 
 SystemdUnit systemd_unit_for(const Spec& spec, const std::string& id) {
-  const std::string& given = spec.linux_.cgroups_path;
+  const std::string& cgroups_path = spec.linux_.cgroups_path;
   SystemdUnit unit;
   std::string name = "tare-" + escape(id);
-  if (!given.empty()) {
+  if (!cgroups_path.empty()) {
     std::vector<std::string> parts;
-    for (std::size_t at = 0; at <= given.size();) {
-      const std::size_t end = std::min(given.find(':', at), given.size());
-      parts.push_back(given.substr(at, end - at));
+    for (std::size_t at = 0; at <= cgroups_path.size();) {
+      const std::size_t end = std::min(cgroups_path.find(':', at), cgroups_path.size());
+      parts.push_back(cgroups_path.substr(at, end - at));
       at = end + 1;
     }
     if (parts.size() != 2 && parts.size() != 3) {
       refuse(
           "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got "
           "\"" +
-          given + "\" instead; write it like system.slice:tare:" + id +
+          cgroups_path + "\" instead; write it like system.slice:tare:" + id +
           " or, without a prefix, system.slice:" + id + ", or leave --systemd-cgroup out");
     }
     unit.slice = parts.front();
     if (parts.back().ends_with(slice_suffix)) {
       refuse("\"" + parts.back() +
-             "\" is a slice, and those hold no processes; give another name, from "
-             "which a scope is made");
+             "\" is a slice, which cannot hold processes; give the name of a scope");
     }
     // crun accepts two parts in addition to runc's three.
     name = parts.size() == 3 ? parts[1] + "-" + parts[2] : parts[1];
     if (name.empty()) {
-      refuse("\"" + given + "\" has no name after the slice; write it like system.slice:" + id);
+      refuse("\"" + cgroups_path +
+             "\" has no name after the slice; write it like system.slice:" + id);
     }
   }
   if (unit.slice == "-") {

@@ -20,19 +20,19 @@ bool overlap(std::uint32_t a, std::uint32_t size_a, std::uint32_t b, std::uint32
 
 void check_mappings(const std::vector<IdMapping>& mappings, const std::string& list,
                     Problems& problems) {
-  constexpr std::size_t most = 340;
+  constexpr std::size_t max = 340;
   constexpr std::uint32_t last = std::numeric_limits<std::uint32_t>::max();
-  if (mappings.size() > most) {
-    problems.add(list, std::to_string(mappings.size()) + " mappings; the kernel takes at most " +
-                           std::to_string(most));
+  if (mappings.size() > max) {
+    problems.add(list, std::to_string(mappings.size()) + " mappings; the kernel's limit is " +
+                           std::to_string(max));
     return;
   }
   // The kernel requires one write(2) of less than a page.
-  const std::size_t longest = static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) - 1;
-  if (const std::size_t size = id_map_text(mappings).size(); size > longest) {
+  const std::size_t max_size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) - 1;
+  if (const std::size_t size = id_map_text(mappings).size(); size > max_size) {
     problems.add(list, std::to_string(mappings.size()) + " mappings are " + std::to_string(size) +
-                           " characters in their file of /proc, where the kernel takes at most " +
-                           std::to_string(longest) + "; give fewer and larger ones");
+                           " characters long; the kernel's limit is " + std::to_string(max_size) +
+                           "; give fewer and larger ones");
     return;
   }
   for (std::size_t i = 0; i < mappings.size(); ++i) {
@@ -104,7 +104,8 @@ void check_devices(const std::vector<Device>& devices, Problems& problems) {
     if (!is_absolute(device.path)) {
       check_absolute(device.path, element("linux.devices", i, ".path"), problems);
     } else if (std::string path = absolute_path(device.path); path == "/") {
-      problems.add(element("linux.devices", i, ".path"), "is the root itself; name a device file");
+      problems.add(element("linux.devices", i, ".path"),
+                   "is the root directory; name a device file");
     } else if (!paths.insert(std::move(path)).second) {
       problems.add(element("linux.devices", i, ".path"), "appears twice, as two devices; keep one");
     }
@@ -121,8 +122,8 @@ void check_devices(const std::vector<Device>& devices, Problems& problems) {
 
 /// The kernel's dev_valid_name().
 bool is_device_name(std::string_view name) {
-  constexpr std::size_t longest = 15;  // IFNAMSIZ without the NUL
-  return !name.empty() && name.size() <= longest && name != "." && name != ".." &&
+  constexpr std::size_t max_size = 15;  // IFNAMSIZ without the NUL
+  return !name.empty() && name.size() <= max_size && name != "." && name != ".." &&
          name.find_first_of("/: \t\n\v\f\r") == std::string_view::npos;
 }
 
@@ -135,11 +136,11 @@ void check_net_devices(const Spec& spec, Problems& problems) {
   }
   std::set<std::string> names;
   for (const auto& [name, device] : devices) {
-    const std::string place = member("linux.netDevices", name);
+    const std::string path = member("linux.netDevices", name);
     for (const std::string& one : {name, device.name.empty() ? name : device.name}) {
       if (!is_device_name(one)) {
-        problems.add(place, "invalid network device name " + quoted(one) +
-                                "; use 1 to 15 bytes without \"/\", \":\" and spaces");
+        problems.add(path, "invalid network device name " + quoted(one) +
+                               "; use 1 to 15 bytes without \"/\", \":\" and spaces");
         break;
       }
     }
@@ -147,11 +148,11 @@ void check_net_devices(const Spec& spec, Problems& problems) {
     const std::size_t percent = wanted.find('%');
     if (percent != std::string::npos && (wanted.compare(percent, 2, "%d") != 0 ||
                                          wanted.find('%', percent + 1) != std::string::npos)) {
-      problems.add(place, "invalid network device name " + quoted(wanted) +
-                              "; a template has one \"%d\", and no other \"%\"");
+      problems.add(path, "invalid network device name " + quoted(wanted) +
+                             "; a template has one \"%d\", and no other \"%\"");
     } else if (percent == std::string::npos && !names.insert(wanted).second) {
       problems.add(
-          place, "another device gets the name " + quoted(wanted) + ", too; give this one another");
+          path, "another device gets the name " + quoted(wanted) + ", too; give this one another");
     }
   }
 }
@@ -196,9 +197,9 @@ void check_cgroups_path(const std::string& path, Problems& problems) {
   }
 }
 
-void check_schema(const std::string& schema, const std::string& place, Problems& problems) {
+void check_schema(const std::string& schema, const std::string& path, Problems& problems) {
   if (schema.find('\n') != std::string::npos) {
-    problems.add(place, quoted(schema) + " contains a line break; write one line");
+    problems.add(path, quoted(schema) + " contains a line break; write one line");
   }
 }
 
@@ -213,7 +214,8 @@ void check_intel_rdt(const IntelRdt& rdt, Problems& problems) {
   // The kernel's own directories beside groups in the root.
   for (const char* reserved : {"info", "mon_groups", "mon_data"}) {
     if (id == reserved) {
-      problems.add("linux.intelRdt.closID", id + " is no group; name it differently");
+      problems.add("linux.intelRdt.closID", "invalid group name " + quoted(id) +
+                                                ", which the kernel uses; choose another one");
     }
   }
   check_schema(rdt.l3_cache_schema, "linux.intelRdt.l3CacheSchema", problems);

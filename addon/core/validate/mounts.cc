@@ -46,8 +46,8 @@ void check_below_proc(const Mount& mount, bool bind, std::size_t index, Problems
 /// Limits: fsconfig(2) takes values of up to 255 bytes; mount(2) takes a page for all options;
 /// overlayfs, since Linux 6.5, takes any number of layers of up to 255 bytes each.
 void check_lengths(const Mount& mount, std::size_t index, Problems& problems) {
-  constexpr std::size_t longest = 255;
-  if (mount.options_size() <= longest_mount_data) {
+  constexpr std::size_t max_size = 255;
+  if (mount.options_size() <= max_mount_data) {
     return;
   }
   for (std::size_t i = 0; i < mount.options.size(); ++i) {
@@ -63,13 +63,12 @@ void check_lengths(const Mount& mount, std::size_t index, Problems& problems) {
         at = end + 1;
       }
     }
-    if (size > longest) {
+    if (size > max_size) {
       problems.add_unsupported(
           element(element("mounts", index, ".options"), i),
-          std::to_string(size) + " bytes in one value, of options of " +
-              std::to_string(mount.options_size()) + " bytes; the kernel takes at most " +
-              std::to_string(longest) +
-              " of so many; shorten its paths, or mount it on the host and bind it");
+          std::to_string(size) + " bytes long; the kernel's limit is " + std::to_string(max_size) +
+              " if all options together exceed " + std::to_string(max_mount_data) +
+              " bytes; shorten its paths, or mount it on the host and bind it");
     }
   }
 }
@@ -77,7 +76,7 @@ void check_lengths(const Mount& mount, std::size_t index, Problems& problems) {
 /// The kernel's OVL_MAX_STACK.
 void check_layers(const Mount& mount, std::size_t index, Problems& problems) {
   constexpr std::string_view lower = "lowerdir=";
-  constexpr std::size_t most = 500;
+  constexpr std::size_t max = 500;
   if (mount.type != "overlay") {
     return;
   }
@@ -92,10 +91,10 @@ void check_layers(const Mount& mount, std::size_t index, Problems& problems) {
         ++layers;
       }
     }
-    if (layers > most) {
+    if (layers > max) {
       problems.add(
           element(element("mounts", index, ".options"), i),
-          std::to_string(layers) + " layers; overlayfs takes at most " + std::to_string(most));
+          std::to_string(layers) + " layers; the limit of overlayfs is " + std::to_string(max));
     }
   }
 }
@@ -129,12 +128,12 @@ void check_copy_symlink(const Mount& mount, bool bind, std::size_t index, Proble
   if (option == mount.options.end()) {
     return;
   }
-  const std::string place = element(element("mounts", index, ".options"),
-                                    static_cast<std::size_t>(option - mount.options.begin()));
+  const std::string path = element(element("mounts", index, ".options"),
+                                   static_cast<std::size_t>(option - mount.options.begin()));
   if (!bind) {
-    problems.add(place, "\"copy-symlink\" is about the source of a bind mount; remove it");
+    problems.add(path, "\"copy-symlink\" is about the source of a bind mount; remove it");
   } else if (has_option(mount, "src-nofollow") || has_option(mount, "dest-nofollow")) {
-    problems.add(place,
+    problems.add(path,
                  "\"copy-symlink\" excludes \"src-nofollow\" and \"dest-nofollow\"; remove one");
   }
 }
@@ -148,12 +147,12 @@ void check_source_options(const Mount& mount, bool bind, std::size_t index, Prob
     if (name != within && option != "src-no-symlinks") {
       continue;
     }
-    const std::string place = element(element("mounts", index, ".options"), i);
+    const std::string path = element(element("mounts", index, ".options"), i);
     if (!bind) {
-      problems.add(place, quoted(name) + " is about the source of a bind mount; remove it");
+      problems.add(path, quoted(name) + " is about the source of a bind mount; remove it");
     } else if (name == within) {
       if (!option.substr(name.size()).starts_with("=/")) {
-        problems.add(place,
+        problems.add(path,
                      "\"src-within\" needs the absolute path of a directory; write "
                      "src-within=/DIRECTORY");
       }
@@ -175,13 +174,13 @@ void check_id_mapping(const Mount& mount, const Spec& spec, bool bind, std::size
   if (!given && option == mount.options.end()) {
     return;
   }
-  const std::string place =
+  const std::string path =
       option == mount.options.end()
           ? element("mounts", index, mount.uid_mappings.empty() ? ".gidMappings" : ".uidMappings")
           : element(element("mounts", index, ".options"),
                     static_cast<std::size_t>(option - mount.options.begin()));
   if (!bind) {
-    problems.add(place,
+    problems.add(path,
                  "id-mapped mounts are only supported for bind-mounts; bind a directory of the "
                  "host, or remove it");
   } else if (given && (mount.uid_mappings.empty() || mount.gid_mappings.empty())) {
@@ -189,7 +188,7 @@ void check_id_mapping(const Mount& mount, const Spec& spec, bool bind, std::size
         element("mounts", index, mount.uid_mappings.empty() ? ".uidMappings" : ".gidMappings"),
         "is missing; id-mapped mounts must have both uid and gid mappings specified");
   } else if (!given && !spec.has_namespace(NamespaceType::user)) {
-    problems.add(place,
+    problems.add(path,
                  "id-mapped mounts must have both uid and gid mappings specified; give the mount "
                  "uidMappings and gidMappings, or the container a user namespace");
   }
@@ -275,7 +274,7 @@ void check_further_mount(const Mount& mount, std::size_t index, Problems& proble
       problems.add_unsupported(
           element(element("mounts", index, ".options"),
                   static_cast<std::size_t>(option - mount.options.begin())),
-          quoted(word) + " makes no mount, and only mounts can be added; remove it");
+          quoted(word) + " does not make a mount, and only mounts can be added; remove it");
     }
   }
   if (destination == "/") {
@@ -295,16 +294,17 @@ void check_further_mount(const Mount& mount, std::size_t index, Problems& proble
 
 void check_further_mounts(const Spec& spec, Problems& problems) {
   // The maximum number of descriptors in one message.
-  constexpr std::size_t most = 48;
+  constexpr std::size_t max = 48;
   if (!spec.makes_namespace(NamespaceType::mount)) {
-    problems.add_unsupported(
-        "mounts",
-        "the container has no mount namespace of its own, and its mounts would "
-        "be those of others; give it one (linux.namespaces)");
+    problems.add_unsupported("mounts",
+                             "the container has no mount namespace of its own, so the mounts would "
+                             "appear outside; give it "
+                             "one (linux.namespaces)");
   }
-  if (spec.mounts.size() > most) {
-    problems.add_unsupported("mounts", std::to_string(spec.mounts.size()) + " mounts; at most " +
-                                           std::to_string(most) + " can be added at a time");
+  if (spec.mounts.size() > max) {
+    problems.add_unsupported("mounts", std::to_string(spec.mounts.size()) +
+                                           " mounts; the limit of one call is " +
+                                           std::to_string(max));
   }
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
     check_further_mount(spec.mounts[i], i, problems);

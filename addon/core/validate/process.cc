@@ -12,19 +12,19 @@ namespace {
 /// The kernel's id for "no id", setresuid(2).
 constexpr std::uint32_t no_id = std::numeric_limits<std::uint32_t>::max();
 
-void check_id(std::uint32_t id, const std::vector<IdMapping>& mappings, const std::string& place,
+void check_id(std::uint32_t id, const std::vector<IdMapping>& mappings, const std::string& path,
               const char* mappings_name, bool mapped, Problems& problems) {
   if (id == no_id) {
-    problems.add(place, "4294967295 is not an id; the kernel takes it for \"no change\"");
+    problems.add(path, "4294967295 is not an id; the kernel takes it for \"no change\"");
   } else if (mapped && !mappings.empty() && !is_mapped(mappings, id)) {
-    problems.add(place, std::to_string(id) + " is not mapped in the user namespace; map it in " +
-                            "linux." + mappings_name);
+    problems.add(path, std::to_string(id) + " is not mapped in the user namespace; map it in " +
+                           "linux." + mappings_name);
   }
 }
 
 void check_user(const User& user, const Spec& spec, const std::string& prefix, Problems& problems) {
   // NGROUPS_MAX of linux/limits.h.
-  constexpr std::size_t most_groups = 65536;
+  constexpr std::size_t max_groups = 65536;
   const Linux& config = spec.linux_;
   // The mappings of a joined namespace are not in the config; missing mappings of a new one are
   // reported separately.
@@ -35,15 +35,15 @@ void check_user(const User& user, const Spec& spec, const std::string& prefix, P
     check_id(user.additional_gids[i], config.gid_mappings,
              element(prefix + "user.additionalGids", i), "gidMappings", mapped, problems);
   }
-  if (user.additional_gids.size() > most_groups) {
+  if (user.additional_gids.size() > max_groups) {
     problems.add(prefix + "user.additionalGids", std::to_string(user.additional_gids.size()) +
-                                                     " groups; the kernel takes at most " +
-                                                     std::to_string(most_groups));
+                                                     " groups; the kernel's limit is " +
+                                                     std::to_string(max_groups));
   }
   if (user.umask && *user.umask > 0777) {
-    problems.add(prefix + "user.umask", std::to_string(*user.umask) +
-                                            " is no umask; give permission bits in decimal, "
-                                            "from 0 to 511 (0777)");
+    problems.add(prefix + "user.umask",
+                 "invalid umask " + std::to_string(*user.umask) +
+                     "; give permission bits in decimal, from 0 to 511 (0777)");
   }
 }
 
@@ -62,8 +62,8 @@ void check_env(const std::vector<std::string>& env, const std::string& prefix, P
 
 /// execve(2), "Limits on size of arguments and environment".
 void check_size(const Process& process, const std::string& prefix, Problems& problems) {
-  const auto longest = static_cast<std::size_t>(getpagesize()) * 32 - 1;
-  constexpr std::size_t most_bytes = std::size_t{6} << 20;
+  const auto max_size = static_cast<std::size_t>(getpagesize()) * 32 - 1;
+  constexpr std::size_t max_bytes = std::size_t{6} << 20;
   std::size_t total = 0;
   const std::pair<const char*, const std::vector<std::string>*> lists[] = {{"args", &process.args},
                                                                            {"env", &process.env}};
@@ -71,17 +71,17 @@ void check_size(const Process& process, const std::string& prefix, Problems& pro
     for (std::size_t i = 0; i < strings->size(); ++i) {
       const std::size_t size = (*strings)[i].size();
       total += size + 1 + sizeof(char*);
-      if (size > longest) {
-        problems.add(element(prefix + name, i), std::to_string(size) +
-                                                    " bytes long; the kernel takes at most " +
-                                                    std::to_string(longest) + " for one string");
+      if (size > max_size) {
+        problems.add(element(prefix + name, i),
+                     std::to_string(size) + " bytes long; the kernel's limit for one string is " +
+                         std::to_string(max_size));
       }
     }
   }
-  if (total > most_bytes) {
+  if (total > max_bytes) {
     problems.add(prefix + "args", "args and env take " + std::to_string(total) +
-                                      " bytes together; the kernel takes at most " +
-                                      std::to_string(most_bytes));
+                                      " bytes together; the kernel's limit is " +
+                                      std::to_string(max_bytes));
   }
 }
 
@@ -109,10 +109,10 @@ void check_rlimits(const std::vector<Rlimit>& rlimits, const std::string& prefix
 }
 
 /// Labels and profile names are written to one-line files of procfs.
-void check_label(const std::string& label, const std::string& place, Problems& problems) {
+void check_label(const std::string& label, const std::string& path, Problems& problems) {
   for (const char c : label) {
     if (static_cast<unsigned char>(c) <= ' ' || c == '\x7f') {
-      problems.add(place, quoted(label) + " contains a space or control character; remove it");
+      problems.add(path, quoted(label) + " contains a space or control character; remove it");
       return;
     }
   }
@@ -123,13 +123,13 @@ void check_label(const std::string& label, const std::string& place, Problems& p
 void check_process(const Process& process, const Spec& spec, const std::string& prefix,
                    Problems& problems) {
   // A terminal's size is two unsigned shorts, ioctl_tty(2).
-  constexpr std::uint32_t most_cells = 65535;
+  constexpr std::uint32_t max_cells = 65535;
   if (process.terminal && process.console_size) {
     const Box& size = *process.console_size;
-    if (size.height > most_cells || size.width > most_cells) {
+    if (size.height > max_cells || size.width > max_cells) {
       problems.add(prefix + "consoleSize", std::to_string(size.height) + " rows and " +
                                                std::to_string(size.width) +
-                                               " columns; a terminal has at most 65535 of each");
+                                               " columns; the limit of each is 65535");
     }
   }
   check_user(process.user, spec, prefix, problems);

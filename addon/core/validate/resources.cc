@@ -14,15 +14,14 @@ void check_device_rules(const std::vector<DeviceRule>& rules, Problems& problems
     const DeviceRule& rule = rules[i];
     if (rule.access.find_first_not_of("rwma") != std::string::npos) {
       problems.add(element(list, i, ".access"),
-                   quoted(rule.access) + " may have no other letters than r, w and m");
+                   "invalid access " + quoted(rule.access) + "; use the letters r, w and m");
     }
     const std::pair<const char*, std::optional<std::int64_t>> numbers[] = {{".major", rule.major},
                                                                            {".minor", rule.minor}};
     for (const auto& [name, number] : numbers) {
       if (number && (*number < 0 || *number > 0xffffffff)) {
-        problems.add(element(list, i, name), std::to_string(*number) +
-                                                 " is no device number; use -1 or leave it out "
-                                                 "for all");
+        problems.add(element(list, i, name), "invalid device number " + std::to_string(*number) +
+                                                 "; use -1 or leave it out for all");
       }
     }
   }
@@ -37,7 +36,7 @@ void check_memory(const MemoryResources& memory, Problems& problems) {
   for (const auto& [name, limit] : limits) {
     if (limit && *limit < -1) {
       problems.add(section + name,
-                   std::to_string(*limit) + " is no limit; give bytes, or -1 for no limit");
+                   "invalid limit " + std::to_string(*limit) + "; give bytes, or -1 for no limit");
     }
   }
   if (memory.swappiness && *memory.swappiness > 100) {
@@ -60,16 +59,15 @@ void check_memory(const MemoryResources& memory, Problems& problems) {
 void check_cpu(const CpuResources& cpu, Problems& problems) {
   const std::string section = "linux.resources.cpu.";
   // The kernel's limits for cpu.max, in microseconds.
-  constexpr std::int64_t shortest = 1000;
-  constexpr std::uint64_t longest_period = 1000000;
+  constexpr std::int64_t min_time = 1000;
+  constexpr std::uint64_t max_period = 1000000;
   const std::int64_t quota = cpu.quota.value_or(0);
-  if (quota < -1 || (quota > 0 && quota < shortest)) {
-    problems.add(section + "quota", std::to_string(quota) +
-                                        " is no quota; give at least 1000 microseconds, or -1 for "
-                                        "no limit");
+  if (quota < -1 || (quota > 0 && quota < min_time)) {
+    problems.add(section + "quota", "invalid quota " + std::to_string(quota) +
+                                        "; give 1000 microseconds or more, or -1 for no limit");
   }
   const std::uint64_t period = cpu.period.value_or(0);
-  if (period != 0 && (period < std::uint64_t{shortest} || period > longest_period)) {
+  if (period != 0 && (period < std::uint64_t{min_time} || period > max_period)) {
     problems.add(section + "period",
                  std::to_string(period) + " is not within 1000 to 1000000 microseconds");
   }
@@ -84,23 +82,23 @@ void check_cpu(const CpuResources& cpu, Problems& problems) {
       {"cpus", &cpu.cpus, processor_limit}, {"mems", &cpu.mems, memory_node_limit}};
   for (const auto& [name, list, limit] : lists) {
     if (!list->empty() && !number_mask(*list, limit)) {
-      problems.add(section + name,
-                   quoted(*list) + " is no list of numbers and ranges such as \"0-3,7\"");
+      problems.add(section + name, "invalid list " + quoted(*list) +
+                                       "; write numbers and ranges such as \"0-3,7\"");
     }
   }
 }
 
 /// Checks a cgroup v1 weight, as used by the spec; 0 means "not set".
-void check_weight(std::optional<std::uint16_t> weight, const std::string& place,
+void check_weight(std::optional<std::uint16_t> weight, const std::string& path,
                   Problems& problems) {
   if (weight && *weight != 0 && (*weight < 10 || *weight > 1000)) {
-    problems.add(place, std::to_string(*weight) + " is not within 10 to 1000");
+    problems.add(path, std::to_string(*weight) + " is not within 10 to 1000");
   }
 }
 
-void check_device_number(std::int64_t number, const std::string& place, Problems& problems) {
+void check_device_number(std::int64_t number, const std::string& path, Problems& problems) {
   if (number < 0 || number > 0xffffffff) {
-    problems.add(place, std::to_string(number) + " is no device number");
+    problems.add(path, "invalid device number " + std::to_string(number));
   }
 }
 
@@ -110,13 +108,13 @@ void check_block_io(const BlockIoResources& block_io, Problems& problems) {
   check_weight(block_io.leaf_weight, section + "leafWeight", problems);
   for (std::size_t i = 0; i < block_io.weight_device.size(); ++i) {
     const WeightDevice& device = block_io.weight_device[i];
-    const std::string place = element(section + "weightDevice", i);
-    check_device_number(device.major, place + ".major", problems);
-    check_device_number(device.minor, place + ".minor", problems);
-    check_weight(device.weight, place + ".weight", problems);
-    check_weight(device.leaf_weight, place + ".leafWeight", problems);
+    const std::string path = element(section + "weightDevice", i);
+    check_device_number(device.major, path + ".major", problems);
+    check_device_number(device.minor, path + ".minor", problems);
+    check_weight(device.weight, path + ".weight", problems);
+    check_weight(device.leaf_weight, path + ".leafWeight", problems);
     if (!device.weight && !device.leaf_weight) {
-      problems.add(place, "needs weight, leafWeight or both");
+      problems.add(path, "needs weight, leafWeight or both");
     }
   }
   const std::pair<const char*, const std::vector<ThrottleDevice>*> lists[] = {
@@ -127,9 +125,9 @@ void check_block_io(const BlockIoResources& block_io, Problems& problems) {
   };
   for (const auto& [name, devices] : lists) {
     for (std::size_t i = 0; i < devices->size(); ++i) {
-      const std::string place = element(section + name, i);
-      check_device_number((*devices)[i].major, place + ".major", problems);
-      check_device_number((*devices)[i].minor, place + ".minor", problems);
+      const std::string path = element(section + name, i);
+      check_device_number((*devices)[i].major, path + ".major", problems);
+      check_device_number((*devices)[i].minor, path + ".minor", problems);
     }
   }
 }
@@ -148,8 +146,8 @@ void check_hugepages(const std::vector<HugepageLimit>& limits, Problems& problem
   for (std::size_t i = 0; i < limits.size(); ++i) {
     if (!is_page_size(limits[i].page_size)) {
       problems.add(element("linux.resources.hugepageLimits", i, ".pageSize"),
-                   quoted(limits[i].page_size) +
-                       " is no page size; write a number and KB, MB or GB, such as \"2MB\"");
+                   "invalid page size " + quoted(limits[i].page_size) +
+                       "; write a number and KB, MB or GB, such as \"2MB\"");
     }
   }
 }
@@ -174,9 +172,9 @@ void check_resources(const Resources& resources, Problems& problems) {
   check_memory(resources.memory, problems);
   check_cpu(resources.cpu, problems);
   if (resources.pids_limit && *resources.pids_limit < -1) {
-    problems.add("linux.resources.pids.limit", std::to_string(*resources.pids_limit) +
-                                                   " is no limit; give a number, or -1 for no "
-                                                   "limit");
+    problems.add("linux.resources.pids.limit", "invalid limit " +
+                                                   std::to_string(*resources.pids_limit) +
+                                                   "; give a number, or -1 for no limit");
   }
   check_block_io(resources.block_io, problems);
   check_hugepages(resources.hugepage_limits, problems);

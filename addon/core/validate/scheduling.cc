@@ -13,28 +13,28 @@ namespace tare {
 namespace {
 
 std::string list_message(const std::string& list) {
-  return quoted(list) + " is no list of processors such as \"0-3,7\", with numbers below " +
-         std::to_string(processor_limit);
+  return "invalid list of processors " + quoted(list) +
+         "; write it like \"0-3,7\", with numbers below " + std::to_string(processor_limit);
 }
 
 /// Requirements of SCHED_DEADLINE, sched(7). The bounds of its period are sysctls of the host, and
 /// so not checked here.
 void check_deadline(const Scheduler& scheduler, const std::string& section, Problems& problems) {
-  constexpr std::uint64_t shortest = 1024;
+  constexpr std::uint64_t min_time = 1024;
   // The kernel accepts 63 bits; its EINVAL would not tell which of the three is too large.
-  constexpr std::uint64_t longest = std::numeric_limits<std::int64_t>::max();
+  constexpr std::uint64_t max_time = std::numeric_limits<std::int64_t>::max();
   const std::pair<const char*, std::uint64_t> times[] = {{"runtime", scheduler.runtime},
                                                          {"deadline", scheduler.deadline},
                                                          {"period", scheduler.period}};
   for (const auto& [name, value] : times) {
-    if (value > longest) {
-      problems.add(section + name, std::to_string(value) + " ns; the kernel takes at most " +
-                                       std::to_string(longest));
+    if (value > max_time) {
+      problems.add(section + name, std::to_string(value) + " ns; the kernel's limit is " +
+                                       std::to_string(max_time));
     }
   }
-  if (scheduler.runtime < shortest) {
+  if (scheduler.runtime < min_time) {
     problems.add(section + "runtime",
-                 std::to_string(scheduler.runtime) + " ns; SCHED_DEADLINE needs at least 1024");
+                 std::to_string(scheduler.runtime) + " ns; the min for SCHED_DEADLINE is 1024");
   }
   if (scheduler.deadline == 0) {
     problems.add(section + "deadline", "is missing; SCHED_DEADLINE needs one, in ns");
@@ -100,7 +100,7 @@ void check_memory_policy(const MemoryPolicy& policy, Problems& problems) {
     const std::optional<std::string> read = number_mask(policy.nodes, memory_node_limit);
     if (!read) {
       problems.add(section + "nodes", "invalid memory policy nodes: " + quoted(policy.nodes) +
-                                          " is no list such as \"0-3,7\", with numbers below " +
+                                          "; write a list such as \"0-3,7\", with numbers below " +
                                           std::to_string(memory_node_limit));
       return;
     }
@@ -120,14 +120,16 @@ void check_memory_policy(const MemoryPolicy& policy, Problems& problems) {
     problems.add(section + "flags",
                  "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other; keep one");
   } else if ((policy.flags & both) != 0 && mask.empty() && policy.mode != MPOL_DEFAULT) {
-    problems.add(section + "flags",
-                 "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES are of nodes, and there are none");
+    problems.add(
+        section + "flags",
+        "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES need nodes, which are missing; name them");
   }
   if ((policy.flags & MPOL_F_NUMA_BALANCING) != 0 && policy.mode != MPOL_BIND &&
       policy.mode != MPOL_PREFERRED_MANY) {
     problems.add(
         section + "flags",
-        "MPOL_F_NUMA_BALANCING goes with MPOL_BIND and MPOL_PREFERRED_MANY, not with " + mode);
+        "MPOL_F_NUMA_BALANCING can only be used with MPOL_BIND and MPOL_PREFERRED_MANY, not with " +
+            mode);
   }
 }
 

@@ -22,27 +22,27 @@ std::string joined(const std::vector<std::string>& names) {
 }
 
 void check_name(const std::string& name, const std::vector<std::string>& known, const char* what,
-                const std::string& place, Problems& problems) {
+                const std::string& path, Problems& problems) {
   if (!contains(known, name)) {
-    problems.add(place, std::string("unknown ") + what + " " + quoted(name) + "; use one of " +
-                            joined(known));
+    problems.add(path, std::string("unknown ") + what + " " + quoted(name) + "; use one of " +
+                           joined(known));
   }
 }
 
 void check_action(const std::string& action, std::optional<std::uint32_t> errno_ret,
-                  const std::string& place, const std::string& errno_place, Problems& problems) {
+                  const std::string& path, const std::string& errno_path, Problems& problems) {
   static const auto& known = *new std::vector<std::string>(seccomp_actions());
-  check_name(action, known, "action", place, problems);
+  check_name(action, known, "action", path, problems);
   if (!errno_ret) {
     return;
   }
   // seccomp(2): the low 16 bits of a filter's result; the kernel limits an errno to MAX_ERRNO.
-  const std::uint32_t largest = action == "SCMP_ACT_ERRNO" ? 4095 : 65535;
+  const std::uint32_t max = action == "SCMP_ACT_ERRNO" ? 4095 : 65535;
   if (action != "SCMP_ACT_ERRNO" && action != "SCMP_ACT_TRACE") {
-    problems.add(errno_place, action + " returns no errno; remove it");
-  } else if (*errno_ret > largest) {
-    problems.add(errno_place,
-                 std::to_string(*errno_ret) + " is not within 0 to " + std::to_string(largest));
+    problems.add(errno_path, action + " returns no errno; remove it");
+  } else if (*errno_ret > max) {
+    problems.add(errno_path,
+                 std::to_string(*errno_ret) + " is not within 0 to " + std::to_string(max));
   }
 }
 
@@ -95,36 +95,36 @@ void check_agent(const Seccomp& seccomp, Problems& problems) {
 /// A filter has at most 4096 instructions (BPF_MAXINSNS), so that a longer list must be mostly
 /// duplicates; and the compilation time is quadratic in the number of names.
 void check_names_count(const Seccomp& seccomp, Problems& problems) {
-  constexpr std::size_t most = 4096;
+  constexpr std::size_t max = 4096;
   std::size_t count = 0;
   for (const SeccompSyscall& rule : seccomp.syscalls) {
     count += rule.names.size();
   }
-  if (count > most) {
+  if (count > max) {
     problems.add("linux.seccomp.syscalls",
                  std::to_string(count) + " names of system calls in all rules; the limit is " +
-                     std::to_string(most));
+                     std::to_string(max));
   }
 }
 
 void check_rule(const SeccompSyscall& rule, std::size_t index, bool refuses_unknown,
                 Problems& problems) {
-  const std::string place = element("linux.seccomp.syscalls", index);
+  const std::string path = element("linux.seccomp.syscalls", index);
   if (rule.names.empty()) {
-    problems.add(place + ".names", "must not be empty; name a system call");
+    problems.add(path + ".names", "must not be empty; name a system call");
   }
   for (std::size_t i = 0; i < rule.names.size(); ++i) {
     if (rule.names[i].empty()) {
-      problems.add(element(place + ".names", i), "must not be empty; name a system call");
+      problems.add(element(path + ".names", i), "must not be empty; name a system call");
     } else if (refuses_unknown && !is_syscall(rule.names[i])) {
-      problems.add(element(place + ".names", i),
-                   quoted(rule.names[i]) +
-                       " is no system call that is known, and annotations "
-                       "run.oci.seccomp_fail_unknown_syscall is set; remove one of both");
+      problems.add(element(path + ".names", i),
+                   "unknown system call " + quoted(rule.names[i]) +
+                       ", and the annotation run.oci.seccomp_fail_unknown_syscall is set; remove "
+                       "one of the two");
     }
   }
-  check_action(rule.action, rule.errno_ret, place + ".action", place + ".errnoRet", problems);
-  check_args(rule.args, place + ".args", problems);
+  check_action(rule.action, rule.errno_ret, path + ".action", path + ".errnoRet", problems);
+  check_args(rule.args, path + ".args", problems);
 }
 
 }  // namespace
@@ -140,8 +140,8 @@ void check_seccomp(const Seccomp& seccomp, Problems& problems) {
   static const auto& flags = *new std::vector<std::string>(seccomp_known_flags());
   for (std::size_t i = 0; seccomp.flags && i < seccomp.flags->size(); ++i) {
     const std::string& flag = (*seccomp.flags)[i];
-    const std::string place = element("linux.seccomp.flags", i);
-    check_name(flag, flags, "flag", place, problems);
+    const std::string path = element("linux.seccomp.flags", i);
+    check_name(flag, flags, "flag", path, problems);
   }
   if (seccomp.listener_path.empty() && !seccomp.listener_metadata.empty()) {
     problems.add("linux.seccomp.listenerMetadata",

@@ -36,8 +36,8 @@ std::string member(std::string_view object, std::string_view key);
 std::string quoted(std::string_view text);
 
 inline bool is_absolute(std::string_view path) { return path.starts_with('/'); }
-/// Adds a problem unless `path` is absolute.
-void check_absolute(const std::string& path, std::string_view place, Problems& problems);
+/// Adds a problem at `path` unless `value` is an absolute path.
+void check_absolute(const std::string& value, std::string_view path, Problems& problems);
 
 /// Checks the kernel's requirements for uid_map and gid_map, user_namespaces(7). `list` is their
 /// JSON path.

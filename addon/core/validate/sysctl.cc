@@ -66,7 +66,7 @@ std::string reason_against(const std::string& key, const std::string& value, con
     return spec.domainname.empty() || value == spec.domainname
                ? ""
                : "conflicts with the OCI \"domainname\" field, " + quoted(spec.domainname) +
-                     "; remove one of both";
+                     "; remove one of the two";
   }
   return "is not in a separate kernel namespace; it would be set for the whole host";
 }
@@ -76,8 +76,9 @@ std::string reason_against(const std::string& key, const std::string& value, con
 void check_sysctl(const Spec& spec, Problems& problems) {
   for (const auto& [name, value] : spec.linux_.sysctl) {
     const std::string key = dotted(name);
-    const std::string reason =
-        is_well_formed(key) ? reason_against(key, value, spec) : "is no name of a sysctl";
+    const std::string reason = is_well_formed(key)
+                                   ? reason_against(key, value, spec)
+                                   : "has an invalid name; write it like \"net.core.somaxconn\"";
     if (!reason.empty()) {
       problems.add(member("linux.sysctl", name), "sysctl " + quoted(key) + " " + reason);
     }

@@ -60,8 +60,8 @@ bool is_semantic_version(std::string_view text) {
 void check_version(const Spec& spec, Problems& problems) {
   const std::string& version = spec.oci_version;
   if (!is_semantic_version(version)) {
-    problems.add("ociVersion",
-                 quoted(version) + " is no semantic version; write one such as \"1.3.0\"");
+    problems.add("ociVersion", "invalid version " + quoted(version) +
+                                   "; write a semantic version such as \"1.3.0\"");
   } else if (!version.starts_with("1.")) {
     problems.add_unsupported(
         "ociVersion", version + ": unknown version of the runtime spec; tare implements 1.x");
@@ -70,7 +70,7 @@ void check_version(const Spec& spec, Problems& problems) {
 
 void check_names(const Spec& spec, Problems& problems) {
   // The size of a new_utsname field, uname(2), without its terminating NUL.
-  constexpr std::size_t longest = 64;
+  constexpr std::size_t max_size = 64;
   const std::pair<const char*, const std::string*> names[] = {{"hostname", &spec.hostname},
                                                               {"domainname", &spec.domainname}};
   for (const auto& [name, value] : names) {
@@ -83,9 +83,9 @@ void check_names(const Spec& spec, Problems& problems) {
                              "linux.namespaces, or remove " +
                              name);
     }
-    if (value->size() > longest) {
-      problems.add(name, std::to_string(value->size()) + " bytes long; the kernel takes at most " +
-                             std::to_string(longest));
+    if (value->size() > max_size) {
+      problems.add(name, std::to_string(value->size()) + " bytes long; the kernel's limit is " +
+                             std::to_string(max_size));
     }
   }
 }
@@ -115,9 +115,9 @@ void check_hooks(const Spec& spec, Problems& problems) {
   }
 }
 
-[[noreturn]] void throw_problem(const Problem& problem, const std::string& place) {
+[[noreturn]] void throw_problem(const Problem& problem, const std::string& path) {
   Error error(problem.unsupported ? ErrorKind::unsupported : ErrorKind::invalid_config,
-              place + ": " + problem.message);
+              path + ": " + problem.message);
   error.with_path(problem.path);
   throw error;
 }
@@ -139,11 +139,11 @@ std::string quoted(std::string_view text) {
   return writer.take();
 }
 
-void check_absolute(const std::string& path, std::string_view place, Problems& problems) {
-  if (path.empty()) {
-    problems.add(std::string(place), "must not be empty; give an absolute path");
-  } else if (!is_absolute(path)) {
-    problems.add(std::string(place), "must be an absolute path, not " + quoted(path));
+void check_absolute(const std::string& value, std::string_view path, Problems& problems) {
+  if (value.empty()) {
+    problems.add(std::string(path), "must not be empty; give an absolute value");
+  } else if (!is_absolute(value)) {
+    problems.add(std::string(path), "must be an absolute value, not " + quoted(value));
   }
 }
 
@@ -188,7 +188,7 @@ void validate(const Spec& spec, const std::string& name) {
 void validate_process(const Process& process, const Spec& spec, const ProcessSource& source) {
   const std::vector<Problem> problems = find_process_problems(process, spec);
   if (!problems.empty()) {
-    throw_problem(problems.front(), source.place(problems.front().path));
+    throw_problem(problems.front(), source.path(problems.front().path));
   }
 }
 
@@ -212,16 +212,16 @@ void validate_further_mounts(const Spec& spec, const std::string& name) {
 }
 
 void validate_id(const std::string& id) {
-  constexpr std::size_t longest = 1024;
+  constexpr std::size_t max_size = 1024;
   const auto allowed = [](char c) {
     return is_digit(c) || is_letter(c) || c == '_' || c == '+' || c == '.' || c == '-';
   };
   if (id.empty()) {
     throw Error(ErrorKind::invalid_argument, "container id cannot be empty");
   }
-  if (id.size() > longest || id == "." || id == ".." ||
+  if (id.size() > max_size || id == "." || id == ".." ||
       !std::all_of(id.begin(), id.end(), allowed)) {
-    const std::string shown = id.size() > longest ? quoted(id.substr(0, 60)) + "…" : quoted(id);
+    const std::string shown = id.size() > max_size ? quoted(id.substr(0, 60)) + "…" : quoted(id);
     throw Error(ErrorKind::invalid_argument,
                 "invalid container ID format: " + shown +
                     ": use 1 to 1024 letters, digits, \"_\", \"+\", \".\" and \"-\", and neither "

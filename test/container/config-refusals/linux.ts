@@ -90,7 +90,7 @@ export const linux: readonly Row[] = [
         size: 1,
       })),
     },
-    'linux.uidMappings: 341 mappings; the kernel takes at most 340',
+    "linux.uidMappings: 341 mappings; the kernel's limit is 340",
   ],
   [
     'mappings of more than a page',
@@ -105,7 +105,7 @@ export const linux: readonly Row[] = [
         })),
       ),
     },
-    'linux.gidMappings: 256 mappings are 4096 characters in their file of /proc, where the kernel takes at most 4095; give fewer and larger ones',
+    "linux.gidMappings: 256 mappings are 4096 characters long; the kernel's limit is 4095; give fewer and larger ones",
   ],
   [
     'an unknown type of device',
@@ -135,7 +135,7 @@ export const linux: readonly Row[] = [
   [
     'a device on the root',
     { 'linux.devices': [{ path: '/dev/..', type: 'c', major: 10, minor: 229 }] },
-    'linux.devices[0].path: is the root itself; name a device file',
+    'linux.devices[0].path: is the root directory; name a device file',
   ],
   [
     'two devices of one path',
@@ -160,7 +160,7 @@ export const linux: readonly Row[] = [
   [
     'a fileMode that is none',
     { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: 10, minor: 229, fileMode: 65536 }] },
-    'linux.devices[0].fileMode: 65536 is no file mode; give the permission bits in decimal, e.g. 438 for 0666',
+    'linux.devices[0].fileMode: invalid file mode 65536; give the permission bits in decimal, e.g. 438 for 0666',
   ],
   [
     'a sysctl of the whole host',
@@ -175,17 +175,17 @@ export const linux: readonly Row[] = [
   [
     'a sysctl that leaves its directory',
     { 'linux.sysctl': { 'net.//.kernel.core_pattern': '|/x' } },
-    'linux.sysctl["net.//.kernel.core_pattern"]: sysctl "net.//.kernel.core_pattern" is no name of a sysctl',
+    'linux.sysctl["net.//.kernel.core_pattern"]: sysctl "net.//.kernel.core_pattern" has an invalid name; write it like "net.core.somaxconn"',
   ],
   [
     'a sysctl that leaves its directory, written with slashes',
     { 'linux.sysctl': { 'net/../kernel/core_pattern': '|/x' } },
-    'linux.sysctl["net/../kernel/core_pattern"]: sysctl "net.//.kernel.core_pattern" is no name of a sysctl',
+    'linux.sysctl["net/../kernel/core_pattern"]: sysctl "net.//.kernel.core_pattern" has an invalid name; write it like "net.core.somaxconn"',
   ],
   [
     'an empty name of a sysctl',
     { 'linux.sysctl': { '': '1' } },
-    'linux.sysctl[""]: sysctl "" is no name of a sysctl',
+    'linux.sysctl[""]: sysctl "" has an invalid name; write it like "net.core.somaxconn"',
   ],
   [
     'a sysctl of the network without a network namespace',
@@ -215,7 +215,7 @@ export const linux: readonly Row[] = [
   [
     'kernel.domainname that is not domainname',
     { domainname: 'a.example', 'linux.sysctl': { 'kernel/domainname': 'b.example' } },
-    'linux.sysctl["kernel/domainname"]: sysctl "kernel.domainname" conflicts with the OCI "domainname" field, "a.example"; remove one of both',
+    'linux.sysctl["kernel/domainname"]: sysctl "kernel.domainname" conflicts with the OCI "domainname" field, "a.example"; remove one of the two',
   ],
   [
     'kernel.domainname without a UTS namespace',
@@ -289,7 +289,7 @@ export const linux: readonly Row[] = [
   [
     'a closID that is no group',
     { 'linux.intelRdt': { closID: 'info' } },
-    'linux.intelRdt.closID: info is no group; name it differently',
+    'linux.intelRdt.closID: invalid group name "info", which the kernel uses; choose another one',
   ],
   [
     'a memBwSchema of another resource',
@@ -325,7 +325,7 @@ export const linux: readonly Row[] = [
   [
     'memory nodes that no kernel has',
     { 'linux.memoryPolicy': { mode: 'MPOL_BIND', nodes: '0-9876543210' } },
-    'linux.memoryPolicy.nodes: invalid memory policy nodes: "0-9876543210" is no list such as "0-3,7", with numbers below 1024',
+    'linux.memoryPolicy.nodes: invalid memory policy nodes: "0-9876543210"; write a list such as "0-3,7", with numbers below 1024',
   ],
   [
     'memory nodes for a mode without',
@@ -351,7 +351,7 @@ export const linux: readonly Row[] = [
   [
     'a flag of nodes without nodes',
     { 'linux.memoryPolicy': { mode: 'MPOL_LOCAL', flags: ['MPOL_F_STATIC_NODES'] } },
-    'linux.memoryPolicy.flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES are of nodes, and there are none',
+    'linux.memoryPolicy.flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES need nodes, which are missing; name them',
   ],
   [
     'NUMA balancing of a mode without',
@@ -362,7 +362,7 @@ export const linux: readonly Row[] = [
         flags: ['MPOL_F_NUMA_BALANCING'],
       },
     },
-    'linux.memoryPolicy.flags: MPOL_F_NUMA_BALANCING goes with MPOL_BIND and MPOL_PREFERRED_MANY, not with MPOL_INTERLEAVE',
+    'linux.memoryPolicy.flags: MPOL_F_NUMA_BALANCING can only be used with MPOL_BIND and MPOL_PREFERRED_MANY, not with MPOL_INTERLEAVE',
   ],
   [
     'a personality without domain',

@@ -163,7 +163,7 @@ export const mounts: readonly Row[] = [
         options: [`lowerdir=/a:/${'b'.repeat(300)}:${'/c:'.repeat(1500)}/d`],
       },
     },
-    'mounts[7].options[0]: 301 bytes in one value, of options of 4817 bytes; the kernel takes at most 255 of so many; shorten its paths, or mount it on the host and bind it',
+    "mounts[7].options[0]: 301 bytes long; the kernel's limit is 255 if all options together exceed 4095 bytes; shorten its paths, or mount it on the host and bind it",
     unsupported,
   ],
   [
@@ -256,6 +256,6 @@ export const mounts: readonly Row[] = [
         options: ['ro', `lowerdir=${'/a:'.repeat(500)}/b\\:c`],
       },
     },
-    'mounts[7].options[1]: 501 layers; overlayfs takes at most 500',
+    'mounts[7].options[1]: 501 layers; the limit of overlayfs is 500',
   ],
 ];

@@ -72,47 +72,47 @@ export const process: readonly Row[] = [
   [
     'ociVersion ""',
     { ociVersion: '' },
-    'ociVersion: "" is no semantic version; write one such as "1.3.0"',
+    'ociVersion: invalid version ""; write a semantic version such as "1.3.0"',
   ],
   [
     'ociVersion "1.0"',
     { ociVersion: '1.0' },
-    'ociVersion: "1.0" is no semantic version; write one such as "1.3.0"',
+    'ociVersion: invalid version "1.0"; write a semantic version such as "1.3.0"',
   ],
   [
     'ociVersion "1.0.0.0"',
     { ociVersion: '1.0.0.0' },
-    'ociVersion: "1.0.0.0" is no semantic version; write one such as "1.3.0"',
+    'ociVersion: invalid version "1.0.0.0"; write a semantic version such as "1.3.0"',
   ],
   [
     'ociVersion "01.0.0"',
     { ociVersion: '01.0.0' },
-    'ociVersion: "01.0.0" is no semantic version; write one such as "1.3.0"',
+    'ociVersion: invalid version "01.0.0"; write a semantic version such as "1.3.0"',
   ],
   [
     'ociVersion "1.0.0-"',
     { ociVersion: '1.0.0-' },
-    'ociVersion: "1.0.0-" is no semantic version; write one such as "1.3.0"',
+    'ociVersion: invalid version "1.0.0-"; write a semantic version such as "1.3.0"',
   ],
   [
     'ociVersion "1.0.0+"',
     { ociVersion: '1.0.0+' },
-    'ociVersion: "1.0.0+" is no semantic version; write one such as "1.3.0"',
+    'ociVersion: invalid version "1.0.0+"; write a semantic version such as "1.3.0"',
   ],
   [
     'ociVersion "1.0.0-a..b"',
     { ociVersion: '1.0.0-a..b' },
-    'ociVersion: "1.0.0-a..b" is no semantic version; write one such as "1.3.0"',
+    'ociVersion: invalid version "1.0.0-a..b"; write a semantic version such as "1.3.0"',
   ],
   [
     'ociVersion "v1.0.0"',
     { ociVersion: 'v1.0.0' },
-    'ociVersion: "v1.0.0" is no semantic version; write one such as "1.3.0"',
+    'ociVersion: invalid version "v1.0.0"; write a semantic version such as "1.3.0"',
   ],
   [
     'ociVersion "1.0.0 "',
     { ociVersion: '1.0.0 ' },
-    'ociVersion: "1.0.0 " is no semantic version; write one such as "1.3.0"',
+    'ociVersion: invalid version "1.0.0 "; write a semantic version such as "1.3.0"',
   ],
   [
     'an ociVersion of another major version',
@@ -150,7 +150,7 @@ export const process: readonly Row[] = [
   [
     'a hostname too long',
     { hostname: 'x'.repeat(65) },
-    'hostname: 65 bytes long; the kernel takes at most 64',
+    "hostname: 65 bytes long; the kernel's limit is 64",
   ],
   [
     'an empty key of an annotation',
@@ -182,12 +182,12 @@ export const process: readonly Row[] = [
   [
     'an argument that execve would refuse',
     { 'process.args.1': 'x'.repeat(1 << 22) },
-    'process.args[1]: 4194304 bytes long; the kernel takes at most 131071 for one string',
+    "process.args[1]: 4194304 bytes long; the kernel's limit for one string is 131071",
   ],
   [
     'arguments that execve would refuse together',
     { 'process.args': Array<unknown>(70).fill('x'.repeat(100000)) },
-    'process.args: args and env take 7000723 bytes together; the kernel takes at most 6291456',
+    "process.args: args and env take 7000723 bytes together; the kernel's limit is 6291456",
   ],
   [
     'consoleSize without width',
@@ -197,7 +197,7 @@ export const process: readonly Row[] = [
   [
     'a console too wide',
     { 'process.consoleSize': { height: 24, width: 65536 } },
-    'process.consoleSize: 24 rows and 65536 columns; a terminal has at most 65535 of each',
+    'process.consoleSize: 24 rows and 65536 columns; the limit of each is 65535',
   ],
   [
     'a uid that is none',
@@ -212,12 +212,12 @@ export const process: readonly Row[] = [
   [
     'too many groups',
     { 'process.user.additionalGids': Array<unknown>(65537).fill(1) },
-    'process.user.additionalGids: 65537 groups; the kernel takes at most 65536',
+    "process.user.additionalGids: 65537 groups; the kernel's limit is 65536",
   ],
   [
     'an umask out of range',
     { 'process.user.umask': 512 },
-    'process.user.umask: 512 is no umask; give permission bits in decimal, from 0 to 511 (0777)',
+    'process.user.umask: invalid umask 512; give permission bits in decimal, from 0 to 511 (0777)',
   ],
   [
     'a uid that is not mapped',
@@ -323,7 +323,7 @@ export const process: readonly Row[] = [
   [
     'SCHED_DEADLINE without runtime',
     { 'process.scheduler': { policy: 'SCHED_DEADLINE', deadline: 100000 } },
-    'process.scheduler.runtime: 0 ns; SCHED_DEADLINE needs at least 1024',
+    'process.scheduler.runtime: 0 ns; the min for SCHED_DEADLINE is 1024',
   ],
   [
     'SCHED_DEADLINE without deadline',
@@ -352,7 +352,7 @@ export const process: readonly Row[] = [
     return [
       `a ${name} of 2^63`,
       { 'process.scheduler': { policy: 'SCHED_DEADLINE', ...times } },
-      `process.scheduler.${name}: 9223372036854775808 ns; the kernel takes at most 9223372036854775807`,
+      `process.scheduler.${name}: 9223372036854775808 ns; the kernel's limit is 9223372036854775807`,
     ];
   }),
   [
@@ -373,16 +373,16 @@ export const process: readonly Row[] = [
   [
     'an affinity that is no list',
     { 'process.execCPUAffinity': { initial: '0-3,x' } },
-    'process.execCPUAffinity.initial: "0-3,x" is no list of processors such as "0-3,7", with numbers below 8192',
+    'process.execCPUAffinity.initial: invalid list of processors "0-3,x"; write it like "0-3,7", with numbers below 8192',
   ],
   [
     'an affinity backwards',
     { 'process.execCPUAffinity': { final: '3-1' } },
-    'process.execCPUAffinity.final: "3-1" is no list of processors such as "0-3,7", with numbers below 8192',
+    'process.execCPUAffinity.final: invalid list of processors "3-1"; write it like "0-3,7", with numbers below 8192',
   ],
   [
     'an affinity of nothing',
     { 'process.execCPUAffinity': { final: ', ,' } },
-    'process.execCPUAffinity.final: ", ," is no list of processors such as "0-3,7", with numbers below 8192',
+    'process.execCPUAffinity.final: invalid list of processors ", ,"; write it like "0-3,7", with numbers below 8192',
   ],
 ];

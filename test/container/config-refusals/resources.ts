@@ -19,7 +19,7 @@ export const resources: readonly Row[] = [
   [
     'an unknown access',
     { 'linux.resources.devices.0.allow': true, 'linux.resources.devices.0.access': 'rx' },
-    'linux.resources.devices[0].access: "rx" may have no other letters than r, w and m',
+    'linux.resources.devices[0].access: invalid access "rx"; use the letters r, w and m',
   ],
   [
     'a negative number in a device rule',
@@ -28,22 +28,22 @@ export const resources: readonly Row[] = [
       'linux.resources.devices.0.access': undefined,
       'linux.resources.devices.0.minor': -2,
     },
-    'linux.resources.devices[0].minor: -2 is no device number; use -1 or leave it out for all',
+    'linux.resources.devices[0].minor: invalid device number -2; use -1 or leave it out for all',
   ],
   [
     'a wrong value of a member in another case',
     { 'linux.resources.memory': { LIMIT: -2 } },
-    'linux.resources.memory.limit: -2 is no limit; give bytes, or -1 for no limit',
+    'linux.resources.memory.limit: invalid limit -2; give bytes, or -1 for no limit',
   ],
   [
     'a negative memory limit',
     { 'linux.resources.memory': { limit: -2 } },
-    'linux.resources.memory.limit: -2 is no limit; give bytes, or -1 for no limit',
+    'linux.resources.memory.limit: invalid limit -2; give bytes, or -1 for no limit',
   ],
   [
     'a negative reservation',
     { 'linux.resources.memory': { reservation: -5 } },
-    'linux.resources.memory.reservation: -5 is no limit; give bytes, or -1 for no limit',
+    'linux.resources.memory.reservation: invalid limit -5; give bytes, or -1 for no limit',
   ],
   [
     'a swappiness out of range',
@@ -63,12 +63,12 @@ export const resources: readonly Row[] = [
   [
     'a negative quota',
     { 'linux.resources.cpu': { quota: -2 } },
-    'linux.resources.cpu.quota: -2 is no quota; give at least 1000 microseconds, or -1 for no limit',
+    'linux.resources.cpu.quota: invalid quota -2; give 1000 microseconds or more, or -1 for no limit',
   ],
   [
     'a quota too short',
     { 'linux.resources.cpu': { quota: 999 } },
-    'linux.resources.cpu.quota: 999 is no quota; give at least 1000 microseconds, or -1 for no limit',
+    'linux.resources.cpu.quota: invalid quota 999; give 1000 microseconds or more, or -1 for no limit',
   ],
   [
     'a period too long',
@@ -88,17 +88,17 @@ export const resources: readonly Row[] = [
   [
     'a list of CPUs that is none',
     { 'linux.resources.cpu': { cpus: '0-3,x' } },
-    'linux.resources.cpu.cpus: "0-3,x" is no list of numbers and ranges such as "0-3,7"',
+    'linux.resources.cpu.cpus: invalid list "0-3,x"; write numbers and ranges such as "0-3,7"',
   ],
   [
     'a list of nodes backwards',
     { 'linux.resources.cpu': { mems: '3-0' } },
-    'linux.resources.cpu.mems: "3-0" is no list of numbers and ranges such as "0-3,7"',
+    'linux.resources.cpu.mems: invalid list "3-0"; write numbers and ranges such as "0-3,7"',
   ],
   [
     'a negative limit of pids',
     { 'linux.resources.pids': { limit: -2 } },
-    'linux.resources.pids.limit: -2 is no limit; give a number, or -1 for no limit',
+    'linux.resources.pids.limit: invalid limit -2; give a number, or -1 for no limit',
   ],
   [
     'a weight out of range',
@@ -128,12 +128,12 @@ export const resources: readonly Row[] = [
   [
     'a throttled device that is none',
     { 'linux.resources.blockIO': { throttleWriteIOPSDevice: [{ major: -1, minor: 0, rate: 1 }] } },
-    'linux.resources.blockIO.throttleWriteIOPSDevice[0].major: -1 is no device number',
+    'linux.resources.blockIO.throttleWriteIOPSDevice[0].major: invalid device number -1',
   ],
   [
     'a page size that is none',
     { 'linux.resources.hugepageLimits': [{ pageSize: '2M', limit: 0 }] },
-    'linux.resources.hugepageLimits[0].pageSize: "2M" is no page size; write a number and KB, MB or GB, such as "2MB"',
+    'linux.resources.hugepageLimits[0].pageSize: invalid page size "2M"; write a number and KB, MB or GB, such as "2MB"',
   ],
   [
     'a hugepage limit without limit',

@@ -23,7 +23,7 @@ namespace {
 using std::chrono::steady_clock;
 
 /// An upper bound for the lines of the authentication.
-constexpr std::size_t longest_line = 16384;
+constexpr std::size_t max_line_size = 16384;
 
 std::chrono::microseconds left_until(Deadline deadline) {
   const auto left = std::chrono::ceil<std::chrono::microseconds>(deadline - steady_clock::now());
@@ -104,8 +104,8 @@ std::optional<Connection> Connection::open(const Address& address, Deadline dead
   }
   // connect(2) blocks while the peer's backlog is full; this limits the time.
   const auto left = std::max(left_until(deadline), std::chrono::microseconds(1));
-  const timeval patience{left.count() / 1000000, static_cast<suseconds_t>(left.count() % 1000000)};
-  setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  const timeval timeout{left.count() / 1000000, static_cast<suseconds_t>(left.count() % 1000000)};
+  setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
   while (connect(socket, name->get(), name->size) != 0) {
     if (errno == EAGAIN) {
       return std::nullopt;
@@ -150,8 +150,8 @@ std::optional<std::string> Connection::line(Deadline deadline) {
       received_.erase(0, end + 2);
       return result;
     }
-    if (received_.size() > longest_line) {
-      Error error(ErrorKind::system, "D-Bus: what answers does not speak D-Bus");
+    if (received_.size() > max_line_size) {
+      Error error(ErrorKind::system, "D-Bus: the peer does not speak D-Bus");
       throw error.with_errno(EPROTO, "recv");
     }
     if (!receive(deadline)) {

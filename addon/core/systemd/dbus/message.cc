@@ -16,7 +16,7 @@ constexpr std::uint8_t protocol_version = 1;
 constexpr std::uint8_t no_auto_start = 0x2;
 /// Byte order, type, flags, version, length of the body, serial, length of the array of fields.
 constexpr std::size_t fixed_part = 16;
-constexpr std::size_t largest = std::size_t{16} << 20;
+constexpr std::size_t max_size = std::size_t{16} << 20;
 
 /// Codes of the header's fields.
 enum Field : std::uint8_t {
@@ -129,11 +129,11 @@ std::optional<std::size_t> message_size(std::string_view bytes) {
     return std::nullopt;
   }
   if (bytes[0] != byte_order || bytes[3] != protocol_version) {
-    fail("what came is no message of this protocol");
+    fail("unexpected message header");
   }
   const std::size_t body = number_at(bytes, 4);
   const std::size_t fields = number_at(bytes, 12);
-  if (body > largest || fields > largest || body + fields > largest) {
+  if (body > max_size || fields > max_size || body + fields > max_size) {
     fail("a message of more than 16 MiB");
   }
   return (fixed_part + fields + 7) / 8 * 8 + body;
@@ -141,7 +141,7 @@ std::optional<std::size_t> message_size(std::string_view bytes) {
 
 Message decode(std::string_view bytes) {
   if (bytes.size() < fixed_part || message_size(bytes) != bytes.size()) {
-    fail("the length of a message is not the one in its header");
+    fail("the length of a message differs from the one in its header");
   }
   Message message;
   message.type = static_cast<MessageType>(bytes[1]);

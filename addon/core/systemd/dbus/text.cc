@@ -1,21 +1,17 @@
 // Values in GVariant's text format.
 
-#include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <cstdlib>
-#include <limits>
-#include <optional>
 #include <utility>
 
 #include "systemd/dbus/dbus.h"
+#include "systemd/dbus/number.h"
 #include "tare/error.h"
 
 namespace tare::dbus {
 
 namespace {
 
-constexpr int deepest = 32;
+constexpr int max_depth = 32;
 
 struct Keyword {
   std::string_view word;
@@ -26,34 +22,6 @@ constexpr Keyword keywords[] = {
     {"uint32", 'u'},  {"handle", 'h'},     {"int64", 'x'},     {"uint64", 't'}, {"double", 'd'},
     {"string", 's'},  {"objectpath", 'o'}, {"signature", 'g'},
 };
-
-/// The maximum, and the absolute value of the minimum.
-struct Range {
-  std::uint64_t greatest = 0;
-  std::uint64_t least = 0;
-};
-
-Range range_of(char type) {
-  switch (type) {
-    case 'y':
-      return {std::numeric_limits<std::uint8_t>::max(), 0};
-    case 'n':
-      return {0x7fff, 0x8000};
-    case 'q':
-      return {0xffff, 0};
-    case 'i':
-    case 'h':
-      return {0x7fffffff, 0x80000000};
-    case 'u':
-      return {0xffffffff, 0};
-    case 'x':
-      return {0x7fffffffffffffff, 0x8000000000000000};
-    case 't':
-      return {std::numeric_limits<std::uint64_t>::max(), 0};
-    default:
-      return {};
-  }
-}
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -88,7 +56,7 @@ class Parser {
     Value value = read("", 0);
     skip_blanks();
     if (at_ != text_.size()) {
-      fail("nothing may follow the value");
+      fail("unexpected text after the value");
     }
     return value;
   }
@@ -119,8 +87,8 @@ class Parser {
 
   /// Reads a value of the type `expected`; if that is empty, of the type that the text implies.
   Value read(std::string_view expected, int depth) {
-    if (depth > deepest) {
-      fail("nested too deep");
+    if (depth > max_depth) {
+      fail("nested deeper than " + std::to_string(max_depth) + " levels");
     }
     skip_blanks();
     const char c = peek();
@@ -149,8 +117,8 @@ class Parser {
       value = read_number(expected);
     }
     if (!expected.empty() && value.signature != expected) {
-      fail("a value of the type " + value.signature + " is where one of " + std::string(expected) +
-           " should be");
+      fail("expected a value of type " + std::string(expected) + ", got one of type " +
+           value.signature);
     }
     return value;
   }
@@ -181,13 +149,13 @@ class Parser {
       }
     }
     at_ = begin;
-    fail("\"" + std::string(word) + "\" is no value; a text stands in quotation marks");
+    fail("invalid value \"" + std::string(word) + "\"; put a text in quotation marks");
   }
 
   Value read_string(std::string_view expected) {
     Value value = string(read_quoted());
     if (value.text.find('\0') != std::string::npos) {
-      fail("a text may not hold a NUL");
+      fail("a text must not contain a NUL");
     }
     if (expected == "o" || expected == "g") {
       value.signature = expected;
@@ -235,7 +203,7 @@ class Parser {
     const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), code, 16);
     const bool surrogate = code >= 0xd800 && code < 0xe000;
     if (error != std::errc() || end != hex.data() + digits || code > 0x10ffff || surrogate) {
-      fail("no character has this number");
+      fail("invalid character number");
     }
     at_ += digits;
     return code;
@@ -243,7 +211,7 @@ class Parser {
 
   Value read_array(std::string_view expected, int depth) {
     if (!expected.empty() && expected.front() != 'a') {
-      fail("an array is where a value of the type " + std::string(expected) + " should be");
+      fail("expected a value of type " + std::string(expected) + ", got an array");
     }
     ++at_;
     std::string element(expected.empty() ? expected : expected.substr(1));
@@ -263,7 +231,7 @@ class Parser {
 
   Value read_tuple(std::string_view expected, int depth) {
     if (!expected.empty() && expected.front() != '(') {
-      fail("a tuple is where a value of the type " + std::string(expected) + " should be");
+      fail("expected a value of type " + std::string(expected) + ", got a tuple");
     }
     ++at_;
     std::string_view types = expected.empty() ? expected : expected.substr(1, expected.size() - 2);
@@ -290,7 +258,7 @@ class Parser {
     std::string element;
     if (!expected.empty()) {
       if (!expected.starts_with("a{")) {
-        fail("a dictionary is where a value of the type " + std::string(expected) + " should be");
+        fail("expected a value of type " + std::string(expected) + ", got a dictionary");
       }
       key = first_type(expected.substr(2));
       element = first_type(expected.substr(2 + key.size()));
@@ -330,75 +298,15 @@ class Parser {
     const bool real = !hex && digits.find_first_of(".eE") != std::string_view::npos;
     Value value;
     value.signature = !expected.empty() ? expected : real ? "d" : "i";
-    const bool read =
-        value.signature == "d" ? read_real(digits, value.real) : read_integer(digits, value);
-    if (!read) {
+    const bool is_valid = value.signature == "d"
+                              ? parse_real(digits, value.real)
+                              : parse_integer(digits, value.signature, value.number);
+    if (!is_valid) {
       at_ = begin;
       fail(digits.empty() ? "a value is missing"
-                          : std::string(digits) + " is no value of the type " + value.signature);
+                          : "invalid value " + std::string(digits) + " of type " + value.signature);
     }
     return value;
-  }
-
-  /// Parses "-12.5e3". The C++ library's parser would add 100 KB to the command line, a cost at
-  /// every start.
-  static bool read_real(std::string_view text, double& real) {
-    const bool negative = text.starts_with('-');
-    text.remove_prefix(negative || text.starts_with('+') ? 1 : 0);
-    std::int64_t exponent = 0;
-    const std::size_t e = std::min(text.find_first_of("eE"), text.size());
-    if (e < text.size()) {
-      std::string_view power = text.substr(e + 1);
-      power.remove_prefix(power.starts_with('+') ? 1 : 0);
-      const char* const power_end = power.data() + power.size();
-      const auto [end, error] = std::from_chars(power.data(), power_end, exponent);
-      if (error != std::errc() || end != power_end || std::abs(exponent) > 400) {
-        return false;
-      }
-    }
-    bool fraction = false;
-    bool any = false;
-    double mantissa = 0;
-    for (const char c : text.substr(0, e)) {
-      if (c == '.' && !fraction) {
-        fraction = true;
-      } else if (is_digit(c)) {
-        mantissa = mantissa * 10 + (c - '0');
-        exponent -= fraction ? 1 : 0;
-        any = true;
-      } else {
-        return false;
-      }
-    }
-    real = exponent < 0 ? mantissa / std::pow(10.0, static_cast<double>(-exponent))
-                        : mantissa * std::pow(10.0, static_cast<double>(exponent));
-    real = negative ? -real : real;
-    return any && std::isfinite(real);
-  }
-
-  static bool read_integer(std::string_view digits, Value& value) {
-    if (value.signature.size() != 1) {
-      return false;
-    }
-    const Range range = range_of(value.signature.front());
-    const bool negative = digits.starts_with('-');
-    digits.remove_prefix(negative || digits.starts_with('+') ? 1 : 0);
-    int base = 10;
-    if (digits.starts_with("0x")) {
-      base = 16;
-      digits.remove_prefix(2);
-    } else if (digits.size() > 1 && digits.front() == '0') {
-      base = 8;
-    }
-    std::uint64_t number = 0;
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), number, base);
-    if (error != std::errc() || end != digits.data() + digits.size() || range.greatest == 0 ||
-        number > (negative ? range.least : range.greatest)) {
-      return false;
-    }
-    value.number = negative ? 0 - number : number;
-    return true;
   }
 
   std::string_view text_;

@@ -12,7 +12,7 @@ namespace tare::dbus {
 namespace {
 
 /// The specification allows arrays and structs to be nested 32 levels deep each.
-constexpr int deepest = 64;
+constexpr int max_depth = 64;
 
 [[noreturn]] void fail(std::string_view what) {
   throw Error(ErrorKind::system, "D-Bus: " + std::string(what));
@@ -61,7 +61,7 @@ bool is_text(char type) { return type == 's' || type == 'o' || type == 'g'; }
 
 /// Returns the length of the complete type at the beginning; 0 if there is none.
 std::size_t type_length(std::string_view signature, int depth) {
-  if (signature.empty() || depth > deepest) {
+  if (signature.empty() || depth > max_depth) {
     return 0;
   }
   const char type = signature.front();
@@ -137,7 +137,7 @@ class Reader {
 
  private:
   Value read(std::string_view type, int depth) {
-    if (depth > deepest) {
+    if (depth > max_depth) {
       fail("a message is nested too deep");
     }
     Value value;
@@ -199,7 +199,7 @@ class Reader {
       value.items.push_back(read(element, depth));
     }
     if (at_ != end) {
-      fail("an array does not end where it should");
+      fail("an array does not end at its length");
     }
   }
 
@@ -207,7 +207,7 @@ class Reader {
 
   std::string_view take(std::size_t count) {
     if (count > bytes_.size() - at_) {
-      fail("a message is too short for what it should hold");
+      fail("a message ends within a value");
     }
     const std::string_view taken = bytes_.substr(at_, count);
     at_ += count;

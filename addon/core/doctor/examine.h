@@ -19,7 +19,7 @@ struct ExaminedCaller {
 };
 
 /// The timeout for a service manager's answer.
-inline constexpr std::chrono::milliseconds systemd_patience{5000};
+inline constexpr std::chrono::milliseconds systemd_timeout{5000};
 
 using Findings = std::vector<Finding>;
 
@@ -36,6 +36,6 @@ void examine_state(const ExaminedCaller& caller, Findings& findings);
 /// Sets the status of `finding` from the probe's result: missing if the probe failed; limited if it
 /// could not enter the namespaces that it needed, so that the result is unknown. `since` is the
 /// first kernel version with the feature.
-Finding judged(Finding finding, const ProbeResult& result, const std::string& since);
+Finding evaluate(Finding finding, const ProbeResult& result, const std::string& since);
 
 }  // namespace tare
