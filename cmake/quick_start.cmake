@@ -24,7 +24,18 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND NOT CMAKE_CROSSCOMPILING AND NOT
       CXX_STANDARD 20)
     if(quick_start_compiled AND quick_start_status EQUAL 0)
       set(TARE_QUICK_START ON)
+    else()
+      set(quick_start_lack "a program that uses it fails")
     endif()
+  else()
+    set(quick_start_lack "glibc ${glibc_version} is not among the versions that it was checked with "
+                         "(${quick_start_glibc})")
+  endif()
+  if(NOT TARE_QUICK_START)
+    string(CONCAT quick_start_lack ${quick_start_lack})
+    # scripts/build shows lines that begin with "note:".
+    message(STATUS "note: tare is built without its quick start: ${quick_start_lack}; in a virtual "
+                   "machine each command takes 0.1 to 0.3 ms longer")
   endif()
 endif()
 set_source_files_properties(${quick_start_source} PROPERTIES COMPILE_OPTIONS "${quick_start_options}")

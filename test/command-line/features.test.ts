@@ -242,4 +242,5 @@ t.test('the version, as engines parse it', async (t) => {
     lines[3],
     `libseccomp: ${String(features.annotations['io.github.seccomp.libseccomp.version'])}`,
   );
+  t.match(lines[4], /^start: (quick|ordinary)$/, 'whether quick_start.cc is linked');
 });
