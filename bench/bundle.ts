@@ -3,6 +3,39 @@ import { join } from 'node:path';
 
 const busybox = '/bin/busybox';
 
+function defaultMounts(): object[] {
+  const quiet = ['nosuid', 'noexec', 'nodev'];
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc' },
+    {
+      destination: '/dev',
+      type: 'tmpfs',
+      source: 'tmpfs',
+      options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
+    },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    },
+    {
+      destination: '/dev/shm',
+      type: 'tmpfs',
+      source: 'shm',
+      options: [...quiet, 'mode=1777', 'size=65536k'],
+    },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: quiet },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...quiet, 'ro'] },
+    {
+      destination: '/sys/fs/cgroup',
+      type: 'cgroup',
+      source: 'cgroup',
+      options: [...quiet, 'relatime', 'ro'],
+    },
+  ];
+}
+
 /**
  * Returns the configuration that `tare spec` and `runc spec` generate, except for terminal and
  * arguments.
@@ -12,7 +45,6 @@ function defaultConfig(
   seccomp?: object,
 ): { mounts: object[]; [name: string]: unknown } {
   const capabilities = ['CAP_AUDIT_WRITE', 'CAP_KILL', 'CAP_NET_BIND_SERVICE'];
-  const quiet = ['nosuid', 'noexec', 'nodev'];
   return {
     ociVersion: '1.2.1',
     process: {
@@ -27,35 +59,7 @@ function defaultConfig(
     },
     root: { path: 'rootfs', readonly: true },
     hostname: 'runc',
-    mounts: [
-      { destination: '/proc', type: 'proc', source: 'proc' },
-      {
-        destination: '/dev',
-        type: 'tmpfs',
-        source: 'tmpfs',
-        options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
-      },
-      {
-        destination: '/dev/pts',
-        type: 'devpts',
-        source: 'devpts',
-        options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
-      },
-      {
-        destination: '/dev/shm',
-        type: 'tmpfs',
-        source: 'shm',
-        options: [...quiet, 'mode=1777', 'size=65536k'],
-      },
-      { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: quiet },
-      { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...quiet, 'ro'] },
-      {
-        destination: '/sys/fs/cgroup',
-        type: 'cgroup',
-        source: 'cgroup',
-        options: [...quiet, 'relatime', 'ro'],
-      },
-    ],
+    mounts: defaultMounts(),
     linux: {
       seccomp,
       resources: { devices: [{ allow: false, access: 'rwm' }] },

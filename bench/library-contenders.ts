@@ -52,6 +52,9 @@ const bwrapOptions = (rootfs: string): string[] => [
   ...['--ro-bind', rootfs, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
 ];
 
+/** Required by its documentation. */
+const isolatedVmFlags = ['--no-node-snapshot'];
+
 /** Returns the contenders that this machine has. */
 export async function findContenders(bundle: string, peersRoot: string): Promise<Contenders> {
   const script = fileURLToPath(new URL('library-process.ts', import.meta.url));
@@ -83,12 +86,7 @@ export async function findContenders(bundle: string, peersRoot: string): Promise
   ];
   const absent: Contenders['absent'] = {};
   const versions: Contenders['versions'] = {};
-  const state = ['--root', join(work, 'state/crun')];
-  const rootfs = `${bundle}/rootfs`;
-  for (const [name, args] of [
-    ['crun', [...state, 'run', '--bundle', bundle, 'ID']],
-    ['bwrap', [...bwrapOptions(rootfs), '/bin/true']],
-  ] as const) {
+  for (const [name, args] of spawnedCommands(bundle)) {
     const found = program(peersRoot, name);
     if (found) {
       all.push(contender(name, 'spawn', { command: [...found, ...args] }));
@@ -97,7 +95,7 @@ export async function findContenders(bundle: string, peersRoot: string): Promise
       absent[name] = `it is not installed in ${peersRoot}`;
     }
   }
-  const docker = await findDocker(rootfs, absent);
+  const docker = await findDocker(`${bundle}/rootfs`, absent);
   if (docker) {
     const { version, ...place } = docker;
     all.push({ ...contender('dockerode', 'docker', place), slow: true });
@@ -106,8 +104,7 @@ export async function findContenders(bundle: string, peersRoot: string): Promise
   all.push({ ...contender('node in run()', 'node'), slow: true });
   const packages = findIsolatedVm(absent);
   if (packages !== undefined) {
-    // Required by its documentation.
-    all.push(contender('isolated-vm', 'isolate', { packages }, ['--no-node-snapshot']));
+    all.push(contender('isolated-vm', 'isolate', { packages }, isolatedVmFlags));
     versions['isolated-vm'] = lockedVersion('isolated-vm');
   }
   return {
@@ -118,6 +115,15 @@ export async function findContenders(bundle: string, peersRoot: string): Promise
       if (docker) await connect(docker.packages).getImage(docker.image).remove();
     },
   };
+}
+
+/** The arguments with which other programs run `true` in a container, by the program's name. */
+function spawnedCommands(bundle: string): readonly (readonly [string, readonly string[]])[] {
+  const state = ['--root', join(work, 'state/crun')];
+  return [
+    ['crun', [...state, 'run', '--bundle', bundle, 'ID']],
+    ['bwrap', [...bwrapOptions(`${bundle}/rootfs`), '/bin/true']],
+  ];
 }
 
 async function findDocker(
