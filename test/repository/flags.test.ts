@@ -7,7 +7,7 @@ import t from 'tap';
 const directory = fileURLToPath(new URL('../../addon/cli', import.meta.url));
 const read = (name: string): string => readFileSync(join(directory, name), 'utf8');
 const table = read('verbs.cc');
-const commands = readdirSync(directory)
+const commands = readdirSync(directory, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.cc') && name !== 'verbs.cc')
   .map(read)
   .join('\n');

@@ -68,7 +68,7 @@ t.test('a peer that never answers, refuses, talks nonsense, or goes', async (t) 
     [
       'nonsense',
       () => 'DATA\r\nOK 1234\r\nHTTP/1.1 400 Bad Request\r\n\r\n',
-      /no message of this protocol$/,
+      /unexpected message header$/,
     ],
     ['babbles', () => 'x'.repeat(20_000), /does not speak D-Bus$/],
     ['goes', () => null, /the peer closed the connection$/],

@@ -108,23 +108,23 @@ TEST_CASE("invalid texts") {
   };
   const std::vector<Case> cases = {
       {"", "a value is missing, at character 1 of "},
-      {"abc", R"("abc" is no value; a text stands in quotation marks, at character 1 of abc)"},
+      {"abc", R"(invalid value "abc"; put a text in quotation marks, at character 1 of abc)"},
       {"'abc", "the closing quotation mark is missing, at character 5 of 'abc"},
-      {"1 2", "nothing may follow the value, at character 3 of 1 2"},
-      {"byte 256", "256 is no value of the type y, at character 6 of byte 256"},
-      {"uint32 -1", "-1 is no value of the type u, at character 8 of uint32 -1"},
-      {"4294967296", "4294967296 is no value of the type i, at character 1 of 4294967296"},
+      {"1 2", "unexpected text after the value, at character 3 of 1 2"},
+      {"byte 256", "invalid value 256 of type y, at character 6 of byte 256"},
+      {"uint32 -1", "invalid value -1 of type u, at character 8 of uint32 -1"},
+      {"4294967296", "invalid value 4294967296 of type i, at character 1 of 4294967296"},
       {"uint32 'x'",
-       "a value of the type s is where one of u should be, at character 11 of uint32 'x'"},
-      {"[1, 'a']", "a value of the type s is where one of i should be, at character 8 of [1, 'a']"},
+       "expected a value of type u, got one of type s, at character 11 of uint32 'x'"},
+      {"[1, 'a']", "expected a value of type i, got one of type s, at character 8 of [1, 'a']"},
       {"[]", "an empty array needs its type, such as @as [], at character 3 of []"},
       {"()", "D-Bus has no empty tuple, at character 3 of ()"},
       {"[1", R"("," is missing, at character 3 of [1)"},
       {"@z 1", R"("@" must be followed by a type, at character 2 of @z 1)"},
-      {R"('\ud800')", R"(no character has this number, at character 4 of '\ud800')"},
-      {R"('a\u0000')", R"(a text may not hold a NUL, at character 10 of 'a\u0000')"},
+      {R"('\ud800')", R"(invalid character number, at character 4 of '\ud800')"},
+      {R"('a\u0000')", R"(a text must not contain a NUL, at character 10 of 'a\u0000')"},
       {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
-       "nested too deep, at character 34 of [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["},
+       "nested deeper than 32 levels, at character 34 of [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["},
   };
   for (const Case& each : cases) {
     CAPTURE(each.text);
@@ -140,9 +140,9 @@ TEST_CASE("invalid bytes") {
     std::string message;
   };
   const std::vector<Case> cases = {
-      {"s", "05000000616263", "a message is too short for what it should hold"},
+      {"s", "05000000616263", "a message ends within a value"},
       {"as", "ffffff00", "a message ends within an array"},
-      {"au", "050000000100000002", "a message is too short for what it should hold"},
+      {"au", "050000000100000002", "a message ends within a value"},
       {"a(u", "00000000", "a message has the type a(u"},
       {"v", "0000", "a variant has the type "},
       {"v", "0275750001000000", "a variant has the type uu"},
