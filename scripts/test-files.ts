@@ -39,7 +39,7 @@ export function quickFiles(): string[] {
  * nothing else.
  */
 const alone =
-  /^test\/(?:soak\/|library\/(?:event-loop|host|run-deadline)\.|security\/(?:full-disk|own-ids)\.)/;
+  /^test\/(?:soak\/|library\/(?:event-loop|host|run-deadline|stalled-exec)\.|cgroup\/update\.|security\/(?:full-disk|own-ids)\.)/;
 /** Files whose tests run in a guest or in the engines' root file system, one at a time of each. */
 const inMachine = /^test\/(?:machine|arm64)\//;
 const withEngines = /^test\/engines\//;

@@ -125,7 +125,7 @@ t.test('wrong options are told before anything is made', skip, async (t) => {
   const inside = sandbox(t);
   for (const [options, message] of [
     [{ memory: 'much' }, /^memory: invalid size "much"; give bytes, or text such as "128MiB"/],
-    [{ cpus: 0 }, /^cpus: must be a number of at least 0.01, not 0$/],
+    [{ cpus: 0 }, /^cpus: must be a number from 0.01 to 1048576, not 0$/],
     [{ pids: 1.5 }, /^pids: must be a whole number, not 1.5$/],
     [{ user: 'root' }, /^user: must be a uid: 1000, "1000:100" or \{uid, gid\}, not "root"$/],
     [{ timeout: -1 }, /^timeout: must be a number from 0 to/],
