@@ -141,9 +141,9 @@ std::string quoted(std::string_view text) {
 
 void check_absolute(const std::string& value, std::string_view path, Problems& problems) {
   if (value.empty()) {
-    problems.add(std::string(path), "must not be empty; give an absolute value");
+    problems.add(std::string(path), "must not be empty; give an absolute path");
   } else if (!is_absolute(value)) {
-    problems.add(std::string(path), "must be an absolute value, not " + quoted(value));
+    problems.add(std::string(path), "must be an absolute path, not " + quoted(value));
   }
 }
 
