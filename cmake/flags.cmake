@@ -1,5 +1,5 @@
-# Flags of the three environments: the host side (core, command line, addon), the stub between clone
-# and exec, and the freestanding init.
+# Flags of the three environments: the host side (core, command line, addon), the child
+# between clone and exec, and the freestanding init.
 
 set(warning_options
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
@@ -37,13 +37,13 @@ set(host_compile_options
     -DTARE_VERSION="${PROJECT_VERSION}"
     ${hardening_options})
 
-# The stub runs in its parent's address space (CLONE_VM): it must not call into libc, read the stack
-# protector's canary through the thread pointer, or need the C++ runtime.
+# The child of clone3 runs in its parent's address space (CLONE_VM): it must not call into libc,
+# read the stack protector's canary through the thread pointer, or need the C++ runtime.
 #
 # gcc must not turn the loops of memcpy and memset into calls of memcpy and memset; for clang
 # -ffreestanding ensures that.
 set(no_library_calls -ffreestanding $<$<CXX_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>)
-set(stub_compile_options
+set(vfork_child_compile_options
     -fno-stack-protector -fno-exceptions -fno-sanitize=all -U_FORTIFY_SOURCE ${no_library_calls})
 
 # Segments are aligned to the largest page size that the kernel may have.

@@ -8,7 +8,7 @@ set(init_start addon/init/start_${CMAKE_SYSTEM_PROCESSOR}.S)
 set(init_image_source "")
 if(init_sources)
   add_executable(tare-init ${init_sources} ${init_start})
-  # Only wire.h is included from this directory.
+  # Only what the host and init share is included from this directory.
   target_include_directories(tare-init PRIVATE include)
   target_compile_options(
     tare-init

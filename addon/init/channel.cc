@@ -33,13 +33,14 @@ struct FdsControl {
   std::size_t size = 0;
   int level = 0;
   int type = 0;
-  int fds[tare::wire::most_fetched] = {};
+  int fds[tare::wire::max_requested_mounts] = {};
 };
 
-tare::wire::Report make_report(tare::wire::ReportKind kind, std::uint32_t op, std::uint32_t value) {
+tare::wire::Report make_report(const Context& context, tare::wire::ReportKind kind, const Op& op,
+                               std::uint32_t value) {
   tare::wire::Report message;
   message.kind = kind;
-  message.op = op;
+  message.op = context.index_of(op);
   message.value = value;
   return message;
 }
@@ -52,7 +53,8 @@ constexpr long msg_dontwait = 0x40;
 long send(const Context& context, const tare::wire::Report& message) {
   long result = 0;
   do {
-    result = sys::run(__NR_sendto, context.channel, &message, sizeof message, msg_nosignal, 0L, 0L);
+    result =
+        sys::call(__NR_sendto, context.channel, &message, sizeof message, msg_nosignal, 0L, 0L);
   } while (result == -EINTR);
   return result;
 }
@@ -63,21 +65,23 @@ bool receive_plan(const Context& context, char* plan, unsigned long size) {
   constexpr long msg_trunc = 0x20;  // returns the message's size, not the number of bytes copied
   long result = 0;
   do {
-    result = sys::run(__NR_recvfrom, context.channel, plan, size, msg_trunc, 0L, 0L);
+    result = sys::call(__NR_recvfrom, context.channel, plan, size, msg_trunc, 0L, 0L);
   } while (result == -EINTR);
   return result == static_cast<long>(size);
 }
 
-void report(Context& context, std::uint32_t op, Outcome outcome) {
+void report(Context& context, const Op* op, Outcome outcome) {
+  const std::uint32_t index = op == nullptr ? ~std::uint32_t{0} : context.index_of(*op);
   if (context.channel >= 0) {
-    tare::wire::Report message =
-        make_report(tare::wire::ReportKind::failed, op, static_cast<std::uint32_t>(outcome.errnum));
+    tare::wire::Report message;
+    message.op = index;
+    message.value = static_cast<std::uint32_t>(outcome.errnum);
     message.step = static_cast<std::uint32_t>(outcome.step);
     memcpy(message.detail, context.detail, sizeof message.detail);
     send(context, message);
   } else if (context.answer >= 0) {
     tare::wire::StartFailure message;
-    message.from_end = context.plan->op_count - op;
+    message.from_end = context.plan->op_count - index;
     message.value = static_cast<std::uint32_t>(outcome.errnum);
     message.step = static_cast<std::uint32_t>(outcome.step);
     sys::write(context.answer, &message, sizeof message);
@@ -95,7 +99,7 @@ Outcome send_with_fd(const Context& context, tare::wire::Report message, int fd)
   header.vector_count = 1;
   header.control = &control;
   header.control_size = sizeof control;
-  return check(sys::run(__NR_sendmsg, context.channel, &header, msg_nosignal), Step::sendmsg);
+  return check(sys::call(__NR_sendmsg, context.channel, &header, msg_nosignal), Step::sendmsg);
 }
 
 // Any other message, or the end of the channel, means that the host has given up or died: there is
@@ -110,7 +114,7 @@ Outcome read_answer(int answers, std::uint64_t tag) {
   tare::wire::Answer answer;
   long result = 0;
   do {
-    result = sys::run(__NR_read, answers, &answer, sizeof answer);
+    result = sys::call(__NR_read, answers, &answer, sizeof answer);
   } while (result == -EINTR);
   if (result < 0) {
     return failure(result, Step::recv);
@@ -121,7 +125,7 @@ Outcome read_answer(int answers, std::uint64_t tag) {
 
 }  // namespace
 
-Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op) {
+Outcome do_wait(Context& context, const Op& op) {
   const int answers = context.answers(op);
   const std::uint64_t tag = op.a;
   if (const std::uint32_t bit = 1U << (tag & 31); (context.early & bit) != 0) {
@@ -130,9 +134,9 @@ Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op) {
   }
   tare::wire::Answer answer;
   // Often the answer has arrived already, and the host need not be woken.
-  long result = sys::run(__NR_recvfrom, answers, &answer, sizeof answer, msg_dontwait, 0L, 0L);
+  long result = sys::call(__NR_recvfrom, answers, &answer, sizeof answer, msg_dontwait, 0L, 0L);
   if (result == -EAGAIN) {
-    result = send(context, make_report(tare::wire::ReportKind::waiting, index,
+    result = send(context, make_report(context, tare::wire::ReportKind::waiting, op,
                                        static_cast<std::uint32_t>(tag)));
     return result < 0 ? failure(result, Step::sendmsg) : read_answer(answers, tag);
   }
@@ -156,7 +160,7 @@ long receive_fds(const Context& context, tare::wire::Answer& answer, FdsControl&
   do {
     header.control = &control;
     header.control_size = sizeof control;
-    result = sys::run(__NR_recvmsg, context.channel, &header, msg_cmsg_cloexec);
+    result = sys::call(__NR_recvmsg, context.channel, &header, msg_cmsg_cloexec);
   } while (result == -EINTR);
   control_size = header.control_size;
   return result;
@@ -164,14 +168,20 @@ long receive_fds(const Context& context, tare::wire::Answer& answer, FdsControl&
 
 }  // namespace
 
-Outcome fetch(Context& context, std::uint32_t index) {
+Outcome do_request_mounts(Context& context, const Op& op) {
+  const bool postpone = (op.flags & tare::wire::op_try_first) != 0;
+  context.postponed_request = postpone ? &op : nullptr;
+  return postpone ? ok : request_mounts(context, op);
+}
+
+Outcome request_mounts(Context& context, const Op& op) {
   constexpr auto tag = static_cast<std::uint32_t>(tare::wire::WaitTag::mounts);
-  const std::uint32_t count = context.ops[index].n;
-  context.to_fetch = 0;
-  if (count > tare::wire::most_fetched) {
+  const std::uint32_t count = op.n;
+  context.postponed_request = nullptr;
+  if (count > tare::wire::max_requested_mounts) {
     return {0, Step::bad_plan};
   }
-  long result = send(context, make_report(tare::wire::ReportKind::waiting, index, tag));
+  long result = send(context, make_report(context, tare::wire::ReportKind::waiting, op, tag));
   if (result < 0) {
     return failure(result, Step::sendmsg);
   }
@@ -183,8 +193,8 @@ Outcome fetch(Context& context, std::uint32_t index) {
     if (result < 0) {
       return failure(result, Step::recv);
     }
-    const bool early = (context.ops[index].flags & tare::wire::op_may_reach) != 0 &&
-                       answer.go != tag && answer.go < 32;
+    const bool early =
+        (op.flags & tare::wire::op_try_first) != 0 && answer.go != tag && answer.go < 32;
     check_answer(result, answer, early ? answer.go : tag);
     if (!early) {
       break;
@@ -196,26 +206,27 @@ Outcome fetch(Context& context, std::uint32_t index) {
   if (control_size < wanted || control.size != wanted) {
     return {EMFILE, Step::recv};  // the kernel drops descriptors for which there is no room
   }
-  memcpy(context.fetched, control.fds, count * sizeof(int));
+  memcpy(context.requested, control.fds, count * sizeof(int));
   return ok;
 }
 
-Outcome announce(Context& context, std::uint32_t op) {
-  if (context.took_leave) {
+Outcome do_announce(Context& context, const Op& op) {
+  if (context.detached_from_host) {
     return ok;
   }
-  return check(send(context, make_report(tare::wire::ReportKind::executing, op, 0)), Step::sendmsg);
+  return check(send(context, make_report(context, tare::wire::ReportKind::executing, op, 0)),
+               Step::sendmsg);
 }
 
-Outcome tell_of_child(const Context& context, std::uint32_t op, long pid) {
-  return check(send(context, make_report(tare::wire::ReportKind::appeared, op,
+Outcome report_child(const Context& context, const Op& op, long pid) {
+  return check(send(context, make_report(context, tare::wire::ReportKind::forked, op,
                                          static_cast<std::uint32_t>(pid))),
                Step::sendmsg);
 }
 
-Outcome tell_of_mount(const Context& context, std::uint32_t op, std::uint64_t number) {
+Outcome report_mount(const Context& context, const Op& op, std::uint64_t number) {
   tare::wire::Report message =
-      make_report(tare::wire::ReportKind::mounted, op, static_cast<std::uint32_t>(number));
+      make_report(context, tare::wire::ReportKind::mounted, op, static_cast<std::uint32_t>(number));
   message.step = static_cast<std::uint32_t>(number >> 32);
   return check(send(context, message), Step::sendmsg);
 }
@@ -223,21 +234,22 @@ Outcome tell_of_mount(const Context& context, std::uint32_t op, std::uint64_t nu
 void end_without_host(const Context& context) {
   constexpr long msg_peek = 2;
   char byte = 0;
-  const long result =
-      sys::run(__NR_recvfrom, context.channel, &byte, sizeof byte, msg_peek | msg_dontwait, 0L, 0L);
+  const long result = sys::call(__NR_recvfrom, context.channel, &byte, sizeof byte,
+                                msg_peek | msg_dontwait, 0L, 0L);
   if (result == 0 || result == -ECONNRESET) {
     sys::exit(1);
   }
 }
 
-Outcome send_console(Context& context, std::uint32_t op, int master) {
-  return send_with_fd(context, make_report(tare::wire::ReportKind::console, op, 0), master);
+Outcome send_console(const Context& context, const Op& op, int master) {
+  return send_with_fd(context, make_report(context, tare::wire::ReportKind::console, op, 0),
+                      master);
 }
 
-Outcome send_listener(Context& context, std::uint32_t index, const Op& op, int listener) {
+Outcome send_listener(const Context& context, const Op& op, int listener) {
   constexpr auto tag = static_cast<std::uint32_t>(tare::wire::WaitTag::listener);
-  const Outcome sent =
-      send_with_fd(context, make_report(tare::wire::ReportKind::listener, index, tag), listener);
+  const Outcome sent = send_with_fd(
+      context, make_report(context, tare::wire::ReportKind::listener, op, tag), listener);
   return sent.failed() ? sent : read_answer(context.answers(op), tag);
 }
 

@@ -40,21 +40,21 @@ struct Times {
 Outcome set_times(int directory, const char* name, const struct statx& status) {
   const Times times[2] = {{status.stx_atime.tv_sec, status.stx_atime.tv_nsec},
                           {status.stx_mtime.tv_sec, status.stx_mtime.tv_nsec}};
-  return check(sys::run(__NR_utimensat, directory, name, times, AT_SYMLINK_NOFOLLOW), Step::chmod);
+  return check(sys::call(__NR_utimensat, directory, name, times, AT_SYMLINK_NOFOLLOW), Step::chmod);
 }
 
 // Owner before mode: chown(2) clears the set-user-id bit. An id without a mapping in this user
 // namespace cannot be set (EINVAL): such files belong to root.
 Outcome set_owner_and_mode(int directory, const char* name, const struct statx& status) {
-  long result =
-      sys::run(__NR_fchownat, directory, name, status.stx_uid, status.stx_gid, AT_SYMLINK_NOFOLLOW);
+  long result = sys::call(__NR_fchownat, directory, name, status.stx_uid, status.stx_gid,
+                          AT_SYMLINK_NOFOLLOW);
   if (result < 0 && result != -EINVAL) {
     return failure(result, Step::chown);
   }
   if ((status.stx_mode & S_IFMT) == S_IFLNK) {
     return ok;
   }
-  result = sys::run(__NR_fchmodat, directory, name, status.stx_mode & 07777U);
+  result = sys::call(__NR_fchmodat, directory, name, status.stx_mode & 07777U);
   return check(result, Step::chmod);
 }
 
@@ -64,7 +64,7 @@ Outcome set_owner_and_mode(int directory, const char* name, const struct statx& 
 Outcome copy_attributes(int from, int to) {
   static char names[longest_list];
   static char value[longest_attribute];
-  const long size = sys::run(__NR_flistxattr, from, names, sizeof names);
+  const long size = sys::call(__NR_flistxattr, from, names, sizeof names);
   if (size == -EOPNOTSUPP) {
     return ok;
   }
@@ -76,8 +76,8 @@ Outcome copy_attributes(int from, int to) {
     if (sys::equal(name, "security.selinux")) {
       continue;
     }
-    const long got = sys::run(__NR_fgetxattr, from, name, value, sizeof value);
-    const long set = got < 0 ? got : sys::run(__NR_fsetxattr, to, name, value, got, 0);
+    const long got = sys::call(__NR_fgetxattr, from, name, value, sizeof value);
+    const long set = got < 0 ? got : sys::call(__NR_fsetxattr, to, name, value, got, 0);
     if (set < 0 && set != -EOPNOTSUPP && set != -EPERM && set != -ENODATA) {
       return failure(set, Step::write);
     }
@@ -88,26 +88,26 @@ Outcome copy_attributes(int from, int to) {
 Outcome copy_file(const Level& level, const char* name) {
   // Another process may have replaced the file since: the open must neither block nor follow a
   // symlink.
-  Handle from(sys::run(__NR_openat, level.from, name,
-                       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  Handle from(sys::call(__NR_openat, level.from, name,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!from.valid()) {
     return failure(from.get(), Step::open);
   }
   struct statx status{};
   const long looked =
-      sys::run(__NR_statx, from.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status);
+      sys::call(__NR_statx, from.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status);
   if (looked < 0 || (status.stx_mode & S_IFMT) != S_IFREG) {
     return failure(looked < 0 ? looked : -EAGAIN, Step::stat);
   }
-  Handle to(sys::run(__NR_openat, level.to, name,
-                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  Handle to(sys::call(__NR_openat, level.to, name,
+                      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!to.valid()) {
     return failure(to.get(), Step::open);
   }
   constexpr long at_once = 1L << 30;
   long sent = 0;
   do {
-    sent = sys::run(__NR_sendfile, to.get(), from.get(), 0L, at_once);
+    sent = sys::call(__NR_sendfile, to.get(), from.get(), 0L, at_once);
   } while (sent > 0 || sent == -EINTR);
   if (sent < 0) {
     return failure(sent, Step::write);
@@ -126,12 +126,12 @@ Outcome copy_file(const Level& level, const char* name) {
 
 Outcome copy_link(const Level& level, const char* name, const struct statx& status) {
   static char target[path_max];
-  const long size = sys::run(__NR_readlinkat, level.from, name, target, sizeof target - 1);
+  const long size = sys::call(__NR_readlinkat, level.from, name, target, sizeof target - 1);
   if (size < 0) {
     return failure(size, Step::readlink);
   }
   target[size] = '\0';
-  if (const long made = sys::run(__NR_symlinkat, target, level.to, name); made < 0) {
+  if (const long made = sys::call(__NR_symlinkat, target, level.to, name); made < 0) {
     return failure(made, Step::symlink);
   }
   if (const Outcome outcome = set_owner_and_mode(level.to, name, status); outcome.failed()) {
@@ -141,8 +141,8 @@ Outcome copy_link(const Level& level, const char* name, const struct statx& stat
 }
 
 Outcome copy_node(const Level& level, const char* name, const struct statx& status) {
-  const long made = sys::run(__NR_mknodat, level.to, name, status.stx_mode & S_IFMT,
-                             device_number(status.stx_rdev_major, status.stx_rdev_minor));
+  const long made = sys::call(__NR_mknodat, level.to, name, status.stx_mode & S_IFMT,
+                              device_number(status.stx_rdev_major, status.stx_rdev_minor));
   if (made < 0) {
     return failure(made, Step::mknod);
   }
@@ -158,18 +158,18 @@ Outcome enter_directory(const Level& level, const char* name, const struct statx
     return {0, Step::too_long};
   }
   constexpr int how = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  const long made = sys::run(__NR_mkdirat, level.to, name, 0700);
+  const long made = sys::call(__NR_mkdirat, level.to, name, 0700);
   if (made < 0) {
     return failure(made, Step::mkdir);
   }
   if (const Outcome outcome = set_owner_and_mode(level.to, name, status); outcome.failed()) {
     return outcome;
   }
-  const long from = sys::run(__NR_openat, level.from, name, how);
+  const long from = sys::call(__NR_openat, level.from, name, how);
   if (from < 0) {
     return failure(from, Step::open);
   }
-  const long to = sys::run(__NR_openat, level.to, name, how);
+  const long to = sys::call(__NR_openat, level.to, name, how);
   if (to < 0) {
     return failure(to, Step::open);
   }
@@ -179,8 +179,8 @@ Outcome enter_directory(const Level& level, const char* name, const struct statx
 
 Outcome copy_entry(const Level& level, const char* name) {
   struct statx status{};
-  const long looked = sys::run(__NR_statx, level.from, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-                               STATX_BASIC_STATS, &status);
+  const long looked = sys::call(__NR_statx, level.from, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+                                STATX_BASIC_STATS, &status);
   if (looked < 0) {
     return looked == -ENOENT ? ok : failure(looked, Step::stat);  // removed in the meantime
   }
@@ -202,7 +202,7 @@ Outcome copy_entries(Context& context, bool& at_end) {
   const Level level = levels[depth - 1];
   const int here = depth;
   for (;;) {
-    const long got = sys::run(__NR_getdents64, level.from, entries, sizeof entries);
+    const long got = sys::call(__NR_getdents64, level.from, entries, sizeof entries);
     if (got <= 0) {
       at_end = got == 0;
       return check(got, Step::read);
@@ -221,7 +221,7 @@ Outcome copy_entries(Context& context, bool& at_end) {
       }
       if (depth != here) {
         at_end = false;
-        return check(sys::run(__NR_lseek, level.from, entry->next, 0 /* SEEK_SET */), Step::read);
+        return check(sys::call(__NR_lseek, level.from, entry->next, 0 /* SEEK_SET */), Step::read);
       }
     }
   }
@@ -232,11 +232,11 @@ Outcome leave_directory() {
   const Level level = levels[--depth];
   struct statx status{};
   const long looked =
-      sys::run(__NR_statx, level.from, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status);
+      sys::call(__NR_statx, level.from, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status);
   const Outcome outcome =
       looked < 0 ? failure(looked, Step::stat) : set_times(level.to, ".", status);
-  sys::run(__NR_close, level.from);
-  sys::run(__NR_close, level.to);
+  sys::call(__NR_close, level.from);
+  sys::call(__NR_close, level.to);
   return outcome;
 }
 
@@ -244,11 +244,11 @@ Outcome leave_directory() {
 
 Outcome copy_up(Context& context, int from, int to) {
   constexpr int how = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  const long source = sys::run(__NR_openat, from, ".", how);
+  const long source = sys::call(__NR_openat, from, ".", how);
   if (source < 0) {
     return failure(source, Step::open);
   }
-  const long target = sys::run(__NR_openat, to, ".", how);
+  const long target = sys::call(__NR_openat, to, ".", how);
   if (target < 0) {
     return failure(target, Step::open);
   }

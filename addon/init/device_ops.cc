@@ -30,7 +30,7 @@ Outcome parent_of(Context& context, const Op& op, long& parent) {
 Outcome do_make_directory(Context& context, const Op& op) {
   // In a new root the directory is missing, and has the same parent as that of the previous op.
   const long parent = open_parent(context, context.text(op, 1), name_buffer, sizeof name_buffer);
-  if (parent >= 0 && sys::run(__NR_mkdirat, parent, name_buffer, 0755) >= 0) {
+  if (parent >= 0 && sys::call(__NR_mkdirat, parent, name_buffer, 0755) >= 0) {
     return ok;
   }
   Handle made(make_below(context, context.text(op, 1), true));
@@ -42,7 +42,7 @@ Outcome do_make_device(Context& context, const Op& op) {
   if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
     return outcome;
   }
-  long result = sys::run(__NR_mknodat, parent, name_buffer, op.a, op.b);
+  long result = sys::call(__NR_mknodat, parent, name_buffer, op.a, op.b);
   if (result < 0 && result != -EEXIST) {
     return failure(result, Step::mknod);
   }
@@ -51,7 +51,7 @@ Outcome do_make_device(Context& context, const Op& op) {
   }
   // The node comes from the image or from a mount: only the same device is acceptable. The owner is
   // changed on the descriptor that was checked, as the name may lead to another file by now.
-  Handle node(sys::run(__NR_openat, parent, name_buffer, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  Handle node(sys::call(__NR_openat, parent, name_buffer, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   FileStatus status;
   result = node.valid() ? stat_fd(node.get(), status) : node.get();
   if (result < 0) {
@@ -62,7 +62,7 @@ Outcome do_make_device(Context& context, const Op& op) {
     return {EEXIST, Step::not_a_device};
   }
   if (op.c != 0) {
-    result = sys::run(__NR_fchownat, node.get(), "", op.c >> 32, op.c & 0xffffffff, AT_EMPTY_PATH);
+    result = sys::call(__NR_fchownat, node.get(), "", op.c >> 32, op.c & 0xffffffff, AT_EMPTY_PATH);
   }
   return check(result, Step::chown);
 }
@@ -73,12 +73,12 @@ Outcome do_make_symlink(Context& context, const Op& op) {
     return outcome;
   }
   const char* target = context.text(op, 0);
-  const long result = sys::run(__NR_symlinkat, target, parent, name_buffer);
+  const long result = sys::call(__NR_symlinkat, target, parent, name_buffer);
   if (result != -EEXIST || (op.flags & op_same_link) == 0) {
     return result == -EEXIST ? ok : check(result, Step::symlink);
   }
   static char found[path_max];
-  const long size = sys::run(__NR_readlinkat, parent, name_buffer, found, sizeof found);
+  const long size = sys::call(__NR_readlinkat, parent, name_buffer, found, sizeof found);
   const bool same = size == static_cast<long>(sys::length(target)) &&
                     memcmp(found, target, static_cast<std::size_t>(size)) == 0;
   return same ? ok : failure(result, Step::symlink);
@@ -89,13 +89,13 @@ Outcome do_make_file(Context& context, const Op& op) {
   if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
     return outcome;
   }
-  Handle file(sys::run(__NR_openat, parent, name_buffer,
-                       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  Handle file(sys::call(__NR_openat, parent, name_buffer,
+                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
   if (!file.valid()) {
     return failure(file.get(), Step::open);
   }
   for (std::uint32_t done = 0; done < op.n;) {
-    const long written = sys::run(__NR_write, file.get(), context.text(op, 0) + done, op.n - done);
+    const long written = sys::call(__NR_write, file.get(), context.text(op, 0) + done, op.n - done);
     if (written < 0 && written != -EINTR) {
       return failure(written, Step::write);
     }
@@ -111,11 +111,11 @@ Outcome do_make_ptmx(Context& context, const Op& op) {
   if (const Outcome outcome = parent_of(context, op, parent); outcome.failed()) {
     return outcome;
   }
-  const long result = sys::run(__NR_unlinkat, parent, name_buffer, 0);
+  const long result = sys::call(__NR_unlinkat, parent, name_buffer, 0);
   if (result < 0 && result != -ENOENT) {
     return failure(result, Step::unlink);
   }
-  return check(sys::run(__NR_symlinkat, "pts/ptmx", parent, name_buffer), Step::symlink);
+  return check(sys::call(__NR_symlinkat, "pts/ptmx", parent, name_buffer), Step::symlink);
 }
 
 // A masked file is covered by the container's /dev/null. This must be the null device itself:
@@ -128,7 +128,7 @@ Outcome open_null(Context& context) {
   if (!dev.valid()) {
     return failure(dev.get(), Step::openat2);
   }
-  Handle null(sys::run(__NR_openat, dev.get(), "null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  Handle null(sys::call(__NR_openat, dev.get(), "null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!null.valid()) {
     return failure(null.get(), Step::open);
   }
@@ -156,7 +156,7 @@ Outcome open_pty(Context& context, const Op& op, Handle& master, Handle& slave) 
     return {ENODEV, Step::not_a_device};
   }
   master.reset(
-      sys::run(__NR_openat, devpts.get(), "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC));
+      sys::call(__NR_openat, devpts.get(), "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC));
   if (!master.valid()) {
     return failure(master.get(), Step::open);
   }
@@ -169,10 +169,10 @@ Outcome open_pty(Context& context, const Op& op, Handle& master, Handle& slave) 
     return {ENODEV, Step::not_a_device};
   }
   int unlock = 0;
-  if (const long result = sys::run(__NR_ioctl, master.get(), TIOCSPTLCK, &unlock); result < 0) {
+  if (const long result = sys::call(__NR_ioctl, master.get(), TIOCSPTLCK, &unlock); result < 0) {
     return failure(result, Step::ioctl);
   }
-  slave.reset(sys::run(__NR_ioctl, master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  slave.reset(sys::call(__NR_ioctl, master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
   return slave.valid() ? ok : failure(slave.get(), Step::ioctl);
 }
 
@@ -181,11 +181,11 @@ Outcome bind_console(Context& context, int slave) {
   if (!dev.valid()) {
     return failure(dev.get(), Step::openat2);
   }
-  const long made = sys::run(__NR_mknodat, dev.get(), "console", S_IFREG | 0600, 0);
+  const long made = sys::call(__NR_mknodat, dev.get(), "console", S_IFREG | 0600, 0);
   if (made < 0 && made != -EEXIST) {
     return failure(made, Step::mknod);
   }
-  Handle target(sys::run(__NR_openat, dev.get(), "console", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  Handle target(sys::call(__NR_openat, dev.get(), "console", O_PATH | O_NOFOLLOW | O_CLOEXEC));
   FileStatus status;
   if (const long result = target.valid() ? stat_fd(target.get(), status) : target.get();
       result < 0) {
@@ -194,20 +194,20 @@ Outcome bind_console(Context& context, int slave) {
   if ((status.mode & S_IFMT) != S_IFREG && (status.mode & S_IFMT) != S_IFCHR) {
     return {ENODEV, Step::not_a_device};
   }
-  Handle tree(sys::run(__NR_open_tree, slave, "",
-                       static_cast<unsigned>(AT_EMPTY_PATH) | OPEN_TREE_CLONE |
-                           static_cast<unsigned>(OPEN_TREE_CLOEXEC)));
+  Handle tree(sys::call(__NR_open_tree, slave, "",
+                        static_cast<unsigned>(AT_EMPTY_PATH) | OPEN_TREE_CLONE |
+                            static_cast<unsigned>(OPEN_TREE_CLOEXEC)));
   if (!tree.valid()) {
     return failure(tree.get(), Step::open_tree);
   }
-  return check(sys::run(__NR_move_mount, tree.get(), "", target.get(), "",
-                        MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
+  return check(sys::call(__NR_move_mount, tree.get(), "", target.get(), "",
+                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
                Step::move_mount);
 }
 
 }  // namespace
 
-Outcome do_console(Context& context, std::uint32_t index, const Op& op) {
+Outcome do_console(Context& context, const Op& op) {
   Handle master;
   Handle slave;
   if (const Outcome outcome = open_pty(context, op, master, slave); outcome.failed()) {
@@ -217,11 +217,11 @@ Outcome do_console(Context& context, std::uint32_t index, const Op& op) {
     winsize size{};
     size.ws_row = static_cast<unsigned short>(op.a);
     size.ws_col = static_cast<unsigned short>(op.b);
-    if (const long result = sys::run(__NR_ioctl, master.get(), TIOCSWINSZ, &size); result < 0) {
+    if (const long result = sys::call(__NR_ioctl, master.get(), TIOCSWINSZ, &size); result < 0) {
       return failure(result, Step::ioctl);
     }
   }
-  if (const Outcome outcome = send_console(context, index, master.get()); outcome.failed()) {
+  if (const Outcome outcome = send_console(context, op, master.get()); outcome.failed()) {
     return outcome;
   }
   if ((op.flags & op_bind_console) != 0) {
@@ -230,16 +230,16 @@ Outcome do_console(Context& context, std::uint32_t index, const Op& op) {
     }
   }
   // Only the owner changes; devpts has set the group that its gid= option asks for.
-  if (const long result = sys::run(__NR_fchownat, slave.get(), "", op.c, -1, AT_EMPTY_PATH);
+  if (const long result = sys::call(__NR_fchownat, slave.get(), "", op.c, -1, AT_EMPTY_PATH);
       result < 0 && result != -EINVAL && result != -EPERM) {
     return failure(result, Step::chown);
   }
   for (int fd = 0; fd < 3; ++fd) {
-    if (const long result = sys::run(__NR_dup3, slave.get(), fd, 0); result < 0) {
+    if (const long result = sys::call(__NR_dup3, slave.get(), fd, 0); result < 0) {
       return failure(result, Step::dup);
     }
   }
-  return op.d != 0 ? ok : check(sys::run(__NR_ioctl, 0, TIOCSCTTY, 0), Step::ioctl);
+  return op.d != 0 ? ok : check(sys::call(__NR_ioctl, 0, TIOCSCTTY, 0), Step::ioctl);
 }
 
 }  // namespace init

@@ -19,7 +19,7 @@ struct FileStatus {
 inline long stat_fd(int fd, FileStatus& status) {
   struct statx buffer{};
   const long result =
-      sys::run(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &buffer);
+      sys::call(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &buffer);
   if (result >= 0) {
     status.mode = buffer.stx_mode;
     status.major = buffer.stx_rdev_major;
@@ -47,7 +47,7 @@ inline bool is_null_device(const FileStatus& status) {
 /// Returns f_type of statfs(2), or 0 if that fails.
 inline long file_system_magic(int fd) {
   long buffer[16] = {};  // struct statfs: f_type is its first word on 64-bit kernels
-  return sys::run(__NR_fstatfs, fd, buffer) < 0 ? 0 : buffer[0];
+  return sys::call(__NR_fstatfs, fd, buffer) < 0 ? 0 : buffer[0];
 }
 
 }  // namespace init

@@ -61,7 +61,7 @@ class Search {
 bool search_file(int file, Search& search) {
   static char buffer[4096];
   for (std::size_t total = 0; total < longest_file;) {
-    const long got = sys::run(__NR_read, file, buffer, sizeof buffer);
+    const long got = sys::call(__NR_read, file, buffer, sizeof buffer);
     if (got <= 0) {
       return search.take('\n');  // the last line may lack its newline
     }
@@ -77,7 +77,7 @@ bool search_file(int file, Search& search) {
 
 }  // namespace
 
-void do_home_directory(Context& context, const Op& op) {
+Outcome do_home_directory(Context& context, const Op& op) {
   constexpr char name[] = "HOME=";
   constexpr std::size_t name_size = sizeof name - 1;
   memcpy(context.home, name, sizeof name);
@@ -93,8 +93,9 @@ void do_home_directory(Context& context, const Op& op) {
     memcpy(home, "/", 2);
   }
   if (file >= 0) {
-    sys::run(__NR_close, file);
+    sys::call(__NR_close, file);
   }
+  return ok;
 }
 
 }  // namespace init

@@ -48,7 +48,7 @@ class Handle {
   bool valid() const { return fd_ >= 0; }
   void close() {
     if (fd_ >= 0) {
-      sys::run(__NR_close, fd_);
+      sys::call(__NR_close, fd_);
     }
     fd_ = -1;
   }
@@ -84,21 +84,23 @@ struct Context {
   int sys_mount = 0;   // the mount of its /sys
   int null = 0;        // the container's /dev/null, verified
   int empty_dir = 0;   // an attached, empty, read-only tmpfs to clone
-  int fetched[tare::wire::most_fetched] = {};  // mounts that the host sent last; -1 once taken
-  std::uint32_t to_fetch = 0;                  // index of a postponed fetch; 0: none
-  std::uint32_t early = 0;                     // bits of WaitTags that were answered before a fetch
-  int kept[tare::wire::most_kept] = {};        // mounts that later ops refer to; 0: none
+  // Mounts that the host sent last; -1 once taken.
+  int requested[tare::wire::max_requested_mounts] = {};
+  const Op* postponed_request = nullptr;  // a request_mounts that may not be needed
+  std::uint32_t early = 0;                // bits of WaitTags answered before a request for mounts
+  int kept[tare::wire::max_kept_mounts] = {};  // mounts that later ops refer to; 0: none
   int mounted = 0;                             // the last mount, for keep
   int parent = 0;                              // directory that open_parent has opened last
   bool gave_up = false;                        // the last mount_fs fell back
   bool in_working_directory = false;
-  bool took_leave = false;  // the listener thread has made the reports of `announce`, `start_gate`
-  std::uint32_t missing = 0;  // index of the find_program that found nothing yet; 0: none
+  bool detached_from_host = false;      // the listener thread has made the reports of these ops
+  const Op* missing_program = nullptr;  // the find_program that has found nothing yet
   char parent_path[path_max] = {};
   char program[path_max] = {};  // what find_program found
   char home[path_max] = {};     // "HOME=…" of home_directory
   char detail[sizeof(tare::wire::Report::detail)] = {};
 
+  std::uint32_t index_of(const Op& op) const { return static_cast<std::uint32_t>(&op - ops); }
   const char* text(const Op& op, int i) const { return strings + op.str[i]; }
   int passed(int index) const { return base + tare::wire::passed_fds_offset + index; }
   /// Returns the fd on which the host answers a wait.
@@ -111,7 +113,7 @@ long open_below(const Context& context, const char* path, std::uint64_t flags);
 long open_covering(int directory);
 /// Opens the path of a mask or read_only op (O_PATH). In /proc and /sys it is resolved from that
 /// mount: renaming the directory under the mount changes the mount's own path.
-long open_hidden(const Context& context, const Op& op);
+long open_masked(const Context& context, const Op& op);
 /// Opens `path` (O_PATH). If it is absent, creates it (a directory or an empty file) with its
 /// missing parents.
 long make_below(Context& context, const char* path, bool directory);
@@ -138,90 +140,43 @@ Outcome copy_up(Context& context, int from, int to);
 // execute.cc
 /// Executes the plan that the arguments on the initial stack specify (wire.h).
 [[noreturn]] void run(Context& context, const long* stack);
-/// Executes the ops of the plan from `index` on.
-[[noreturn]] void execute_from(Context& context, std::uint32_t index);
-/// Reports the failure of the op at `index` to the host and exits.
-[[noreturn]] void end_with_failure(Context& context, std::uint32_t index, Outcome outcome);
+/// Executes the ops of the plan from `op` on.
+[[noreturn]] void execute_from(Context& context, const Op* op);
+/// Reports the failure of an op to the host and exits; null: init itself failed.
+[[noreturn]] void end_with_failure(Context& context, const Op* op, Outcome outcome);
 
 // channel.cc
 /// Receives the channel's first message; returns false if it is not of that size.
 bool receive_plan(const Context& context, char* plan, unsigned long size);
-void report(Context& context, std::uint32_t op, Outcome outcome);
-Outcome wait_for_host(Context& context, std::uint32_t index, const Op& op);
-Outcome send_console(Context& context, std::uint32_t op, int master);
-Outcome announce(Context& context, std::uint32_t op);
+/// Reports the failure of an op; null: init itself failed.
+void report(Context& context, const Op* op, Outcome outcome);
+Outcome send_console(const Context& context, const Op& op, int master);
 /// Reports the child that continues in place of this process to the host.
-Outcome tell_of_child(const Context& context, std::uint32_t op, long pid);
+Outcome report_child(const Context& context, const Op& op, long pid);
 /// Reports the number of a mount to the host.
-Outcome tell_of_mount(const Context& context, std::uint32_t op, std::uint64_t number);
+Outcome report_mount(const Context& context, const Op& op, std::uint64_t number);
 /// Exits if the host has died.
 void end_without_host(const Context& context);
 /// Sends the listener and waits for the answer.
-Outcome send_listener(Context& context, std::uint32_t index, const Op& op, int listener);
-/// Requests the mounts of the fetch at `index` from the host and waits for them; they become
-/// context.fetched.
-Outcome fetch(Context& context, std::uint32_t index);
+Outcome send_listener(const Context& context, const Op& op, int listener);
+/// Requests the mounts of a request_mounts from the host and waits for them; they become
+/// context.requested.
+Outcome request_mounts(Context& context, const Op& op);
 
-// One function per op; see wire.h.
-Outcome do_setns(const Context& context, const Op& op);
-Outcome do_unshare(const Op& op);
-Outcome do_time_offsets(const Context& context, const Op& op);
-Outcome do_enter_time();
-Outcome do_become_root(const Op& op);
-Outcome do_loopback_up();
-Outcome do_keyring(Context& context, const Op& op);
-Outcome do_propagation(const Op& op);
-Outcome do_root(Context& context, const Op& op);
-Outcome do_root_here(Context& context);
-Outcome do_mount_fs(Context& context, const Op& op);
-Outcome do_mount_data(Context& context, const Op& op);
-Outcome do_reconfigure(Context& context, const Op& op);
-Outcome do_open_source(Context& context, const Op& op);
-Outcome do_bind(Context& context, const Op& op);
-void do_keep(Context& context, const Op& op);
-Outcome do_tell_mount(const Context& context, std::uint32_t index);
-Outcome do_unmount(const Context& context, const Op& op);
-Outcome do_attributes(Context& context, const Op& op);
-Outcome do_mask(Context& context, const Op& op);
-Outcome do_read_only(Context& context, const Op& op);
-Outcome do_make_directory(Context& context, const Op& op);
-Outcome do_make_device(Context& context, const Op& op);
-Outcome do_make_symlink(Context& context, const Op& op);
-Outcome do_make_file(Context& context, const Op& op);
-Outcome do_make_ptmx(Context& context, const Op& op);
+// device_ops.cc
 /// Opens the container's /dev/null as context.null; fails if it is any other file.
 Outcome open_null(Context& context);
-Outcome do_pivot_root(Context& context, const Op& op);
-Outcome do_move_root(Context& context);
-Outcome do_chroot(Context& context);
-Outcome do_open_proc(Context& context);
-Outcome do_console(Context& context, std::uint32_t index, const Op& op);
-Outcome do_sysctl(Context& context, const Op& op);
-Outcome do_proc_write(Context& context, const Op& op);
-Outcome do_rlimit(const Op& op);
-Outcome do_working_directory(Context& context, const Op& op);
-/// Cannot fail: HOME is "/" if no better value is found.
-void do_home_directory(Context& context, const Op& op);
-Outcome do_close_fds(const Context& context, const Op& op);
-Outcome do_bounding_set(const Op& op);
-Outcome do_identity(Context& context, const Op& op);
-Outcome do_capabilities(const Op& op);
-Outcome do_seccomp(Context& context, std::uint32_t index, const Op& op);
-Outcome do_listener_thread(Context& context);
-Outcome do_find_program(Context& context, std::uint32_t index, const Op& op);
-Outcome do_start_gate(Context& context, std::uint32_t index, const Op& op);
+
+// program_ops.cc
 /// The part of start_gate before the wait: tells the host that the container is created, and closes
 /// all that came from the host but the FIFO.
-Outcome take_leave(Context& context, std::uint32_t index, const Op& op);
-void do_default_signals();
-Outcome do_end_with_host(const Context& context);
-/// Returns in the child, or on failure.
-Outcome do_appear(const Context& context, std::uint32_t index, const Op& op);
+Outcome detach_from_host(Context& context, const Op& op);
 /// Starts a session, with fd 0 as its controlling terminal if Op::a is set.
 Outcome lead_session(const Op& op);
-/// Returns only if there is no child. Otherwise the child executes the rest of the plan, and this
-/// process becomes the reaper.
-Outcome do_reap(Context& context, std::uint32_t index, const Op& op);
-Outcome do_exec(Context& context, const Op& op);
+
+// One function per op; see ops.def. do_home_directory() cannot fail: HOME is "/" if no better value
+// is found. do_fork_into_pidns() and do_become_reaper() return only in the child and on failure.
+#define OP(name, fd, data, text) Outcome do_##name(Context& context, const Op& op);
+#include "tare/ops.def"
 
 }  // namespace init

@@ -8,7 +8,6 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 
-#include "clone_call.h"
 #include "init.h"
 
 namespace init {
@@ -22,8 +21,8 @@ enum Stage : int { unused, parked, loading, loaded, finished };
 struct Handover {
   int stage = unused;
   Context* context = nullptr;
-  std::uint32_t index = 0;  // of the seccomp op
-  int listener = -1;        // or -errno
+  const Op* op = nullptr;  // the seccomp op
+  int listener = -1;       // or -errno
   Outcome outcome;
 };
 
@@ -35,32 +34,30 @@ void set_stage(int stage) { __atomic_store_n(&handover.stage, stage, __ATOMIC_RE
 
 [[noreturn]] void end_thread() {
   for (;;) {
-    sys::run(__NR_exit, 0);
+    sys::call(__NR_exit, 0);
   }
 }
 
-void hand_over() {
+void hand_over(void* /*subject*/) {
   while (stage() == parked) {
-    sys::run(__NR_futex, &handover.stage, FUTEX_WAIT_PRIVATE, parked, 0L);
+    sys::call(__NR_futex, &handover.stage, FUTEX_WAIT_PRIVATE, parked, 0L);
   }
   // From here on the first thread can make no system call to wake this one.
   while (stage() == loading) {
-    sys::run(__NR_sched_yield);
+    sys::call(__NR_sched_yield);
   }
   if (handover.listener < 0) {
     end_thread();
   }
   Context& context = *handover.context;
-  Outcome outcome =
-      send_listener(context, handover.index, context.ops[handover.index], handover.listener);
+  Outcome outcome = send_listener(context, *handover.op, handover.listener);
   // Once no process has the listener any more, system calls that the filter asks about fail with
   // ENOSYS.
-  sys::run(__NR_close, handover.listener);
-  const std::uint32_t next = handover.index + 1;
+  sys::call(__NR_close, handover.listener);
   if (!outcome.failed()) {
-    const Op& op = context.ops[next];
-    outcome =
-        op.code == OpCode::start_gate ? take_leave(context, next, op) : announce(context, next);
+    const Op& next = handover.op[1];
+    outcome = next.code == OpCode::start_gate ? detach_from_host(context, next)
+                                              : do_announce(context, next);
   }
   handover.outcome = outcome;
   set_stage(finished);
@@ -72,7 +69,7 @@ long load_filter(Context& context, const Op& op) {
   program.len = static_cast<unsigned short>(op.n / sizeof(sock_filter));
   program.filter =
       const_cast<sock_filter*>(reinterpret_cast<const sock_filter*>(context.text(op, 0)));
-  return sys::run(__NR_seccomp, SECCOMP_SET_MODE_FILTER, op.a, &program);
+  return sys::call(__NR_seccomp, SECCOMP_SET_MODE_FILTER, op.a, &program);
 }
 
 void relax() {
@@ -85,23 +82,23 @@ void relax() {
 
 }  // namespace
 
-Outcome do_listener_thread(Context& context) {
+Outcome do_listener_thread(Context& context, const Op& /*op*/) {
   handover.context = &context;
   set_stage(parked);
   clone_args arguments{};
   arguments.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
   arguments.stack = reinterpret_cast<std::uint64_t>(thread_stack);
   arguments.stack_size = sizeof thread_stack;
-  return check(clone_onto_stack(arguments, hand_over), Step::clone3);
+  return check(sys::clone_onto_stack(arguments, hand_over, nullptr), Step::clone3);
 }
 
-Outcome do_seccomp(Context& context, std::uint32_t index, const Op& op) {
+Outcome do_seccomp(Context& context, const Op& op) {
   if ((op.a & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) {
     return check(load_filter(context, op), Step::seccomp);
   }
-  handover.index = index;
+  handover.op = &op;
   set_stage(loading);
-  sys::run(__NR_futex, &handover.stage, FUTEX_WAKE_PRIVATE, 1);
+  sys::call(__NR_futex, &handover.stage, FUTEX_WAKE_PRIVATE, 1);
   const long listener = load_filter(context, op);
   handover.listener = static_cast<int>(listener);
   set_stage(loaded);
@@ -111,7 +108,7 @@ Outcome do_seccomp(Context& context, std::uint32_t index, const Op& op) {
   while (stage() != finished) {
     relax();
   }
-  context.took_leave = true;
+  context.detached_from_host = true;
   return handover.outcome;
 }
 

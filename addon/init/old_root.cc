@@ -3,7 +3,7 @@
 #include <linux/mount.h>
 
 #include "init.h"
-#include "mount_calls.h"
+#include "mount_ops.h"
 
 namespace init {
 namespace {
@@ -74,34 +74,34 @@ bool is_below(const char* path, const char* above) {
 }
 
 // Unmounts `point`. It becomes a slave first, so that no mount event reaches the host.
-Outcome take_away(const char* point) {
+Outcome unmount_or_cover(const char* point) {
   mount_attr attributes{};
   attributes.propagation = ms_slave;
-  const long result = sys::run(__NR_mount_setattr, AT_FDCWD, point,
-                               AT_RECURSIVE | AT_SYMLINK_NOFOLLOW, &attributes, sizeof attributes);
+  const long result = sys::call(__NR_mount_setattr, AT_FDCWD, point,
+                                AT_RECURSIVE | AT_SYMLINK_NOFOLLOW, &attributes, sizeof attributes);
   if (result == -ENOENT) {
     return ok;  // it was unmounted together with a mount above it
   }
   if (result < 0) {
     return failure(result, Step::mount_setattr);
   }
-  const long gone = sys::run(__NR_umount2, point, detach_no_follow);
+  const long gone = sys::call(__NR_umount2, point, detach_no_follow);
   if (gone != -EINVAL && gone != -EPERM) {
     return check(gone, Step::umount);
   }
   // The mount is locked in a user namespace: cover it, so that the file system is not fully visible
   // any more.
-  return check(sys::run(__NR_mount, "tmpfs", point, "tmpfs", MOUNT_ATTR_RDONLY, 0L), Step::mount);
+  return check(sys::call(__NR_mount, "tmpfs", point, "tmpfs", MOUNT_ATTR_RDONLY, 0L), Step::mount);
 }
 
-Outcome look_at_line() {
+Outcome handle_line() {
   const MountLine mount = read_line();
   if (mount.type == nullptr || !sys::equal(mount.root, "/") ||
       (!sys::equal(mount.type, "proc") && !sys::equal(mount.type, "sysfs"))) {
     return ok;
   }
   unescape(mount.point);
-  return is_below(mount.point, root_path) ? ok : take_away(mount.point);
+  return is_below(mount.point, root_path) ? ok : unmount_or_cover(mount.point);
 }
 
 // Reads the path of the container's root, in the form that mountinfo uses.
@@ -116,7 +116,7 @@ long find_root_path(const Context& context) {
   while (count > 0) {
     name[size++] = digits[--count];
   }
-  const long got = sys::run(__NR_readlinkat, AT_FDCWD, name, root_path, sizeof root_path - 1);
+  const long got = sys::call(__NR_readlinkat, AT_FDCWD, name, root_path, sizeof root_path - 1);
   if (got > 0) {
     root_path[got] = '\0';
   }
@@ -131,7 +131,7 @@ long find_root_path(const Context& context) {
 Outcome remove_revealing_mounts(const Context& context) {
   static char buffer[4096];
   const long mountinfo =
-      sys::run(__NR_openat, AT_FDCWD, "/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+      sys::call(__NR_openat, AT_FDCWD, "/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
   if (mountinfo == -ENOENT) {
     return ok;  // no procfs, so none is visible
   }
@@ -143,9 +143,9 @@ Outcome remove_revealing_mounts(const Context& context) {
   }
   std::size_t size = 0;
   for (;;) {
-    const long got = sys::run(__NR_read, mountinfo, buffer, sizeof buffer);
+    const long got = sys::call(__NR_read, mountinfo, buffer, sizeof buffer);
     if (got <= 0) {
-      sys::run(__NR_close, mountinfo);
+      sys::call(__NR_close, mountinfo);
       return check(got, Step::read);
     }
     for (long i = 0; i < got; ++i) {
@@ -158,7 +158,7 @@ Outcome remove_revealing_mounts(const Context& context) {
       }
       line[size] = '\0';
       size = 0;
-      if (const Outcome outcome = look_at_line(); outcome.failed()) {
+      if (const Outcome outcome = handle_line(); outcome.failed()) {
         return outcome;
       }
     }

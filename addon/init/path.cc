@@ -17,7 +17,7 @@ long openat2(int at, const char* path, std::uint64_t flags, std::uint64_t resolv
   how.resolve = resolve;
   long fd = -EAGAIN;
   for (int i = 0; i < max_attempts && (fd == -EAGAIN || fd == -EINTR); ++i) {
-    fd = sys::run(__NR_openat2, at, path, &how, sizeof how);
+    fd = sys::call(__NR_openat2, at, path, &how, sizeof how);
   }
   return fd;
 }
@@ -67,7 +67,7 @@ bool only_slashes(const char* text) {
 long follow_dangling(Walk& walk, int parent, const char* name, std::size_t begin, std::size_t end) {
   static char target[path_max];
   static char rest[path_max];
-  const long got = sys::run(__NR_readlinkat, parent, name, target, sizeof target - 1);
+  const long got = sys::call(__NR_readlinkat, parent, name, target, sizeof target - 1);
   if (got < 0) {
     return got;
   }
@@ -85,8 +85,8 @@ long follow_dangling(Walk& walk, int parent, const char* name, std::size_t begin
 Step last_step = Step::openat2;
 
 long make_component(int parent, const char* name, bool directory) {
-  const long made = directory ? sys::run(__NR_mkdirat, parent, name, 0755)
-                              : sys::run(__NR_mknodat, parent, name, S_IFREG | 0644, 0);
+  const long made = directory ? sys::call(__NR_mkdirat, parent, name, 0755)
+                              : sys::call(__NR_mknodat, parent, name, S_IFREG | 0644, 0);
   if (made < 0) {
     last_step = directory ? Step::mkdir : Step::mknod;
     return made;
@@ -143,7 +143,7 @@ long open_covering(int directory) {
   return openat2(directory, "..", O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
-long open_hidden(const Context& context, const Op& op) {
+long open_masked(const Context& context, const Op& op) {
   const int mount = (op.flags & op_in_proc) != 0  ? context.proc_mount
                     : (op.flags & op_in_sys) != 0 ? context.sys_mount
                                                   : -1;
@@ -246,7 +246,7 @@ long open_parent(Context& context, const char* path, char* name, std::size_t siz
 
 void forget_parent(Context& context) {
   if (context.parent >= 0) {
-    sys::run(__NR_close, context.parent);
+    sys::call(__NR_close, context.parent);
   }
   context.parent = -1;
 }

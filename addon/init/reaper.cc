@@ -10,7 +10,6 @@
 #include <linux/time_types.h>
 #include <linux/wait.h>
 
-#include "clone_call.h"
 #include "init.h"
 
 namespace init {
@@ -20,53 +19,55 @@ using namespace tare::wire;
 
 constexpr std::uint64_t all_signals = ~std::uint64_t{0};
 
-struct Program {
+alignas(16) unsigned char child_stack[16384];
+
+// What the child gets from the reaper, whose stack it may not read: the reaper goes on meanwhile.
+struct Child {
   Context* context = nullptr;
-  std::uint32_t index = 0;  // of the reap op
+  const Op* op = nullptr;  // the op become_reaper
 };
 
-Program program;
-alignas(16) unsigned char program_stack[16384];
+Child child;
 
-void go_on_as_program() {
-  Context& context = *program.context;
-  const Outcome outcome = lead_session(context.ops[program.index]);
+void continue_as_child(void* /*subject*/) {
+  Context& context = *child.context;
+  const Outcome outcome = lead_session(*child.op);
   if (outcome.failed()) {
-    end_with_failure(context, program.index, outcome);
+    end_with_failure(context, child.op, outcome);
   }
-  execute_from(context, program.index + 1);
+  execute_from(context, child.op + 1);
 }
 
 // Closes all fds but the eventfd: the program's output ends only when no other process holds it,
 // and the host reads the channel's end as "the program runs". Then keeps only `capabilities`.
-void let_go(int kept, std::uint64_t capabilities) {
+void drop_fds_and_capabilities(int kept, std::uint64_t capabilities) {
   if (kept > 0) {
-    sys::run(__NR_close_range, 0, kept - 1, 0);
+    sys::call(__NR_close_range, 0, kept - 1, 0);
   }
-  sys::run(__NR_close_range, kept + 1, ~0U, 0);
+  sys::call(__NR_close_range, kept + 1, ~0U, 0);
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   for (int half = 0; half < 2; ++half) {
     data[half].permitted = data[half].effective =
         static_cast<std::uint32_t>(capabilities >> (32 * half));
   }
-  sys::run(__NR_capset, &header, data);
+  sys::call(__NR_capset, &header, data);
 }
 
 // Signals from outside of the pid namespace are meant for the program: their si_pid is 0 here. A
 // process in the container could forge that (rt_sigqueueinfo(2)), but pid 1 may signal no process
 // that the forger may not.
-void pass_on(long program_pid, const siginfo_t& signal) {
+void forward(long program_pid, const siginfo_t& signal) {
   if (signal.si_code > 0 || signal.si_pid != 0) {
     return;
   }
   const bool carries = signal.si_code == SI_QUEUE && (signal.si_int & ~0xff) == carried_signal;
-  sys::run(__NR_kill, program_pid, carries ? signal.si_int & 0xff : signal.si_signo);
+  sys::call(__NR_kill, program_pid, carries ? signal.si_int & 0xff : signal.si_signo);
 }
 
 std::int64_t monotonic_ns() {
   __kernel_timespec now{};
-  sys::run(__NR_clock_gettime, CLOCK_MONOTONIC, &now);
+  sys::call(__NR_clock_gettime, CLOCK_MONOTONIC, &now);
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 
@@ -83,13 +84,13 @@ int reap_all(long program_pid) {
   for (;;) {
     long pid = 0;
     int its_status = 0;
-    while ((pid = sys::run(__NR_wait4, -1, &its_status, WNOHANG, 0L)) > 0) {
+    while ((pid = sys::call(__NR_wait4, -1, &its_status, WNOHANG, 0L)) > 0) {
       if (pid == program_pid) {
         ended = true;
         status = its_status;
       }
     }
-    if (ended && (pid == -ECHILD || (!killed && sys::run(__NR_kill, -1, SIGKILL) < 0))) {
+    if (ended && (pid == -ECHILD || (!killed && sys::call(__NR_kill, -1, SIGKILL) < 0))) {
       return status;
     }
     if (ended && !killed) {
@@ -102,10 +103,10 @@ int reap_all(long program_pid) {
     }
     const __kernel_timespec timeout{left / second_ns, left % second_ns};
     siginfo_t signal;
-    const long number = sys::run(__NR_rt_sigtimedwait, &all_signals, &signal,
-                                 ended ? &timeout : nullptr, sizeof all_signals);
+    const long number = sys::call(__NR_rt_sigtimedwait, &all_signals, &signal,
+                                  ended ? &timeout : nullptr, sizeof all_signals);
     if (number > 0 && !ended) {
-      pass_on(program_pid, signal);
+      forward(program_pid, signal);
     } else if (number == -EAGAIN) {
       return status;
     }
@@ -115,7 +116,7 @@ int reap_all(long program_pid) {
 [[noreturn]] void end_as(int status, int eventfd) {
   constexpr int children = -1;  // RUSAGE_CHILDREN
   rusage used{};
-  sys::run(__NR_getrusage, children, &used);
+  sys::call(__NR_getrusage, children, &used);
   Ending ending;
   ending.status = static_cast<std::uint32_t>(status);
   ending.max_rss = static_cast<std::uint64_t>(used.ru_maxrss);
@@ -127,27 +128,27 @@ int reap_all(long program_pid) {
 
 }  // namespace
 
-Outcome do_reap(Context& context, std::uint32_t index, const Op& op) {
+Outcome do_become_reaper(Context& context, const Op& op) {
   // Set before the child exists: processes that it forks later must not be able to trace this one.
-  if (const long result = sys::run(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0); result < 0) {
+  if (const long result = sys::call(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0); result < 0) {
     return failure(result, Step::prctl);
   }
-  program = {&context, index};
+  child = {&context, &op};
   clone_args arguments{};
   arguments.flags = CLONE_VM;
   arguments.exit_signal = SIGCHLD;
-  arguments.stack = reinterpret_cast<std::uint64_t>(program_stack);
-  arguments.stack_size = sizeof program_stack;
-  const long child = clone_onto_stack(arguments, go_on_as_program);
-  if (child < 0) {
-    return failure(child, Step::clone3);
+  arguments.stack = reinterpret_cast<std::uint64_t>(child_stack);
+  arguments.stack_size = sizeof child_stack;
+  const long pid = sys::clone_onto_stack(arguments, continue_as_child, nullptr);
+  if (pid < 0) {
+    return failure(pid, Step::clone3);
   }
   // Blocked signals stay pending until rt_sigtimedwait(2), even those that pid 1 would ignore. The
   // host sends none before the channel is closed.
-  sys::run(__NR_rt_sigprocmask, SIG_SETMASK, &all_signals, 0L, sizeof all_signals);
+  sys::call(__NR_rt_sigprocmask, SIG_SETMASK, &all_signals, 0L, sizeof all_signals);
   const int eventfd = context.passed(op.fd);
-  let_go(eventfd, op.b);
-  end_as(reap_all(child), eventfd);
+  drop_fds_and_capabilities(eventfd, op.b);
+  end_as(reap_all(pid), eventfd);
 }
 
 }  // namespace init

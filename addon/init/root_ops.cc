@@ -5,17 +5,17 @@
 
 #include "file_status.h"
 #include "init.h"
-#include "mount_calls.h"
+#include "mount_ops.h"
 
 namespace init {
 
 using namespace tare::wire;
 
-Outcome do_propagation(const Op& op) {
+Outcome do_propagation(Context& /*context*/, const Op& op) {
   mount_attr attributes{};
   attributes.propagation = op.a;
   return check(
-      sys::run(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes, sizeof attributes),
+      sys::call(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes, sizeof attributes),
       Step::mount_setattr);
 }
 
@@ -24,13 +24,13 @@ namespace {
 // pivot_root(2) refuses a new root whose parent mount is shared. The parent's own root is found by
 // walking up until the mount changes.
 Outcome make_parent_private(int inside) {
-  Handle at(sys::run(__NR_openat, inside, ".", O_PATH | O_CLOEXEC));
+  Handle at(sys::call(__NR_openat, inside, ".", O_PATH | O_CLOEXEC));
   FileStatus status;
   if (const long result = stat_fd(at.get(), status); result < 0) {
     return failure(result, Step::stat);
   }
   for (;;) {
-    Handle above(sys::run(__NR_openat, at.get(), "..", O_PATH | O_CLOEXEC));
+    Handle above(sys::call(__NR_openat, at.get(), "..", O_PATH | O_CLOEXEC));
     FileStatus upper;
     if (const long result = stat_fd(above.get(), upper); result < 0) {
       return failure(result, Step::stat);
@@ -55,19 +55,19 @@ Outcome do_root(Context& context, const Op& op) {
   const bool sent = op.n > 0;
   Handle target;
   Handle tree;
-  if (!sent || context.to_fetch != 0) {
+  if (!sent || context.postponed_request != nullptr) {
     target.reset(
-        sys::run(__NR_openat, AT_FDCWD, context.text(op, 0), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        sys::call(__NR_openat, AT_FDCWD, context.text(op, 0), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (target.valid() && (op.flags & op_open_only) == 0) {
       tree.reset(clone_tree(target.get(), true));
     }
   }
   const bool open_only = (op.flags & op_open_only) != 0;
   if (sent && !(open_only ? target : tree).valid()) {
-    if (const Outcome outcome = fetch_if_not_yet(context); outcome.failed()) {
+    if (const Outcome outcome = request_if_postponed(context); outcome.failed()) {
       return outcome;
     }
-    target.reset(context.fetched[op.n - 1]);
+    target.reset(context.requested[op.n - 1]);
     if (!open_only) {
       tree.reset(take_source(context, op));
     }
@@ -97,8 +97,8 @@ Outcome do_root(Context& context, const Op& op) {
   return ok;
 }
 
-Outcome do_root_here(Context& context) {
-  const long fd = sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+Outcome do_root_here(Context& context, const Op& /*op*/) {
+  const long fd = sys::call(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) {
     return failure(fd, Step::open);
   }
@@ -113,12 +113,12 @@ namespace {
 // namespace's root.
 Outcome enter_namespace_root(const Op& op) {
   constexpr unsigned long clone_newns = 0x00020000;
-  const long self = op.a != 0 ? static_cast<long>(op.a) : sys::run(__NR_getpid);
-  Handle pidfd(sys::run(__NR_pidfd_open, self, 0));
+  const long self = op.a != 0 ? static_cast<long>(op.a) : sys::call(__NR_getpid);
+  Handle pidfd(sys::call(__NR_pidfd_open, self, 0));
   if (!pidfd.valid()) {
     return failure(pidfd.get(), Step::pidfd_open);
   }
-  return check(sys::run(__NR_setns, pidfd.get(), clone_newns), Step::setns);
+  return check(sys::call(__NR_setns, pidfd.get(), clone_newns), Step::setns);
 }
 
 // setns(2) goes up to the topmost mount on the namespace's root. If that is the container's root
@@ -127,7 +127,7 @@ Outcome enter_namespace_root(const Op& op) {
 Outcome return_below_root(const Context& context, int before) {
   FileStatus own;
   FileStatus here;
-  Handle topmost(sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Handle topmost(sys::call(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   long result = stat_fd(topmost.get(), here);
   if (result >= 0) {
     result = stat_fd(context.root, own);
@@ -138,17 +138,17 @@ Outcome return_below_root(const Context& context, int before) {
   if (own.mount_id != here.mount_id) {
     return ok;
   }
-  if (const long entered = sys::run(__NR_fchdir, before); entered < 0) {
+  if (const long entered = sys::call(__NR_fchdir, before); entered < 0) {
     return failure(entered, Step::fchdir);
   }
-  return check(sys::run(__NR_chroot, "."), Step::chroot);
+  return check(sys::call(__NR_chroot, "."), Step::chroot);
 }
 
 }  // namespace
 
 Outcome do_pivot_root(Context& context, const Op& op) {
   const bool covers = (op.flags & op_covers_old_root) != 0;
-  Handle before(covers ? sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC)
+  Handle before(covers ? sys::call(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC)
                        : -1);
   if (const Outcome outcome = enter_namespace_root(op); outcome.failed()) {
     return outcome;
@@ -159,12 +159,12 @@ Outcome do_pivot_root(Context& context, const Op& op) {
     }
   }
   Handle old((op.flags & op_old_root_is_shared) != 0
-                 ? sys::run(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC)
+                 ? sys::call(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC)
                  : -1);
-  if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
+  if (const long result = sys::call(__NR_fchdir, context.root); result < 0) {
     return failure(result, Step::fchdir);
   }
-  if (const long result = sys::run(__NR_pivot_root, ".", "."); result < 0) {
+  if (const long result = sys::call(__NR_pivot_root, ".", "."); result < 0) {
     return failure(result, Step::pivot_root);
   }
   if (old.valid()) {
@@ -174,40 +174,40 @@ Outcome do_pivot_root(Context& context, const Op& op) {
     old.close();
   }
   // The old root lies on top of the new one now, and "." leads up to it; see pivot_root(2).
-  if (const long result = sys::run(__NR_umount2, ".", 2 /* MNT_DETACH */); result < 0) {
+  if (const long result = sys::call(__NR_umount2, ".", 2 /* MNT_DETACH */); result < 0) {
     return failure(result, Step::umount);
   }
-  return check(sys::run(__NR_chdir, "/"), Step::chdir);
+  return check(sys::call(__NR_chdir, "/"), Step::chdir);
 }
 
-Outcome do_move_root(Context& context) {
+Outcome do_move_root(Context& context, const Op& op) {
   if (const Outcome outcome = remove_revealing_mounts(context); outcome.failed()) {
     return outcome;
   }
-  if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
+  if (const long result = sys::call(__NR_fchdir, context.root); result < 0) {
     return failure(result, Step::fchdir);
   }
   constexpr unsigned long ms_move = 8192;
-  if (const long result = sys::run(__NR_mount, ".", "/", 0L, ms_move, 0L); result < 0) {
+  if (const long result = sys::call(__NR_mount, ".", "/", 0L, ms_move, 0L); result < 0) {
     return failure(result, Step::mount);
   }
-  return do_chroot(context);
+  return do_chroot(context, op);
 }
 
-Outcome do_chroot(Context& context) {
-  if (const long result = sys::run(__NR_fchdir, context.root); result < 0) {
+Outcome do_chroot(Context& context, const Op& /*op*/) {
+  if (const long result = sys::call(__NR_fchdir, context.root); result < 0) {
     return failure(result, Step::fchdir);
   }
-  if (const long result = sys::run(__NR_chroot, "."); result < 0) {
+  if (const long result = sys::call(__NR_chroot, "."); result < 0) {
     return failure(result, Step::chroot);
   }
-  return check(sys::run(__NR_chdir, "/"), Step::chdir);
+  return check(sys::call(__NR_chdir, "/"), Step::chdir);
 }
 
-Outcome do_open_proc(Context& context) {
-  Handle fs(sys::run(__NR_fsopen, "proc", FSOPEN_CLOEXEC));
-  if (fs.valid() && sys::run(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0) >= 0) {
-    const long mount = sys::run(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC, 0);
+Outcome do_open_proc(Context& context, const Op& /*op*/) {
+  Handle fs(sys::call(__NR_fsopen, "proc", FSOPEN_CLOEXEC));
+  if (fs.valid() && sys::call(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0) >= 0) {
+    const long mount = sys::call(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC, 0);
     if (mount >= 0) {
       context.proc = static_cast<int>(mount);
       return ok;
@@ -216,7 +216,7 @@ Outcome do_open_proc(Context& context) {
   // A user namespace without a pid namespace of its own may not mount a new procfs. The host's
   // /proc, if it is a procfs, serves as well: in this mount namespace nothing of the container has
   // been mounted over it yet.
-  Handle host(sys::run(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Handle host(sys::call(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!host.valid()) {
     return failure(host.get(), Step::open);
   }

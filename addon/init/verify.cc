@@ -16,7 +16,46 @@ namespace {
 
 using namespace tare::wire;
 
-constexpr std::uint32_t most_passed = 1 << 16;
+constexpr std::uint32_t max_passed = 1 << 16;
+
+/// What Op::fd of an op refers to.
+enum class FdUse : std::uint8_t {
+  none,            ///< not used
+  passed,          ///< a passed fd
+  passed_or_none,  ///< a passed fd, or less than 0
+  kept,            ///< the number of a kept mount, or less than 0
+  source,  ///< a requested mount with op_source_is_fd; n is a passed fd for MOUNT_ATTR_IDMAP
+  root,    ///< a passed fd, or a requested mount where n is not 0
+};
+
+/// What an op reads from the pool beyond its two strings, and the indices that it uses.
+enum class DataUse : std::uint8_t {
+  none,
+  blob,              ///< str[0]: n bytes
+  second_blob,       ///< str[1]: n bytes
+  words,             ///< str[0]: n bytes, read as whole words
+  gids,              ///< str[0]: n uint32_t
+  source,            ///< str[0]: one string, or two with op_source_beneath
+  requested_source,  ///< the same, and a: the index of a requested mount
+  pairs,             ///< str[1]: 1 + 2n strings
+  labelled_pairs,    ///< the same, and d: a string
+  three_strings,     ///< str[1]
+  kept_number,       ///< a: the number of a kept mount
+  filter,            ///< str[0]: n bytes of struct sock_filter
+  program,           ///< as of exec
+};
+
+struct Uses {
+  FdUse fd;
+  DataUse data;
+};
+
+constexpr Uses uses[] = {
+#define OP(name, fd, data, text) {FdUse::fd, DataUse::data},
+#include "tare/ops.def"
+};
+
+constexpr std::size_t op_codes = sizeof uses / sizeof uses[0];
 
 class Verifier {
  public:
@@ -28,7 +67,9 @@ class Verifier {
   bool is_sound() const {
     for (std::uint32_t i = 0; i < header_->op_count; ++i) {
       const Op& op = ops_[i];
-      if (!is_string(op.str[0]) || !is_string(op.str[1]) || !has_its_fd(op) || !fits(op, i)) {
+      const std::uint32_t row = static_cast<std::uint32_t>(op.code) - 1U;
+      if (row >= op_codes || !is_string(op.str[0]) || !is_string(op.str[1]) ||
+          !has_fd(op, uses[row].fd) || !has_data(op, uses[row].data, i)) {
         return false;
       }
     }
@@ -55,73 +96,65 @@ class Verifier {
     return after_strings(offset, count) <= header_->strings_size;
   }
 
-  bool has_its_fd(const Op& op) const {
-    const bool fetched = op.fd <= -2 && op.fd > -2 - static_cast<int>(most_fetched);
-    switch (op.code) {
-      case OpCode::setns:
-      case OpCode::start_gate:
-      case OpCode::reap:
-        return op.fd >= 0 && is_passed(static_cast<std::uint64_t>(op.fd));
-      case OpCode::wait:
-      case OpCode::seccomp:
-      case OpCode::close_fds:
-        return op.fd < 0 || is_passed(static_cast<std::uint64_t>(op.fd));
-      case OpCode::root:
-        return op.fd >= 0 ? is_passed(static_cast<std::uint64_t>(op.fd))
-                          : op.n <= most_fetched &&
-                                (op.n == 0 || (op.flags & op_open_only) != 0 || fetched);
-      case OpCode::attributes:
-      case OpCode::reconfigure:
-        return op.fd < static_cast<int>(most_kept);
-      case OpCode::bind:
-      case OpCode::bind_device:
-        return ((op.flags & op_source_is_fd) == 0 || fetched) &&
-               (((op.a | op.d) & MOUNT_ATTR_IDMAP) == 0 || op.code != OpCode::bind ||
-                is_passed(op.n));
-      default:
-        return true;
-    }
+  bool has_source(const Op& op) const {
+    return has_strings(op.str[0], (op.flags & op_source_beneath) != 0 ? 2 : 1);
   }
 
-  // Checks what an op has beyond its two strings.
-  bool fits(const Op& op, std::uint32_t index) const {
-    switch (op.code) {
-      case OpCode::time_offsets:
-      case OpCode::hostname:
-      case OpCode::domainname:
-      case OpCode::cpu_affinity:
-      case OpCode::make_file:
-        return is_blob(op.str[0], op.n);
-      case OpCode::memory_policy:
-        // The kernel reads whole words.
-        return is_blob(op.str[0], (std::uint64_t{op.n} + 7) / 8 * 8);
-      case OpCode::identity:
-        return is_blob(op.str[0], std::uint64_t{op.n} * sizeof(std::uint32_t));
-      case OpCode::sysctl:
-      case OpCode::proc_write:
-        return is_blob(op.str[1], op.n);
-      case OpCode::bind:
-        return has_strings(op.str[0], (op.flags & op_source_beneath) != 0 ? 2 : 1);
-      case OpCode::mount_fs:
-        return is_string(op.d) && has_strings(op.str[1], 1 + 2 * std::uint64_t{op.n});
-      case OpCode::reconfigure:
-        return has_strings(op.str[1], 1 + 2 * std::uint64_t{op.n});
-      case OpCode::mount_data:
-        return has_strings(op.str[1], 3);
-      case OpCode::keep:
-        return op.a < most_kept;
-      case OpCode::open_source:
-        return op.a < most_fetched &&
-               has_strings(op.str[0], (op.flags & op_source_beneath) != 0 ? 2 : 1);
-      case OpCode::seccomp:
-        // The thread that hands the listener over executes the op that follows.
-        return is_blob(op.str[0], op.n) && op.n / sizeof(sock_filter) <= BPF_MAXINSNS &&
-               index + 1 < header_->op_count;
-      case OpCode::exec:
-        return exec_fits(op);
-      default:
+  bool has_fd(const Op& op, FdUse use) const {
+    const bool requested = op.fd <= -2 && op.fd > -2 - static_cast<int>(max_requested_mounts);
+    const bool passed = op.fd >= 0 && is_passed(static_cast<std::uint64_t>(op.fd));
+    switch (use) {
+      case FdUse::none:
         return true;
+      case FdUse::passed:
+        return passed;
+      case FdUse::passed_or_none:
+        return op.fd < 0 || passed;
+      case FdUse::kept:
+        return op.fd < static_cast<int>(max_kept_mounts);
+      case FdUse::source:
+        return ((op.flags & op_source_is_fd) == 0 || requested) &&
+               (((op.a | op.d) & MOUNT_ATTR_IDMAP) == 0 || is_passed(op.n));
+      case FdUse::root:
+        return passed || (op.fd < 0 && op.n <= max_requested_mounts &&
+                          (op.n == 0 || (op.flags & op_open_only) != 0 || requested));
     }
+    return false;
+  }
+
+  bool has_data(const Op& op, DataUse use, std::uint32_t index) const {
+    const std::uint64_t n = op.n;
+    switch (use) {
+      case DataUse::none:
+        return true;
+      case DataUse::blob:
+        return is_blob(op.str[0], n);
+      case DataUse::second_blob:
+        return is_blob(op.str[1], n);
+      case DataUse::words:
+        return is_blob(op.str[0], (n + 7) / 8 * 8);
+      case DataUse::gids:
+        return is_blob(op.str[0], n * sizeof(std::uint32_t));
+      case DataUse::source:
+        return has_source(op);
+      case DataUse::requested_source:
+        return op.a < max_requested_mounts && has_source(op);
+      case DataUse::pairs:
+        return has_strings(op.str[1], 1 + 2 * n);
+      case DataUse::labelled_pairs:
+        return is_string(op.d) && has_strings(op.str[1], 1 + 2 * n);
+      case DataUse::three_strings:
+        return has_strings(op.str[1], 3);
+      case DataUse::kept_number:
+        return op.a < max_kept_mounts;
+      case DataUse::filter:
+        // The thread that hands the listener over executes the op that follows.
+        return is_blob(op.str[0], n) && n / sizeof(sock_filter) <= BPF_MAXINSNS &&
+               index + 1 < header_->op_count;
+      case DataUse::program:
+        return exec_fits(op);
+    }
+    return false;
   }
 
   // exec writes pointers into the plan: they must not overlap the strings that they point to.
@@ -159,7 +192,7 @@ bool is_sound(const char* begin, std::uint64_t size) {
   return header->magic_number == magic && header->size == size &&
          header->ops_offset == sizeof(PlanHeader) && header->strings_offset == ops_end &&
          ops_end + header->strings_size == size && header->strings_size > 0 &&
-         begin[size - 1] == '\0' && header->passed_fds <= most_passed && Verifier(begin).is_sound();
+         begin[size - 1] == '\0' && header->passed_fds <= max_passed && Verifier(begin).is_sound();
 }
 
 }  // namespace init

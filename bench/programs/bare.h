@@ -1,13 +1,13 @@
-// System calls, program entry and output for the kernel-floor program, in place of a C library.
+// Program entry, time and output for the kernel-floor program, in place of a C library.
 //
 // A static C library executes dozens of CPUID instructions before main, each of which traps on
 // virtual machines. That can cost more than the process itself, and a floor must not pay for it.
 // Include this from one source only: it defines the entry.
 #pragma once
 
-#include <asm/unistd.h>
-#include <linux/sched.h>
 #include <linux/time_types.h>
+
+#include "tare/raw_syscall.h"
 
 using Word = long;
 using U64 = unsigned long long;
@@ -27,100 +27,9 @@ extern "C" void* memcpy(void* to, const void* from, unsigned long size) {
 
 namespace bare {
 
-template <class T>
-Word word(T* pointer) {
-  return reinterpret_cast<Word>(pointer);
-}
-template <class T>
-Word word(T number) {
-  return static_cast<Word>(number);
-}
-inline Word word(decltype(nullptr)) { return 0; }
-
-inline Word call6(Word number, Word a, Word b, Word c, Word d, Word e, Word f) {
-#if defined(__x86_64__)
-  Word result;
-  register Word r10 asm("r10") = d;
-  register Word r8 asm("r8") = e;
-  register Word r9 asm("r9") = f;
-  asm volatile("syscall"
-               : "=a"(result)
-               : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-               : "rcx", "r11", "memory");
-  return result;
-#elif defined(__aarch64__)
-  register Word x8 asm("x8") = number;
-  register Word x0 asm("x0") = a;
-  register Word x1 asm("x1") = b;
-  register Word x2 asm("x2") = c;
-  register Word x3 asm("x3") = d;
-  register Word x4 asm("x4") = e;
-  register Word x5 asm("x5") = f;
-  asm volatile("svc #0"
-               : "+r"(x0)
-               : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-               : "memory");
-  return x0;
-#else
-#error "bare.h knows x86_64 and aarch64"
-#endif
-}
-
-/// Makes a system call; returns its result, or negative errno.
-template <class... Arguments>
-Word call(Word number, Arguments... arguments) {
-  Word words[6] = {word(arguments)...};
-  return call6(number, words[0], words[1], words[2], words[3], words[4], words[5]);
-}
-
-/// clone3 with a separate stack for the child (arguments.stack). The child runs function(context),
-/// which must not return. Returns the child's pid, or negative errno, in the parent.
-inline Word clone_onto_stack(clone_args& arguments, void (*function)(void*), void* context) {
-#if defined(__x86_64__)
-  Word result;
-  register void* r12 asm("r12") = context;
-  register void (*r13)(void*) asm("r13") = function;
-  asm volatile(
-      "syscall\n"
-      "test %%rax, %%rax\n"
-      "jnz 1f\n"
-      "xor %%ebp, %%ebp\n"
-      "mov %%r12, %%rdi\n"
-      "call *%%r13\n"
-      "hlt\n"
-      "1:"
-      : "=a"(result)
-      : "a"(__NR_clone3), "D"(&arguments), "S"(sizeof arguments), "r"(r12), "r"(r13)
-      : "rcx", "r11", "memory");
-  return result;
-#else
-  register Word x8 asm("x8") = __NR_clone3;
-  register Word x0 asm("x0") = word(&arguments);
-  register Word x1 asm("x1") = sizeof arguments;
-  register void* x19 asm("x19") = context;
-  register void (*x20)(void*) asm("x20") = function;
-  asm volatile(
-      "svc #0\n"
-      "cbnz x0, 1f\n"
-      "mov x29, xzr\n"
-      "mov x0, x19\n"
-      "blr x20\n"
-      "brk #0\n"
-      "1:"
-      : "+r"(x0)
-      : "r"(x8), "r"(x1), "r"(x19), "r"(x20)
-      : "memory");
-  return x0;
-#endif
-}
-
-[[noreturn]] inline void exit(int status) {
-  for (;;) call(__NR_exit_group, status);
-}
-
 inline U64 now_ns() {
   __kernel_timespec time = {};
-  call(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &time);
+  sys::call(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &time);
   return static_cast<U64>(time.tv_sec) * 1000000000 + static_cast<U64>(time.tv_nsec);
 }
 
@@ -163,7 +72,7 @@ class Text {
     return add(at);
   }
   const char* c_str() const { return buffer_; }
-  void write_to(int fd) const { call(__NR_write, fd, buffer_, size_); }
+  void write_to(int fd) const { sys::call(__NR_write, fd, buffer_, size_); }
 
  private:
   unsigned long size_ = 0;
@@ -176,7 +85,7 @@ class Text {
 int program(int count, char** arguments);
 
 extern "C" [[noreturn]] void enter(Word* stack) {
-  bare::exit(program(static_cast<int>(stack[0]), reinterpret_cast<char**>(stack + 1)));
+  sys::exit(program(static_cast<int>(stack[0]), reinterpret_cast<char**>(stack + 1)));
 }
 
 #if defined(__x86_64__)

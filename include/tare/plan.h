@@ -92,13 +92,13 @@ enum class PassedKind : std::uint8_t {
   namespace_file,   ///< a namespace to join, or the mapping of an id-mapped mount
   id_mapping,       ///< an empty user namespace, used for its id mapping only
   detached_mount,   ///< open_tree(2) with OPEN_TREE_CLONE of a path that init could not reach from
-                    ///< its user namespace; is fetched
+                    ///< its user namespace; only in Plan::requested()
   start_gate,       ///< the FIFO of the container's start gate
   container_pidfd,  ///< the pidfd of the container's init, for joining its namespaces
   container_namespace,  ///< a namespace of the container's init; the path is relative to its
                         ///< directory in /proc
   container_root,       ///< "/" of the container's init
-  directory,            ///< a plain directory; is fetched
+  directory,            ///< a plain directory; only in Plan::requested()
   answers,              ///< the socket for spawn()'s answers, if not the channel
   ending,               ///< the eventfd(2) of the reaper, which spawn() makes
 };
@@ -128,8 +128,8 @@ class Plan {
  public:
   const std::vector<wire::Op>& ops() const noexcept { return ops_; }
   const std::vector<Passed>& passed() const noexcept { return passed_; }
-  /// What init fetches from the host, in order.
-  const std::vector<Passed>& fetched() const noexcept { return fetched_; }
+  /// What init requests from the host (op request_mounts), in order.
+  const std::vector<Passed>& requested() const noexcept { return requested_; }
   /// CLONE_NEW* for clone3(2).
   std::uint64_t clone_flags() const noexcept { return clone_flags_; }
   /// The namespaces to join before the clone, in this order: pid namespaces (joining affects
@@ -140,9 +140,9 @@ class Plan {
   bool has_console() const noexcept { return has_console_; }
   /// Whether the process that spawn() creates exits and leaves the program to another child of its
   /// parent.
-  bool appears() const noexcept { return appears_; }
+  bool forks_into_pidns() const noexcept { return forks_into_pidns_; }
   /// Whether the process that spawn() creates becomes the reaper of the program.
-  bool reaps() const noexcept { return reaps_; }
+  bool has_reaper() const noexcept { return has_reaper_; }
 
   /// The string at `offset` of the pool.
   const char* text(std::uint32_t offset) const noexcept { return strings_.data() + offset; }
@@ -160,14 +160,14 @@ class Plan {
   friend class PlanBuilder;
   std::vector<wire::Op> ops_;
   std::vector<Passed> passed_;
-  std::vector<Passed> fetched_;
+  std::vector<Passed> requested_;
   std::string strings_;
   std::uint64_t clone_flags_ = 0;
   std::vector<Join> joins_;
   std::uint32_t preserved_fds_ = 0;
   bool has_console_ = false;
-  bool appears_ = false;
-  bool reaps_ = false;
+  bool forks_into_pidns_ = false;
+  bool has_reaper_ = false;
 };
 
 /// Type and number of a device as in stat(2); a FIFO has number 0.
@@ -215,7 +215,9 @@ struct ProgramPlanOptions {
 /// Makes the plan for such a program, with the caller's credentials and namespaces.
 Plan make_program_plan(const ProgramPlanOptions& options);
 
-/// Returns the name of a step's system call ("move_mount"), for errors.
+/// Returns the name of a step's system call ("move_mount"), for errors; empty if it has none.
 const char* step_name(wire::Step step) noexcept;
+/// Returns the reason of a step that is a check of init ("path too long"); empty if it is none.
+const char* check_reason(wire::Step step) noexcept;
 
 }  // namespace tare

@@ -88,7 +88,7 @@ bool makes_second_task(const char* plan) {
   const auto* ops = reinterpret_cast<const Op*>(plan + sizeof *header);
   return std::any_of(ops, ops + header->op_count, [](const Op& op) {
     constexpr std::uint64_t new_listener = 1 << 3;  // SECCOMP_FILTER_FLAG_NEW_LISTENER
-    return op.code == OpCode::listener_thread || op.code == OpCode::reap ||
+    return op.code == OpCode::listener_thread || op.code == OpCode::become_reaper ||
            (op.code == OpCode::seccomp && (op.a & new_listener) != 0);
   });
 }

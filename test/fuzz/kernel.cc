@@ -22,7 +22,7 @@
 
 namespace sys {
 
-long call(long number, long a, long b, long c, long d, long e, long f);
+long call6(long number, long a, long b, long c, long d, long e, long f);
 
 }  // namespace sys
 
@@ -344,7 +344,7 @@ void on_memory(long number, long a, long b, long c, long d, std::optional<long>&
 
 }  // namespace
 
-long sys::call(long number, long a, long b, long c, long d, long e, long /*f*/) {
+long sys::call6(long number, long a, long b, long c, long d, long e, long /*f*/) {
   fuzz::require(++calls < most_calls, "init does not come to an end");
   if (number == __NR_mmap) return reinterpret_cast<long>(plan_memory);
   if (number == __NR_execve) {

@@ -8,10 +8,10 @@
 //       close, which frees the descriptor whatever it returns, and brk, which returns the current
 //       break when it fails. FILE is the cgroup's cgroup.freeze; with it the call is made.
 //
-// ROLE is "host" for the command's first process, "stub" for a child until it executes something,
-// and "init" for one that has executed tare's, or is its child; a second one of a kind is "stub2",
-// "init2". Other programs that are executed are left alone. --init names a process that is "init"
-// already.
+// ROLE is "host" for the command's first process, "vfork_child" for a child until it executes
+// something, and "init" for one that has executed tare's, or is its child; a second one of a kind
+// is "vfork_child2", "init2". Other programs that are executed are left alone. --init names a
+// process that is "init" already.
 //
 // strace(1) counts the calls of every process alike, and waits for all of them to end: it cannot
 // tell a host's calls from init's, and init must outlive the host.
@@ -206,7 +206,8 @@ class Tracer {
     // A thread has the role of its process.
     const pid_t leader = std::atoi(status_field(pid, "Tgid:").c_str());
     Task& made = tasks_[pid];
-    made.role = leader != pid ? tasks_[leader].role : nth(executes_init(pid) ? "init" : "stub");
+    made.role =
+        leader != pid ? tasks_[leader].role : nth(executes_init(pid) ? "init" : "vfork_child");
     return made;
   }
 
@@ -233,7 +234,7 @@ class Tracer {
     if (pid == root) {
       task.role = "host";
     } else {
-      task.role = task.role.starts_with("stub") && executes_init(pid) ? nth("init") : "";
+      task.role = task.role.starts_with("vfork_child") && executes_init(pid) ? nth("init") : "";
     }
   }
 

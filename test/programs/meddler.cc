@@ -6,7 +6,7 @@
 //   meddler them WHAT  the same, with the entering process's credentials
 //
 // WHAT is what it sends to the process at the other end: "nothing" (an empty message), "executing",
-// "appeared" (with its own pid), "console"; to each it adds as many descriptors as it may.
+// "forked" (with its own pid), "console"; to each it adds as many descriptors as it may.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,9 +38,9 @@ constexpr std::size_t most_fds = 200;
 /// Sends `what` by `socket` with the credentials of `pid`.
 void say(int socket, pid_t pid, std::string_view what) {
   tare::wire::Report report;
-  report.kind = what == "executing"  ? ReportKind::executing
-                : what == "appeared" ? ReportKind::appeared
-                                     : ReportKind::console;
+  report.kind = what == "executing" ? ReportKind::executing
+                : what == "forked"  ? ReportKind::forked
+                                    : ReportKind::console;
   report.value = static_cast<std::uint32_t>(getpid());
   iovec vector{&report, what == "nothing" ? 0 : sizeof report};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(most_fds * sizeof(int))>

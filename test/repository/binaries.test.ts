@@ -86,9 +86,9 @@ t.test('the addon exports its registration and nothing else', (t) => {
   t.end();
 });
 
-t.test('the stub between clone and exec calls nothing', (t) => {
+t.test('the child between clone and exec calls nothing', (t) => {
   const object = join(build, 'CMakeFiles/tare_core.dir/addon/core/spawn/vfork_child.cc.o');
-  const allowed = readFileSync(join(root, 'test/repository/stub_symbols.txt'), 'utf8')
+  const allowed = readFileSync(join(root, 'test/repository/vfork_child_symbols.txt'), 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'));
   t.same(

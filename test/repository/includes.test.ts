@@ -25,6 +25,8 @@ const layers: readonly (readonly string[])[] = [
   ['container'],
   ['doctor'],
 ];
+/** What the host shares with init, a program without libc. None of it has a source of its own. */
+const sharedWithInit = ['wire', 'ops.def', 'steps.def', 'raw_syscall'];
 /** The public headers that each front end and init may include. */
 const directoryRules: Record<string, readonly string[]> = {
   'addon/cli': [
@@ -32,7 +34,7 @@ const directoryRules: Record<string, readonly string[]> = {
     ...['error', 'fd', 'pidfd', 'unix_socket', 'printable'],
   ],
   'addon/node': ['container', 'checkpoint', 'spec', 'error', 'fd', 'pidfd', 'signals'],
-  'addon/init': ['wire'],
+  'addon/init': sharedWithInit,
 };
 
 interface Include {
@@ -44,7 +46,7 @@ interface Include {
 
 function sources(directory: string): string[] {
   return readdirSync(join(root, directory), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.(cc|h|S)$/.test(name))
+    .filter((name) => /\.(cc|h|def|S)$/.test(name))
     .map((name) => join(directory, name));
 }
 
@@ -67,8 +69,7 @@ const coreSources = sources('addon/core');
  */
 function folderOfPublic(header: string): string | undefined {
   const name = basename(header, '.h');
-  // The wire format has no code: the host and init, a program without libc, share it.
-  if (name === 'wire') return 'base';
+  if (sharedWithInit.includes(name)) return 'base';
   // A folder of public headers, spec/linux.h, has the name of its folder in the core.
   const own = /^include\/tare\/(\w+)\//.exec(header)?.[1];
   if (own !== undefined) return own;
@@ -134,7 +135,10 @@ for (const [directory, allowed] of Object.entries(directoryRules)) {
 t.test('init is built on no libc', (t) => {
   // Headers of the kernel, and those that gcc provides for freestanding programs.
   const freestanding = /^(linux|asm|asm-generic)\/|^(cstddef|cstdint|limits|type_traits|bit)$/;
-  const hosted = sources('addon/init')
+  const shared = sharedWithInit.map((name) =>
+    join('include/tare', /\./.test(name) ? name : `${name}.h`),
+  );
+  const hosted = [...sources('addon/init'), ...shared]
     .flatMap(includesOf)
     .filter(({ quoted, target }) => !quoted && !freestanding.test(target))
     .map(({ file, line, target }) => `${file}:${line} ${target}`);

@@ -16,27 +16,14 @@ const longFiles: readonly string[] = [
   'addon/core/cgroup/processes.cc',
   'addon/core/checkpoint/criu.cc',
   'addon/core/container/exec.cc',
-  'addon/core/plan/mounts.cc',
-  'addon/core/plan/print.cc',
-  'addon/core/plan/process.cc',
-  'addon/core/spawn/spawn.cc',
-  'addon/core/spawn/vfork_child.cc',
   'addon/core/state/state.cc',
-  'addon/init/mount_ops.cc',
-  'addon/init/process_ops.cc',
-  'bench/programs/floor.cc',
 ];
 const longFunctions: readonly string[] = [
   'Container::begin_exec_now',
   'Container::create',
   'Container::restore',
   'Container::start',
-  'describe_process',
-  'execute_process_op',
-  'make_below',
   'on_memory',
-  'remedy',
-  'spawn',
 ];
 
 interface CxxFunction {

@@ -27,7 +27,7 @@ if (skipReason !== undefined) {
     t.match(stdout, /Read-only file system\n*$/, `${name}: that is why`);
   };
 
-  // Weakened: add_file_system (plan/mounts.cc) without set_attributes for its fallback. The mount
+  // Weakened: add_file_system (plan/file_systems.cc) without set_attributes for its fallback. The mount
   // is not read-only.
   inside.test('CVE-2023-25809: the fall-back to a bind is read-only', async (t) => {
     const seen = inside.stdoutOf(script, (config, rootfs) => {

@@ -239,7 +239,7 @@ function checkMessage(error: string, id: string, point: Point, fault: string, us
   // The failed write may be that of the message.
   if (use.fails && point.call === 'write' && error === '') return;
   if (!error.includes(id) && !error.includes('/')) throw new Error('it does not say of what');
-  const spawned = point.role.startsWith('stub') || point.call === 'mmap';
+  const spawned = point.role.startsWith('vfork_child') || point.call === 'mmap';
   if (spawned && error.includes(`: posix_spawn: ${fault} (`)) return;
   const [, step = ''] = /^(?:(?:[a-z]+|exec in) [\w-]+: )?(.+)$/.exec(error) ?? [];
   if (use.fails) {

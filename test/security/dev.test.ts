@@ -116,7 +116,7 @@ if (skipReason !== undefined) {
     }
   });
 
-  // Weakened: mask_file (hidden_ops.cc) takes a failure of open_null for success. The container
+  // Weakened: mask_file (masked_paths.cc) takes a failure of open_null for success. The container
   // starts with the path unmasked.
   inside.test('CVE-2025-62161: without /dev/null nothing is left unmasked', async (t) => {
     const dev = join(inside.directory, 'no-dev');

@@ -79,7 +79,7 @@ if (skipReason !== undefined) {
     await nothing(t, tracing, byLibrary(inside));
   });
 
-  // Weakened: the filter is loaded after `appear` (plan/fork_into_pidns.cc), as in the test below.
+  // Weakened: the filter is loaded after `fork_into_pidns` (plan/fork_into_pidns.cc), as in the test below.
   inside.test('CVE-2016-9962: nor of who is executed under a filter', async (t) => {
     await nothing(t, filtered, byCommand(inside));
     await nothing(
@@ -114,7 +114,7 @@ if (skipReason !== undefined) {
 
   // Weakened: calls_afterwards (plan/fork_into_pidns.cc) without one of its calls. init fails at that
   // call.
-  inside.test('CVE-2016-9962: no filter stops a process that is about to appear', async (t) => {
+  inside.test('CVE-2016-9962: no filter stops a process that is about to fork', async (t) => {
     for (const name of ['clone', 'exit_group', 'setsid', 'sendto', 'capset', 'prctl', 'ioctl']) {
       const bundle = inside.bundle(['sleep', '1000'], (config) => {
         filtered(config);

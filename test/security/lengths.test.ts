@@ -12,7 +12,7 @@ if (skipReason !== undefined) {
   const border = 65_536;
 
   // Weakened: PlanBuilder::list (plan.cc) cuts strings to their length modulo 65536; then, add_exec
-  // (plan/process.cc) counts arguments in 16 bits. Arguments and variables are cut off or missing.
+  // (plan/program.cc) counts arguments in 16 bits. Arguments and variables are cut off or missing.
   inside.test('CVE-2021-43784: long values and many', async (t) => {
     for (const size of [border - 1, border, border + 1, 130_000]) {
       const seen = inside.stdoutOf(

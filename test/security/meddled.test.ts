@@ -54,10 +54,10 @@ if (skipReason !== undefined) {
         .map((pid) => `${pid}: ${readFileSync(`/proc/${pid}/stat`, 'utf8')}`),
     );
 
-  // Weakened: the host knows of an appeared process only by that process's own message. Processes
+  // Weakened: the host knows of a forked child only by that process's own message. Processes
   // that are killed before it stay zombies of this process, the container's init waits for them,
   // and delete waits for init.
-  inside.test('who is killed as he appears is reaped', async (t) => {
+  inside.test('a child that is killed as it enters is reaped', async (t) => {
     await meddled(t, ['kill'], [], async (container) => {
       let failed = 0;
       for (let i = 0; i < 300; i++) {
@@ -76,13 +76,13 @@ if (skipReason !== undefined) {
   for (const [whose, what] of [
     ['self', 'nothing'],
     ['self', 'executing'],
-    ['self', 'appeared'],
+    ['self', 'forked'],
     ['self', 'console'],
     ['them', 'nothing'],
-    ['them', 'appeared'],
+    ['them', 'forked'],
     ['them', 'console'],
   ] as const) {
-    // Weakened: the sender's pid is taken for that of the appeared process. The process is then the
+    // Weakened: the sender's pid is taken for that of the forked child. The process is then the
     // container's init, and each message leaks two descriptors.
     inside.test(`what others say as ${whose}: ${what}`, async (t) => {
       const given = ['CAP_SYS_PTRACE', 'CAP_SYS_ADMIN'];
@@ -116,7 +116,7 @@ if (skipReason !== undefined) {
 
   // Weakened: run_container_hooks() without InitProcess::limit(). start waits forever, and delete
   // waits for start.
-  inside.test('a hook that is stopped as it appears is over when its time is', async (t) => {
+  inside.test('a hook that is stopped as it enters is over when its time is', async (t) => {
     const bundle = bundleOf(inside, 'meddler', (config) => {
       config.process.args = ['sleep', '1000'];
       config.process.capabilities = {};

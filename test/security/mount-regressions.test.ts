@@ -52,7 +52,7 @@ if (skipReason !== undefined) {
     });
   });
 
-  // Weakened: do_mount_fs (mount_ops.cc) gives each root the mode of the directory it covers. /proc
+  // Weakened: do_mount_fs (file_system_ops.cc) gives each root the mode of the directory it covers. /proc
   // has 700, /dev/shm 711, /dev/mqueue 700.
   inside.test('crun 1.29: the roots of file systems have the mode that is theirs', async (t) => {
     for (const edit of [() => undefined, asUser]) {

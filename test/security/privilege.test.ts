@@ -141,7 +141,7 @@ if (skipReason !== undefined) {
   });
 
   // Root of a user namespace may trace all processes in it, whatever their user on the host is.
-  // Weakened: without the prctl(2) of Undumpable (spawn.cc), some processes are traced as
+  // Weakened: without the prctl(2) of Undumpable (caller_state.cc), some processes are traced as
   // /…/build/tare, user 65534, with the memory of the command line; without make_unreadable()
   // there, as /memfd:tare-init.
   inside.test('CVE-2016-9962: root of a user namespace traces nobody who joins it', async (t) => {
@@ -163,7 +163,7 @@ if (skipReason !== undefined) {
 
   // The maker of a user namespace has all capabilities in it. To the kernel the maker is a uid:
   // here every root of the host, also one in a container.
-  // Weakened: may_be_traced() (spawn.cc) is true for joined user namespaces alone. init is traced
+  // Weakened: may_be_traced() (init_image.cc) is true for joined user namespaces alone. init is traced
   // as /memfd:tare-init, user 0.
   inside.test('CVE-2016-9962: nor is who makes a user namespace in a pid namespace', async (t) => {
     const second = inside.bundle(['true'], (config) => {

@@ -56,7 +56,7 @@ if (skipReason !== undefined) {
     }
   });
 
-  // Weakened: do_bind (mount_ops.cc) without not_procfs. The container starts with the directory as
+  // Weakened: do_bind (bind_ops.cc) without not_procfs. The container starts with the directory as
   // /proc.
   inside.test('CVE-2019-16884: what is bound on /proc is a procfs', async (t) => {
     const host = new Outside(join(inside.directory, 'no-proc'), ['self/', 'self/attr/']);

@@ -259,7 +259,7 @@ if (skipReason !== undefined) {
     }
   });
 
-  // Weakened: open_hidden (path.cc) always calls open_below. Of seven masked and read-only paths in
+  // Weakened: open_masked (path.cc) always calls open_below. Of seven masked and read-only paths in
   // /proc some are missing in one start of five.
   inside.test('CVE-2025-31133: masked and read-only paths', async (t) => {
     // Identified by their parent, because the paths change while the table is read.
@@ -381,7 +381,7 @@ if (skipReason !== undefined) {
     });
   });
 
-  // Weakened: do_mount_data (mount_ops.cc) calls open_below instead of open_covering. "rw" applies
+  // Weakened: do_mount_data (file_system_ops.cc) calls open_below instead of open_covering. "rw" applies
   // to /kept, and the container writes to it.
   inside.test('CVE-2025-52881: a mount that is reached by its path again', async (t) => {
     const layers = join(inside.directory, 'layers'.padEnd(100, 'x'));

@@ -214,7 +214,7 @@ void Creation::set_up_init() {
   Cgroup& cgroup = rollback_->cgroup();
   record_ = make_record(bundle_, id_, host_.euid, options_.no_new_keyring);
   record_.pid = init_->pid();
-  record_.has_reaper = plan_->reaps();
+  record_.has_reaper = plan_->has_reaper();
   record_.first_own_id = first_own_id_;
   record_.mounts_on_host = mounts_on_host_;
   record_.has_rdt = static_cast<bool>(rdt_);
@@ -234,7 +234,7 @@ void Creation::set_up_init() {
     init_->answer(wire::WaitTag::cgroup);
   }
   record_.cgroup_path = cgroup.path();
-  serve_fetches(*init_, *plan_, passed_);
+  answer_mount_requests(*init_, *plan_, passed_);
   owned_.clear();
   if (cgroup || !tolerate_) {
     if (!unit_) {

@@ -43,9 +43,9 @@ void inherit_defaults(Process& process, const Process& own, ProcessSource& sourc
 }
 
 /// Spawns a process with the CPU affinity of the config. By default it may run on all processors of
-/// the container, not only those of the caller; if `appears`, an op of the plan sees to that.
+/// the container, not only those of the caller; if `forks`, an op of the plan sees to that.
 template <typename Spawn>
-InitProcess spawn_on_processors(const CpuAffinity& affinity, bool appears,
+InitProcess spawn_on_processors(const CpuAffinity& affinity, bool forks,
                                 const ProcessSource& source, const Runtime& runtime,
                                 const Spawn& spawn) {
   if (!is_left_open(affinity)) {
@@ -55,7 +55,7 @@ InitProcess spawn_on_processors(const CpuAffinity& affinity, bool appears,
     return init;
   }
   InitProcess init = spawn();
-  if (!appears) {
+  if (!forks) {
     reset_affinity(init.pid());
   }
   return init;
@@ -148,7 +148,7 @@ InitProcess& PendingExec::Impl::spawn_init(const Stdio& stdio) {
   options.passed =
       open_passed(*plan, nullptr, {record.pid, target.pidfd.get(), target.root.get()}, owned);
   init.emplace(spawn_on_processors(
-      process.exec_cpu_affinity, plan->appears(), source, runtime,
+      process.exec_cpu_affinity, plan->forks_into_pidns(), source, runtime,
       [&] { return spawn_in_cgroup(*plan, options, record, may_fall_back, target); }));
   tell_child(runtime, *init);
   return *init;

@@ -71,7 +71,7 @@ class Visit {
       }
     };
     try {
-      serve_fetches(init, plan, options.passed);
+      answer_mount_requests(init, plan, options.passed);
       init.await(wire::WaitTag::go);
     } catch (...) {
       note();

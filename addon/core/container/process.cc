@@ -136,7 +136,7 @@ std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined
         break;
       case PassedKind::detached_mount:
       case PassedKind::directory:
-        continue;  // only in Plan::fetched()
+        continue;  // only in Plan::requested()
       case PassedKind::start_gate:
         owned.push_back(dir->start_gate().open_for_init());
         break;

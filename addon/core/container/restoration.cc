@@ -115,7 +115,7 @@ std::vector<ExternalMount> make_mount_points(const Bundle& bundle, Host host, in
   spawn_options.passed = open_passed(plan, nullptr, {}, owned);
   InitProcess init = spawn(plan, spawn_options);
   grant_host_rights(init, plan, spec, process, {}, host);
-  serve_fetches(init, plan, spawn_options.passed);
+  answer_mount_requests(init, plan, spawn_options.passed);
   init.await(wire::WaitTag::go);
   return external_mounts(init.pid(), spec, bundle.path);
 }

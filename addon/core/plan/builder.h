@@ -1,4 +1,4 @@
-// Collects a plan: ops, their strings, and what is passed to init. Used by the plan*.cc files
+// Collects a plan: ops, their strings, and what is passed to init. Used by the sources of plan
 // alone.
 #pragma once
 
@@ -18,6 +18,10 @@ namespace tare {
 
 /// Returns the op's name as in JSON plans: "mount_fs".
 const char* op_name(wire::OpCode code) noexcept;
+/// Returns what the op does, in the words of mount(8) and similar commands.
+std::string op_text(const Plan& plan, const wire::Op& op);
+/// Returns the names of the namespaces CLONE_NEW*, separated by commas.
+std::string namespace_names(std::uint64_t flags);
 
 class PlanBuilder {
  public:
@@ -43,8 +47,8 @@ class PlanBuilder {
   /// Has the host open a mount for init; if `late`, only after the ops that the plan has by now.
   /// Returns Op::fd for the op that uses it.
   int source(Passed passed, bool late);
-  /// Places the fetch of the next source() before the op that is added next.
-  void fetch_from_here();
+  /// Places the request for the next source() before the op that is added next.
+  void request_from_here();
   /// Passes the user namespace of an id-mapped mount; returns its index.
   int pass_id_mapping(const Mount& mount, const std::string& origin);
 
@@ -57,17 +61,17 @@ class PlanBuilder {
   void clone_flags(std::uint64_t flags) { plan_.clone_flags_ |= flags; }
   void preserved_fds(std::uint32_t count) { plan_.preserved_fds_ = count; }
   void has_console() { plan_.has_console_ = true; }
-  /// Has init go on as a child in a pid namespace of other processes before the program.
-  void appears() { plan_.appears_ = true; }
-  bool must_appear() const { return plan_.appears_; }
+  /// Has init continue as a child in a pid namespace of other processes before the program.
+  void forks_into_pidns() { plan_.forks_into_pidns_ = true; }
+  bool must_fork() const { return plan_.forks_into_pidns_; }
   /// Has init become the reaper of the program.
-  void reaps() { plan_.reaps_ = true; }
-  bool must_reap() const { return plan_.reaps_; }
+  void has_reaper() { plan_.has_reaper_ = true; }
+  bool wants_reaper() const { return plan_.has_reaper_; }
   void wait(wire::WaitTag tag);
-  /// Returns Op::fd of an op that waits for the host. Where init appears among other processes, the
-  /// host identifies a sender by the credentials attached to its message (SO_PASSCRED of unix(7)).
-  /// A socket that requests credentials gets a name when it sends, so the host answers through
-  /// another one.
+  /// Returns Op::fd of an op that waits for the host. Where init forks into a pid namespace of
+  /// other processes, the host identifies a sender by the credentials attached to its message
+  /// (SO_PASSCRED of unix(7)). A socket that requests credentials gets a name when it sends, so the
+  /// host answers through another one.
   int answers();
   void close_fds();
   Plan take() { return std::move(plan_); }
@@ -78,7 +82,7 @@ class PlanBuilder {
   ProcessSource source_;
   Plan plan_;
   std::vector<std::string> kept_;  // destinations, by the numbers of their mounts
-  std::size_t fetch_ = 0;          // the last op `fetch`, 0: none
+  std::size_t request_ = 0;        // the last op request_mounts, 0: none
   int answers_ = -1;
   std::unordered_map<std::string, std::uint32_t> offsets_;
 };
@@ -91,7 +95,7 @@ void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined, 
 /// Decides whether the process goes on as a child in the container's pid namespace once it is set
 /// up. Must be called before any wait for the host is added. `has_labels`: the process gets a
 /// security label.
-void choose_appearance(PlanBuilder& builder, std::uint64_t namespaces, bool has_labels);
+void choose_fork_into_pidns(PlanBuilder& builder, std::uint64_t namespaces, bool has_labels);
 void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces);
 void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
 
@@ -126,10 +130,10 @@ void add_further_mounts(PlanBuilder& builder, const std::string& list,
 void add_root_finish(PlanBuilder& builder);
 
 // plan/masked_paths.cc
-void add_hidden_paths(PlanBuilder& builder);
+void add_masked_paths(PlanBuilder& builder);
 /// Returns op_in_proc or op_in_sys where the mount is the container's procfs or sysfs at its usual
-/// path, else 0. Paths to hide there are looked up from that mount.
-std::uint16_t kernel_interface_place(const Mount& mount);
+/// path, else 0. Paths to mask there are looked up from that mount.
+std::uint16_t kernel_interface_flag(const Mount& mount);
 
 // plan/devices.cc
 void add_devices(PlanBuilder& builder);
@@ -140,24 +144,36 @@ void add_console(PlanBuilder& builder, const Process& process, bool bind);
 bool has_listener(const PlanBuilder& builder);
 void add_names_and_sysctls(PlanBuilder& builder);
 void add_labels(PlanBuilder& builder, const Process& process);
-void add_home_directory(PlanBuilder& builder, const Process& process);
 void add_cpu_affinity(PlanBuilder& builder, const Process& process);
+/// Adds a wait for the host where the process has scheduling settings.
+void add_scheduling(PlanBuilder& builder, const Process& process);
 void add_credentials(PlanBuilder& builder, const Process& process);
 /// Sets the process's capabilities, and adds `more` to the permitted and effective ones.
 void add_capabilities(PlanBuilder& builder, const Process& process, std::uint64_t more);
 /// Adds the container's filter: only one with a listener if `with_listener`, else only one without.
 void add_seccomp(PlanBuilder& builder, bool with_listener);
+void add_working_directory_itself(PlanBuilder& builder, const Process& process);
+/// Makes the container's root, with its mounts, the working directory of a createContainer hook, as
+/// under runc; not where it may not enter a directory on the way.
+void add_root_as_working_directory(PlanBuilder& builder);
+/// Whether a child would not inherit the process's scheduling policy.
+bool is_reset_on_fork(const Process& process);
 /// Whether the host schedules the process after all other steps: a child does not inherit every
 /// policy.
 bool is_scheduled_last(const PlanBuilder& builder, const Process& process);
+/// True where sysctls or labels are written below /proc.
+bool proc_handle_needed(const Spec& spec, const Process& process);
+/// True where the supplementary groups stay the caller's.
+bool keeps_groups(const PlanBuilder& builder);
+/// True where prestart, createRuntime or createContainer hooks exist.
+bool has_create_hooks(const Spec& spec);
 
 // plan/fork_into_pidns.cc
-/// Adds the op `appear` and what belongs to it. `waits`: init waits for the host afterwards.
+/// Adds the op fork_into_pidns and what belongs to it. `waits`: init waits for the host afterwards.
 /// Returns true if the container's filter, where there is one, is loaded by then.
-bool add_appearance(PlanBuilder& builder, const Process& process, bool waits);
-/// Adds a wait for the host where the process has scheduling settings.
-void add_scheduling(PlanBuilder& builder, const Process& process);
-void add_working_directory_itself(PlanBuilder& builder, const Process& process);
+bool add_fork_into_pidns(PlanBuilder& builder, const Process& process, bool waits);
+
+// plan/program.cc
 /// What happens between the setup of the process and its program.
 struct Before {
   bool host = false;        ///< the host finishes its part
@@ -166,11 +182,12 @@ struct Before {
   bool paused = false;      ///< the host moves it to where it is stopped; it sends no message then
   bool ends_with_host = false;  ///< from then on the process is killed when the host ends
 };
-/// Adds the op `reap`. Throws `unsupported` where a child would not get the config's scheduling
-/// policy.
-void add_reaper(PlanBuilder& builder, const Process& process);
+void add_home_directory(PlanBuilder& builder, const Process& process);
 void add_program(PlanBuilder& builder, const Process& process,
                  const std::vector<std::string>& extra_env, Before before);
+/// Adds the op become_reaper. Throws `unsupported` where a child would not get the config's
+/// scheduling policy.
+void add_reaper(PlanBuilder& builder, const Process& process);
 /// Adds the program of a hook: hook.path with the arguments and environment of `process`.
 /// `in_container`: under the container's filter and with its user's HOME.
 void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,
@@ -178,15 +195,6 @@ void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& 
 /// Adds a program of the host, found by its path.
 void add_program_of_host(PlanBuilder& builder, const std::string& path,
                          const std::vector<std::string>& args, const std::vector<std::string>& env);
-/// Makes the container's root, with its mounts, the working directory of a createContainer hook, as
-/// under runc; not where it may not enter a directory on the way.
-void add_root_as_working_directory(PlanBuilder& builder);
-/// True where sysctls or labels are written below /proc.
-bool proc_handle_needed(const Spec& spec, const Process& process);
-/// True where the supplementary groups stay the caller's.
-bool keeps_groups(const PlanBuilder& builder);
-/// True where prestart, createRuntime or createContainer hooks exist.
-bool has_create_hooks(const Spec& spec);
 
 /// True where the container's root is a mount with mounts below it: in its mount namespace (new or
 /// joined), or in the caller's.

@@ -27,7 +27,8 @@ bool has_more(const PlanBuilder& builder, const Process& process) {
          (capabilities.permitted & capabilities.effective & loading) == 0;
 }
 
-/// Returns the system calls that init makes under the filter: see do_appear() of process_ops.cc.
+/// Returns the system calls that init makes under the filter: see do_fork_into_pidns() of
+/// program_ops.cc.
 std::vector<KnownCall> calls_afterwards(bool drops, bool terminal, bool waits) {
   std::vector<KnownCall> calls = {{__NR_clone, {CLONE_PARENT, 0, 0, 0, 0}},
                                   {__NR_exit_group, {0}},
@@ -50,7 +51,7 @@ std::vector<KnownCall> calls_afterwards(bool drops, bool terminal, bool waits) {
 
 }  // namespace
 
-bool add_appearance(PlanBuilder& builder, const Process& process, bool waits) {
+bool add_fork_into_pidns(PlanBuilder& builder, const Process& process, bool waits) {
   const bool is_last = is_scheduled_last(builder, process);
   const bool drops = has_more(builder, process);
   const std::string& filter = builder.host().seccomp.program;
@@ -67,7 +68,7 @@ bool add_appearance(PlanBuilder& builder, const Process& process, bool waits) {
       add_capabilities(builder, process, 0);
     }
   }
-  builder.add(OpCode::appear).a = process.terminal ? 1 : 0;
+  builder.add(OpCode::fork_into_pidns).a = process.terminal ? 1 : 0;
   if (is_last) {
     builder.wait(wire::WaitTag::scheduling);
   }

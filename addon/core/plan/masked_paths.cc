@@ -9,7 +9,7 @@ namespace tare {
 
 using wire::OpCode;
 
-std::uint16_t kernel_interface_place(const Mount& mount) {
+std::uint16_t kernel_interface_flag(const Mount& mount) {
   const std::string path = absolute_path(mount.destination);
   if (path == "/proc") {
     return wire::op_in_proc;
@@ -26,12 +26,12 @@ std::uint16_t uppermost(const Spec& spec, std::string_view place) {
     return absolute_path(mount.destination) == place && !read_mount_options(mount).remount;
   };
   const auto last = std::find_if(spec.mounts.rbegin(), spec.mounts.rend(), covers);
-  return last == spec.mounts.rend() ? std::uint16_t{0} : kernel_interface_place(*last);
+  return last == spec.mounts.rend() ? std::uint16_t{0} : kernel_interface_flag(*last);
 }
 
-class HiddenPaths {
+class MaskedPaths {
  public:
-  explicit HiddenPaths(PlanBuilder& builder)
+  explicit MaskedPaths(PlanBuilder& builder)
       : builder_(builder),
         places_{{{"/proc/", uppermost(builder.spec(), "/proc")},
                  {"/sys/", uppermost(builder.spec(), "/sys")}}} {}
@@ -74,9 +74,9 @@ class HiddenPaths {
 
 }  // namespace
 
-void add_hidden_paths(PlanBuilder& builder) {
+void add_masked_paths(PlanBuilder& builder) {
   const Linux& config = builder.spec().linux_;
-  HiddenPaths paths(builder);
+  MaskedPaths paths(builder);
   paths.add(OpCode::read_only, config.readonly_paths, "linux.readonlyPaths");
   paths.add(OpCode::mask, config.masked_paths, "linux.maskedPaths");
 }

@@ -1,271 +1,42 @@
-// The names of ops and of failed system calls. Each enumerator has its own line, so that the
-// compiler reports a missing one.
+// The names of ops, and of what fails within them.
+#include <iterator>
+
 #include "plan/builder.h"
 
 namespace tare {
+namespace {
 
-using wire::OpCode;
-using wire::Step;
+constexpr const char* op_names[] = {
+    "end",
+#define OP(name, fd, data, text) #name,
+#include "tare/ops.def"
+};
 
-const char* op_name(OpCode code) noexcept {
-  switch (code) {
-    case OpCode::end:
-      return "end";
-    case OpCode::setns:
-      return "setns";
-    case OpCode::unshare:
-      return "unshare";
-    case OpCode::time_offsets:
-      return "time_offsets";
-    case OpCode::enter_time:
-      return "enter_time";
-    case OpCode::wait:
-      return "wait";
-    case OpCode::become_root:
-      return "become_root";
-    case OpCode::loopback_up:
-      return "loopback_up";
-    case OpCode::new_session:
-      return "new_session";
-    case OpCode::keyring:
-      return "keyring";
-    case OpCode::propagation:
-      return "propagation";
-    case OpCode::root:
-      return "root";
-    case OpCode::root_here:
-      return "root_here";
-    case OpCode::mount_fs:
-      return "mount_fs";
-    case OpCode::mount_data:
-      return "mount_data";
-    case OpCode::reconfigure:
-      return "reconfigure";
-    case OpCode::fetch:
-      return "fetch";
-    case OpCode::open_source:
-      return "open_source";
-    case OpCode::bind:
-      return "bind";
-    case OpCode::bind_device:
-      return "bind_device";
-    case OpCode::keep:
-      return "keep";
-    case OpCode::tell_mount:
-      return "tell_mount";
-    case OpCode::unmount:
-      return "unmount";
-    case OpCode::attributes:
-      return "attributes";
-    case OpCode::mask:
-      return "mask";
-    case OpCode::read_only:
-      return "read_only";
-    case OpCode::make_device:
-      return "make_device";
-    case OpCode::make_directory:
-      return "make_directory";
-    case OpCode::make_symlink:
-      return "make_symlink";
-    case OpCode::make_file:
-      return "make_file";
-    case OpCode::make_ptmx:
-      return "make_ptmx";
-    case OpCode::pivot_root:
-      return "pivot_root";
-    case OpCode::move_root:
-      return "move_root";
-    case OpCode::chroot:
-      return "chroot";
-    case OpCode::open_proc:
-      return "open_proc";
-    case OpCode::console:
-      return "console";
-    case OpCode::hostname:
-      return "hostname";
-    case OpCode::domainname:
-      return "domainname";
-    case OpCode::sysctl:
-      return "sysctl";
-    case OpCode::proc_write:
-      return "proc_write";
-    case OpCode::rlimit:
-      return "rlimit";
-    case OpCode::cpu_affinity:
-      return "cpu_affinity";
-    case OpCode::personality:
-      return "personality";
-    case OpCode::memory_policy:
-      return "memory_policy";
-    case OpCode::umask:
-      return "umask";
-    case OpCode::working_directory:
-      return "working_directory";
-    case OpCode::home_directory:
-      return "home_directory";
-    case OpCode::undumpable:
-      return "undumpable";
-    case OpCode::no_new_privileges:
-      return "no_new_privileges";
-    case OpCode::bounding_set:
-      return "bounding_set";
-    case OpCode::keep_caps:
-      return "keep_caps";
-    case OpCode::identity:
-      return "identity";
-    case OpCode::capabilities:
-      return "capabilities";
-    case OpCode::seccomp:
-      return "seccomp";
-    case OpCode::listener_thread:
-      return "listener_thread";
-    case OpCode::find_program:
-      return "find_program";
-    case OpCode::close_fds:
-      return "close_fds";
-    case OpCode::default_signals:
-      return "default_signals";
-    case OpCode::end_with_host:
-      return "end_with_host";
-    case OpCode::announce:
-      return "announce";
-    case OpCode::start_gate:
-      return "start_gate";
-    case OpCode::exec:
-      return "exec";
-    case OpCode::appear:
-      return "appear";
-    case OpCode::reap:
-      return "reap";
-  }
-  return "";
+/// Of a step either the system call or the reason is empty.
+struct StepText {
+  const char* call;
+  const char* reason;
+};
+
+constexpr StepText step_texts[] = {
+    {"", ""},
+#define STEP(name, call) {call, ""},
+#define CHECK(name, reason) {"", reason},
+#include "tare/steps.def"
+};
+
+/// init's report says which step failed, and a process of the container may have forged it.
+StepText text_of(wire::Step step) noexcept {
+  const auto row = static_cast<std::size_t>(step);
+  return row < std::size(step_texts) ? step_texts[row] : StepText{"", ""};
 }
 
-const char* step_name(Step step) noexcept {
-  switch (step) {
-    case Step::open:
-      return "open";
-    case Step::open_tree:
-      return "open_tree";
-    case Step::openat2:
-    case Step::open_source:
-      return "openat2";
-    case Step::fsopen:
-      return "fsopen";
-    case Step::fsconfig:
-      return "fsconfig";
-    case Step::fsmount:
-      return "fsmount";
-    case Step::fspick:
-      return "fspick";
-    case Step::fsetxattr:
-      return "fsetxattr";
-    case Step::move_mount:
-      return "move_mount";
-    case Step::mount_setattr:
-      return "mount_setattr";
-    case Step::pidfd_open:
-      return "pidfd_open";
-    case Step::mkdir:
-      return "mkdirat";
-    case Step::mknod:
-      return "mknodat";
-    case Step::symlink:
-      return "symlinkat";
-    case Step::chown:
-      return "fchownat";
-    case Step::chmod:
-      return "fchmodat";
-    case Step::stat:
-      return "statx";
-    case Step::setns:
-      return "setns";
-    case Step::unshare:
-      return "unshare";
-    case Step::pivot_root:
-      return "pivot_root";
-    case Step::mount:
-      return "mount";
-    case Step::umount:
-      return "umount2";
-    case Step::chroot:
-      return "chroot";
-    case Step::chdir:
-      return "chdir";
-    case Step::fchdir:
-      return "fchdir";
-    case Step::getcwd:
-      return "getcwd";
-    case Step::read:
-      return "read";
-    case Step::write:
-      return "write";
-    case Step::ioctl:
-      return "ioctl";
-    case Step::setsid:
-      return "setsid";
-    case Step::keyctl:
-      return "keyctl";
-    case Step::sethostname:
-      return "sethostname";
-    case Step::setdomainname:
-      return "setdomainname";
-    case Step::prlimit:
-      return "prlimit64";
-    case Step::prctl:
-      return "prctl";
-    case Step::setgroups:
-      return "setgroups";
-    case Step::setgid:
-      return "setresgid";
-    case Step::setuid:
-      return "setresuid";
-    case Step::capset:
-      return "capset";
-    case Step::seccomp:
-      return "seccomp";
-    case Step::execve:
-      return "execve";
-    case Step::sendmsg:
-      return "sendmsg";
-    case Step::recv:
-      return "recv";
-    case Step::mmap:
-      return "mmap";
-    case Step::close_range:
-      return "close_range";
-    case Step::dup:
-      return "dup3";
-    case Step::access:
-      return "faccessat2";
-    case Step::unlink:
-      return "unlinkat";
-    case Step::readlink:
-      return "readlinkat";
-    case Step::socket:
-      return "socket";
-    case Step::clone:
-      return "clone";
-    case Step::clone3:
-      return "clone3";
-    case Step::sched_setaffinity:
-      return "sched_setaffinity";
-    case Step::personality:
-      return "personality";
-    case Step::set_mempolicy:
-      return "set_mempolicy";
-    case Step::none:
-    case Step::path_escapes:
-    case Step::not_a_device:
-    case Step::not_procfs:
-    case Step::inside_proc:
-    case Step::not_the_mount:
-    case Step::not_a_directory:
-    case Step::too_long:
-    case Step::bad_plan:
-      break;
-  }
-  return "";
-}
+}  // namespace
+
+const char* op_name(wire::OpCode code) noexcept { return op_names[static_cast<std::size_t>(code)]; }
+
+const char* step_name(wire::Step step) noexcept { return text_of(step).call; }
+
+const char* check_reason(wire::Step step) noexcept { return text_of(step).reason; }
 
 }  // namespace tare

@@ -1,4 +1,4 @@
-// The order of operations, and nothing else. What each step adds is in plan_*.cc.
+// The order of operations, and nothing else. What each step adds is in the other sources of plan.
 #include "tare/plan.h"
 
 #include <linux/sched.h>
@@ -75,8 +75,8 @@ void PlanBuilder::keep(const std::string& destination, bool wanted) {
   const std::string path = wanted || !kept_.empty() ? absolute_path(destination) : std::string();
   // A mount on the same destination hides the earlier one.
   std::ranges::replace(kept_, path, std::string());
-  if (wanted && kept_.size() < wire::most_kept) {
-    add(wire::OpCode::keep).a = kept_.size();
+  if (wanted && kept_.size() < wire::max_kept_mounts) {
+    add(wire::OpCode::keep_mount).a = kept_.size();
     kept_.push_back(path);
   }
 }
@@ -94,7 +94,7 @@ void PlanBuilder::wait(wire::WaitTag tag) {
 }
 
 int PlanBuilder::answers() {
-  if (plan_.appears_ && answers_ < 0) {
+  if (plan_.forks_into_pidns_ && answers_ < 0) {
     answers_ = pass({PassedKind::answers, {}, 0, {}});
     for (wire::Op& op : plan_.ops_) {
       if (op.code == wire::OpCode::close_fds) {
@@ -107,7 +107,7 @@ int PlanBuilder::answers() {
 
 void PlanBuilder::close_fds() {
   wire::Op& op = add(wire::OpCode::close_fds);
-  op.a = plan_.appears_ ? 1 : 0;
+  op.a = plan_.forks_into_pidns_ ? 1 : 0;
   op.fd = answers_;
 }
 
@@ -135,7 +135,7 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   const Process& process = *spec.process;
   builder.preserved_fds(options.preserve_fds);
   if (options.reaper) {
-    builder.reaps();
+    builder.has_reaper();
   }
 
   add_namespaces(builder);
@@ -160,7 +160,7 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   add_enter_root(builder, options.no_pivot);
   add_root_finish(builder);
   add_names_and_sysctls(builder);
-  add_hidden_paths(builder);
+  add_masked_paths(builder);
 
   add_home_directory(builder, process);
   add_scheduling(builder, process);
@@ -177,7 +177,7 @@ Plan make_exec_plan(const Process& process, const Spec& spec, const Host& host,
   builder.preserved_fds(options.preserve_fds);
 
   const bool in_user_namespace = spec.has_namespace(NamespaceType::user);
-  choose_appearance(builder, namespace_flags(spec), proc_handle_needed(Spec{}, process));
+  choose_fork_into_pidns(builder, namespace_flags(spec), proc_handle_needed(Spec{}, process));
   add_user_namespace_entry(
       builder, in_user_namespace && (!process.rlimits.empty() || process.oom_score_adj.has_value()),
       true, false);
@@ -220,8 +220,8 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
   process.no_new_privileges = process.no_new_privileges && !before_pivot;
   process.scheduler.reset();
 
-  choose_appearance(builder, namespace_flags(spec),
-                    !before_pivot && proc_handle_needed(Spec{}, process));
+  choose_fork_into_pidns(builder, namespace_flags(spec),
+                         !before_pivot && proc_handle_needed(Spec{}, process));
   add_user_namespace_entry(builder, false, true, false);
   add_joined_namespaces(builder, namespace_flags(spec));
   add_session(builder, false, {});

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_set>
 
 #include "plan/builder.h"
 #include "tare/error.h"
@@ -50,32 +49,6 @@ std::string sysctl_path(const std::string& key) {
     }
   }
   return path;
-}
-
-/// Returns the value of the last entry of that name.
-std::string_view value_of(const std::vector<std::string>& env, std::string_view name) {
-  for (auto entry = env.rbegin(); entry != env.rend(); ++entry) {
-    if (entry->starts_with(name) && entry->substr(name.size(), 1) == "=") {
-      return std::string_view(*entry).substr(name.size() + 1);
-    }
-  }
-  return {};
-}
-
-/// Returns the program's environment: of several variables with one name, the last, in its
-/// position. "HOME=" counts as absent, as under runc.
-std::vector<std::string> environment(const std::vector<std::string>& given) {
-  std::vector<std::string> env;
-  env.reserve(given.size());
-  std::unordered_set<std::string_view> seen;
-  for (auto entry = given.rbegin(); entry != given.rend(); ++entry) {
-    const std::string_view text = *entry;
-    if (seen.insert(text.substr(0, text.find('='))).second && text != "HOME=") {
-      env.push_back(*entry);
-    }
-  }
-  std::ranges::reverse(env);
-  return env;
 }
 
 }  // namespace
@@ -171,36 +144,13 @@ void add_identity(PlanBuilder& builder, const Process& process) {
   op.flags = keeps_groups(builder) ? wire::op_no_setgroups : 0;
 }
 
-bool has_home(const std::vector<std::string>& env) { return !value_of(env, "HOME").empty(); }
-
-void add_exec(PlanBuilder& builder, const std::vector<std::string>& args,
-              const std::vector<std::string>& env, const std::string& origin, bool add_home) {
-  const std::uint32_t arguments = builder.list(args);
-  const std::uint32_t variables = builder.list(env);
-  const std::uint32_t pointers =
-      builder.blob(std::string((args.size() + env.size() + 3) * sizeof(char*), '\0'));
-  wire::Op& op = builder.add(OpCode::exec, origin);
-  op.str[0] = arguments;
-  op.n = static_cast<std::uint32_t>(args.size());
-  op.str[1] = variables;
-  op.a = env.size();
-  op.b = pointers;
-  op.flags = add_home ? wire::op_add_home : 0;
-}
-
 }  // namespace
-
-void add_home_directory(PlanBuilder& builder, const Process& process) {
-  if (!has_home(process.env)) {
-    builder.add(OpCode::home_directory, builder.process_origin("env")).a = process.user.uid;
-  }
-}
 
 void add_cpu_affinity(PlanBuilder& builder, const Process& process) {
   const CpuAffinity& affinity = process.exec_cpu_affinity;
   // The host resets the affinity that a process inherits from it, but only of the process that it
   // knows.
-  const bool reset = builder.must_appear() && affinity.initial.empty() && affinity.final_.empty();
+  const bool reset = builder.must_fork() && affinity.initial.empty() && affinity.final_.empty();
   if (affinity.final_.empty() && !reset) {
     return;
   }
@@ -214,18 +164,14 @@ void add_cpu_affinity(PlanBuilder& builder, const Process& process) {
   op.n = static_cast<std::uint32_t>(mask.size());
 }
 
-namespace {
-
 // A child inherits every policy but these: see sched(7).
 bool is_reset_on_fork(const Process& process) {
   return process.scheduler && (process.scheduler->policy == SCHED_DEADLINE ||
                                (process.scheduler->flags & SCHED_FLAG_RESET_ON_FORK) != 0);
 }
 
-}  // namespace
-
 bool is_scheduled_last(const PlanBuilder& builder, const Process& process) {
-  return builder.must_appear() && is_reset_on_fork(process);
+  return builder.must_fork() && is_reset_on_fork(process);
 }
 
 // Comes while init may still read from the host, which must have set the cgroup's limits by then,
@@ -292,106 +238,6 @@ void add_credentials(PlanBuilder& builder, const Process& process) {
   builder.add(OpCode::umask, builder.process_origin("user.umask")).a =
       process.user.umask.value_or(0022);
   add_working_directory(builder, process, false);
-}
-
-void add_program(PlanBuilder& builder, const Process& process,
-                 const std::vector<std::string>& extra_env, Before before) {
-  // A process without arguments is never started.
-  if (!process.args.empty()) {
-    const std::uint32_t name = builder.text(process.args.front());
-    const std::uint32_t search = builder.text(value_of(process.env, "PATH"));
-    wire::Op& op = builder.add(OpCode::find_program, builder.process_origin("args"));
-    op.str[0] = name;
-    op.str[1] = search;
-    op.a = builder.must_appear() && !before.paused ? 1 : 0;
-  }
-  builder.add(OpCode::default_signals);
-  if (before.host) {
-    builder.wait(wire::WaitTag::go);
-  }
-  if (before.cgroup && !before.paused) {
-    builder.wait(wire::WaitTag::cgroup);
-  }
-  const bool is_filtered = builder.must_appear() && add_appearance(builder, process, before.paused);
-  if (before.paused) {
-    builder.wait(wire::WaitTag::cgroup);
-  }
-  if (before.ends_with_host) {
-    builder.add(OpCode::end_with_host);
-  }
-  if (builder.must_reap()) {
-    add_reaper(builder, process);
-  }
-  add_seccomp(builder, true);
-  if (before.start_gate) {
-    const int gate = builder.pass({PassedKind::start_gate, {}, 0, {}});
-    builder.add(OpCode::start_gate).fd = gate;
-  } else if (!before.paused) {
-    builder.add(OpCode::announce);
-  }
-  if (!is_filtered) {
-    add_seccomp(builder, false);
-  }
-  std::vector<std::string> env = environment(process.env);
-  env.insert(env.end(), extra_env.begin(), extra_env.end());
-  add_exec(builder, process.args, env, builder.process_origin("args"), !has_home(process.env));
-}
-
-// Comes before the filter, which must not apply to the reaper, and after PR_SET_PDEATHSIG, which
-// applies to the reaper: when it ends, the kernel ends all other processes. The reaper needs no
-// capability but CAP_KILL, to end processes that the program leaves behind with other uids.
-void add_reaper(PlanBuilder& builder, const Process& process) {
-  if (is_reset_on_fork(process)) {
-    const std::string place = builder.process_origin("scheduler");
-    throw Error(ErrorKind::unsupported,
-                place +
-                    ": a child of the reaper would not inherit SCHED_DEADLINE or a policy that is "
-                    "reset on fork; set init to false")
-        .with_path(place);
-  }
-  const std::uint64_t permitted = process.capabilities.value_or(Capabilities{}).permitted;
-  const int ending = builder.pass({PassedKind::ending, {}, 0, {}});
-  wire::Op& op = builder.add(OpCode::reap);
-  op.fd = ending;
-  op.a = process.terminal ? 1 : 0;
-  op.b = permitted & std::uint64_t{1} << CAP_KILL;
-}
-
-void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& hook,
-                      bool in_container) {
-  const std::uint32_t path = builder.text(hook.path);
-  builder.add(OpCode::find_program, "hook").str[0] = path;
-  builder.add(OpCode::default_signals);
-  bool is_filtered = !in_container;
-  if (builder.must_appear()) {
-    if (in_container) {
-      is_filtered = add_appearance(builder, process, false);
-    } else {
-      builder.add(OpCode::appear);
-    }
-  }
-  if (in_container) {
-    add_seccomp(builder, true);
-  }
-  builder.add(OpCode::announce);
-  if (!is_filtered) {
-    add_seccomp(builder, false);
-  }
-  if (in_container && !hook.env.has_value()) {
-    add_exec(builder, process.args, environment(process.env), "hook", !has_home(process.env));
-  } else {
-    add_exec(builder, process.args, process.env, "hook", false);
-  }
-}
-
-void add_program_of_host(PlanBuilder& builder, const std::string& path,
-                         const std::vector<std::string>& args,
-                         const std::vector<std::string>& env) {
-  const std::uint32_t text = builder.text(path);
-  builder.add(OpCode::find_program).str[0] = text;
-  builder.add(OpCode::default_signals);
-  builder.add(OpCode::announce);
-  add_exec(builder, args, env, {}, false);
 }
 
 void add_root_as_working_directory(PlanBuilder& builder) {

@@ -22,7 +22,7 @@ void add_covered_root(PlanBuilder& builder, const std::string& path) {
     if (std::ranges::none_of(builder.spec().mounts, [&builder](const Mount& mount) {
           return is_below_root(builder, source_path(builder, mount));
         })) {
-      builder.fetch_from_here();
+      builder.request_from_here();
     }
     // Every process may open its own "/".
     if (absolute_path(path) != "/") {

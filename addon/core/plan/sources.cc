@@ -13,24 +13,25 @@ using wire::OpCode;
 int PlanBuilder::source(Passed passed, bool late) {
   // One request to the host covers as many mounts as possible. Two limits apply: mounts of earlier
   // ops that a source needs must be there already, and only few descriptors may be open at a time.
-  if (fetch_ == 0 || late || plan_.ops_[fetch_].n == wire::most_fetched) {
-    fetch_from_here();
+  if (request_ == 0 || late || plan_.ops_[request_].n == wire::max_requested_mounts) {
+    request_from_here();
   }
   if (passed.id_mapping >= 0) {
     // Mapping ids takes rights over the file system.
-    plan_.ops_[fetch_].flags = 0;
+    plan_.ops_[request_].flags = 0;
   }
-  plan_.fetched_.push_back(std::move(passed));
-  return -2 - static_cast<int>(plan_.ops_[fetch_].n++);
+  plan_.requested_.push_back(std::move(passed));
+  return -2 - static_cast<int>(plan_.ops_[request_].n++);
 }
 
-void PlanBuilder::fetch_from_here() {
-  fetch_ = plan_.ops_.size();
-  wire::Op& op = add(OpCode::fetch);
-  op.a = plan_.fetched_.size();
+void PlanBuilder::request_from_here() {
+  request_ = plan_.ops_.size();
+  wire::Op& op = add(OpCode::request_mounts);
+  op.a = plan_.requested_.size();
   // Among other processes, which could send requests in its place, init makes no optional request.
-  op.flags = host_.rootfs_in_reach && spec_.makes_namespace(NamespaceType::mount) && !plan_.appears_
-                 ? wire::op_may_reach
+  op.flags = host_.rootfs_in_reach && spec_.makes_namespace(NamespaceType::mount) &&
+                     !plan_.forks_into_pidns_
+                 ? wire::op_try_first
                  : 0;
 }
 

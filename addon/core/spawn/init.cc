@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::chrono::milliseconds no_limit(-1);
 
-static_assert(max_sent_fds >= wire::most_fetched);
+static_assert(max_sent_fds >= wire::max_requested_mounts);
 
 /// Sends an answer to init. That init has ended (EPIPE, ECONNRESET) is left to next_wait(), which
 /// tells why.
@@ -72,24 +72,24 @@ void InitProcess::send_mounts(const std::vector<int>& fds) {
 namespace {
 
 /// Describes the end of an init that closed its channel without a message. It is ending, so this
-/// waits for it. `appears`: it is to go on as a child, which it has not reported; `appeared`: it is
+/// waits for it. `forks`: it is to go on as a child, which it has not reported; `forked`: it is
 /// that child.
-std::string early_end(int pidfd, bool appears, bool appeared) {
-  if (appeared) {
+std::string early_end(int pidfd, bool forks, bool forked) {
+  if (forked) {
     // The container can keep this process from ending. Where it is ending, the signal changes
     // nothing.
     try_signal(pidfd, SIGKILL);
   }
   siginfo_t info = await_end(pidfd, WNOWAIT);
   // A tracer, such as strace, is told of the end first. One in the container could hold it back.
-  const int patience = appears || appeared ? 100 : 1000;
-  for (int attempt = 0; info.si_pid == 0 && attempt < patience; ++attempt) {
+  const int attempts = forks || forked ? 100 : 1000;
+  for (int attempt = 0; info.si_pid == 0 && attempt < attempts; ++attempt) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     info = await_end(pidfd, WNOWAIT);
   }
   if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
     std::string text = "init was killed by signal " + std::to_string(info.si_status);
-    if (appeared) {
+    if (forked) {
       text += " as it came into the container's pid namespace";
     }
     if (info.si_status == SIGKILL) {
@@ -97,7 +97,7 @@ std::string early_end(int pidfd, bool appears, bool appeared) {
     }
     return text;
   }
-  if (appears || info.si_pid == 0) {
+  if (forks || info.si_pid == 0) {
     return "init was cut off as it came into the container's pid namespace";
   }
   return "init ended early with status " + std::to_string(info.si_status);
@@ -105,12 +105,12 @@ std::string early_end(int pidfd, bool appears, bool appeared) {
 
 }  // namespace
 
-/// Whether init's plan allows this message now. After init has appeared, other processes may send
+/// Whether init's plan allows this message now. After init has forked, other processes may send
 /// messages in its place.
-bool InitProcess::is_told(const Heard& heard) const {
-  switch (heard.report.kind) {
+bool InitProcess::is_expected(const Message& message) const {
+  switch (message.report.kind) {
     case wire::ReportKind::console:
-      return plan_->has_console() && heard.alone && !console_;
+      return plan_->has_console() && message.trusted && !console_;
     case wire::ReportKind::listener:
       return !has_listener_ && std::ranges::any_of(plan_->ops(), [](const wire::Op& op) {
         return op.code == wire::OpCode::seccomp && (op.a & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
@@ -121,9 +121,9 @@ bool InitProcess::is_told(const Heard& heard) const {
     case wire::ReportKind::failed:
       return true;
     case wire::ReportKind::mounted:
-      return heard.alone && heard.report.op < plan_->ops().size() &&
-             plan_->ops()[heard.report.op].code == wire::OpCode::tell_mount;
-    case wire::ReportKind::appeared:
+      return message.trusted && message.report.op < plan_->ops().size() &&
+             plan_->ops()[message.report.op].code == wire::OpCode::report_mount;
+    case wire::ReportKind::forked:
       break;
   }
   return false;
@@ -131,32 +131,33 @@ bool InitProcess::is_told(const Heard& heard) const {
 
 std::optional<wire::WaitTag> InitProcess::next_wait() {
   for (;;) {
-    std::optional<Heard> heard = receive();
-    if (!heard) {
-      if (!executing_ && plan_->appears() && !appeared_ && adopt()) {
+    std::optional<Message> message = next_message();
+    if (!message) {
+      if (!executing_ && plan_->forks_into_pidns() && !forked_ && adopt_child()) {
         continue;
       }
       if (!executing_) {
         throw Error(ErrorKind::system,
-                    early_end(pidfd_.get(), plan_->appears() && !appeared_, appeared_));
+                    early_end(pidfd_.get(), plan_->forks_into_pidns() && !forked_, forked_));
       }
       return std::nullopt;
     }
-    wire::Report& report = heard->report;
-    if (!is_told(*heard)) {
+    wire::Report& report = message->report;
+    if (!is_expected(*message)) {
       throw Error(ErrorKind::system, "protocol error: unexpected message from init");
     }
     switch (report.kind) {
       case wire::ReportKind::waiting:
-        if (static_cast<wire::WaitTag>(report.value) == wire::WaitTag::mounts && serves(*heard)) {
+        if (static_cast<wire::WaitTag>(report.value) == wire::WaitTag::mounts &&
+            handle_request(*message)) {
           break;
         }
         return static_cast<wire::WaitTag>(report.value);
       case wire::ReportKind::console:
-        console_ = std::move(heard->fd);
+        console_ = std::move(message->fd);
         break;
       case wire::ReportKind::listener:
-        listener_ = std::move(heard->fd);
+        listener_ = std::move(message->fd);
         has_listener_ = true;
         return wire::WaitTag::listener;
       case wire::ReportKind::executing:
@@ -165,7 +166,7 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
       case wire::ReportKind::mounted:
         mounted_.push_back(std::uint64_t{report.step} << 32 | report.value);
         break;
-      case wire::ReportKind::appeared:
+      case wire::ReportKind::forked:
         break;
       case wire::ReportKind::failed:
         report.detail[sizeof report.detail - 1] = '\0';
@@ -197,10 +198,10 @@ void InitProcess::finish() {
   // process for each would take time from init. But processes that see the child could fill the
   // channel before its maker has reported it, so until then this reads once a second. After a limit
   // has passed, finish() is called again when there is something to read, so it must read.
-  constexpr std::chrono::seconds patience(1);
-  while (!is_late_ && !may_ask() &&
-         !await_message(0, plan_->appears() && !appeared_ ? patience : no_limit)) {
-    while (!appeared_ && hear(MSG_DONTWAIT)) {
+  constexpr std::chrono::seconds interval(1);
+  while (!timed_out_ && !may_request_mounts() &&
+         !await_message(0, plan_->forks_into_pidns() && !forked_ ? interval : no_limit)) {
+    while (!forked_ && receive(MSG_DONTWAIT)) {
     }
   }
   while (next_wait().has_value()) {

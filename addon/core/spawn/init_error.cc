@@ -72,27 +72,9 @@ Error exec_error(const std::string& program, int errnum) {
 }
 
 std::string reason(int errnum, Step step) {
-  switch (step) {
-    case Step::path_escapes:
-      return "the path leads out of the container's root";
-    case Step::not_a_device:
-      return "what is there is not the device that it must be";
-    case Step::not_procfs:
-      return "/proc is not a procfs";
-    case Step::inside_proc:
-      return "a symlink leads it inside /proc, where nothing may be mounted; name the place itself";
-    case Step::not_the_mount:
-      return "what is mounted there is not what `mounts add` has mounted there";
-    case Step::not_a_directory:
-      return "it must be mounted on ordinary directory, and there is a symlink or a file; replace "
-             "that in the root filesystem";
-    case Step::too_long:
-      return "path too long";
-    case Step::bad_plan:
-      return "init and host do not understand each other; this is a defect of tare";
-    default:
-      return std::string(step_name(step)) + ": " + errno_text(errnum);
-  }
+  const std::string_view check = check_reason(step);
+  return check.empty() ? std::string(step_name(step)) + ": " + errno_text(errnum)
+                       : std::string(check);
 }
 
 bool is_in_user_namespace(const Plan& plan) {
@@ -145,14 +127,11 @@ std::string locked_flags(const Plan& plan, const wire::Op& op) {
          " locked there; leave out " + (set.empty() ? all_options : set_options);
 }
 
-/// Returns the remedy; empty if none is known.
-std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) {
+/// Returns the remedy for a failure that depends on what the op mounts; empty if none is known.
+std::string mount_remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) {
   if (op.code == OpCode::bind_device &&
       (step == Step::not_a_device || (step == Step::open_tree && errnum == ENOENT))) {
     return device_remedy();
-  }
-  if (op.code == OpCode::root && errnum == ENOENT) {
-    return "; root.path in config.json must name a directory";
   }
   if ((op.code == OpCode::bind || op.code == OpCode::open_source) &&
       (step == Step::open_tree || step == Step::open_source)) {
@@ -180,52 +159,56 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
   if (op.code == OpCode::bind && step == Step::move_mount && errnum == EINVAL) {
     return "; a directory can be mounted on a directory only, and a file on a file";
   }
+  return {};
+}
+
+/// A remedy that depends on the op and the errno alone.
+struct Remedy {
+  OpCode op;
+  int errnum;
+  const char* text;
+};
+
+constexpr Remedy remedies[] = {
+    {OpCode::root, ENOENT, "; root.path in config.json must name a directory"},
+    {OpCode::working_directory, ENOENT, "; the directory does not exist in the container"},
+    {OpCode::proc_write, ENOENT,
+     "; is the security module enabled in this kernel, and the profile loaded?"},
+    {OpCode::rlimit, EPERM, "; raising a hard limit needs CAP_SYS_RESOURCE"},
+    {OpCode::time_offsets, ERANGE,
+     "; a clock of the container would be below 0 or beyond 146 years"},
+    {OpCode::personality, EINVAL, "; the kernel runs no 32-bit programs on this processor"},
+    {OpCode::memory_policy, EINVAL,
+     "; the nodes must be online and in the container's cgroup, and the kernel must know the mode "
+     "and flags"},
+    {OpCode::memory_policy, ENOSYS, "; the kernel is built without CONFIG_NUMA"},
+    {OpCode::unshare, EINVAL, "; the kernel has no such namespaces"},
+    {OpCode::cpu_affinity, EINVAL,
+     "; none of these processors is online and in the container's cgroup"},
+    {OpCode::fork_into_pidns, EAGAIN,
+     "; linux.resources.pids.limit or the user's RLIMIT_NPROC leaves no room for two processes "
+     "more, one of which ends at once"},
+    {OpCode::become_reaper, EAGAIN,
+     "; linux.resources.pids.limit or RLIMIT_NPROC leaves no room for a program beside its reaper"},
+    {OpCode::identity, EINVAL, "; the id has no mapping in the container's user namespace"},
+};
+
+/// Returns the remedy; empty if none is known.
+std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) {
+  if (std::string text = mount_remedy(plan, op, errnum, step); !text.empty()) {
+    return text;
+  }
   if (step == Step::fsopen && errnum == ENODEV) {
     return "; the kernel has no such file system: check the mount's type, or load its module";
-  }
-  if (op.code == OpCode::working_directory && errnum == ENOENT) {
-    return "; the directory does not exist in the container";
-  }
-  if (op.code == OpCode::proc_write && errnum == ENOENT) {
-    return "; is the security module enabled in this kernel, and the profile loaded?";
   }
   if (op.code == OpCode::proc_write && errnum == EINVAL &&
       std::string_view(plan.text(op.origin)) == "process.selinuxLabel") {
     return "; does the SELinux policy that is loaded know this label?";
   }
-  if (op.code == OpCode::rlimit && errnum == EPERM) {
-    return "; raising a hard limit needs CAP_SYS_RESOURCE";
-  }
-  if (op.code == OpCode::time_offsets && errnum == ERANGE) {
-    return "; a clock of the container would be below 0 or beyond 146 years";
-  }
-  if (op.code == OpCode::personality && errnum == EINVAL) {
-    return "; the kernel runs no 32-bit programs on this processor";
-  }
-  if (op.code == OpCode::memory_policy && errnum == EINVAL) {
-    return "; the nodes must be online and in the container's cgroup, and the kernel must know the "
-           "mode and flags";
-  }
-  if (op.code == OpCode::memory_policy && errnum == ENOSYS) {
-    return "; the kernel is built without CONFIG_NUMA";
-  }
-  if (op.code == OpCode::unshare && errnum == EINVAL) {
-    return "; the kernel has no such namespaces";
-  }
-  if (op.code == OpCode::cpu_affinity && errnum == EINVAL) {
-    return "; none of these processors is online and in the container's cgroup";
-  }
-  if (op.code == OpCode::appear && errnum == EAGAIN) {
-    return "; linux.resources.pids.limit or the user's RLIMIT_NPROC leaves no room for two "
-           "processes "
-           "more, one of which ends at once";
-  }
-  if (op.code == OpCode::reap && errnum == EAGAIN) {
-    return "; linux.resources.pids.limit or RLIMIT_NPROC leaves no room for a program beside its "
-           "reaper";
-  }
-  if (op.code == OpCode::identity && errnum == EINVAL) {
-    return "; the id has no mapping in the container's user namespace";
+  for (const Remedy& row : remedies) {
+    if (row.op == op.code && row.errnum == errnum) {
+      return row.text;
+    }
   }
   // If AppArmor restricts user namespaces, their creation succeeds but grants no capabilities.
   return (plan.clone_flags() & CLONE_NEWUSER) != 0 ? user_namespace_remedy(errnum) : std::string();

@@ -31,11 +31,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// More messages than init sends once it has appeared.
-constexpr std::size_t most_heard = 16;
+/// More messages than init sends once it has forked.
+constexpr std::size_t max_messages = 16;
 
 /// More messages than fit into a socket's buffer.
-constexpr int most_unread = 4096;
+constexpr int max_unread = 4096;
 
 /// Returns false where this process may not kill the target, which then ends by itself, as it gets
 /// no more answers.
@@ -93,58 +93,58 @@ InitProcess::~InitProcess() {
   if (!pidfd_) {
     return;
   }
-  if (plan_->appears() && !appeared_) {
-    end_both();
+  if (plan_->forks_into_pidns() && !forked_) {
+    kill_with_child();
   } else {
     kill_and_reap(std::move(pidfd_));
   }
 }
 
-/// Ends an init that is about to appear, and its child where it has made one.
-void InitProcess::end_both() {
+/// Kills an init that is about to fork, and its child where it has made one.
+void InitProcess::kill_with_child() {
   answers_.reset();
   if (!send_kill(pidfd_.get())) {
     return;
   }
   await_end(pidfd_.get(), WNOWAIT);
   try {
-    for (int i = 0; i < most_unread && !appeared_ && hear(MSG_DONTWAIT); ++i) {
+    for (int i = 0; i < max_unread && !forked_ && receive(MSG_DONTWAIT); ++i) {
     }
-    if (!appeared_) {
+    if (!forked_) {
       // Killed before it could report the child: by cgroup.kill or the OOM killer.
       for (const pid_t child : children_after(parent_, pid_)) {
         kill_and_reap(child);
       }
     }
   } catch (const Error&) {
-    // follow() has ended the child.
+    // follow_child() has ended the child.
   }
   kill_and_reap(std::move(pidfd_));
 }
 
-/// Goes on with the process that has appeared, a child of this process.
-void InitProcess::follow(pid_t pid) {
+/// Continues with the child that init goes on as. It is a child of this process.
+void InitProcess::follow_child(pid_t pid) {
   Fd pidfd = open_pidfd(pid);
   if (!pidfd) {
     const int error = errno;
     kill_and_reap(pid);
-    throw_errno(error, "pidfd_open", "the process that has appeared");
+    throw_errno(error, "pidfd_open", "the child of init");
   }
-  appeared_ = true;
+  forked_ = true;
   // The maker ends at once after the clone, unless it is frozen with its cgroup.
   reap_ending(std::exchange(pidfd_, std::move(pidfd)), std::chrono::milliseconds(100));
   pid_ = pid;
 }
 
-/// Goes on with the appeared process, if there is one, where its maker was killed before it could
-/// report it: by cgroup.kill or the OOM killer.
-bool InitProcess::adopt() {
+/// Continues with the child, if there is one, where init was killed before it could report it: by
+/// cgroup.kill or the OOM killer.
+bool InitProcess::adopt_child() {
   await_end(pidfd_.get(), WNOWAIT);
   const std::vector<pid_t> children = children_after(parent_, pid_);
   if (children.size() != 1) {
     return false;
   }
-  follow(children.front());
+  follow_child(children.front());
   return true;
 }
 
@@ -157,7 +157,7 @@ bool InitProcess::await_message(short events, std::chrono::milliseconds most) co
     }
     const auto now = std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now());
     if (now.count() <= 0) {
-      is_late_ = true;
+      timed_out_ = true;
       throw InitTimeout();
     }
     return most.count() < 0 ? now : std::min(now, most);
@@ -178,60 +178,62 @@ bool InitProcess::await_message(short events, std::chrono::milliseconds most) co
   }
 }
 
-/// Reads a message, and adds it to heard_ unless it reports the process that has appeared. `flags`:
-/// of recvmsg(2). Returns false at the end of the channel.
-bool InitProcess::hear(int flags) {
+/// Reads a message, and adds it to messages_ unless it reports the child that init goes on as.
+/// `flags`: of recvmsg(2). Returns false at the end of the channel.
+bool InitProcess::receive(int flags) {
   if (deadline_ && (flags & MSG_DONTWAIT) == 0) {
     await_message(POLLIN, std::chrono::milliseconds(-1));
   }
-  Heard heard;
-  const auto buffer = std::as_writable_bytes(std::span(&heard.report, 1));
-  std::optional<ReceivedMessage> message;
+  Message message;
+  const auto buffer = std::as_writable_bytes(std::span(&message.report, 1));
+  std::optional<ReceivedMessage> received;
   // ECONNRESET is reported once where init closed the channel with an answer unread. What init had
   // sent is still there.
   do {
-    message = receive_message(channel_.get(), buffer, flags);
-  } while (!message && errno == ECONNRESET);
-  if (!message && errno == EAGAIN) {
+    received = receive_message(channel_.get(), buffer, flags);
+  } while (!received && errno == ECONNRESET);
+  if (!received && errno == EAGAIN) {
     return false;
   }
-  if (!message) {
+  if (!received) {
     throw_errno("recvmsg", "init's channel");
   }
-  if (message->size != sizeof heard.report) {
+  if (received->size != sizeof message.report) {
     // An empty message looks like the end of the channel, but it has a sender.
-    return message->sender.has_value();
+    return received->sender.has_value();
   }
-  heard.fd = std::move(message->fd);
-  heard.sender = message->sender.value_or(pid_);
-  heard.alone = !appeared_ && heard.sender == pid_;
-  if (heard.alone && plan_->appears() && heard.report.kind == wire::ReportKind::appeared) {
-    follow(static_cast<pid_t>(heard.report.value));
-  } else if (heard.alone || heard_.size() < most_heard) {
-    heard_.push_back(std::move(heard));
+  message.fd = std::move(received->fd);
+  message.sender = received->sender.value_or(pid_);
+  message.trusted = !forked_ && message.sender == pid_;
+  if (message.trusted && plan_->forks_into_pidns() &&
+      message.report.kind == wire::ReportKind::forked) {
+    follow_child(static_cast<pid_t>(message.report.value));
+  } else if (message.trusted || messages_.size() < max_messages) {
+    messages_.push_back(std::move(message));
   }
   return true;
 }
 
 /// Returns the next message of init or of the process that it goes on as; none at the end of the
 /// channel.
-std::optional<InitProcess::Heard> InitProcess::receive() {
+std::optional<InitProcess::Message> InitProcess::next_message() {
   for (;;) {
-    // Messages of other senders are kept until it is known which process has appeared. Its maker
+    // Messages of other senders are kept until it is known which process the child is. Its parent
     // may fail to report it after that process has already sent a message.
     const auto next =
-        appeared_ ? heard_.begin()
-                  : std::ranges::find_if(heard_, [](const Heard& heard) { return heard.alone; });
-    if (next == heard_.end()) {
-      if (!hear()) {
+        forked_ ? messages_.begin() : std::ranges::find_if(messages_, [](const Message& message) {
+          return message.trusted;
+        });
+    if (next == messages_.end()) {
+      if (!receive()) {
         return std::nullopt;
       }
       continue;
     }
-    Heard heard = std::move(*next);
-    heard_.erase(next);
-    if (heard.alone || heard.sender == pid_) {
-      return heard;
+    Message message = std::move(*next);
+    messages_.erase(next);
+    if (message.trusted || message.sender == pid_) {
+      return message;
     }
   }
 }

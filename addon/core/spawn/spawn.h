@@ -46,7 +46,7 @@ class InitProcess {
   InitProcess& operator=(InitProcess&& other) = delete;
   ~InitProcess();
 
-  /// Changes once a process appears (Plan::appears()); final after finish() has returned.
+  /// Changes once init forks (Plan::forks_into_pidns()); final after finish() has returned.
   pid_t pid() const noexcept { return pid_; }
   /// Owned by this object.
   int pidfd() const noexcept { return pidfd_.get(); }
@@ -71,9 +71,11 @@ class InitProcess {
   /// Lets init continue. May be called before init reaches that wait; init then finds the answer
   /// there.
   void answer(wire::WaitTag tag);
-  /// Answers a wait for mounts with `fds`, at most wire::most_fetched; the caller keeps ownership.
+  /// Answers a wait for mounts with `fds`, at most wire::max_requested_mounts; the caller keeps
+  /// ownership.
   void send_mounts(const std::vector<int>& fds);
-  /// The ids of the mounts that init has reported (wire::OpCode::tell_mount), in the plan's order.
+  /// The ids of the mounts that init has reported (wire::OpCode::report_mount), in the plan's
+  /// order.
   const std::vector<std::uint64_t>& mounted() const noexcept { return mounted_; }
   /// The pty master received from init, owned by this object; -1 if none was received yet.
   int console() const noexcept { return console_.get(); }
@@ -92,24 +94,24 @@ class InitProcess {
   friend InitProcess spawn(const Plan& plan, const SpawnOptions& options);
   InitProcess() = default;
   /// A message with its sender.
-  struct Heard {
+  struct Message {
     wire::Report report;
     Fd fd;  ///< the first fd attached to it
     pid_t sender = -1;
-    bool alone = false;  ///< sent by init before it appeared in a pid namespace with other senders
+    bool trusted = false;  ///< sent by init before it forked into a pid namespace of other senders
   };
-  std::optional<Heard> receive();
-  bool hear(int flags = 0);
+  std::optional<Message> next_message();
+  bool receive(int flags = 0);
   bool await_message(short events, std::chrono::milliseconds most) const;
-  bool is_told(const Heard& heard) const;
-  /// Whether init may still ask for fetches.
-  bool may_ask() const;
-  /// Handles a fetch request of init that this process can answer; returns false for other
+  bool is_expected(const Message& message) const;
+  /// Whether init may still request mounts.
+  bool may_request_mounts() const;
+  /// Handles a request for mounts that this process can answer; returns false for other
   /// requests.
-  bool serves(const Heard& heard);
-  void follow(pid_t pid);
-  bool adopt();
-  void end_both();
+  bool handle_request(const Message& message);
+  void follow_child(pid_t pid);
+  bool adopt_child();
+  void kill_with_child();
   const Plan* plan_ = nullptr;
   pid_t pid_ = -1;
   pid_t parent_ = -1;  ///< the parent thread
@@ -119,13 +121,13 @@ class InitProcess {
   Fd ending_;   ///< the eventfd of a reaper
   Fd console_;
   Fd listener_;
-  std::vector<Heard> heard_;  ///< received and not yet handled
+  std::vector<Message> messages_;  ///< received and not yet handled
   std::vector<std::uint64_t> mounted_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
-  mutable bool is_late_ = false;  ///< a deadline has passed
-  bool has_listener_ = false;     ///< now or earlier
+  mutable bool timed_out_ = false;  ///< a deadline has passed
+  bool has_listener_ = false;       ///< now or earlier
   bool executing_ = false;
-  bool appeared_ = false;
+  bool forked_ = false;
 };
 
 /// Makes this process keep init's program in one memfd(2) for all containers that it starts. This
@@ -147,9 +149,9 @@ void write_id_maps(pid_t pid, const std::vector<IdMapping>& uids,
 /// Returns an empty user namespace with these mappings, for mount_setattr(2) ("ID-mapped mounts").
 /// Throws `system`.
 Fd make_id_mapping(const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids);
-/// Answers the fetches of a plan, except optional ones (wire::op_may_reach), which are answered by
-/// the functions that wait for init. `passed` are the fds that init was spawned with.
-void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& passed);
+/// Answers the requests of a plan for mounts, except optional ones (wire::op_try_first), which are
+/// answered by the functions that wait for init. `passed` are the fds that init was spawned with.
+void answer_mount_requests(InitProcess& init, const Plan& plan, const std::vector<int>& passed);
 
 /// Opens an rtnetlink(7) socket in the network namespace `network_namespace`. Throws `system`.
 Fd open_netlink_socket_in(int network_namespace);

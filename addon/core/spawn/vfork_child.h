@@ -8,17 +8,17 @@
 namespace tare {
 
 /// A namespace that is joined before init is cloned.
-struct StubJoin {
+struct NamespaceJoin {
   int fd = -1;
   std::uint64_t type = 0;
 };
 
-/// The stub's input and output. Lives in the parent until the stub is done.
-struct StubTask {
+/// The child's input and output. Lives in the parent until the child executes init.
+struct VforkChild {
   // In.
   std::uint64_t clone_flags = 0;  ///< CLONE_NEW*
   int cgroup = -1;                ///< CLONE_INTO_CGROUP, -1: none
-  const StubJoin* joins = nullptr;
+  const NamespaceJoin* joins = nullptr;
   std::size_t join_count =
       0;                   ///< more than 0: an intermediate child joins them and clones once more
   int image = -1;          ///< memfd of init
@@ -34,7 +34,7 @@ struct StubTask {
 };
 
 /// A mount to open in a container's mount namespace.
-struct StubSource {
+struct MountSource {
   // In.
   const char* path = nullptr;
   const char* within = nullptr;  ///< the directory that `path` begins at; null: the root
@@ -47,12 +47,11 @@ struct StubSource {
 };
 
 /// A visit to another mount namespace, with `root` as the root directory.
-struct StubVisit {
+struct MountVisit {
   // In.
-  int pidfd = -1;                 ///< of a process in that namespace
-  int root = -1;                  ///< O_PATH
-  std::uint64_t propagation = 0;  ///< set first on all mounts below that root (MS_*); 0: none
-  StubSource* sources = nullptr;
+  int pidfd = -1;  ///< of a process in that namespace
+  int root = -1;   ///< O_PATH
+  MountSource* sources = nullptr;
   std::size_t count = 0;
   // Out.
   std::size_t failed = 0;  ///< index of the source that failed; `count`: none did
@@ -61,20 +60,20 @@ struct StubVisit {
 };
 
 /// Opens the sources of `visit` in a child that joins the other namespace; the fds belong to this
-/// process. Blocks until then. Follows run_stub()'s rules. Returns false on failure: only fds up to
-/// visit.sources[failed].fd are open then.
-bool run_visit(StubVisit& visit, void* stack, std::size_t stack_size) noexcept;
+/// process. Blocks until then. Follows run_vfork_child()'s rules. Returns false on failure: only
+/// fds up to visit.sources[failed].fd are open then.
+bool run_mount_visit(MountVisit& visit, void* stack, std::size_t stack_size) noexcept;
 
 /// Returns an rtnetlink(7) socket of another network namespace, opened by a child that joins it, or
-/// -errno. Follows run_stub()'s rules.
+/// -errno. Follows run_vfork_child()'s rules.
 int open_netlink_socket(int network_namespace, void* stack, std::size_t stack_size) noexcept;
 
 /// Makes a child in a new user namespace that ends at once and stays a zombie until it is waited
-/// for. Returns its pid, or -errno. Follows run_stub()'s rules.
+/// for. Returns its pid, or -errno. Follows run_vfork_child()'s rules.
 int clone_user_namespace(int& pidfd, void* stack, std::size_t stack_size) noexcept;
 
 /// Runs `task`; returns true where init is executing. Blocks until then (CLONE_VFORK). All signals
 /// must be blocked. `stack` is the children's stack: `stack_size` bytes, aligned to 16.
-bool run_stub(StubTask& task, void* stack, std::size_t stack_size) noexcept;
+bool run_vfork_child(VforkChild& task, void* stack, std::size_t stack_size) noexcept;
 
 }  // namespace tare

@@ -1,4 +1,5 @@
-// Opens mounts and sockets in the container's namespaces for init.
+#include "spawn/requested_mounts.h"
+
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/mount.h>
@@ -9,7 +10,6 @@
 
 #include "host/remedies.h"
 #include "spawn/remedy.h"
-#include "spawn/spawn.h"
 #include "spawn/vfork_child.h"
 #include "tare/signals.h"
 
@@ -66,44 +66,14 @@ std::string remedy_for(int errnum, const std::string& step, const Passed& passed
                              : passed.path);
 }
 
-/// Whether init sends this fetch only if it cannot open one of the mounts itself.
-bool may_be_needless(const wire::Op& op) {
-  return op.code == wire::OpCode::fetch && (op.flags & wire::op_may_reach) != 0;
-}
+}  // namespace
 
-/// Whether the mounts of the first fetch can be opened before init asks for them: init is in its
-/// mount namespace from the beginning, and has mounted nothing before that fetch. Sets
-/// `propagation` to what init has set on all mounts by then.
-bool is_early(const Plan& plan, std::uint64_t& propagation) {
-  for (const wire::Op& op : plan.ops()) {
-    switch (op.code) {
-      case wire::OpCode::fetch:
-        return !may_be_needless(op);
-      case wire::OpCode::propagation:
-        propagation = op.a;
-        break;
-      case wire::OpCode::wait:
-      case wire::OpCode::become_root:
-      case wire::OpCode::undumpable:
-      case wire::OpCode::loopback_up:
-      case wire::OpCode::new_session:
-      case wire::OpCode::keyring:
-      case wire::OpCode::open_proc:
-        break;
-      default:
-        return false;
-    }
-  }
-  return false;
-}
-
-/// Opens `count` fetched mounts from `first` on in init's mount namespace, after giving all mounts
-/// there `propagation`.
-std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vector<int>& passed,
-                            std::size_t first, std::size_t count, std::uint64_t propagation) {
-  std::array<StubSource, wire::most_fetched> sources;
+std::vector<Fd> open_requested_mounts(InitProcess& init, const Plan& plan,
+                                      const std::vector<int>& passed, std::size_t first,
+                                      std::size_t count) {
+  std::array<MountSource, wire::max_requested_mounts> sources;
   for (std::size_t i = 0; i < count; ++i) {
-    const Passed& wanted = plan.fetched()[first + i];
+    const Passed& wanted = plan.requested()[first + i];
     sources[i].path = wanted.path.c_str();
     if (wanted.kind == PassedKind::detached_mount) {
       sources[i].tree_flags = tree_flags(wanted);
@@ -121,17 +91,16 @@ std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vect
   if (!root && errno != ENOENT && errno != ESRCH) {
     throw_errno("open", "the container's root");
   }
-  StubVisit visit;
+  MountVisit visit;
   visit.pidfd = init.pidfd();
   visit.root = root.get();
-  visit.propagation = propagation;
   visit.sources = sources.data();
   visit.count = count;
   alignas(16) std::array<unsigned char, stack_size> stack;
   bool done = false;
   {
     const BlockedSignals blocked;
-    done = run_visit(visit, stack.data(), stack.size());
+    done = run_mount_visit(visit, stack.data(), stack.size());
   }
   std::vector<Fd> opened;
   for (std::size_t i = 0; i < count; ++i) {
@@ -148,68 +117,9 @@ std::vector<Fd> open_inside(InitProcess& init, const Plan& plan, const std::vect
       }
       throw_errno(visit.errnum, visit.step, "the container's mount namespace");
     }
-    fail(visit.errnum, visit.step, plan.fetched()[first + visit.failed]);
+    fail(visit.errnum, visit.step, plan.requested()[first + visit.failed]);
   }
   return opened;
-}
-
-}  // namespace
-
-namespace {
-
-void serve(InitProcess& init, const Plan& plan, const std::vector<int>& passed, const wire::Op& op,
-           std::uint64_t propagation) {
-  const std::vector<Fd> opened = open_inside(init, plan, passed, op.a, op.n, propagation);
-  std::vector<int> fds;
-  for (const Fd& fd : opened) {
-    fds.push_back(fd.get());
-  }
-  init.send_mounts(fds);
-}
-
-}  // namespace
-
-void serve_fetches(InitProcess& init, const Plan& plan, const std::vector<int>& passed) {
-  std::uint64_t propagation = 0;
-  // init need not wait for mounts that are sent before it asks for them. Its request is then read
-  // before the next fetch.
-  bool early = is_early(plan, propagation);
-  unsigned unread = 0;
-  for (const wire::Op& op : plan.ops()) {
-    if (op.code != wire::OpCode::fetch || may_be_needless(op)) {
-      continue;
-    }
-    for (++unread; !early && unread > 0; --unread) {
-      init.await(wire::WaitTag::mounts);
-    }
-    serve(init, plan, passed, op, early ? propagation : 0);
-    early = false;
-  }
-}
-
-bool InitProcess::may_ask() const { return std::ranges::any_of(plan_->ops(), may_be_needless); }
-
-bool InitProcess::serves(const Heard& heard) {
-  if (!heard.alone || heard.report.op >= plan_->ops().size()) {
-    return false;
-  }
-  const wire::Op& op = plan_->ops()[heard.report.op];
-  if (!may_be_needless(op)) {
-    return false;
-  }
-  // None of these mounts is id-mapped.
-  serve(*this, *plan_, {}, op, 0);
-  return true;
-}
-
-Fd open_netlink_socket_in(int network_namespace) {
-  alignas(16) std::array<unsigned char, stack_size> stack;
-  const BlockedSignals blocked;
-  const int socket = open_netlink_socket(network_namespace, stack.data(), stack.size());
-  if (socket < 0) {
-    throw_errno(-socket, "setns", "the container's network namespace");
-  }
-  return Fd(socket);
 }
 
 }  // namespace tare

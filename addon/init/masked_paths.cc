@@ -5,7 +5,7 @@
 
 #include "file_status.h"
 #include "init.h"
-#include "mount_calls.h"
+#include "mount_ops.h"
 
 namespace init {
 
@@ -21,24 +21,24 @@ Outcome mask_directory(Context& context, int target) {
     }
     return check(attach(context, again.get(), target), Step::move_mount);
   }
-  Handle fs(sys::run(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC));
+  Handle fs(sys::call(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC));
   if (!fs.valid()) {
     return failure(fs.get(), Step::fsopen);
   }
   // Nothing is ever written to the tmpfs: one inode and one page are enough.
-  long made = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
+  long made = sys::call(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
   if (made >= 0) {
-    made = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_inodes", "1", 0);
+    made = sys::call(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "nr_inodes", "1", 0);
   }
   if (made >= 0) {
-    made = sys::run(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0);
+    made = sys::call(__NR_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, 0L, 0L, 0);
   }
   if (made < 0) {
     return failure(made, Step::fsconfig);
   }
   Handle mount(
-      sys::run(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC,
-               MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+      sys::call(__NR_fsmount, fs.get(), FSMOUNT_CLOEXEC,
+                MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   if (!mount.valid()) {
     return failure(mount.get(), Step::fsmount);
   }
@@ -63,7 +63,7 @@ Outcome mask_file(Context& context, int target) {
 }  // namespace
 
 Outcome do_mask(Context& context, const Op& op) {
-  Handle target(open_hidden(context, op));
+  Handle target(open_masked(context, op));
   if (target.get() == -ENOENT) {
     return ok;
   }
@@ -79,7 +79,7 @@ Outcome do_mask(Context& context, const Op& op) {
 }
 
 Outcome do_read_only(Context& context, const Op& op) {
-  Handle target(open_hidden(context, op));
+  Handle target(open_masked(context, op));
   if (target.get() == -ENOENT) {
     return ok;
   }
