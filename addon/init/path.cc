@@ -155,6 +155,57 @@ long open_masked(const Context& context, const Op& op) {
 
 Step make_step() { return last_step; }
 
+namespace {
+
+// Copies the component that ends before `end` to `name`.
+bool copy_component(const Walk& walk, std::size_t begin, std::size_t end, char* name,
+                    std::size_t size) {
+  while (walk.path[begin] == '/') {
+    ++begin;
+  }
+  if (end - begin >= size) {
+    return false;
+  }
+  memcpy(name, walk.path + begin, end - begin);
+  name[end - begin] = '\0';
+  return true;
+}
+
+// Opens the path component by component, and creates those that are missing. Where a component is a
+// dangling symlink, replaces it in the path by its target, sets `restart` and returns -ENOENT.
+long walk_once(const Context& context, Walk& walk, bool directory, bool& restart) {
+  static char name[256];
+  Handle parent(open_below(context, "/", O_PATH | O_DIRECTORY));
+  for (std::size_t begin = 0;;) {
+    const std::size_t end = component_end(walk.path, begin);
+    const bool last = only_slashes(walk.path + end);
+    const char keep = walk.path[end];
+    walk.path[end] = '\0';
+    long next = open_below(context, walk.path, O_PATH | (last ? 0 : O_DIRECTORY));
+    walk.path[end] = keep;
+    if (next == -ENOENT) {
+      if (!copy_component(walk, begin, end, name, sizeof name)) {
+        return -ENAMETOOLONG;
+      }
+      next = make_component(parent.get(), name, directory || !last);
+    }
+    if (next == -EEXIST) {
+      last_step = Step::openat2;
+      next = follow_dangling(walk, parent.get(), name, begin, end);
+      // EINVAL: not a symlink, so another process has created it in between; look again.
+      restart = next >= 0 || next == -EINVAL;
+      return restart ? -ENOENT : next;
+    }
+    if (next < 0 || last) {
+      return next;
+    }
+    parent.reset(next);
+    begin = end;
+  }
+}
+
+}  // namespace
+
 long make_below(Context& context, const char* path, bool directory, bool& followed) {
   last_step = Step::openat2;
   long found = openat2(context.root, path[0] == '\0' ? "/" : path, O_PATH,
@@ -172,49 +223,15 @@ long make_below(Context& context, const char* path, bool directory, bool& follow
   }
   last_step = Step::openat2;
   static Walk walk;
-  static char name[256];
   if (!walk.assign(path)) {
     return -ENAMETOOLONG;
   }
   followed = true;
   for (int links = 0; links <= max_links; ++links) {
-    Handle parent(open_below(context, "/", O_PATH | O_DIRECTORY));
-    std::size_t begin = 0;
     bool restart = false;
-    while (!restart) {
-      const std::size_t end = component_end(walk.path, begin);
-      const bool last = only_slashes(walk.path + end);
-      const char keep = walk.path[end];
-      walk.path[end] = '\0';
-      long next = open_below(context, walk.path, O_PATH | (last ? 0 : O_DIRECTORY));
-      walk.path[end] = keep;
-      if (next == -ENOENT) {
-        std::size_t from = begin;
-        while (walk.path[from] == '/') {
-          ++from;
-        }
-        if (end - from >= sizeof name) {
-          return -ENAMETOOLONG;
-        }
-        memcpy(name, walk.path + from, end - from);
-        name[end - from] = '\0';
-        next = make_component(parent.get(), name, directory || !last);
-        if (next == -EEXIST) {
-          last_step = Step::openat2;
-          next = follow_dangling(walk, parent.get(), name, begin, end);
-          // EINVAL: not a symlink, so another process has created it in between; look again.
-          if (next < 0 && next != -EINVAL) {
-            return next;
-          }
-          restart = true;
-          continue;
-        }
-      }
-      if (next < 0 || last) {
-        return next;
-      }
-      parent.reset(next);
-      begin = end;
+    const long result = walk_once(context, walk, directory, restart);
+    if (!restart) {
+      return result;
     }
   }
   return -ELOOP;

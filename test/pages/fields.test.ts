@@ -154,3 +154,14 @@ t.test('every row names tests that speak of the field, and a kernel', (t) => {
   }
   t.end();
 });
+
+t.test('every member of Linux has a use beyond the checks of the configuration', (t) => {
+  const used = readdirSync(join(root, 'addon/core'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /(?<!_test)\.cc$/.test(name) && !/^(spec|validate)\//.test(name))
+    .map((name) => readFileSync(join(root, 'addon/core', name), 'utf8'))
+    .join('\n');
+  const own = [...members.keys()].filter((member) => member.startsWith('Linux::'));
+  t.ok(own.length > 10, 'the struct was found');
+  for (const member of own) t.ok(used.includes(`.${member.slice('Linux::'.length)}`), member);
+  t.end();
+});

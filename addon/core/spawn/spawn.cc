@@ -72,7 +72,11 @@ std::uint64_t capabilities_of(const Plan& plan) {
   return sets_them ? wanted | ~idle : ~std::uint64_t{0};
 }
 
-Fd dev_null() { return open_file(AT_FDCWD, "/dev/null", O_RDWR); }
+/// Opens /dev/null if a standard stream needs it.
+Fd null_for_stdio(const SpawnOptions& options) {
+  const bool needed = std::ranges::any_of(options.stdio, [](int fd) { return fd < 0; });
+  return needed ? open_file(AT_FDCWD, "/dev/null", O_RDWR) : Fd();
+}
 
 /// Makes the kernel attach the sender's credentials to each message: see unix(7).
 void ask_for_credentials(const Fd& socket) {
@@ -193,12 +197,7 @@ InitProcess spawn(const Plan& plan, const SpawnOptions& options) {
     ask_for_credentials(init.channel_);
   }
   const InitImage program = make_init_image(plan, init.channel_);
-  Fd null;
-  for (const int fd : options.stdio) {
-    if (fd < 0 && !null) {
-      null = dev_null();
-    }
-  }
+  const Fd null = null_for_stdio(options);
   std::vector<int> sources = fd_sources(options, null.get(), program.image, theirs.get());
   const std::size_t first_passed = sources.size() - plan.passed().size();
   Fd their_answers;
