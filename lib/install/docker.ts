@@ -38,11 +38,10 @@ function parse(text: string): Json {
       `${path}:${placeIn(text, message)}: invalid JSON: ${reasonIn(message)}; docker does not start with it either, and it is left as it is`,
     );
   }
-  if (!isObject(value))
-    throw new InstallError(`${path}: not a JSON object; correct it, or move it away`);
+  if (!isObject(value)) throw new InstallError(`${path}: not a JSON object; it is left as it is`);
   const runtimes = value['runtimes'];
   if (runtimes !== undefined && !isObject(runtimes)) {
-    throw new InstallError(`${path}: runtimes: not a JSON object; correct it, or remove it`);
+    throw new InstallError(`${path}: runtimes: not a JSON object; it is left as it is`);
   }
   return value;
 }

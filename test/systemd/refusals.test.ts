@@ -95,8 +95,8 @@ if (skipReason !== undefined) {
     t.ok(seconds > 29 && seconds < 40, `after ${seconds.toFixed(1)} s`);
     t.match(
       errorIn(await said.all()),
-      `systemd did not answer within 30 s: connecting over unix:path=${runtime}/systemd/private; is it ` +
-        'hanging? Look with `systemctl --user status`',
+      `systemd did not answer within 30 s: connecting over unix:path=${runtime}/systemd/private; it ` +
+        'may hang: see `systemctl --user status`',
     );
     server.close();
   });
