@@ -4,12 +4,12 @@
 #include <utility>
 #include <vector>
 
+#include "cgroup_events.h"
 #include "convert.h"
 #include "descriptors.h"
 #include "exec_start.h"
 #include "handle.h"
 #include "known_config.h"
-#include "news.h"
 #include "process.h"
 #include "worker.h"
 
@@ -95,11 +95,11 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
   auto handle =
       std::make_shared<Handle>(runtime_from(info[0]), info[1].As<Napi::String>().Utf8Value());
   CreateOptions options = create_options_from(info[2]);
-  if (options.ends_with_caller) AddonData::of(info.Env()).mortals->add(handle);
+  if (options.ends_with_caller) AddonData::of(info.Env()).owned_containers->add(handle);
   const Napi::Value key = info[2].As<Napi::Object>().Get("cancelKey");
   if (!key.IsUndefined() || options.ends_with_caller) handle->make_cancellable();
   if (!key.IsUndefined()) {
-    AddonData::of(info.Env()).creates.add(key.As<Napi::Number>().Int64Value(), handle);
+    AddonData::of(info.Env()).cancellable_creates.add(key.As<Napi::Number>().Int64Value(), handle);
   }
   const bool end = info[2].As<Napi::Object>().Get("end").ToBoolean();
   return promise_in_order(
@@ -123,7 +123,7 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
 Napi::Value ContainerObject::cancel_create(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Napi::Boolean::New(
-      env, AddonData::of(env).creates.cancel(info[0].As<Napi::Number>().Int64Value()));
+      env, AddonData::of(env).cancellable_creates.cancel(info[0].As<Napi::Number>().Int64Value()));
 }
 
 Napi::Value ContainerObject::open(const Napi::CallbackInfo& info) {
@@ -250,23 +250,23 @@ Napi::Value ContainerObject::remove(const Napi::CallbackInfo& info) {
 Napi::Value ContainerObject::exec(const Napi::CallbackInfo& info) {
   struct Started {
     pid_t pid;
-    std::shared_ptr<Watched> watched;
+    std::shared_ptr<ProcessWatcher> watcher;
     Fd console;
   };
   const auto start = std::make_shared<ExecStart>(handle_, exec_request_from(info[0]));
   return promise_for(
       info.Env(),
       [handle = handle_, start](std::function<void()> task) {
-        handle->submit_beside([start, task = std::move(task)] { start->begin(task); });
+        handle->submit_unordered([start, task = std::move(task)] { start->begin(task); });
       },
       [start] {
         StartedProcess started = start->take();
-        return Started{started.pid, Watched::watch(std::move(started.pidfd), true),
+        return Started{started.pid, ProcessWatcher::watch(std::move(started.pidfd), true),
                        std::move(started.console)};
       },
       [](Napi::Env env, Started& started) {
         return ProcessObject::make(
-            env, {started.pid, started.watched, std::make_shared<Fd>(std::move(started.console))});
+            env, {started.pid, started.watcher, std::make_shared<Fd>(std::move(started.console))});
       });
 }
 
@@ -296,8 +296,8 @@ Napi::Value ContainerObject::stats(const Napi::CallbackInfo& info) {
 Napi::Value ContainerObject::watch(const Napi::CallbackInfo& info) {
   return promise_in_order(
       info.Env(), handle_,
-      [handle = handle_] { return std::make_shared<News>(Handle::Use(*handle)->watch()); },
-      NewsObject::make);
+      [handle = handle_] { return std::make_shared<CgroupEvents>(Handle::Use(*handle)->watch()); },
+      CgroupEventsObject::make);
 }
 
 Napi::Value ContainerObject::take_console(const Napi::CallbackInfo& info) {
@@ -312,28 +312,28 @@ Napi::Value ContainerObject::end(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ContainerObject::ended(const Napi::CallbackInfo& info) {
-  const std::shared_ptr<Conclusion> conclusion = handle_->conclusion();
+  const std::shared_ptr<RunCompletion> completion = handle_->completion();
   return promise_for(
       info.Env(),
-      [conclusion](std::function<void()> task) { conclusion->when_complete(std::move(task)); },
-      [conclusion] {
-        conclusion->totals();
-        return std::shared_ptr(conclusion);
+      [completion](std::function<void()> task) { completion->when_complete(std::move(task)); },
+      [completion] {
+        completion->totals();
+        return std::shared_ptr(completion);
       },
-      [](Napi::Env env, const std::shared_ptr<Conclusion>& complete) {
-        return conclusion_value(env, *complete);
+      [](Napi::Env env, const std::shared_ptr<RunCompletion>& complete) {
+        return completion_value(env, *complete);
       });
 }
 
 /// If the process is not watched yet, a pool thread looks it up first.
 Napi::Value ContainerObject::wait(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (const std::shared_ptr<Watched> init = handle_->watched_init()) {
+  if (const std::shared_ptr<ProcessWatcher> init = handle_->init_watcher()) {
     return promise_of_end(env, *init);
   }
   return promise_in_order(
       env, handle_, [handle = handle_] { return handle->watch_init(); },
-      [](Napi::Env there, const std::shared_ptr<Watched>& init) -> Napi::Value {
+      [](Napi::Env there, const std::shared_ptr<ProcessWatcher>& init) -> Napi::Value {
         return init ? promise_of_end(there, *init) : exit_value(there, Exit{});
       });
 }

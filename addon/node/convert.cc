@@ -176,19 +176,19 @@ Napi::Value totals_value(Napi::Env env, const CgroupTotals& totals) {
   return object;
 }
 
-Napi::Value conclusion_value(Napi::Env env, Conclusion& conclusion) {
-  auto object = exit_value(env, conclusion.exit()).As<Napi::Object>();
+Napi::Value completion_value(Napi::Env env, RunCompletion& completion) {
+  auto object = exit_value(env, completion.exit()).As<Napi::Object>();
   using Milliseconds = std::chrono::duration<double, std::milli>;
-  object.Set("ageMs", Milliseconds(conclusion.age()).count());
-  auto totals = totals_value(env, conclusion.totals()).As<Napi::Object>();
-  if (conclusion.exit().max_rss) {
-    totals.Set("maxRss", Napi::Number::New(env, static_cast<double>(*conclusion.exit().max_rss)));
+  object.Set("ageMs", Milliseconds(completion.age()).count());
+  auto totals = totals_value(env, completion.totals()).As<Napi::Object>();
+  if (completion.exit().max_rss) {
+    totals.Set("maxRss", Napi::Number::New(env, static_cast<double>(*completion.exit().max_rss)));
   }
   object.Set("totals", totals);
-  Napi::Array outputs = Napi::Array::New(env, conclusion.outputs().size());
-  for (std::size_t i = 0; i < conclusion.outputs().size(); ++i) {
+  Napi::Array outputs = Napi::Array::New(env, completion.outputs().size());
+  for (std::size_t i = 0; i < completion.outputs().size(); ++i) {
     std::string data;
-    const bool collected = conclusion.outputs()[i]->collected(data);
+    const bool collected = completion.outputs()[i]->collected(data);
     outputs.Set(static_cast<std::uint32_t>(i),
                 collected ? bytes_value(env, std::move(data)) : env.Null());
   }

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "conclusion.h"
 #include "descriptors.h"
+#include "process_watcher.h"
+#include "run_completion.h"
 #include "tare/container.h"
-#include "watched.h"
 
 namespace tare::node {
 
@@ -46,8 +46,8 @@ ExecRequest exec_request_from(const Napi::Value& value);
 Napi::Value error_value(Napi::Env env, const std::exception_ptr& failure);
 /// `{exitCode, signal}`, numbers or null.
 Napi::Value exit_value(Napi::Env env, const Exit& exit);
-/// `{exitCode, signal, ageMs, totals, outputs}` of a complete `conclusion`.
-Napi::Value conclusion_value(Napi::Env env, Conclusion& conclusion);
+/// `{exitCode, signal, ageMs, totals, outputs}` of a complete `completion`.
+Napi::Value completion_value(Napi::Env env, RunCompletion& completion);
 /// `{cpuUserNs, cpuSystemNs, peakMemory?, oomKills?}`
 Napi::Value totals_value(Napi::Env env, const CgroupTotals& totals);
 /// An array of `{path, message, unsupported}`.

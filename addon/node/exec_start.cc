@@ -38,7 +38,7 @@ Process complete(const ExecRequest& request, const Spec& spec) {
 }  // namespace
 
 PendingExec ExecStart::begin_exec() {
-  container_ = handle_->beside();
+  container_ = handle_->concurrent_container();
   request_.options.process = complete(request_, container_->spec());
   request_.options.source = {.document = "process", .prefix = ""};
   return container_->begin_exec(request_.options);
@@ -60,7 +60,7 @@ void ExecStart::begin(std::function<void()> done) noexcept {
   go_on(lock, Clock::now() + first_wait);
 }
 
-void ExecStart::ready() noexcept {
+void ExecStart::ready(WatchId /*watch*/) noexcept {
   std::unique_lock lock(mutex_);
   if (watch_ != 0) go_on(lock, Clock::now() + further_wait);
 }

@@ -31,7 +31,7 @@ class ExecStart final : public Source, public std::enable_shared_from_this<ExecS
 
  private:
   using Clock = std::chrono::steady_clock;
-  void ready() noexcept override;
+  void ready(WatchId watch) noexcept override;
   PendingExec begin_exec();
   /// Continues until `deadline`, then waits without a thread.
   void go_on(std::unique_lock<std::mutex>& lock, Clock::time_point deadline) noexcept;
@@ -44,7 +44,7 @@ class ExecStart final : public Source, public std::enable_shared_from_this<ExecS
   std::shared_ptr<Container> container_;  // declared before pending_, which refers to it
   std::optional<PendingExec> pending_;
   Pool::Stay stay_;  // keeps the thread whose child the process is
-  Pool::Watch watch_ = 0;
+  WatchId watch_ = 0;
   std::exception_ptr failure_;
 };
 

@@ -11,12 +11,12 @@
 
 namespace tare::node {
 
-std::shared_ptr<Watched> Handle::watched_init() {
+std::shared_ptr<ProcessWatcher> Handle::init_watcher() {
   const std::lock_guard lock(mutex_);
   return init_;
 }
 
-void Handle::set_init(std::shared_ptr<Watched> init) {
+void Handle::set_init(std::shared_ptr<ProcessWatcher> init) {
   const std::lock_guard lock(mutex_);
   init_ = std::move(init);
 }
@@ -32,12 +32,12 @@ std::shared_ptr<Container> Handle::find() {
   return container ? container : std::make_shared<Container>(Container::open(runtime_, id_));
 }
 
-std::shared_ptr<Container> Handle::beside() {
-  const std::lock_guard lock(beside_mutex_);
+std::shared_ptr<Container> Handle::concurrent_container() {
+  const std::lock_guard lock(concurrent_mutex_);
   const std::shared_ptr<Container> made = created();
   if (!made) return find();
-  if (!beside_) beside_ = std::make_shared<Container>(made->again());
-  return beside_;
+  if (!concurrent_) concurrent_ = std::make_shared<Container>(made->again());
+  return concurrent_;
 }
 
 void Handle::forget() {
@@ -47,8 +47,8 @@ void Handle::forget() {
     removed_ = true;
     made.swap(created_);
   }
-  const std::lock_guard lock(beside_mutex_);
-  beside_.reset();
+  const std::lock_guard lock(concurrent_mutex_);
+  concurrent_.reset();
 }
 
 void Handle::discard(const std::shared_ptr<Container>& made) {
@@ -90,11 +90,11 @@ void Handle::create(const CreateOptions& options) {
   const Pool::Stay stay = options.ends_with_caller ? Pool::stay() : nullptr;
   const std::shared_ptr<Container> made = make(options);
   StartedProcess init = made->take_init();
-  std::shared_ptr<Watched> watched;
+  std::shared_ptr<ProcessWatcher> watcher;
   try {
-    watched = Watched::watch_init(std::move(init.pidfd), true, made->has_reaper(),
-                                  std::move(init.ending));
-    if (stay) watched->when_ended([stay](const Exit&) {});
+    watcher = ProcessWatcher::watch_init(std::move(init.pidfd), true, made->has_reaper(),
+                                         std::move(init.ending));
+    if (stay) watcher->when_ended([stay](const Exit&) {});
   } catch (...) {
     discard(made);
     throw;
@@ -103,7 +103,7 @@ void Handle::create(const CreateOptions& options) {
   created_ = made;
   ends_with_init_ = made->ends_with_init();
   console_ = std::move(init.console);
-  init_ = watched;
+  init_ = watcher;
 }
 
 int Handle::take_console() {
@@ -111,19 +111,19 @@ int Handle::take_console() {
   return console_ ? console_.release() : -1;
 }
 
-std::shared_ptr<Watched> Handle::watch_init() {
+std::shared_ptr<ProcessWatcher> Handle::watch_init() {
   Use container(*this);
   try {
-    set_init(Watched::watch_init(container->pidfd(), false, container->has_reaper(), {}));
+    set_init(ProcessWatcher::watch_init(container->pidfd(), false, container->has_reaper(), {}));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::bad_status) throw;
   }
-  return watched_init();
+  return init_watcher();
 }
 
 void Handle::kill(int signal, bool all) {
   bool to_init = !all;
-  std::shared_ptr<Watched> init;
+  std::shared_ptr<ProcessWatcher> init;
   {
     const std::lock_guard lock(mutex_);
     if (signal == SIGKILL && !ends_with_init_) to_init = false;
@@ -133,11 +133,11 @@ void Handle::kill(int signal, bool all) {
     const ErrorContext context("kill", id_);
     if (init->signal(signal)) return;
   }
-  beside()->kill(signal, all);
+  concurrent_container()->kill(signal, all);
 }
 
 void Handle::remove(bool force) {
-  if (force && conclusion()) {
+  if (force && completion()) {
     end();  // its resource usage is still to be reported
     return;
   }
@@ -163,7 +163,7 @@ CgroupTotals Handle::end() {
   return totals;
 }
 
-CgroupTotals Handle::conclude() {
+CgroupTotals Handle::end_after_exit() {
   try {
     return end();
   } catch (const Error& error) {
@@ -178,7 +178,7 @@ CgroupTotals Handle::conclude() {
 
 CgroupTotals Handle::totals_of_init() {
   CgroupTotals totals;
-  if (const std::shared_ptr<Watched> init = watched_init()) {
+  if (const std::shared_ptr<ProcessWatcher> init = init_watcher()) {
     // The process has ended and is about to be reaped, unless another process has removed the
     // container's state and left it running: so this wait is bounded.
     const auto cpu = std::make_shared<std::promise<CpuStats>>();
@@ -191,27 +191,27 @@ CgroupTotals Handle::totals_of_init() {
   return totals;
 }
 
-std::shared_ptr<Conclusion> Handle::conclusion() {
+std::shared_ptr<RunCompletion> Handle::completion() {
   const std::lock_guard lock(mutex_);
-  return conclusion_;
+  return completion_;
 }
 
 void Handle::end_with_init(std::vector<std::shared_ptr<Output>> outputs) {
-  const auto conclusion = std::make_shared<Conclusion>(std::move(outputs));
+  const auto completion = std::make_shared<RunCompletion>(std::move(outputs));
   try {
-    conclusion->begin();
+    completion->begin();
   } catch (...) {
     remove(true);
     throw;
   }
   {
     const std::lock_guard lock(mutex_);
-    conclusion_ = conclusion;
+    completion_ = completion;
   }
-  watched_init()->when_ended([self = shared_from_this(), conclusion](const Exit& exit) {
-    conclusion->process_ended(exit);
+  init_watcher()->when_ended([self = shared_from_this(), completion](const Exit& exit) {
+    completion->process_ended(exit);
     self->submit_here(
-        [self, conclusion] { conclusion->removed([&self] { return self->conclude(); }); });
+        [self, completion] { completion->removed([&self] { return self->end_after_exit(); }); });
   });
 }
 

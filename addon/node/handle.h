@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "conclusion.h"
 #include "output.h"
+#include "process_watcher.h"
+#include "run_completion.h"
 #include "tare/container.h"
-#include "watched.h"
 
 namespace tare::node {
 
@@ -39,7 +39,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   void submit(std::function<void()> task);
   /// The same, but later tasks do not wait for its end: for work that the container's processes can
   /// delay for as long as they like.
-  void submit_beside(std::function<void()> task);
+  void submit_unordered(std::function<void()> task);
   /// For kill(), which may be needed to end an earlier task that hangs: it waits for earlier tasks
   /// no longer than a moment.
   void submit_kill(std::function<void()> task);
@@ -57,9 +57,9 @@ class Handle : public std::enable_shared_from_this<Handle> {
   bool kill_init() noexcept;
 
   /// Returns the container's own process if it is watched already, else null.
-  std::shared_ptr<Watched> watched_init();
+  std::shared_ptr<ProcessWatcher> init_watcher();
   /// Returns what end_with_init() has set up, else null.
-  std::shared_ptr<Conclusion> conclusion();
+  std::shared_ptr<RunCompletion> completion();
   /// Gives the terminal master of a container that this process created to the first caller; else
   /// -1.
   int take_console();
@@ -68,7 +68,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
 
   void kill(int signal, bool all);
   /// Returns the container, for work that runs beside tasks.
-  std::shared_ptr<Container> beside();
+  std::shared_ptr<Container> concurrent_container();
 
   // Within a task:
 
@@ -90,7 +90,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   };
   /// Watches the container's own process; returns null if that has ended and was not watched
   /// before.
-  std::shared_ptr<Watched> watch_init();
+  std::shared_ptr<ProcessWatcher> watch_init();
   void remove(bool force);
   /// Kills and removes what create() has made, if it is still there. Ignores errors.
   void end_created() noexcept;
@@ -99,14 +99,14 @@ class Handle : public std::enable_shared_from_this<Handle> {
  private:
   struct Task {
     std::function<void()> call;
-    bool beside = false;
+    bool unordered = false;
   };
 
   /// Returns the totals of a container without a cgroup: the usage that the kernel reports when its
   /// process is reaped.
   CgroupTotals totals_of_init();
   /// end() of a container whose process has ended and which other programs may have removed.
-  CgroupTotals conclude();
+  CgroupTotals end_after_exit();
   /// Container::create(), which cancel_create() may stop.
   std::shared_ptr<Container> make(CreateOptions options);
   /// Removes a container that create() has made but does not return. If that fails, this object
@@ -119,7 +119,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   /// Adds a task; returns false if another one is running, after which it comes.
   bool add(Task&& task);
   void run_tasks();
-  void set_init(std::shared_ptr<Watched> init);
+  void set_init(std::shared_ptr<ProcessWatcher> init);
   /// Returns what create() has made, or null if it was not called. Throws `not_found` after the
   /// removal.
   std::shared_ptr<Container> created();
@@ -138,12 +138,12 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::shared_ptr<Handle> unremoved_;   // this object, while its discarded container exists
   std::optional<CgroupTotals> totals_;  // once it is removed
   Fd console_;
-  std::shared_ptr<Watched> init_;
-  std::shared_ptr<Conclusion> conclusion_;
+  std::shared_ptr<ProcessWatcher> init_;
+  std::shared_ptr<RunCompletion> completion_;
   std::deque<Task> tasks_;  // the first one is running
 
-  std::mutex beside_mutex_;            // locked before mutex_
-  std::shared_ptr<Container> beside_;  // a second object for created_
+  std::mutex concurrent_mutex_;            // locked before mutex_
+  std::shared_ptr<Container> concurrent_;  // a second object for created_
 };
 
 }  // namespace tare::node

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "handle.h"
-#include "later.h"
 #include "pool.h"
+#include "run_after.h"
 #include "tare/error.h"
 
 namespace tare::node {
@@ -16,12 +16,12 @@ namespace tare::node {
 namespace {
 
 /// How long kill() and forced removal wait for earlier tasks, which may hang.
-constexpr std::chrono::milliseconds patience{100};
+constexpr std::chrono::milliseconds kill_timeout{100};
 
 /// If no timer can be made, the task only runs in its turn.
-void try_later(std::function<void()> act) noexcept {
+void try_run_after(std::function<void()> act) noexcept {
   try {
-    later(patience, std::move(act));
+    run_after(kill_timeout, std::move(act));
   } catch (const std::exception&) {
   }
 }
@@ -48,7 +48,7 @@ bool Handle::submit_task(Task task) {
 
 void Handle::submit(std::function<void()> task) { submit_task({std::move(task)}); }
 
-void Handle::submit_beside(std::function<void()> task) { submit_task({std::move(task), true}); }
+void Handle::submit_unordered(std::function<void()> task) { submit_task({std::move(task), true}); }
 
 void Handle::submit_here(std::function<void()> task) {
   if (add({std::move(task)})) {
@@ -61,7 +61,7 @@ void Handle::submit_kill(std::function<void()> task) {
   const auto once = [begun, task = std::move(task)] {
     if (!begun->test_and_set()) task();
   };
-  if (!submit_task({once}) || Pool::instance().is_full()) try_later(once);
+  if (!submit_task({once}) || Pool::instance().is_full()) try_run_after(once);
 }
 
 void Handle::submit_end(std::function<void()> task) {
@@ -71,7 +71,7 @@ void Handle::submit_end(std::function<void()> task) {
     task();
   }});
   if (first && !Pool::instance().is_full()) return;
-  try_later([self = shared_from_this(), begun] {
+  try_run_after([self = shared_from_this(), begun] {
     if (begun->test()) return;
     try {
       self->kill(SIGKILL, false);
@@ -85,7 +85,7 @@ void Handle::run_tasks() {
   std::unique_lock lock(mutex_);
   do {
     Task task = std::move(tasks_.front());
-    if (task.beside) {
+    if (task.unordered) {
       tasks_.pop_front();
       const bool more = !tasks_.empty();
       lock.unlock();
@@ -102,7 +102,7 @@ void Handle::run_tasks() {
 }
 
 bool Handle::signal_in_order(int number) {
-  std::shared_ptr<Watched> init;
+  std::shared_ptr<ProcessWatcher> init;
   {
     const std::lock_guard lock(mutex_);
     if (!tasks_.empty() || (number == SIGKILL && !ends_with_init_)) return false;
@@ -112,7 +112,7 @@ bool Handle::signal_in_order(int number) {
 }
 
 bool Handle::kill_init() noexcept {
-  std::shared_ptr<Watched> init;
+  std::shared_ptr<ProcessWatcher> init;
   {
     const std::lock_guard lock(mutex_);
     if (!ends_with_init_) return false;

@@ -1,12 +1,12 @@
 #include "module.h"
 
+#include "cgroup_events.h"
 #include "container.h"
 #include "descriptors.h"
-#include "news.h"
 #include "output.h"
 #include "process.h"
+#include "process_watcher.h"
 #include "tare/container.h"
-#include "watched.h"
 
 namespace tare::node {
 
@@ -16,32 +16,36 @@ void on_warning(const Napi::CallbackInfo& info) {
   AddonData::of(info.Env()).warn = Napi::Persistent(info[0].As<Napi::Function>());
 }
 
-void end_mortals(const Napi::CallbackInfo& info) { AddonData::of(info.Env()).mortals->end(); }
+void end_owned_containers(const Napi::CallbackInfo& info) {
+  AddonData::of(info.Env()).owned_containers->end();
+}
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* const data = new AddonData{
       .loop = std::make_shared<EventLoop>(env),
-      .mortals = std::make_shared<Mortals>(),
-      .creates = {},
+      .owned_containers = std::make_shared<OwnedContainers>(),
+      .cancellable_creates = {},
       .container_class = Napi::Persistent(ContainerObject::define(env)),
       .process_class = Napi::Persistent(ProcessObject::define(env)),
-      .news_class = Napi::Persistent(NewsObject::define(env)),
+      .cgroup_events_class = Napi::Persistent(CgroupEventsObject::define(env)),
       .warn = {},
       .full = {},
       .outputs = {},
   };
   env.SetInstanceData(data);
   // Hooks are called in reverse order, so this one comes before that of the thread-safe function.
-  // If the main thread ends by process.exit(), no hook is called; lib/ calls endMortals() then.
-  env.AddCleanupHook([loop = data->loop, mortals = data->mortals] {
+  // If the main thread ends by process.exit(), no hook is called; lib/ calls endOwnedContainers()
+  // then.
+  env.AddCleanupHook([loop = data->loop, owned_containers = data->owned_containers] {
     loop->close();
-    mortals->end();
+    owned_containers->end();
   });
   expect_many_containers();
-  set_late_reaper(Watched::reap_late);
+  set_late_reaper(ProcessWatcher::reap_late);
   ContainerObject::export_functions(env, exports);
   export_descriptors(env, exports);
-  exports.Set("endMortals", Napi::Function::New<end_mortals>(env, "endMortals"));
+  exports.Set("endOwnedContainers",
+              Napi::Function::New<end_owned_containers>(env, "endOwnedContainers"));
   export_outputs(env, exports);
   exports.Set("onWarning", Napi::Function::New<on_warning>(env, "onWarning"));
   return exports;

@@ -6,20 +6,20 @@
 
 #include <memory>
 
-#include "creates.h"
+#include "cancellable_creates.h"
 #include "event_loop.h"
-#include "mortals.h"
 #include "output.h"
+#include "owned_containers.h"
 
 namespace tare::node {
 
 struct AddonData {
   std::shared_ptr<EventLoop> loop;
-  std::shared_ptr<Mortals> mortals;
-  Creates creates;
+  std::shared_ptr<OwnedContainers> owned_containers;
+  CancellableCreates cancellable_creates;
   Napi::FunctionReference container_class;
   Napi::FunctionReference process_class;
-  Napi::FunctionReference news_class;
+  Napi::FunctionReference cgroup_events_class;
   Napi::FunctionReference warn;  // called with a sentence
   Napi::FunctionReference full;  // called with the key of an output that exceeds its limit
   Outputs outputs;

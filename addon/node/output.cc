@@ -71,11 +71,11 @@ void Output::stop_watching() noexcept {
   if (watch_ != 0) Pool::instance().forget(reader_.get(), std::exchange(watch_, 0));
 }
 
-void Output::ready() noexcept {
+void Output::ready(WatchId /*watch*/) noexcept {
   std::unique_lock lock(mutex_);
   if (watch_ == 0) return;
   try {
-    if (read_on() != Came::end) {
+    if (read_on() != ReadResult::end) {
       Pool::instance().watch_again(reader_.get(), watch_);
       return;
     }
@@ -88,27 +88,27 @@ void Output::ready() noexcept {
   end(lock);
 }
 
-Output::Came Output::read_on() noexcept {
+Output::ReadResult Output::read_on() noexcept {
   std::array<char, chunk_size> chunk;
   for (;;) {
     const ssize_t count = ::read(reader_.get(), chunk.data(), chunk.size());
     if (count > 0) {
       keep(chunk.data(), static_cast<std::size_t>(count));
       // A pipe that fills the chunk is likely to have more, but other sources are waiting too.
-      return Came::something;
+      return ReadResult::something;
     }
-    if (count == 0) return Came::end;
-    if (errno != EINTR) return errno == EAGAIN ? Came::nothing : Came::end;
+    if (count == 0) return ReadResult::end;
+    if (errno != EINTR) return errno == EAGAIN ? ReadResult::nothing : ReadResult::end;
   }
 }
 
 void Output::keep(const char* bytes, std::size_t count) noexcept {
-  std::size_t room = most_ - data_.size();
+  std::size_t room = max_size_ - data_.size();
   try {
     data_.append(bytes, std::min(count, room));
   } catch (const std::exception&) {
     // Out of memory: what was read so far becomes the limit.
-    most_ = data_.size();
+    max_size_ = data_.size();
     room = 0;
   }
   if (count <= room || !full_) return;
@@ -126,7 +126,7 @@ void Output::finish() noexcept {
   int left = 0;
   if (ioctl(reader_.get(), FIONREAD, &left) != 0) left = 0;
   for (auto most = static_cast<std::size_t>(left) / chunk_size + 2; most > 0; --most) {
-    if (read_on() != Came::something) break;
+    if (read_on() != ReadResult::something) break;
   }
   stop_watching();
   reader_.reset();

@@ -22,10 +22,10 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
  public:
   /// Keeps the first `most` bytes and reads on. When there are more, calls `full` once, on a pool
   /// thread.
-  Output(std::size_t most, std::function<void()> full) : most_(most), full_(std::move(full)) {}
+  Output(std::size_t most, std::function<void()> full) : max_size_(most), full_(std::move(full)) {}
 
-  /// Returns the end for the process, which this object still owns. Creates the pipe if there is
-  /// none. Throws `system`.
+  /// Returns the end for the process, which this object still owns. CancellableCreates the pipe if
+  /// there is none. Throws `system`.
   int writer();
   /// Begins to collect, and calls `ended` once when that has ended, on a pool thread or at once.
   /// Throws `system`.
@@ -48,23 +48,23 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
   bool collected(std::string& data);
 
  private:
-  void ready() noexcept override;
+  void ready(WatchId watch) noexcept override;
   void make_pipe();
-  enum class Came : std::uint8_t { something, nothing, end };
-  Came read_on() noexcept;
+  enum class ReadResult : std::uint8_t { something, nothing, end };
+  ReadResult read_on() noexcept;
   void keep(const char* bytes, std::size_t count) noexcept;
   void stop_watching() noexcept;
   /// Unlocks, and calls ended_.
   void end(std::unique_lock<std::mutex>& lock) noexcept;
 
-  std::size_t most_;
+  std::size_t max_size_;
   std::mutex mutex_;
   bool made_ = false;  // the pipe is made, or must not be
   Fd reader_;          // empty when all is read
   Fd writer_;
   std::string data_;
   bool taken_ = false;
-  Pool::Watch watch_ = 0;
+  WatchId watch_ = 0;
   std::function<void()> full_;   // null once called
   std::function<void()> ended_;  // null once called
 };

@@ -20,7 +20,11 @@ namespace tare::node {
 
 namespace {
 
-constexpr std::chrono::milliseconds patience{20};
+constexpr std::chrono::milliseconds slot_time{20};
+
+/// What epoll reports for the pool's own descriptors. Numbers of watches are greater.
+constexpr std::uint64_t submitted_event = 0;
+constexpr std::uint64_t slot_timer_event = 1;
 
 /// What stay() returns on this thread.
 std::shared_ptr<const void> stays() {
@@ -43,15 +47,17 @@ Pool& Pool::instance() {
 Pool::Pool()
     : epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       submitted_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
-      patience_(checked(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create")),
+      slot_timer_(checked(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create")),
       // One task in three waits in the kernel, for locks and for resources to be freed.
+      last_watch_(slot_timer_event),
       slots_(std::max(2U, std::thread::hardware_concurrency() * 3 / 2)) {
-  for (const Fd* fd : {&submitted_, &patience_}) {
+  const auto add = [this](const Fd& fd, std::uint64_t reported) {
     // Edge-triggered: each write wakes one thread, and no thread needs to read.
-    epoll_event event = {.events = EPOLLIN | EPOLLET,
-                         .data = {.ptr = fd == &patience_ ? &patience_ : nullptr}};
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd->get(), &event) != 0) throw_errno("epoll_ctl");
-  }
+    epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.u64 = reported}};
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) != 0) throw_errno("epoll_ctl");
+  };
+  add(submitted_, submitted_event);
+  add(slot_timer_, slot_timer_event);
 }
 
 void Pool::submit(std::function<void()> task) {
@@ -79,23 +85,13 @@ bool Pool::is_full() noexcept {
   return busy_ + 1 >= max_threads;
 }
 
-void Pool::watch(int fd, Source& source) {
+WatchId Pool::watch(int fd, std::shared_ptr<Source> source) {
+  WatchId watch = 0;
   {
     const std::lock_guard lock(mutex_);
     if (threads_ == 0) add_thread();
-  }
-  epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data = {.ptr = &source}};
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw_errno("epoll_ctl");
-}
-
-Pool::Watch Pool::watch(int fd, std::shared_ptr<Source> source) {
-  Watch watch = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    if (threads_ == 0) add_thread();
-    // Odd, unlike the address of a Source.
-    watch = last_watch_ += 2;
-    kept_.emplace(++watch, std::move(source));
+    watch = ++last_watch_;
+    sources_.emplace(watch, std::move(source));
   }
   epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = watch}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return watch;
@@ -104,18 +100,17 @@ Pool::Watch Pool::watch(int fd, std::shared_ptr<Source> source) {
   throw_errno(error, "epoll_ctl");
 }
 
-void Pool::watch_again(int fd, Watch watch) {
+void Pool::watch_again(int fd, WatchId watch) {
   epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = watch}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) throw_errno("epoll_ctl");
 }
 
-void Pool::forget(int fd) noexcept { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
-
-void Pool::forget(int fd, Watch watch) noexcept {
-  forget(fd);
-  std::unordered_map<Watch, std::shared_ptr<Source>>::node_type kept;  // destroyed after the lock
+void Pool::forget(int fd, WatchId watch) noexcept {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  // Destroyed after the lock is released.
+  std::unordered_map<WatchId, std::shared_ptr<Source>>::node_type forgotten;
   const std::lock_guard lock(mutex_);
-  kept = kept_.extract(watch);
+  forgotten = sources_.extract(watch);
 }
 
 Pool::Stay Pool::stay() { return stays(); }
@@ -155,9 +150,8 @@ void Pool::work() {
     if (epoll_wait(epoll_.get(), &event, 1, -1) != 1) continue;
     std::unique_lock lock(mutex_);
     ++busy_;
-    const bool waited = event.data.ptr == &patience_;
-    if (waited) is_waiting_ = false;
-    if (waited || event.data.ptr == nullptr) {
+    if (event.data.u64 == slot_timer_event) is_waiting_ = false;
+    if (event.data.u64 == slot_timer_event || event.data.u64 == submitted_event) {
       run_tasks(lock);
     } else {
       serve(event.data.u64, lock);
@@ -172,16 +166,13 @@ void Pool::work() {
   }
 }
 
-void Pool::serve(std::uint64_t event, std::unique_lock<std::mutex>& lock) {
-  if ((event & 1) == 0) {
-    leave_idle_thread(lock);
-    reinterpret_cast<Source*>(event)->ready();
-  } else if (const auto found = kept_.find(event); found != kept_.end()) {
+void Pool::serve(WatchId watch, std::unique_lock<std::mutex>& lock) {
+  const auto found = sources_.find(watch);
+  if (found == sources_.end()) return;
+  {
     const std::shared_ptr<Source> source = found->second;
     leave_idle_thread(lock);
-    source->ready();
-  } else {
-    return;
+    source->ready(watch);
   }
   lock.lock();
 }
@@ -205,12 +196,12 @@ void Pool::run_tasks(std::unique_lock<std::mutex>& lock) {
   if (!queue_.empty() && busy_ < max_threads) call_for_more();
 }
 
-/// Frees the slots of tasks that have run for longer than `patience`.
+/// Frees the slots of tasks that have run for longer than `slot_time`.
 void Pool::discount_waiting() {
   const Clock::time_point now = Clock::now();
   for (Running& running : running_) {
     if (!running.counts) continue;
-    if (now - running.since < patience) break;
+    if (now - running.since < slot_time) break;
     running.counts = false;
     --counted_;
   }
@@ -227,11 +218,11 @@ void Pool::call_for_more() {
   if (is_waiting_) return;
   const auto oldest =
       std::ranges::find_if(running_, [](const Running& running) { return running.counts; });
-  const auto due = std::chrono::nanoseconds((oldest->since + patience).time_since_epoch()).count();
+  const auto due = std::chrono::nanoseconds((oldest->since + slot_time).time_since_epoch()).count();
   const itimerspec timer = {
       .it_interval = {},
       .it_value = {.tv_sec = due / 1'000'000'000, .tv_nsec = due % 1'000'000'000}};
-  is_waiting_ = timerfd_settime(patience_.get(), TFD_TIMER_ABSTIME, &timer, nullptr) == 0;
+  is_waiting_ = timerfd_settime(slot_timer_.get(), TFD_TIMER_ABSTIME, &timer, nullptr) == 0;
 }
 
 }  // namespace tare::node

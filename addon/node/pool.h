@@ -16,6 +16,9 @@
 
 namespace tare::node {
 
+/// Identifies a watch of Pool::watch(); never 0.
+using WatchId = std::uint64_t;
+
 /// A file descriptor that a pool thread waits for.
 class Source {
  public:
@@ -23,15 +26,16 @@ class Source {
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
   virtual ~Source() = default;
-  /// Called once, by a pool thread, when the file descriptor is readable. May block.
-  virtual void ready() noexcept = 0;
+  /// Called once, by a pool thread, when the file descriptor is readable; perhaps before the call
+  /// of Pool::watch() has returned. May block.
+  virtual void ready(WatchId watch) noexcept = 0;
 };
 
 /// One per process, shared by all its environments, and never destroyed: exit(3) must not wait for
 /// a hook.
 ///
 /// The number of tasks that run at once is limited, to leave the event loop its share of the
-/// processors. A task that has run for `patience` is taken to wait for something other than a
+/// processors. A task that has run for `slot_time` is taken to wait for something other than a
 /// processor, and no longer counts.
 ///
 /// A hook can make a task hang for as long as it likes; a container cannot: waits that a container
@@ -49,22 +53,18 @@ class Pool {
   void submit_here(std::function<void()> task);
   /// Returns whether a task that is submitted now may have to wait for one that hangs.
   bool is_full() noexcept;
-  /// Has a thread call `source.ready()` when `fd` is readable. Throws `system`.
-  void watch(int fd, Source& source);
-  /// The same for a source that may never become ready: it is kept until forget(). Never returns 0.
-  using Watch = std::uint64_t;
-  Watch watch(int fd, std::shared_ptr<Source> source);
-  /// Called by the source in its ready(): watches it once more.
-  void watch_again(int fd, Watch watch);
+  /// Has a thread call `source->ready()` when `fd` is readable. The pool keeps the source until
+  /// forget(), which must be called before `fd` is closed: close(2) does not end the watch while a
+  /// child between clone(2) and execve(2) has a copy of the fd. Throws `system`.
+  WatchId watch(int fd, std::shared_ptr<Source> source);
+  /// Called by the source in its ready(): watches it once more. Throws `system`.
+  void watch_again(int fd, WatchId watch);
   /// No call of ready() begins afterwards; one that has begun may continue.
-  void forget(int fd, Watch watch) noexcept;
+  void forget(int fd, WatchId watch) noexcept;
   /// While this is held, the pool thread that called stay() does not end: the kernel treats the end
   /// of the thread that made a child as the end of the child's parent (PR_SET_PDEATHSIG).
   using Stay = std::shared_ptr<const void>;
   static Stay stay();
-  /// Must be called before a watched fd is closed: close(2) does not end the watch while a child
-  /// between clone(2) and execve(2) has a copy of the fd.
-  void forget(int fd) noexcept;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -80,8 +80,8 @@ class Pool {
   /// Unlocks, and makes sure that a thread is idle.
   void leave_idle_thread(std::unique_lock<std::mutex>& lock) noexcept;
   void work();
-  /// Unlocks, calls ready() of the event's source if that is still watched, and locks.
-  void serve(std::uint64_t event, std::unique_lock<std::mutex>& lock);
+  /// Unlocks, calls ready() of the source if that is still watched, and locks.
+  void serve(WatchId watch, std::unique_lock<std::mutex>& lock);
   void run_tasks(std::unique_lock<std::mutex>& lock);
   /// Returns whether one more task can run: the last possible thread is reserved for sources.
   bool has_room() const noexcept { return counted_ < slots_ && busy_ < max_threads; }
@@ -89,17 +89,17 @@ class Pool {
   void call_for_more();
 
   Fd epoll_;
-  Fd submitted_;  // an eventfd: there is a task and a slot for it
-  Fd patience_;   // a timerfd: a running task may have lost its slot
+  Fd submitted_;   // an eventfd: there is a task and a slot for it
+  Fd slot_timer_;  // a timerfd: a running task may have lost its slot
 
   std::mutex mutex_;
   std::deque<std::function<void()>> queue_;
   std::list<Running> running_;  // oldest first
-  std::unordered_map<Watch, std::shared_ptr<Source>> kept_;
-  Watch last_watch_ = 0;
+  std::unordered_map<WatchId, std::shared_ptr<Source>> sources_;
+  WatchId last_watch_;
   unsigned slots_;
   unsigned counted_ = 0;     // of running_
-  bool is_waiting_ = false;  // patience_ is set
+  bool is_waiting_ = false;  // slot_timer_ is set
   unsigned threads_ = 0;
   unsigned busy_ = 0;  // of threads_
 };

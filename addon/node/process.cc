@@ -10,11 +10,11 @@
 
 namespace tare::node {
 
-Napi::Promise promise_of_end(Napi::Env env, Watched& watched) {
+Napi::Promise promise_of_end(Napi::Env env, ProcessWatcher& watcher) {
   const auto deferred = Napi::Promise::Deferred::New(env);
   const std::shared_ptr<EventLoop> loop = AddonData::of(env).loop;
   loop->expect();
-  watched.when_ended([deferred, loop](const Exit& exit) {
+  watcher.when_ended([deferred, loop](const Exit& exit) {
     loop->complete(
         [deferred, exit](Napi::Env there) { deferred.Resolve(exit_value(there, exit)); });
   });
@@ -41,13 +41,13 @@ Napi::Value ProcessObject::pid(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ProcessObject::wait(const Napi::CallbackInfo& info) {
-  return promise_of_end(info.Env(), *made_.watched);
+  return promise_of_end(info.Env(), *made_.watcher);
 }
 
 Napi::Value ProcessObject::kill(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   try {
-    return Napi::Boolean::New(env, made_.watched->signal(info[0].As<Napi::Number>().Int32Value()));
+    return Napi::Boolean::New(env, made_.watcher->signal(info[0].As<Napi::Number>().Int32Value()));
   } catch (const Error&) {
     throw Napi::Error(env, error_value(env, std::current_exception()));
   }

@@ -6,19 +6,19 @@
 
 #include <memory>
 
-#include "watched.h"
+#include "process_watcher.h"
 
 namespace tare::node {
 
 /// Resolves with `{exitCode, signal}` when the process ends.
-Napi::Promise promise_of_end(Napi::Env env, Watched& watched);
+Napi::Promise promise_of_end(Napi::Env env, ProcessWatcher& watcher);
 
 class ProcessObject : public Napi::ObjectWrap<ProcessObject> {
  public:
   static Napi::Function define(Napi::Env env);
   struct Made {
     pid_t pid;
-    std::shared_ptr<Watched> watched;
+    std::shared_ptr<ProcessWatcher> watcher;
     std::shared_ptr<Fd> console;  ///< the master of its terminal
   };
   static Napi::Object make(Napi::Env env, Made made);

@@ -132,7 +132,7 @@ export interface NativeContainer {
   update(resources: string): Promise<void>;
   /** As JSON. */
   stats(): Promise<string>;
-  watch(): Promise<NativeNews>;
+  watch(): Promise<NativeCgroupEvents>;
   wait(): Promise<NativeExit>;
   /** As NativeProcess.takeConsole(). */
   takeConsole(): number;
@@ -142,7 +142,7 @@ export interface NativeContainer {
   end(): Promise<NativeTotals>;
 }
 
-export interface NativeNews {
+export interface NativeCgroupEvents {
   /** Resolves at the next event. Must not be called again before it resolves. */
   next(): Promise<{ oomKills: number; ended: boolean }>;
   /** Makes `next` resolve with `ended`. */
@@ -184,7 +184,7 @@ export interface Binding {
   /** Removes containers with `endsWithProgram` whose program has ended. */
   removeOrphans(runtime: NativeRuntime): Promise<void>;
   /** Kills and removes the containers with `endsWithProgram`, in bounded time. */
-  endMortals(): void;
+  endOwnedContainers(): void;
   /** Returns the problems in the text of a config.json. */
   validate(config: string): NativeProblem[];
   /** Creates a pipe. `theirs` is its read end if `theirsIsRead`, else its write end. */
@@ -215,5 +215,5 @@ function load(): Binding {
 
 export const binding = load();
 // A terminated worker thread emits no `exit` event; the addon itself does it there.
-process.on('exit', () => binding.endMortals());
+process.on('exit', () => binding.endOwnedContainers());
 binding.onWarning((text) => process.emitWarning(text, 'TareWarning'));

@@ -11,7 +11,7 @@ import { TareError } from '../errors.js';
 import { forgetHostRoot, hostRoot } from './root/host-root.js';
 import { stringify } from '../spec/json.js';
 import { mustBe, shownValue, withOptions } from '../options/option-values.js';
-import { Recently } from './root/ttl-cache.js';
+import { TtlCache } from './root/ttl-cache.js';
 import type { RunOptions } from './options.js';
 import {
   newRoot,
@@ -156,7 +156,7 @@ async function surroundings(options: RunOptions): Promise<Surroundings> {
 
 const runOf = (rootfs: string): string => join(rootfs, 'run');
 
-const directories = new Recently(async (path) => {
+const directories = new TtlCache(async (path) => {
   const status = await stat(path).catch(() => undefined);
   return status?.isDirectory() ?? false;
 });

@@ -4,7 +4,7 @@
 import { access, constants, lstat, opendir, readlink, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { nodeInstallation } from './node-installation.js';
-import { Recently } from './ttl-cache.js';
+import { TtlCache } from './ttl-cache.js';
 import type { Mount } from '../../spec/spec.js';
 
 /**
@@ -69,7 +69,7 @@ const always: readonly RootEntry[] = [
 ];
 
 const everywhere = '/';
-const found = new Recently(lookAtHost);
+const found = new TtlCache(lookAtHost);
 let last: HostRoot | undefined;
 
 /**

@@ -6,7 +6,7 @@ const most = 256;
  * Caches answers about paths for a second: a caller that starts many containers of one root need
  * not wait for the file system each time.
  */
-export class Recently<Answer> {
+export class TtlCache<Answer> {
   readonly #ask: (path: string) => Promise<Answer>;
   readonly #known = new Map<string, { answer: Answer; at: number }>();
   /** Pending lookups: concurrent callers share one for the same path. */

@@ -13,7 +13,7 @@ class Handle;
 
 /// One per environment, used by its thread alone. Keyed by numbers that JavaScript chooses: an
 /// object for each call would cost more.
-class Creates {
+class CancellableCreates {
  public:
   /// Adds a container whose create() is about to be submitted, without keeping it alive.
   void add(std::int64_t key, const std::shared_ptr<Handle>& handle);

@@ -1,4 +1,4 @@
-#include "watched.h"
+#include "process_watcher.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <exception>
 
-#include "later.h"
+#include "run_after.h"
 #include "tare/pidfd.h"
 
 namespace tare::node {
@@ -21,20 +21,20 @@ std::uint64_t nanoseconds(const timeval& time) {
 }
 
 /// After this time the end is reported without a status.
-constexpr std::chrono::milliseconds reap_patience{1000};
+constexpr std::chrono::milliseconds reap_timeout{1000};
 constexpr std::chrono::milliseconds shortest_delay{1};
 constexpr std::chrono::milliseconds longest_delay{1000};
 
 /// After this time a reaper that was asked to end its container is killed.
-constexpr std::chrono::milliseconds reaper_patience{100};
+constexpr std::chrono::milliseconds reaper_timeout{100};
 
 }  // namespace
 
-std::shared_ptr<Watched> Watched::watch(Fd pidfd, bool is_child) {
+std::shared_ptr<ProcessWatcher> ProcessWatcher::watch(Fd pidfd, bool is_child) {
   return watch_init(std::move(pidfd), is_child, false, {});
 }
 
-void Watched::reap_late(Fd pidfd) noexcept {
+void ProcessWatcher::reap_late(Fd pidfd) noexcept {
   try {
     watch(std::move(pidfd), true);
   } catch (const std::exception&) {
@@ -42,21 +42,20 @@ void Watched::reap_late(Fd pidfd) noexcept {
   }
 }
 
-std::shared_ptr<Watched> Watched::watch_init(Fd pidfd, bool is_child, bool is_reaper, Fd ending) {
-  std::shared_ptr<Watched> watched(
-      new Watched(std::move(pidfd), is_child, is_reaper, std::move(ending)));
-  watched->self_ = watched;
+std::shared_ptr<ProcessWatcher> ProcessWatcher::watch_init(Fd pidfd, bool is_child, bool is_reaper,
+                                                           Fd ending) {
+  std::shared_ptr<ProcessWatcher> watcher(
+      new ProcessWatcher(std::move(pidfd), is_child, is_reaper, std::move(ending)));
   try {
-    Pool::instance().watch(watched->pidfd_.get(), *watched);
+    Pool::instance().watch(watcher->pidfd_.get(), watcher);
   } catch (...) {
-    watched->self_.reset();
-    if (is_child) watched->end();
+    if (is_child) watcher->end();
     throw;
   }
-  return watched;
+  return watcher;
 }
 
-void Watched::when_ended(Callback callback) {
+void ProcessWatcher::when_ended(Callback callback) {
   std::unique_lock lock(mutex_);
   if (!exit_) {
     callbacks_.push_back(std::move(callback));
@@ -66,20 +65,20 @@ void Watched::when_ended(Callback callback) {
   callback(*exit_);
 }
 
-bool Watched::signal(int number) {
+bool ProcessWatcher::signal(int number) {
   if (number == SIGKILL) return is_reaper_ && ending_ ? end_by_reaper() : kill();
   const std::lock_guard lock(mutex_);
   return !ended_ && signal_init(pidfd_.get(), is_reaper_, number);
 }
 
-bool Watched::kill() {
+bool ProcessWatcher::kill() {
   const std::lock_guard lock(mutex_);
   return !ended_ && signal_init(pidfd_.get(), is_reaper_, SIGKILL);
 }
 
-bool Watched::end_by_reaper() {
+bool ProcessWatcher::end_by_reaper() {
   try {
-    later(reaper_patience, [self = shared_from_this()] {
+    run_after(reaper_timeout, [self = shared_from_this()] {
       try {
         self->kill();
       } catch (const std::exception&) {
@@ -93,7 +92,7 @@ bool Watched::end_by_reaper() {
   return !ended_ && kill_by_reaper(pidfd_.get());
 }
 
-std::optional<Exit> Watched::reap() const noexcept {
+std::optional<Exit> ProcessWatcher::reap() const noexcept {
   if (!is_child_) return Exit{};
   siginfo_t info = {};
   rusage used{};
@@ -116,8 +115,8 @@ std::optional<Exit> Watched::reap() const noexcept {
   return exit;
 }
 
-void Watched::ready() noexcept {
-  Pool::instance().forget(pidfd_.get());
+void ProcessWatcher::ready(WatchId watch) noexcept {
+  Pool::instance().forget(pidfd_.get(), watch);
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
@@ -127,10 +126,8 @@ void Watched::ready() noexcept {
 
 /// A tracer that does not wait for a process keeps the parent from reaping it, for as long as the
 /// tracer lives.
-void Watched::reap_or_retry(std::chrono::milliseconds waited) noexcept {
-  const std::shared_ptr<Watched> self = self_;  // until this function returns
+void ProcessWatcher::reap_or_retry(std::chrono::milliseconds waited) noexcept {
   if (const std::optional<Exit> exit = reap()) {
-    self_.reset();
     {
       const std::lock_guard lock(mutex_);
       pidfd_.reset();
@@ -139,17 +136,18 @@ void Watched::reap_or_retry(std::chrono::milliseconds waited) noexcept {
     tell(*exit);
     return;
   }
-  if (waited >= reap_patience) tell({});
+  if (waited >= reap_timeout) tell({});
   const auto delay = std::clamp(waited, shortest_delay, longest_delay);
   try {
-    later(delay, [self, waited = waited + delay] { self->reap_or_retry(waited); });
+    run_after(delay, [self = shared_from_this(), waited = waited + delay] {
+      self->reap_or_retry(waited);
+    });
   } catch (const std::exception&) {
-    self_.reset();
     tell({});
   }
 }
 
-void Watched::tell(const Exit& exit) noexcept {
+void ProcessWatcher::tell(const Exit& exit) noexcept {
   std::vector<Callback> callbacks;
   {
     const std::lock_guard lock(mutex_);
@@ -160,9 +158,9 @@ void Watched::tell(const Exit& exit) noexcept {
   for (const Callback& callback : callbacks) callback(exit);
 }
 
-void Watched::end() noexcept {
+void ProcessWatcher::end() noexcept {
   try_signal(pidfd_.get(), SIGKILL);
-  ends_within(pidfd_.get(), reap_patience);
+  ends_within(pidfd_.get(), reap_timeout);
   reap();
 }
 

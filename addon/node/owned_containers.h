@@ -10,12 +10,12 @@ namespace tare::node {
 class Handle;
 
 /// One per environment, used by its thread alone.
-class Mortals {
+class OwnedContainers {
  public:
   /// Adds a container whose create() is about to be submitted, without keeping it alive.
   void add(const std::shared_ptr<Handle>& handle);
   /// Kills and removes the containers that still exist, including those that are being created.
-  /// Waits for that at most `patience`: hooks may take longer.
+  /// Waits for that at most 2 s: hooks may take longer.
   void end() noexcept;
 
  private:

@@ -1,4 +1,4 @@
-#include "mortals.h"
+#include "owned_containers.h"
 
 #include <algorithm>
 #include <chrono>
@@ -13,7 +13,7 @@ namespace tare::node {
 
 namespace {
 
-constexpr std::chrono::seconds patience{2};
+constexpr std::chrono::seconds end_timeout{2};
 
 /// The state that end() waits for; the tasks may outlive it.
 struct Ending {
@@ -24,7 +24,7 @@ struct Ending {
 
 }  // namespace
 
-void Mortals::add(const std::shared_ptr<Handle>& handle) {
+void OwnedContainers::add(const std::shared_ptr<Handle>& handle) {
   if (handles_.size() >= crowd_) {
     std::erase_if(handles_, [](const std::weak_ptr<Handle>& one) { return one.expired(); });
     crowd_ = std::max<std::size_t>(64, handles_.size() * 2);
@@ -32,7 +32,7 @@ void Mortals::add(const std::shared_ptr<Handle>& handle) {
   handles_.push_back(handle);
 }
 
-void Mortals::end() noexcept {
+void OwnedContainers::end() noexcept {
   try {
     const auto ending = std::make_shared<Ending>();
     for (const std::weak_ptr<Handle>& one : std::exchange(handles_, {})) {
@@ -52,7 +52,7 @@ void Mortals::end() noexcept {
       });
     }
     std::unique_lock lock(ending->mutex);
-    ending->ended.wait_for(lock, patience, [&] { return ending->left == 0; });
+    ending->ended.wait_for(lock, end_timeout, [&] { return ending->left == 0; });
   } catch (const std::exception&) {
     // No threads or no memory: the process is about to end, and the kernel kills the containers
     // then.

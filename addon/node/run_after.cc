@@ -1,4 +1,4 @@
-#include "later.h"
+#include "run_after.h"
 
 #include <sys/timerfd.h>
 
@@ -29,9 +29,8 @@ class Timer final : public Source {
   int fd() const noexcept { return fd_.get(); }
 
  private:
-  void ready() noexcept override {
-    const std::unique_ptr<Timer> self(this);
-    Pool::instance().forget(fd_.get());
+  void ready(WatchId watch) noexcept override {
+    Pool::instance().forget(fd_.get(), watch);
     fd_.reset();
     act_();
   }
@@ -42,10 +41,9 @@ class Timer final : public Source {
 
 }  // namespace
 
-void later(std::chrono::milliseconds delay, std::function<void()> act) {
-  auto timer = std::make_unique<Timer>(delay, std::move(act));
-  Pool::instance().watch(timer->fd(), *timer);
-  static_cast<void>(timer.release());  // ready() owns it now
+void run_after(std::chrono::milliseconds delay, std::function<void()> act) {
+  const auto timer = std::make_shared<Timer>(delay, std::move(act));
+  Pool::instance().watch(timer->fd(), timer);
 }
 
 }  // namespace tare::node

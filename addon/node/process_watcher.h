@@ -28,15 +28,16 @@ struct Exit {
 
 /// A process whose end is awaited, shared by all its waiters. A child is reaped even without a
 /// waiter, and no other child of the host program is reaped.
-class Watched final : public Source, public std::enable_shared_from_this<Watched> {
+class ProcessWatcher final : public Source, public std::enable_shared_from_this<ProcessWatcher> {
  public:
   /// Takes the pidfd of a process. Throws `system`.
-  static std::shared_ptr<Watched> watch(Fd pidfd, bool is_child);
+  static std::shared_ptr<ProcessWatcher> watch(Fd pidfd, bool is_child);
   /// Reaps a child that was killed: a LateReaper.
   static void reap_late(Fd pidfd) noexcept;
   /// The same as watch() for a container's init. If that is the reaper of its program, the end and
   /// the signals are those of the program. `ending` is StartedProcess::ending.
-  static std::shared_ptr<Watched> watch_init(Fd pidfd, bool is_child, bool is_reaper, Fd ending);
+  static std::shared_ptr<ProcessWatcher> watch_init(Fd pidfd, bool is_child, bool is_reaper,
+                                                    Fd ending);
 
   using Callback = std::function<void(const Exit&)>;
   /// Calls back once, when the process ends, on a pool thread; at once if it has ended.
@@ -49,12 +50,12 @@ class Watched final : public Source, public std::enable_shared_from_this<Watched
   bool kill();
 
  private:
-  Watched(Fd pidfd, bool is_child, bool is_reaper, Fd ending)
+  ProcessWatcher(Fd pidfd, bool is_child, bool is_reaper, Fd ending)
       : pidfd_(std::move(pidfd)),
         ending_(std::move(ending)),
         is_child_(is_child),
         is_reaper_(is_reaper) {}
-  void ready() noexcept override;
+  void ready(WatchId watch) noexcept override;
   bool end_by_reaper();
   /// Returns nothing if a tracer may wait for the process first.
   std::optional<Exit> reap() const noexcept;
@@ -71,7 +72,6 @@ class Watched final : public Source, public std::enable_shared_from_this<Watched
   bool ended_ = false;
   std::optional<Exit> exit_;
   std::vector<Callback> callbacks_;
-  std::shared_ptr<Watched> self_;  // until it is reaped
 };
 
 }  // namespace tare::node

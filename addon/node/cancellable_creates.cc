@@ -1,4 +1,4 @@
-#include "creates.h"
+#include "cancellable_creates.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 
 namespace tare::node {
 
-void Creates::add(std::int64_t key, const std::shared_ptr<Handle>& handle) {
+void CancellableCreates::add(std::int64_t key, const std::shared_ptr<Handle>& handle) {
   if (handles_.size() >= prune_at_) {
     std::erase_if(handles_, [](const auto& one) { return one.second.expired(); });
     prune_at_ = std::max<std::size_t>(64, handles_.size() * 2);
@@ -14,7 +14,7 @@ void Creates::add(std::int64_t key, const std::shared_ptr<Handle>& handle) {
   handles_.insert_or_assign(key, handle);
 }
 
-bool Creates::cancel(std::int64_t key) noexcept {
+bool CancellableCreates::cancel(std::int64_t key) noexcept {
   const auto found = handles_.find(key);
   if (found == handles_.end()) return false;
   const std::shared_ptr<Handle> handle = found->second.lock();

@@ -1,10 +1,10 @@
-#include "conclusion.h"
+#include "run_completion.h"
 
 #include <utility>
 
 namespace tare::node {
 
-void Conclusion::begin() {
+void RunCompletion::begin() {
   try {
     for (const std::shared_ptr<Output>& output : outputs_) {
       output->begin([self = shared_from_this()] { self->one_ended(); });
@@ -15,12 +15,12 @@ void Conclusion::begin() {
   }
 }
 
-void Conclusion::process_ended(const Exit& exit) noexcept {
+void RunCompletion::process_ended(const Exit& exit) noexcept {
   exit_ = exit;
   ended_ = Clock::now();
 }
 
-void Conclusion::removed(const std::function<CgroupTotals()>& remove) noexcept {
+void RunCompletion::removed(const std::function<CgroupTotals()>& remove) noexcept {
   try {
     totals_ = remove();
   } catch (...) {
@@ -30,12 +30,12 @@ void Conclusion::removed(const std::function<CgroupTotals()>& remove) noexcept {
   one_ended();
 }
 
-const CgroupTotals& Conclusion::totals() const {
+const CgroupTotals& RunCompletion::totals() const {
   if (failure_) std::rethrow_exception(failure_);
   return totals_;
 }
 
-void Conclusion::one_ended() noexcept {
+void RunCompletion::one_ended() noexcept {
   std::unique_lock lock(mutex_);
   if (--awaited_ > 0) return;
   const std::function<void()> callback = std::move(callback_);
@@ -43,7 +43,7 @@ void Conclusion::one_ended() noexcept {
   if (callback) callback();
 }
 
-void Conclusion::when_complete(std::function<void()> callback) {
+void RunCompletion::when_complete(std::function<void()> callback) {
   std::unique_lock lock(mutex_);
   if (awaited_ > 0) {
     callback_ = std::move(callback);

@@ -9,6 +9,6 @@ namespace tare::node {
 
 /// Has a pool thread call `act`, which must not throw, after `delay`. A thread is available for it
 /// however many tasks hang. Throws `system`.
-void later(std::chrono::milliseconds delay, std::function<void()> act);
+void run_after(std::chrono::milliseconds delay, std::function<void()> act);
 
 }  // namespace tare::node

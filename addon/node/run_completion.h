@@ -10,15 +10,15 @@
 #include <vector>
 
 #include "output.h"
+#include "process_watcher.h"
 #include "tare/container.h"
-#include "watched.h"
 
 namespace tare::node {
 
 /// Can be used from any thread.
-class Conclusion : public std::enable_shared_from_this<Conclusion> {
+class RunCompletion : public std::enable_shared_from_this<RunCompletion> {
  public:
-  explicit Conclusion(std::vector<std::shared_ptr<Output>> outputs)
+  explicit RunCompletion(std::vector<std::shared_ptr<Output>> outputs)
       : outputs_(std::move(outputs)), awaited_(1 + outputs_.size()) {}
 
   /// Begins to collect the outputs. Must be called once, when the process has its ends of the

@@ -15,10 +15,10 @@
 namespace tare::node {
 
 /// Reports the events of a CgroupWatch, to one caller at a time.
-class News final : public Source, public std::enable_shared_from_this<News> {
+class CgroupEvents final : public Source, public std::enable_shared_from_this<CgroupEvents> {
  public:
   /// Throws `system`.
-  explicit News(CgroupWatch watch);
+  explicit CgroupEvents(CgroupWatch watch);
 
   using Callback = std::function<void(const CgroupNews&)>;
   /// Calls back once, on a pool thread, when there is something new. Must not be called again
@@ -28,7 +28,7 @@ class News final : public Source, public std::enable_shared_from_this<News> {
   void cancel() noexcept;
 
  private:
-  void ready() noexcept override;
+  void ready(WatchId watch) noexcept override;
 
   CgroupWatch watch_;
   Fd wake_;   // an eventfd: look at the watch even if it reports nothing
@@ -36,23 +36,22 @@ class News final : public Source, public std::enable_shared_from_this<News> {
   std::mutex mutex_;
   bool cancelled_ = false;
   Callback callback_;
-  std::shared_ptr<News> self_;  // while next() is pending
 };
 
-/// The JavaScript object of a News.
-class NewsObject : public Napi::ObjectWrap<NewsObject> {
+/// The JavaScript object of CgroupEvents.
+class CgroupEventsObject : public Napi::ObjectWrap<CgroupEventsObject> {
  public:
   static Napi::Function define(Napi::Env env);
-  static Napi::Object make(Napi::Env env, std::shared_ptr<News> news);
+  static Napi::Object make(Napi::Env env, std::shared_ptr<CgroupEvents> events);
 
-  explicit NewsObject(const Napi::CallbackInfo& info);
+  explicit CgroupEventsObject(const Napi::CallbackInfo& info);
 
  private:
   /// A promise of `{oomKills, ended}`.
   Napi::Value next(const Napi::CallbackInfo& info);
   Napi::Value cancel(const Napi::CallbackInfo& info);
 
-  std::shared_ptr<News> news_;
+  std::shared_ptr<CgroupEvents> events_;
 };
 
 }  // namespace tare::node
