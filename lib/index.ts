@@ -1,13 +1,13 @@
 export { Container } from './container/container.js';
+export type { ContainerSamples } from './container/events.js';
 export type {
-  ContainerSamples,
   CreateOptions,
   EventsOptions,
   ExecOptions,
   ExecProcess,
   RuntimeOptions,
   StdioOptions,
-} from './container/container.js';
+} from './container/options.js';
 export { TareError } from './errors.js';
 export type { TareErrorCode, TareErrorFields } from './errors.js';
 export { ContainerProcess } from './container/process.js';
@@ -35,7 +35,7 @@ export type {
 } from './run/result.js';
 export type { Rlimits } from './run/rlimits.js';
 export { sandboxSpec } from './run/sandbox-spec.js';
-export type { BindMount, SandboxOptions } from './run/sandbox-spec.js';
+export type { BindMount, SandboxOptions } from './run/sandbox-options.js';
 export { defaultSeccomp } from './spec/seccomp-profile.js';
 export { validate } from './spec/validate.js';
 export type { SpecProblem } from './spec/validate.js';

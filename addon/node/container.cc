@@ -9,7 +9,6 @@
 #include "descriptors.h"
 #include "exec_start.h"
 #include "handle.h"
-#include "known_config.h"
 #include "process.h"
 #include "worker.h"
 
@@ -71,6 +70,8 @@ Napi::Function ContainerObject::define(Napi::Env env) {
 
 void ContainerObject::export_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("create", Napi::Function::New<&ContainerObject::create>(env, "create"));
+  exports.Set("prepare", Napi::Function::New<&ContainerObject::prepare>(env, "prepare"));
+  exports.Set("run", Napi::Function::New<&ContainerObject::run>(env, "run"));
   exports.Set("cancelCreate",
               Napi::Function::New<&ContainerObject::cancel_create>(env, "cancelCreate"));
   exports.Set("open", Napi::Function::New<&ContainerObject::open>(env, "open"));
@@ -95,26 +96,51 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
   auto handle =
       std::make_shared<Handle>(runtime_from(info[0]), info[1].As<Napi::String>().Utf8Value());
   CreateOptions options = create_options_from(info[2]);
-  if (options.ends_with_caller) AddonData::of(info.Env()).owned_containers->add(handle);
+  AddonData& data = AddonData::of(info.Env());
   const Napi::Value key = info[2].As<Napi::Object>().Get("cancelKey");
+  if (options.ends_with_caller) data.owned_containers->add(handle);
   if (!key.IsUndefined() || options.ends_with_caller) handle->make_cancellable();
   if (!key.IsUndefined()) {
-    AddonData::of(info.Env()).cancellable_creates.add(key.As<Napi::Number>().Int64Value(), handle);
+    data.cancellable_creates.add(key.As<Napi::Number>().Int64Value(), handle);
   }
-  const bool end = info[2].As<Napi::Object>().Get("end").ToBoolean();
   return promise_in_order(
       info.Env(), handle,
-      [handle, options = std::move(options), held = held_from(info[2]),
-       given = outputs_from(info[2]), entries = root_entries_from(info[2]), end]() mutable {
-        if (options.process) options.spec = known_config(*options.config);
-        if (!entries.empty()) options.root_entries = known_root_entries(entries);
+      [handle, options = std::move(options), held = held_from(info[2])] {
+        handle->create(options);
+        return handle;
+      },
+      make);
+}
+
+/// The result is freed with the JavaScript value.
+Napi::Value ContainerObject::prepare(const Napi::CallbackInfo& info) {
+  using Prepared = std::shared_ptr<const PreparedRun>;
+  return Napi::External<Prepared>::New(
+      info.Env(), new Prepared(prepared_run_from(info)),
+      [](Napi::Env /*env*/, const Prepared* prepared) { delete prepared; });
+}
+
+Napi::Value ContainerObject::run(const Napi::CallbackInfo& info) {
+  AddonData& data = AddonData::of(info.Env());
+  const auto& prepared = *info[0].As<Napi::External<std::shared_ptr<const PreparedRun>>>().Data();
+  auto handle = std::make_shared<Handle>(prepared->runtime, info[1].As<Napi::String>().Utf8Value());
+  handle->make_cancellable();
+  data.owned_containers->add(handle);
+  data.cancellable_creates.add(info[4].As<Napi::Number>().Int64Value(), handle);
+  return promise_in_order(
+      info.Env(), handle,
+      [handle, prepared, command = command_from(info[2]), stdio = stdio_from(info[3]),
+       held = held_from(info[3]), requests = outputs_from(info[3])]() mutable {
+        CreateOptions options = prepared->options;
+        options.command = std::move(command);
+        options.stdio = std::move(stdio);
         std::vector<std::shared_ptr<Output>> outputs;
-        for (GivenOutput& one : given) {
+        for (OutputRequest& one : requests) {
           options.stdio.fds[one.number] = one.output->writer();
           outputs.push_back(std::move(one.output));
         }
         handle->create(options);
-        if (end) handle->end_with_init(std::move(outputs));
+        handle->end_with_init(std::move(outputs));
         return handle;
       },
       make);

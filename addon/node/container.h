@@ -21,6 +21,8 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
  private:
   static Napi::Object make(Napi::Env env, std::shared_ptr<Handle> handle);
   static Napi::Value create(const Napi::CallbackInfo& info);
+  static Napi::Value prepare(const Napi::CallbackInfo& info);
+  static Napi::Value run(const Napi::CallbackInfo& info);
   static Napi::Value cancel_create(const Napi::CallbackInfo& info);
   static Napi::Value open(const Napi::CallbackInfo& info);
   static Napi::Value list(const Napi::CallbackInfo& info);

@@ -38,7 +38,10 @@ int fd_from(const Napi::Value& value) {
   return static_cast<int>(std::clamp<std::int64_t>(number, -1, std::numeric_limits<int>::max()));
 }
 
-Stdio stdio_from(const Napi::Object& options) {
+}  // namespace
+
+Stdio stdio_from(const Napi::Value& value) {
+  const auto options = value.As<Napi::Object>();
   Stdio stdio;
   const auto fds = options.Get("stdio").As<Napi::Array>();
   for (std::uint32_t i = 0; i < fds.Length(); ++i) {
@@ -52,6 +55,8 @@ Stdio stdio_from(const Napi::Object& options) {
   stdio.console_socket = string_of(options, "consoleSocket");
   return stdio;
 }
+
+namespace {
 
 void set_if_known(Napi::Object& object, const char* name, const std::string& value) {
   if (!value.empty()) object.Set(name, value);
@@ -88,8 +93,6 @@ CreateOptions create_options_from(const Napi::Value& value) {
   options.bundle = string_of(object, "bundle");
   const Napi::Value config = object.Get("config");
   if (!config.IsUndefined()) options.config = config.As<Napi::String>().Utf8Value();
-  const Napi::Value process = object.Get("process");
-  if (!process.IsUndefined()) options.process = process.As<Napi::String>().Utf8Value();
   options.pid_file = string_of(object, "pidFile");
   options.own_ids = true;
   options.no_pivot = flag_of(object, "noPivot");
@@ -102,15 +105,31 @@ CreateOptions create_options_from(const Napi::Value& value) {
   return options;
 }
 
-std::string root_entries_from(const Napi::Value& value) {
-  return string_of(value.As<Napi::Object>(), "rootEntries");
+std::shared_ptr<PreparedRun> prepared_run_from(const Napi::CallbackInfo& info) {
+  const auto object = info[1].As<Napi::Object>();
+  auto prepared = std::make_shared<PreparedRun>();
+  prepared->runtime = runtime_from(info[0]);
+  CreateOptions& options = prepared->options;
+  options.prepared = prepare_config(string_of(object, "bundle"), string_of(object, "config"),
+                                    string_of(object, "process"), string_of(object, "rootEntries"));
+  options.own_ids = true;
+  options.ends_with_caller = true;
+  options.start_gate = false;
+  options.reaper = flag_of(object, "init");
+  options.allow_terminal_without_socket = true;
+  return prepared;
 }
 
-std::vector<GivenOutput> outputs_from(const Napi::Value& value) {
-  std::vector<GivenOutput> outputs;
-  const Napi::Value given = value.As<Napi::Object>().Get("outputs");
-  if (given.IsUndefined()) return outputs;
-  const auto array = given.As<Napi::Array>();
+Command command_from(const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  return {.args = strings_of(object, "args"),
+          .env = strings_of(object, "env"),
+          .cwd = string_of(object, "cwd")};
+}
+
+std::vector<OutputRequest> outputs_from(const Napi::Value& value) {
+  std::vector<OutputRequest> outputs;
+  const auto array = value.As<Napi::Object>().Get("outputs").As<Napi::Array>();
   for (std::uint32_t i = 0; i < array.Length(); ++i) {
     const auto output = array.Get(i).As<Napi::Object>();
     outputs.push_back({.number = output.Get("number").As<Napi::Number>().Uint32Value(),

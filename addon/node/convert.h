@@ -6,6 +6,7 @@
 #include <napi.h>
 
 #include <exception>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,15 +24,23 @@ CreateOptions create_options_from(const Napi::Value& value);
 /// the call.
 std::vector<Held> held_from(const Napi::Value& value);
 
-/// Returns the JSON of the root's entries from the options of create(); empty: none.
-std::string root_entries_from(const Napi::Value& value);
+/// What calls of run() have in common.
+struct PreparedRun {
+  Runtime runtime;
+  CreateOptions options;  ///< without command and stdio
+};
+/// From the arguments of prepare().
+std::shared_ptr<PreparedRun> prepared_run_from(const Napi::CallbackInfo& info);
+/// From `{args, env, cwd}`.
+Command command_from(const Napi::Value& value);
+Stdio stdio_from(const Napi::Value& value);
 
 /// An output that pool threads are to collect.
-struct GivenOutput {
+struct OutputRequest {
   std::size_t number;  ///< of the process's file descriptor
   std::shared_ptr<Output> output;
 };
-std::vector<GivenOutput> outputs_from(const Napi::Value& value);
+std::vector<OutputRequest> outputs_from(const Napi::Value& value);
 
 /// The request of one exec() call.
 struct ExecRequest {

@@ -64,14 +64,32 @@ struct Stdio {
 inline constexpr std::uint32_t own_ids_placeholder = 0x7ffd0000;
 inline constexpr std::uint32_t own_ids_count = 65536;
 
+/// What differs between containers of one prepare_config().
+struct Command {
+  std::vector<std::string> args;
+  std::vector<std::string> env;
+  std::string cwd;
+};
+
+class PreparedConfig;
+/// Prepares the start of many containers that differ only in their command: what they have in
+/// common is parsed, validated and compiled at the first start, and kept. The host is examined at
+/// each start. Throws nothing: create() throws the errors of the configuration.
+///
+/// `config` is the text of config.json without its process, and `process` that process without
+/// args, env and cwd; if `process` is empty, `config` is complete and parsed at each start.
+/// `root_entries` is a text for parse_root_entries(); empty: none.
+std::shared_ptr<PreparedConfig> prepare_config(std::string bundle, std::string config,
+                                               std::string process,
+                                               const std::string& root_entries);
+
 struct CreateOptions {
   std::string bundle;  ///< directory with config.json; empty: the working directory
   /// config.json's text; none: it is read from the bundle.
   std::optional<std::string> config;
-  /// JSON of its process object, if `config` lacks it.
-  std::optional<std::string> process;
-  /// The result of sound_config() for `config`, if available.
-  std::shared_ptr<const Spec> spec;
+  /// Instead of `bundle`, `config` and `root_entries`; may be null.
+  std::shared_ptr<PreparedConfig> prepared;
+  Command command;  ///< with `prepared`
   /// For a root that the first mount of `config` provides; null: none.
   std::shared_ptr<const std::vector<RootEntry>> root_entries;
   std::string pid_file;  ///< gets the host pid, written atomically; may be empty
@@ -131,8 +149,6 @@ void expect_many_containers() noexcept;
 /// or neither.
 std::vector<RootEntry> parse_root_entries(const std::string& text);
 
-/// Parses and validates the text of a config.json; none if config_problems() finds any problem.
-std::optional<Spec> sound_config(const std::string& text);
 /// Returns every problem of the text of a config.json; only the first one if it cannot be parsed.
 std::vector<Problem> config_problems(const std::string& text);
 

@@ -1,168 +1,30 @@
 import { resolve } from 'node:path';
-import {
-  binding,
-  type NativeContainer,
-  type NativeEnding,
-  type NativeRuntime,
-} from '../native/binding.js';
+import { binding, type NativeContainer, type NativeRuntime } from '../native/binding.js';
 import { settled, TareError } from '../errors.js';
 import { stringify } from '../spec/json.js';
 import { checkedProcess, checkedResources } from '../spec/checks.js';
-import {
-  checkedOptions,
-  isAbortSignal,
-  isBoolean,
-  isDelay,
-  isObject,
-  isPath,
-  isText,
-  mustBe,
-  type Check,
-  type Checks,
-} from '../options/option-values.js';
-import { ContainerProcess, exitStatus, type ExitStatus } from './process.js';
+import { checkedOptions, isText } from '../options/option-values.js';
 import { checkSignal, signalNumber } from '../options/signals.js';
-import type { Process, Resources, Spec } from '../spec/spec.js';
-import type { ContainerState } from './state.js';
+import type { Resources } from '../spec/spec.js';
+import { eventsOf, samplesOf, type ContainerSamples } from './events.js';
 import {
-  containerTotals,
-  type ContainerEvent,
-  type ContainerStats,
-  type ContainerTotals,
-} from './stats.js';
-import { openStdio, type OpenedStdio, type ProcessStreams, type Stdio } from './stdio.js';
+  createChecks,
+  deleteChecks,
+  eventsChecks,
+  execChecks,
+  killChecks,
+  runtimeChecks,
+  type CreateOptions,
+  type EventsOptions,
+  type ExecOptions,
+  type ExecProcess,
+  type RuntimeOptions,
+} from './options.js';
+import { ContainerProcess, exitStatus, type ExitStatus } from './process.js';
+import type { ContainerState } from './state.js';
+import { containerTotals, type ContainerEvent, type ContainerTotals } from './stats.js';
+import { openStdio, type OpenedStdio, type ProcessStreams } from './stdio.js';
 import { terminalOf, type Terminal } from './terminal.js';
-
-/** Where containers are kept, and how their cgroups are managed. */
-export interface RuntimeOptions {
-  /**
-   * State directory, as `--root` of the command line: /run/tare by default. For an ordinary user it
-   * is `$XDG_RUNTIME_DIR/tare`; without that variable `/run/user/UID/tare` if the user has such a
-   * directory, else `/tmp/tare-UID`. It must belong to the caller or to root, and no other user may
-   * write to it; it is created with mode 0700.
-   */
-  root?: string;
-  /**
-   * Whether to continue without cgroup operations that only a privileged caller can do. True by
-   * default if the caller is not root of the host.
-   */
-  rootless?: boolean;
-  /**
-   * Whether systemd creates the cgroups of new containers, as its units: `linux.cgroupsPath` is
-   * then SLICE:PREFIX:NAME. Existing containers keep the setting they were created with.
-   */
-  systemdCgroup?: boolean;
-}
-
-/** The file descriptors of a process. */
-export interface StdioOptions {
-  /**
-   * Standard streams and further file descriptors; `ignore` by default. Given descriptors are not
-   * closed, and must stay open until the call has succeeded.
-   */
-  stdio?: Stdio;
-  /**
-   * Path of a listening AF_UNIX socket that receives the master of the process's pseudo-terminal,
-   * if `process.terminal` is set. Without it this program gets the master, as `terminal` of the
-   * container or process.
-   */
-  consoleSocket?: string;
-}
-
-/** Options of {@link Container.create}. */
-export interface CreateOptions extends RuntimeOptions, StdioOptions {
-  /** Bundle directory; the working directory by default. */
-  bundle?: string;
-  /** Configuration; config.json of the bundle by default. */
-  spec?: Spec;
-  /** File that receives the host pid of the container's process. */
-  pidFile?: string;
-  /** Starts the program at once, which costs less than {@link Container.start} afterwards. */
-  start?: boolean;
-  /**
-   * Ends the container when this program ends, for whatever reason, or when the worker thread that
-   * created it ends. If this program is killed, the next {@link run} removes what remains.
-   */
-  endsWithProgram?: boolean;
-  /**
-   * Makes the program an ordinary process: pid 1 of the container is a reaper that forwards signals
-   * to it, reaps orphaned processes and reports how the program ended. False by default: the
-   * program is pid 1. In a pid namespace that the container shares with others, the program is an
-   * ordinary process in any case.
-   */
-  init?: boolean;
-  /** Changes the root without pivot_root(2), for a root on the initial ramdisk. Less secure. */
-  noPivot?: boolean;
-  /** Lets the container use the caller's session keyring. */
-  noNewKeyring?: boolean;
-}
-
-/** Options of {@link Container.exec}. */
-export interface ExecOptions extends StdioOptions {
-  /** File that receives the host pid of the process. */
-  pidFile?: string;
-  /**
-   * Starts the process even if the container is paused; it then runs when the container is resumed.
-   */
-  ignorePaused?: boolean;
-}
-
-/** Options of {@link Container.events} and {@link Container.stats}. */
-export interface EventsOptions {
-  /** Milliseconds between two samples; 5000 by default. */
-  interval?: number;
-  /** An AbortSignal that ends the sequence. */
-  signal?: AbortSignal;
-}
-
-/**
- * What {@link Container.stats} returns: a promise of one sample, and an async iterable of samples.
- */
-export interface ContainerSamples extends Promise<ContainerStats>, AsyncIterable<ContainerStats> {}
-
-/**
- * A process for {@link Container.exec}. Absent properties are those of the container's own process.
- */
-export type ExecProcess = Pick<Process, 'args'> & Partial<Process>;
-
-/** Items are checked when they are opened. */
-const isStdio: Check = () => undefined;
-const runtimeChecks: Checks<RuntimeOptions> = {
-  root: isPath,
-  rootless: isBoolean,
-  systemdCgroup: isBoolean,
-};
-const stdioChecks: Checks<StdioOptions> = { stdio: isStdio, consoleSocket: isPath };
-const createChecks: Checks<CreateOptions> = {
-  ...runtimeChecks,
-  ...stdioChecks,
-  bundle: isPath,
-  spec: isObject,
-  pidFile: isPath,
-  start: isBoolean,
-  endsWithProgram: isBoolean,
-  init: isBoolean,
-  noPivot: isBoolean,
-  noNewKeyring: isBoolean,
-};
-const execChecks: Checks<ExecOptions> = {
-  ...stdioChecks,
-  pidFile: isPath,
-  ignorePaused: isBoolean,
-};
-const eventsChecks: Checks<EventsOptions> = {
-  interval(name, value) {
-    isDelay(name, value);
-    if (value === 0) throw mustBe(name, 'greater than 0', value);
-  },
-  signal: isAbortSignal,
-};
-const killChecks: Checks<{ all?: boolean }> = { all: isBoolean };
-const deleteChecks: Checks<{ force?: boolean }> = { force: isBoolean };
-
-let newContainer: (id: string, native: NativeContainer, streams: ProcessStreams) => Container;
-/** Resolves when a container that was created with `end` has ended. */
-export let endingOf: (container: Container) => Promise<NativeEnding>;
 
 /**
  * A container. It is not bound to this program or this object: the command line and other programs
@@ -190,16 +52,20 @@ export class Container implements ProcessStreams {
   readonly #native: NativeContainer;
   readonly #streams: ProcessStreams | undefined;
 
-  static {
-    newContainer = (id, native, streams) => new Container(id, native, streams);
-    endingOf = (container) => settled(container.#native.ended());
-  }
-
   private constructor(id: string, native: NativeContainer, streams?: ProcessStreams) {
     this.id = id;
     this.#native = native;
     this.#streams = streams;
     if (streams) this.terminal = terminalOf(native.takeConsole());
+  }
+
+  /**
+   * Returns the object for a container that the addon has created.
+   *
+   * @internal
+   */
+  static of(id: string, native: NativeContainer, streams: ProcessStreams): Container {
+    return new Container(id, native, streams);
   }
 
   /**
@@ -329,29 +195,7 @@ export class Container implements ProcessStreams {
    */
   stats(options: EventsOptions = {}): ContainerSamples {
     const checked = checkedOptions<EventsOptions>(options, eventsChecks);
-    const now = settled(this.#native.stats()).then((text) => JSON.parse(text) as ContainerStats);
-    // A loop over the samples reports a failure itself.
-    now.catch(() => undefined);
-    return Object.assign(now, {
-      [Symbol.asyncIterator]: () => this.#samples(now, checked),
-    });
-  }
-
-  async *#samples(
-    now: Promise<ContainerStats>,
-    options: EventsOptions,
-  ): AsyncGenerator<ContainerStats, undefined> {
-    if (options.signal?.aborted === true) return;
-    yield await now;
-    try {
-      for await (const event of this.events(options)) {
-        if (event.type === 'stats') yield event.data;
-      }
-    } catch (error) {
-      // The container has ended meanwhile, and may be removed.
-      const gone: unknown[] = ['ERR_TARE_BAD_STATUS', 'ERR_TARE_NOT_FOUND'];
-      if (!(error instanceof TareError) || !gone.includes(error.code)) throw error;
-    }
+    return samplesOf(this.id, this.#native, checked);
   }
 
   /**
@@ -360,47 +204,8 @@ export class Container implements ProcessStreams {
    * leaves the loop.
    */
   async *events(options: EventsOptions = {}): AsyncGenerator<ContainerEvent> {
-    const { interval = 5000, signal } = checkedOptions<EventsOptions>(options, eventsChecks);
-    const watch = await settled(this.#native.watch());
-    const stop = (): void => watch.cancel();
-    signal?.addEventListener('abort', stop);
-    if (signal?.aborted === true) stop();
-    // Cgroup events; undefined for a tick of the timer.
-    const told: ({ oomKills: number; ended: boolean } | undefined)[] = [];
-    let wake = (): void => undefined;
-    const tell = (news?: (typeof told)[number]): void => {
-      told.push(news);
-      wake();
-    };
-    // Ticks that the caller missed are not repeated.
-    const tick = (): unknown => told.includes(undefined) || tell();
-    const clock = interval === Infinity ? undefined : setInterval(tick, interval);
-    const listen = (): void => void watch.next().then(tell);
-    listen();
-    try {
-      for (;;) {
-        while (told.length === 0) await new Promise<void>((resolve) => (wake = resolve));
-        const news = told.shift();
-        if (news === undefined) {
-          const data = await this.stats().catch(() => undefined);
-          // Without a sample the container is just ending, which the watch reports.
-          if (data) yield { type: 'stats', id: this.id, data };
-          continue;
-        }
-        for (let kill = 0; kill < news.oomKills; kill++) yield { type: 'oom', id: this.id };
-        if (news.ended) {
-          if (signal?.aborted !== true) {
-            yield { type: 'exit', id: this.id, ...exitStatus(await settled(this.#native.wait())) };
-          }
-          return;
-        }
-        listen();
-      }
-    } finally {
-      signal?.removeEventListener('abort', stop);
-      clearInterval(clock);
-      watch.cancel();
-    }
+    const checked = checkedOptions<EventsOptions>(options, eventsChecks);
+    yield* eventsOf(this.id, this.#native, checked);
   }
 
   /**
@@ -446,7 +251,7 @@ export class Container implements ProcessStreams {
         ignorePaused,
       }),
     );
-    return new ContainerProcess(native, stdio.streams);
+    return ContainerProcess.of(native, stdio.streams);
   }
 
   /** Returns the host pids of all processes in the container. */
@@ -472,44 +277,21 @@ export class Container implements ProcessStreams {
   }
 }
 
-/** The configuration of a container, as JSON. */
-export interface ConfigTexts {
-  /** The configuration, or all of it except the process. */
-  config: string;
-  /** The process, if `config` does not contain it. */
-  process?: string;
-  /** The entries of a new root, see `NativeCreateOptions`. */
-  rootEntries?: string;
-}
-
 /**
- * Container.create() with file descriptors that are already open. With `end`, the container is
- * removed as soon as its process has ended. `cancelKey` is for `binding.cancelCreate()`.
+ * Container.create() with file descriptors that are already open. `cancelKey` is for
+ * `binding.cancelCreate()`.
  */
 export async function createContainer(
   id: string,
-  options: CreateOptions & { end?: boolean; cancelKey?: number } & Partial<ConfigTexts>,
+  options: CreateOptions & { cancelKey?: number },
   stdio: OpenedStdio,
 ): Promise<Container> {
-  const {
-    bundle,
-    spec,
-    pidFile,
-    start,
-    endsWithProgram,
-    init,
-    noPivot,
-    noNewKeyring,
-    consoleSocket,
-    end,
-    cancelKey,
-  } = options;
+  const { bundle, spec, pidFile, start, endsWithProgram, init } = options;
+  const { noPivot, noNewKeyring, consoleSocket, cancelKey } = options;
   const native = await started(stdio, () =>
     binding.create(runtimeOf(options), id, {
       bundle: resolve(bundle ?? '.'),
-      config: options.config ?? (spec && stringify(spec)),
-      process: options.process,
-      rootEntries: options.rootEntries,
+      config: spec && stringify(spec),
       pidFile: pidFile && resolve(pidFile),
       start,
       endsWithProgram,
@@ -518,20 +300,18 @@ export async function createContainer(
       noNewKeyring,
       stdio: stdio.fds,
       held: stdio.held,
-      outputs: stdio.outputs,
-      end,
       consoleSocket,
       cancelKey,
     }),
   );
-  return newContainer(id, native, stdio.streams);
+  return Container.of(id, native, stdio.streams);
 }
 
 /**
  * Calls `start`, which starts a process with the file descriptors of `stdio`, and closes this
  * program's ends that are no longer needed.
  */
-async function started<T>(stdio: OpenedStdio, start: () => Promise<T>): Promise<T> {
+export async function started<T>(stdio: OpenedStdio, start: () => Promise<T>): Promise<T> {
   let native;
   try {
     native = await settled(start());

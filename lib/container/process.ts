@@ -30,18 +30,22 @@ export class ContainerProcess implements ProcessStreams {
   readonly terminal: Terminal | null;
   readonly #native: NativeProcess;
 
-  /**
-   * Created by {@link Container.exec}.
-   *
-   * @internal
-   */
-  constructor(native: NativeProcess, { stdin, stdout, stderr, stdio }: ProcessStreams) {
+  private constructor(native: NativeProcess, { stdin, stdout, stderr, stdio }: ProcessStreams) {
     this.#native = native;
     this.stdin = stdin;
     this.stdout = stdout;
     this.stderr = stderr;
     this.stdio = stdio;
     this.terminal = terminalOf(native.takeConsole());
+  }
+
+  /**
+   * Returns the object for a process that the addon has started.
+   *
+   * @internal
+   */
+  static of(native: NativeProcess, streams: ProcessStreams): ContainerProcess {
+    return new ContainerProcess(native, streams);
   }
 
   /** The pid on the host. */

@@ -43,27 +43,46 @@ export interface NativeCreateOptions extends NativeStdio {
   bundle: string;
   /** Text of config.json; by default that of the bundle. */
   config?: string;
-  /** JSON of the process object, if `config` does not contain it. */
-  process?: string;
-  /**
-   * JSON of the entries of a root that the configuration's first mount makes: an array of objects
-   * with `path` and `link` for a symlink, `content` for a file, or neither for a directory.
-   */
-  rootEntries?: string;
   pidFile?: string;
   /** Whether the program is started at once. */
   start?: boolean;
   endsWithProgram?: boolean;
   /** Whether pid 1 is a reaper, and the program its child. */
   init?: boolean;
-  /** Outputs that replace their entries in `stdio`. Only with `end`. */
-  outputs?: readonly NativeOutput[];
-  /** Whether it is removed as soon as its process has ended: see `ended`. */
-  end?: boolean;
   noPivot?: boolean;
   noNewKeyring?: boolean;
   /** Key for {@link Binding.cancelCreate}; unique in this thread. */
   cancelKey?: number;
+}
+
+/** What containers of prepare() have in common. It is freed when no reference to it is left. */
+export type NativePrepared = object;
+
+export interface NativePrepareOptions {
+  bundle: string;
+  /** Text of config.json: all of it, or all but the process. */
+  config: string;
+  /** JSON of the process object without args, env and cwd, if `config` does not contain it. */
+  process?: string;
+  /**
+   * JSON of the entries of a root that the configuration's first mount makes: an array of objects
+   * with `path` and `link` for a symlink, `content` for a file, or neither for a directory.
+   */
+  rootEntries?: string;
+  /** Whether pid 1 is a reaper, and the program its child. */
+  init: boolean;
+}
+
+/** What differs between containers of one prepare(); not used if its `config` has the process. */
+export interface NativeCommand {
+  args: string[];
+  env: string[];
+  cwd: string;
+}
+
+export interface NativeRunStdio extends NativeStdio {
+  /** Outputs that replace their entries in `stdio`. */
+  outputs: readonly NativeOutput[];
 }
 
 export interface NativeExecOptions extends NativeStdio {
@@ -100,7 +119,7 @@ export interface NativeTotals {
   maxRss?: number;
 }
 
-/** The end of a container that was created with `end`. */
+/** The end of a container of run(). */
 export interface NativeEnding extends NativeExit {
   /** Milliseconds since the process's end. */
   ageMs: number;
@@ -136,7 +155,7 @@ export interface NativeContainer {
   wait(): Promise<NativeExit>;
   /** As NativeProcess.takeConsole(). */
   takeConsole(): number;
-  /** Resolves when all of its outputs have ended and it is removed. */
+  /** Of run(): resolves when all of its outputs have ended and it is removed. */
   ended(): Promise<NativeEnding>;
   /** Kills and removes it. */
   end(): Promise<NativeTotals>;
@@ -163,8 +182,21 @@ export interface Binding {
     id: string,
     options: NativeCreateOptions,
   ): Promise<NativeContainer>;
+  /** Prepares run(). The configuration is read, and refused, by the first run(). */
+  prepare(runtime: NativeRuntime, options: NativePrepareOptions): NativePrepared;
   /**
-   * Cancels a create() in progress, without waiting for it: kills its init, or the hook that it
+   * Creates and starts a container that ends with this program and is removed as soon as its
+   * process has ended: see `ended`.
+   */
+  run(
+    prepared: NativePrepared,
+    id: string,
+    command: NativeCommand,
+    stdio: NativeRunStdio,
+    cancelKey: number,
+  ): Promise<NativeContainer>;
+  /**
+   * Cancels a create() or run() in progress, without waiting for it: kills its init, or the hook that it
    * waits for. create() undoes what it has done and rejects with `ERR_TARE_ABORTED`. Returns false
    * if create() has already made the container, or failed; if it resolves, the caller must end the
    * container.

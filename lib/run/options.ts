@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { ReadableStream, WritableStream } from 'node:stream/web';
-import type { RuntimeOptions } from '../container/container.js';
+import type { RuntimeOptions } from '../container/options.js';
 import { invalidArgument } from '../errors.js';
 import {
   checkedOptions,
@@ -18,7 +18,7 @@ import {
   type Checks,
 } from '../options/option-values.js';
 import { sandboxChecks } from './sandbox-checks.js';
-import type { SandboxOptions } from './sandbox-spec.js';
+import type { SandboxOptions } from './sandbox-options.js';
 import { checkSignal } from '../options/signals.js';
 import type { Spec } from '../spec/spec.js';
 import { checkStdioItem, type StdioItem } from '../container/stdio.js';
@@ -327,4 +327,25 @@ export function isStream(value: unknown): value is Writable | WritableStream {
 
 export function isWebStream(value: object): value is WritableStream {
   return typeof (value as WritableStream).getWriter === 'function';
+}
+
+/** Whether a time limit is set. */
+export const isLimited = (time: number | undefined): time is number =>
+  time !== undefined && time > 0 && time < Infinity;
+
+/** Returns the standard streams of the options, and further file descriptors. */
+export function itemsOf({
+  stdio,
+  input,
+  stdin = input === undefined ? 'ignore' : 'pipe',
+  stdout = 'pipe',
+  stderr = 'pipe',
+  tty = false,
+}: RunOptions): [InputItem, OutputItem, OutputItem, StdioItem[]] {
+  if (tty !== false) return ['ignore', 'ignore', 'ignore', []];
+  if (stdio === undefined) return [stdin, stdout, stderr, []];
+  if (typeof stdio === 'string') return [stdio, stdio, stdio, []];
+  const [first = 'ignore', second = 'ignore', third = 'ignore', ...more] =
+    stdio as readonly (InputItem & OutputItem & StdioItem)[];
+  return [first, second, third, more];
 }

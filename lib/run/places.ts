@@ -1,9 +1,9 @@
 /** Rewords errors of containers that run() created in terms of its options. */
-import type { ConfigTexts } from '../container/container.js';
 import { TareError } from '../errors.js';
 import { shownValue } from '../options/option-values.js';
 import type { Process, Spec } from '../spec/spec.js';
 import type { RunOptions } from './options.js';
+import type { ConfigTexts } from './prepared.js';
 
 /** Maps places in the configuration to options; `$1` is the matched group. */
 const optionOfPlace: readonly [RegExp, string][] = [

@@ -19,7 +19,7 @@ import {
   type Checks,
 } from '../options/option-values.js';
 import { rlimitNames, type Rlimits } from './rlimits.js';
-import type { BindMount, SandboxOptions } from './sandbox-spec.js';
+import type { BindMount, SandboxOptions } from './sandbox-options.js';
 import type { Mount, Seccomp, User } from '../spec/spec.js';
 import type { TerminalSize } from '../container/terminal.js';
 

@@ -2,7 +2,7 @@
  * Names in objects of the runtime-spec that methods of a container take. The core checks the values;
  * it ignores unknown names in a config.json, but a misspelt limit must not mean no limit.
  */
-import type { ExecProcess } from '../container/container.js';
+import type { ExecProcess } from '../container/options.js';
 import {
   checkedOptions,
   eachOf,

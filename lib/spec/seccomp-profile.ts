@@ -1,4 +1,3 @@
-import { stringify } from './json.js';
 import type { Seccomp, SeccompSyscall } from './spec.js';
 
 /**
@@ -157,13 +156,6 @@ function sockets(): SeccompSyscall[] {
     allow('socket')(equal(0, afNetlink), equal(2, netlinkRoute)),
     allow('socketpair')(equal(0, afUnix)),
   ];
-}
-
-let text: string | undefined;
-
-/** Returns {@link defaultSeccomp} as JSON. */
-export function defaultSeccompText(): string {
-  return (text ??= stringify(defaultSeccomp()));
 }
 
 /**

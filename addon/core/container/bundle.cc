@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "cgroup/cgroup.h"
+#include "container/prepared_config.h"
 #include "spec/mount_options.h"
 #include "tare/error.h"
 #include "tare/fd.h"
@@ -74,29 +75,6 @@ void warn_of_bind_options(Spec& spec) {
   }
 }
 
-/// Returns `config`, a JSON object, with the member "process" added.
-std::string with_process(const std::string& config, const std::string& process) {
-  std::string text = R"({"process":)" + process;
-  const bool has_others = config.find_first_not_of(" \t\r\n", 1) != config.rfind('}');
-  return text.append(has_others ? "," : "").append(config, 1, std::string::npos);
-}
-
-/// Parses the process alone if the rest of the config is already parsed. Returns false on any error
-/// or warning: parsing the whole config gives its position.
-bool complete_known(const CreateOptions& options, Spec& spec) {
-  // Annotations may concern the process, too.
-  if (!options.spec || !options.process || !options.spec->annotations.empty()) {
-    return false;
-  }
-  try {
-    spec = *options.spec;
-    spec.process = parse_process(*options.process, config_name);
-    return spec.warnings.empty() && spec.process->warnings.empty();
-  } catch (const Error&) {
-    return false;
-  }
-}
-
 /// Throws if `options` has something that needs, or conflicts with, a root that is one of the
 /// config's mounts.
 void check_mounted_root(const Bundle& bundle, const CreateOptions& options) {
@@ -120,11 +98,13 @@ void check_mounted_root(const Bundle& bundle, const CreateOptions& options) {
 }  // namespace
 
 Bundle read_bundle(const CreateOptions& options) {
+  if (options.prepared) {
+    return options.prepared->bundle(options);
+  }
   Bundle bundle;
   bundle.path = options.bundle.empty() ? absolute_path(".") : absolute_path(options.bundle);
   if (options.config.has_value()) {
-    bundle.config =
-        options.process ? with_process(*options.config, *options.process) : *options.config;
+    bundle.config = *options.config;
   } else {
     auto text = read_file_if_exists(AT_FDCWD, bundle.path + "/" + config_name);
     if (!text.has_value()) {
@@ -135,17 +115,10 @@ Bundle read_bundle(const CreateOptions& options) {
     }
     bundle.config = std::move(*text);
   }
-  const bool known = complete_known(options, bundle.spec);
-  if (!known) {
-    bundle.spec = parse_spec(bundle.config, config_name);
-  }
+  bundle.spec = parse_spec(bundle.config, config_name);
   add_default_mappings(bundle.spec);
   take_destinations_below_root(bundle);
-  if (known && bundle.spec.warnings.empty()) {
-    validate_process(*bundle.spec.process, bundle.spec, {});
-  } else {
-    validate(bundle.spec, config_name);
-  }
+  validate(bundle.spec, config_name);
   check_mounted_root(bundle, options);
   warn_of_bind_options(bundle.spec);
   for (std::string& warning : ignored_resources(bundle.spec.linux_.resources)) {
@@ -173,17 +146,6 @@ void check_rootfs(const std::string& path) {
                 "config.json: root.path: " + path + ": is not a directory")
         .with_path("root.path");
   }
-}
-
-std::optional<Spec> sound_config(const std::string& text) {
-  try {
-    Spec spec = parse_spec(text, config_name);
-    if (find_problems(spec).empty()) {
-      return spec;
-    }
-  } catch (const Error&) {
-  }
-  return std::nullopt;
 }
 
 std::vector<Problem> config_problems(const std::string& text) {

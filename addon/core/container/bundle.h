@@ -1,7 +1,10 @@
 // The bundle that a container is made from.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "tare/container.h"
 #include "tare/spec.h"
@@ -16,6 +19,8 @@ struct Bundle {
   /// Whether config.json has a process. It is required at start and not before (config.md
   /// "Process"); if it is absent, `spec` has a process without arguments.
   bool has_process = true;
+  /// The result of find_own_ids() for `config`, if it is known.
+  std::optional<std::vector<std::size_t>> own_id_places = {};
 };
 
 /// Reads and validates the config. Throws `invalid_argument` if there is none, and the errors of

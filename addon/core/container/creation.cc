@@ -11,6 +11,7 @@
 #include "container/host_mounts.h"
 #include "container/id_ranges.h"
 #include "container/new_container.h"
+#include "container/prepared_config.h"
 #include "host/net_devices.h"
 #include "state/blocking_child.h"
 #include "tare/error.h"
@@ -157,7 +158,8 @@ void Creation::make_resources() {
   if (options_.notify) {
     add_notify_mount(bundle_, dir_.make_notify_directory());
   }
-  host_.seccomp = container_filter(bundle_.spec, runtime_);
+  host_.seccomp = options_.prepared ? options_.prepared->filter(runtime_)
+                                    : container_filter(bundle_.spec, runtime_);
   make_cgroup();
   if (!resctrl_.empty()) {
     rdt_ = RdtGroup::create(
@@ -185,7 +187,9 @@ void Creation::make_cgroup() {
 }
 
 void Creation::spawn_init() {
-  plan_ = make_plan(bundle_.spec, host_, planned_);
+  plan_ = options_.prepared
+              ? options_.prepared->plan(bundle_.spec, host_, planned_, first_own_id_)
+              : make_plan(bundle_.spec, host_, planned_);
   tell_plan(runtime_, *plan_, host_.cgroup_dir);
   if (planned_.start_gate) {
     dir_.start_gate().make();

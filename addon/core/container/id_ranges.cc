@@ -205,21 +205,37 @@ bool wants_own_ids(const Spec& spec) {
   return wants;
 }
 
-void give_own_ids(Bundle& bundle, std::uint32_t first) {
-  for_each_mapping(bundle.spec, [first](IdMapping& mapping) {
-    if (is_placeholder(mapping.host_id)) {
-      mapping.host_id += first - own_ids_placeholder;
-    }
-  });
-  // Inside a JSON string the quotes of the key would be escaped. Both numbers have ten digits.
+void give_own_ids(IdMapping& mapping, std::uint32_t first) {
+  if (is_placeholder(mapping.host_id)) {
+    mapping.host_id += first - own_ids_placeholder;
+  }
+}
+
+std::vector<std::size_t> find_own_ids(const std::string& config) {
+  std::vector<std::size_t> places;
+  // Inside a JSON string the quotes of the key would be escaped.
   constexpr std::string_view key = "\"hostID\"";
-  std::string& text = bundle.config;
-  for (std::size_t at = text.find(key); at != text.npos; at = text.find(key, at + key.size())) {
-    const auto [begin, value] = number_after_key(text, at + key.size());
+  for (std::size_t at = config.find(key); at != config.npos;
+       at = config.find(key, at + key.size())) {
+    const auto [begin, value] = number_after_key(config, at + key.size());
     if (is_placeholder(value)) {
-      const std::string given = std::to_string(value - own_ids_placeholder + first);
-      text.replace(begin, given.size(), given);
+      places.push_back(begin);
     }
+  }
+  return places;
+}
+
+void give_own_ids(Bundle& bundle, std::uint32_t first) {
+  for_each_mapping(bundle.spec, [first](IdMapping& mapping) { give_own_ids(mapping, first); });
+  if (!bundle.own_id_places) {
+    bundle.own_id_places = find_own_ids(bundle.config);
+  }
+  for (const std::size_t place : *bundle.own_id_places) {
+    std::uint32_t id = 0;
+    std::from_chars(bundle.config.data() + place, bundle.config.data() + bundle.config.size(), id);
+    // Both numbers have ten digits.
+    const std::string given = std::to_string(id - own_ids_placeholder + first);
+    bundle.config.replace(place, given.size(), given);
   }
 }
 

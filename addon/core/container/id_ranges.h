@@ -1,8 +1,10 @@
 // Ranges of host ids, each used by one container at a time, for containers of root.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "container/bundle.h"
 
@@ -10,6 +12,10 @@ namespace tare {
 
 /// Whether the configuration maps ids of `own_ids_placeholder`.
 bool wants_own_ids(const Spec& spec);
+/// Replaces a mapping to the placeholder by one to the range that begins with `first`.
+void give_own_ids(IdMapping& mapping, std::uint32_t first);
+/// Returns where the text of a configuration has a `hostID` of the placeholder range.
+std::vector<std::size_t> find_own_ids(const std::string& config);
 /// Replaces the placeholder range by the range that begins with `first`, in the configuration's
 /// text too.
 void give_own_ids(Bundle& bundle, std::uint32_t first);

@@ -28,6 +28,13 @@ class PlanBuilder {
   /// `source`: where the process to be started is defined.
   PlanBuilder(const Spec& spec, const Host& host, ProcessSource source = {});
 
+  /// Continues a plan that was begun for another command.
+  PlanBuilder(const Plan& start, const Spec& spec, const Host& host);
+  /// Change the steps of such a plan that depend on the container or the command.
+  void name_session(std::string_view id);
+  void change_working_directory(const std::string& path);
+  void change_id_mappings(const std::function<void(IdMapping&)>& change);
+
   const Spec& spec() const { return spec_; }
   const Host& host() const { return host_; }
   /// Returns the origin of an op that implements that field of the process ("user.uid").
@@ -98,6 +105,7 @@ void add_user_namespace_entry(PlanBuilder& builder, bool ask_host, bool joined, 
 void choose_fork_into_pidns(PlanBuilder& builder, std::uint64_t namespaces, bool has_labels);
 void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces);
 void add_session(PlanBuilder& builder, bool keyring, std::string_view id);
+std::string session_name(std::string_view id);
 
 // plan/sources.cc
 /// True where init cannot reach the sources of its mounts: a rootful container with a user
@@ -153,6 +161,8 @@ void add_capabilities(PlanBuilder& builder, const Process& process, std::uint64_
 /// Adds the container's filter: only one with a listener if `with_listener`, else only one without.
 void add_seccomp(PlanBuilder& builder, bool with_listener);
 void add_working_directory_itself(PlanBuilder& builder, const Process& process);
+/// The origin of the step that makes it.
+inline constexpr std::string_view working_directory_origin = "process.cwd";
 /// Makes the container's root, with its mounts, the working directory of a createContainer hook, as
 /// under runc; not where it may not enter a directory on the way.
 void add_root_as_working_directory(PlanBuilder& builder);

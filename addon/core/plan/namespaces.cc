@@ -199,12 +199,14 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
   }
 }
 
+std::string session_name(std::string_view id) { return "_ses." + std::string(id); }
+
 void add_session(PlanBuilder& builder, bool keyring, std::string_view id) {
   if (!builder.must_fork()) {
     builder.add(OpCode::new_session);
   }
   if (keyring) {
-    const std::uint32_t name = builder.text("_ses." + std::string(id));
+    const std::uint32_t name = builder.text(session_name(id));
     builder.add(OpCode::keyring).str[0] = name;
   }
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "plan/builder.h"
+#include "plan/start.h"
 #include "tare/fd.h"
 
 namespace tare {
@@ -130,23 +131,26 @@ std::string Plan::bytes() const {
   return bytes;
 }
 
-Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
-  PlanBuilder builder(spec, host);
+namespace {
+
+/// Adds the steps that come before those of the process.
+void add_start(PlanBuilder& builder, std::string_view id, const StartOptions& options,
+               const std::vector<RootEntry>* root_entries) {
+  const Spec& spec = builder.spec();
   const Process& process = *spec.process;
-  builder.preserved_fds(options.preserve_fds);
   if (options.reaper) {
     builder.has_reaper();
   }
 
   add_namespaces(builder);
-  add_session(builder, !options.no_new_keyring, options.id);
+  add_session(builder, !options.no_new_keyring, id);
   if (proc_handle_needed(spec, process)) {
     builder.add(wire::OpCode::open_proc);
   }
 
   add_root(builder);
   if (has_mounts(spec)) {
-    add_mounts(builder, options.root_entries ? *options.root_entries : std::vector<RootEntry>());
+    add_mounts(builder, root_entries != nullptr ? *root_entries : std::vector<RootEntry>());
     add_devices(builder);
   }
   if (process.terminal) {
@@ -161,13 +165,43 @@ Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
   add_root_finish(builder);
   add_names_and_sysctls(builder);
   add_masked_paths(builder);
+}
 
+void add_process(PlanBuilder& builder, const PlanOptions& options) {
+  const Process& process = *builder.spec().process;
+  builder.preserved_fds(options.preserve_fds);
   add_home_directory(builder, process);
   add_scheduling(builder, process);
   add_credentials(builder, process);
   add_program(
       builder, process, options.extra_env,
       {.host = true, .start_gate = options.start_gate, .ends_with_host = options.ends_with_caller});
+}
+
+}  // namespace
+
+Plan make_plan(const Spec& spec, const Host& host, const PlanOptions& options) {
+  PlanBuilder builder(spec, host);
+  add_start(builder, options.id, start_options(options), options.root_entries.get());
+  add_process(builder, options);
+  return builder.take();
+}
+
+PlanStart make_plan_start(const Spec& spec, PlanFacts facts,
+                          const std::vector<RootEntry>* root_entries) {
+  PlanBuilder builder(spec, facts.host);
+  add_start(builder, {}, facts.options, root_entries);
+  Plan plan = builder.take();
+  return {std::move(facts), std::move(plan)};
+}
+
+Plan make_plan(const PlanStart& start, const Spec& spec, const Host& host,
+               const PlanOptions& options, const std::function<void(IdMapping&)>& change_mapping) {
+  PlanBuilder builder(start.plan, spec, host);
+  builder.name_session(options.id);
+  builder.change_working_directory(spec.process->cwd);
+  builder.change_id_mappings(change_mapping);
+  add_process(builder, options);
   return builder.take();
 }
 

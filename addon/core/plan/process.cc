@@ -254,7 +254,7 @@ void add_root_as_working_directory(PlanBuilder& builder) {
 // runc's users rely on a missing working directory being created; the spec leaves it open.
 void add_working_directory_itself(PlanBuilder& builder, const Process& process) {
   const std::uint32_t path = builder.text(process.cwd);
-  builder.add(OpCode::make_directory, "process.cwd").str[1] = path;
+  builder.add(OpCode::make_directory, working_directory_origin).str[1] = path;
 }
 
 // An ordinary user's single mapping needs setgroups(2) denied; see user_namespaces(7).

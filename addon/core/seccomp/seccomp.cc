@@ -245,27 +245,13 @@ SeccompFilter compile_seccomp(const Seccomp& profile, const std::string& cache_d
     filter.program = compile(profile);
     return filter;
   }
-  // The last program is kept for a process that makes many containers.
-  static std::mutex mutex;
-  static std::string& last_key = *new std::string;  // used until the process ends
-  static std::string& last_program = *new std::string;
-  std::string key = seccomp_cache_key(profile, compiler_identity());
-  {
-    const std::lock_guard lock(mutex);
-    if (key == last_key) {
-      filter.program = last_program;
-      return filter;
-    }
-  }
+  const std::string key = seccomp_cache_key(profile, compiler_identity());
   if (std::optional<std::string> cached = find_cached_program(cache_dir, key)) {
     filter.program = std::move(*cached);
   } else {
     filter.program = compile(profile);
     cache_program(cache_dir, key, filter.program);
   }
-  const std::lock_guard lock(mutex);
-  last_key = std::move(key);
-  last_program = filter.program;
   return filter;
 }
 

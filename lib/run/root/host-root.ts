@@ -20,6 +20,8 @@ export interface RootEntry {
 
 /** The contents of a root made of the host's files. */
 export interface HostRoot {
+  /** Equal for equal contents. */
+  version: number;
   /** Its directories, files and links, as JSON of {@link RootEntry}. */
   entries: string;
   mounts: readonly Mount[];
@@ -117,10 +119,10 @@ async function lookAtHost(): Promise<HostRoot> {
   const entries = [...made.values()].sort(
     (one, other) => depth(one) - depth(other) || compare(dirname(one.path), dirname(other.path)),
   );
-  const root = { entries: JSON.stringify(entries), mounts, programs: node.programs };
-  // The same root is the same object: it is a key of the cached configuration text.
-  if (last === undefined || JSON.stringify(last) !== JSON.stringify(root)) last = root;
-  return last;
+  const version = last?.version ?? 0;
+  const root = { version, entries: JSON.stringify(entries), mounts, programs: node.programs };
+  if (JSON.stringify(last) !== JSON.stringify(root)) last = { ...root, version: version + 1 };
+  return last!;
 }
 
 const depth = ({ path }: RootEntry): number => path.split('/').length;

@@ -4,7 +4,7 @@ import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { env, geteuid } from 'node:process';
 import { TareError, type TareErrorFields } from '../../errors.js';
 import type { RunOptions } from '../options.js';
-import type { BindMount } from '../sandbox-spec.js';
+import type { BindMount } from '../sandbox-options.js';
 import type { Mount } from '../../spec/spec.js';
 
 const eacces = -13;

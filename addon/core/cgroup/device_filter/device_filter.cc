@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -136,8 +138,16 @@ int detach(int cgroup, int program) noexcept {
 }
 
 /// A program that the kernel has verified.
+bool same_rules(const std::vector<DeviceRule>& some, const std::vector<DeviceRule>& others) {
+  return std::ranges::equal(some, others, [](const DeviceRule& one, const DeviceRule& other) {
+    const auto& [allow, type, major, minor, access] = one;
+    return std::tie(allow, type, major, minor, access) ==
+           std::tie(other.allow, other.type, other.major, other.minor, other.access);
+  });
+}
+
 struct LoadedFilter {
-  std::string code;
+  std::vector<DeviceRule> rules;
   Fd program;
 };
 
@@ -145,16 +155,16 @@ struct LoadedFilter {
 /// load none.
 std::shared_ptr<const LoadedFilter> load_filter(const std::vector<DeviceRule>& rules) {
   // The last filter is kept: a process that makes many containers mostly gives them the same rules,
-  // and verification is most of the cost.
+  // and the kernel's verification is most of the cost.
   static std::mutex mutex;
   static auto& last = *new std::shared_ptr<const LoadedFilter>;  // used until the process ends
-  std::string code = device_filter_program(rules);
   {
     const std::lock_guard lock(mutex);
-    if (last && last->code == code) {
+    if (last && same_rules(last->rules, rules)) {
       return last;
     }
   }
+  const std::string code = device_filter_program(rules);
   Fd program = load_program(code);
   if (!program && errno == EPERM) {
     program = load_program_with_memory(code);
@@ -165,8 +175,7 @@ std::shared_ptr<const LoadedFilter> load_filter(const std::vector<DeviceRule>& r
     }
     return nullptr;
   }
-  auto loaded =
-      std::make_shared<const LoadedFilter>(LoadedFilter{std::move(code), std::move(program)});
+  auto loaded = std::make_shared<const LoadedFilter>(LoadedFilter{rules, std::move(program)});
   const std::lock_guard lock(mutex);
   last = loaded;
   return loaded;

@@ -1,0 +1,99 @@
+/**
+ * Calls of run() with equal options share a prepared configuration: it must not outlive a change of
+ * the options, and nothing of one command may reach another.
+ */
+import { failure, skipReason } from '../support/containers.js';
+import { Sandbox } from '../support/tare.js';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { run, type RunOptions } from '../../lib/index.js';
+
+const skip = { skip: skipReason ?? false };
+t.setTimeout(120_000);
+
+function place(t: Test): Sandbox {
+  const made = new Sandbox();
+  t.teardown(() => made.remove());
+  return made;
+}
+
+const sh = (script: string): string[] => ['/bin/sh', '-c', script];
+
+async function output(script: string, options: RunOptions): Promise<string> {
+  return (await run(sh(script), options)).stdout as string;
+}
+
+t.test('options that change between two calls', skip, async (t) => {
+  const { root } = place(t);
+  const mounts = [{ source: '/etc', destination: '/one' }];
+  const env: Record<string, string> = { A: '1' };
+  const options = { root, mounts, env, hostname: 'first', cwd: '/tmp' };
+  const script = 'hostname; echo $A; pwd; ls -d /one /two 2>/dev/null; true';
+  t.equal(await output(script, options), 'first\n1\n/tmp\n/one\n');
+  t.equal(await output(script, options), 'first\n1\n/tmp\n/one\n');
+  env['A'] = '2';
+  options.cwd = '/usr';
+  t.equal(await output(script, options), 'first\n2\n/usr\n/one\n', 'of the command');
+  options.hostname = 'second';
+  t.equal(await output(script, options), 'second\n2\n/usr\n/one\n', 'a value');
+  mounts[0]!.destination = '/two';
+  t.equal(await output(script, options), 'second\n2\n/usr\n/two\n', 'a value in an object');
+});
+
+t.test('values that JSON does not tell apart', skip, async (t) => {
+  const { root } = place(t);
+  t.equal(await output('hostname', { root }), 'tare\n');
+  t.equal(await output('hostname', { root, hostname: 'undefined' }), 'undefined\n');
+  t.equal(await output('hostname', { root, hostname: 'null' }), 'null\n');
+  t.equal(await output('ulimit -n', { root, rlimits: { nofile: 64 } }), '64\n');
+  t.equal(await output('ulimit -n', { root, rlimits: { nofile: 65 } }), '65\n');
+});
+
+t.test('many at once, each with its own command', skip, async (t) => {
+  const { root } = place(t);
+  const numbers = Array.from({ length: 24 }, (_one, number) => number);
+  const outputs = await Promise.all(
+    numbers.map((number) =>
+      output('echo $N; pwd; cat /proc/self/uid_map', {
+        root,
+        env: { N: String(number) },
+        cwd: `/tmp/${number}`,
+      }),
+    ),
+  );
+  const maps = new Set<string>();
+  for (const [number, text] of outputs.entries()) {
+    const [name, directory, map = ''] = text.split('\n');
+    t.same([name, directory], [String(number), `/tmp/${number}`]);
+    maps.add(map);
+  }
+  t.equal(maps.size, process.geteuid!() === 0 ? numbers.length : 1, 'ids of their own');
+});
+
+t.test('a mount source that changes between two starts', skip, async (t) => {
+  const { root, directory } = sourceIn(place(t));
+  const options = { root, mounts: [{ source: directory, destination: '/data' }] };
+  t.equal(await output('cat /data/file', options), 'before');
+  writeFileSync(join(directory, 'file'), 'after');
+  t.equal(await output('cat /data/file', options), 'after');
+  rmSync(directory, { recursive: true });
+  t.match(await failure(run(sh('true'), options)), { path: 'mounts[0].source' });
+  mkdirSync(directory);
+  t.equal(await output('ls /data', options), '');
+});
+
+function sourceIn({ root, directory: base }: Sandbox): { root: string; directory: string } {
+  const directory = join(base, 'data');
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'file'), 'before');
+  return { root, directory };
+}
+
+t.test('more configurations than are kept', skip, async (t) => {
+  const { root } = place(t);
+  const names = Array.from({ length: 70 }, (_one, number) => `h${number}`);
+  for (const hostname of [...names, names[0]!]) {
+    t.equal(await output('hostname', { root, hostname }), `${hostname}\n`);
+  }
+});
