@@ -1,7 +1,8 @@
 /// \file
-/// What stands where the kernel would in a fuzzer of init: sys::call6 of include/tare/raw_syscall.h. It does
-/// nothing, answers as the input says, and looks at every byte that the kernel would be given to
-/// read or to write, so that AddressSanitizer sees a pointer or a size that is wrong.
+/// What stands where the kernel would in a fuzzer of init: sys::call6 of
+/// include/tare/raw_syscall.h. It does nothing, answers as the input says, and looks at every byte
+/// that the kernel would be given to read or to write, so that AddressSanitizer sees a pointer or a
+/// size that is wrong.
 #pragma once
 
 #include <cstddef>
