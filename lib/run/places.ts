@@ -65,12 +65,12 @@ function renamed(
   let message = text;
   for (const [remedy, own] of optionOfRemedy) message = replaceLast(message, remedy, own);
   // Without these words the path is that of a file.
-  const prefix = `config.json: ${path}: `;
+  const prefix = `config.json: ${path}`;
   const at = path === undefined ? -1 : message.indexOf(prefix);
-  if (at < 0) return { message, path };
+  if (at < 0 || !/^[: ]/.test(message.slice(at + prefix.length))) return { message, path };
   const option = optionOf(path!, options, texts);
   const rest = message.slice(at + prefix.length);
-  return { message: `${message.slice(0, at)}${option}: ${rest}`, path: option };
+  return { message: `${message.slice(0, at)}${option}${rest}`, path: option };
 }
 
 function replaceLast(text: string, old: string, by: string): string {

@@ -139,7 +139,7 @@ t.test('wrong options are told before anything is made', skip, async (t) => {
     [{ input: 'x', stdio: ['ignore', 'pipe', 'pipe'] }, /^input: is written to standard input/],
     [{ env: { A: 1 } }, /^env.A: must be a string, not 1$/],
     [{ mounts: [{ source: '/x', destination: 'x' }] }, /^mounts\[0\]\.destination: must be an abs/],
-    [{ killSignal: 'SIGNONE' }, /^killSignal: "SIGNONE" is none/],
+    [{ killSignal: 'SIGNONE' }, /^killSignal: invalid signal "SIGNONE";/],
     [{ network: 'bridge' }, /^network: must be "none", "host" or \{path\}, not "bridge"$/],
   ] as [RunOptions, RegExp][]) {
     const error = await failure(inside(['true'], options));

@@ -9,7 +9,17 @@ import t from 'tap';
 
 const lib = fileURLToPath(new URL('../../lib', import.meta.url));
 const reads = new Set([
-  ...['access', 'constants', 'existsSync', 'lstat', 'opendir', 'readFile', 'readdir', 'readlink'],
+  ...[
+    'access',
+    'constants',
+    'existsSync',
+    'fstatSync',
+    'lstat',
+    'opendir',
+    'readFile',
+    'readdir',
+    'readlink',
+  ],
   ...['realpath', 'stat'],
 ]);
 const exceptions = new Map([

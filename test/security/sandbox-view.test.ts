@@ -220,7 +220,7 @@ if (skipReason !== undefined) {
   const isOfSystem = /^\/(usr|bin)\//.test(installed);
 
   // The tests' compiler wraps each function in a helper that sets its name.
-  const looked = `globalThis.__name = (one) => one; console.log(JSON.stringify((${look.toString()})()))`;
+  const looked = `globalThis.__name = (one) => one; globalThis.__require = require; console.log(JSON.stringify((${look.toString()})()))`;
   // Does not open a directory, whose descriptor would be listed.
   const listDescriptors =
     'n=0; while [ $n -lt 256 ]; do [ -e /proc/$$/fd/$n ] && echo $n; n=$((n + 1)); done; true';
