@@ -242,7 +242,10 @@ if (skipReason !== undefined) {
     for (const type of ['context', 'fscontext', 'defcontext', 'rootcontext']) {
       t.match(plan(type).stdout, new RegExp(`tmpfs /dev -o .*[,\\s]${type}=system_u:`));
     }
-    t.match(plan('bogus').error, 'annotations["run.oci.mount_context_type"]: invalid mount option "bogus"; use context');
+    t.match(
+      plan('bogus').error,
+      'annotations["run.oci.mount_context_type"]: invalid mount option "bogus"; use context',
+    );
   });
 
   const refused: Record<string, RegExp> = {

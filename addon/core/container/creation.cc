@@ -187,9 +187,8 @@ void Creation::make_cgroup() {
 }
 
 void Creation::spawn_init() {
-  plan_ = options_.prepared
-              ? options_.prepared->plan(bundle_.spec, host_, planned_, first_own_id_)
-              : make_plan(bundle_.spec, host_, planned_);
+  plan_ = options_.prepared ? options_.prepared->plan(bundle_.spec, host_, planned_, first_own_id_)
+                            : make_plan(bundle_.spec, host_, planned_);
   tell_plan(runtime_, *plan_, host_.cgroup_dir);
   if (planned_.start_gate) {
     dir_.start_gate().make();
