@@ -56,8 +56,6 @@ export default defineConfig(
   {
     // Still to be split.
     files: [
-      'lib/container/container.ts',
-      'lib/run/{run,sandbox-spec}.ts',
       'test/cgroup/cgroup.test.ts',
       'test/command-line/arguments.test.ts',
       'test/container/config-refusals/linux.ts',
