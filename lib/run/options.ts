@@ -228,6 +228,7 @@ function makeAbsolute(options: RunOptions): void {
     const path = (object as Record<string, unknown> | undefined)?.[key];
     if (typeof path === 'string') (object as Record<string, unknown>)[key] = resolve(path);
   };
+  resolveKey(options, 'root');
   resolveKey(options, 'rootfs');
   if (typeof options.network === 'object') resolveKey(options.network, 'path');
   for (const mount of options.mounts ?? []) {

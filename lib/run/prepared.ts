@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { getegid, geteuid } from 'node:process';
 import { TareError } from '../errors.js';
 import { binding, type NativeCommand, type NativePrepared } from '../native/binding.js';
-import { mustBe, shownValue, withOptions } from '../options/option-values.js';
+import { mustBe, shownValue } from '../options/option-values.js';
 import { stringify } from '../spec/json.js';
 import type { Mount, Spec } from '../spec/spec.js';
 import type { RunOptions } from './options.js';
@@ -30,6 +30,8 @@ export interface ConfigTexts {
 export interface PreparedCommand {
   prepared: NativePrepared;
   command: NativeCommand;
+  /** The state directory. */
+  directory: string;
   /** Returns the configuration, for messages. */
   texts(): ConfigTexts;
 }
@@ -52,11 +54,14 @@ export async function preparedCommand(
   const found = rootFor(options);
   const root = found instanceof Promise ? await found : found;
   const command = commandOf(args, options, root.programs);
-  if (options.spec !== undefined) return editedCommand(options.spec, command, options, root);
-  const key = keyOf(options, root);
+  const directory = stateRoot(options.root);
+  if (options.spec !== undefined) {
+    return editedCommand(options.spec, command, options, root, directory);
+  }
+  const key = keyOf(options, root, directory);
   let common = kept.get(key);
   if (common === undefined) {
-    common = prepare(options, root);
+    common = prepare(options, root, directory);
     // The oldest are of the least use; those of running commands stay until these have started.
     if (kept.size >= maxKept) kept.delete(kept.keys().next().value!);
     kept.set(key, common);
@@ -65,6 +70,7 @@ export async function preparedCommand(
   return {
     prepared,
     command,
+    directory,
     texts: () => ({
       config,
       process: stringify({ ...(JSON.parse(process) as object), ...command }),
@@ -72,19 +78,19 @@ export async function preparedCommand(
   };
 }
 
-function prepare(options: RunOptions, root: FoundRoot): Common {
+function prepare(options: RunOptions, root: FoundRoot, directory: string): Common {
   const config = stringify(surroundingsOf(options, root.root));
   const process = stringify(processOf(options));
-  return { prepared: nativeOf(options, root, config, process), config, process };
+  return { prepared: nativeOf(options, root, directory, config, process), config, process };
 }
 
 function nativeOf(
-  { root, systemdCgroup, init = true }: RunOptions,
+  { systemdCgroup, init = true }: RunOptions,
   { entries }: FoundRoot,
+  directory: string,
   config: string,
   process?: string,
 ): NativePrepared {
-  const directory = stateRoot(root);
   return binding.prepare(
     { root: directory, rootless: undefined, systemdCgroup },
     { bundle: directory, config, process, rootEntries: entries, init },
@@ -97,6 +103,7 @@ function editedCommand(
   command: NativeCommand,
   options: RunOptions,
   root: FoundRoot,
+  directory: string,
 ): PreparedCommand {
   const spec = {
     ...surroundingsOf(options, root.root),
@@ -104,8 +111,9 @@ function editedCommand(
   };
   const config = stringify(edited(edit, spec));
   return {
-    prepared: nativeOf(options, root, config),
+    prepared: nativeOf(options, root, directory, config),
     command: { args: [], env: [], cwd: '' },
+    directory,
     texts: () => ({ config }),
   };
 }
@@ -129,7 +137,7 @@ function edited(edit: (spec: Spec) => Spec, spec: Spec): Spec {
   }
 }
 
-type KeyOption = keyof SandboxOptions | 'root' | 'systemdCgroup' | 'init';
+type KeyOption = keyof SandboxOptions | 'systemdCgroup' | 'init';
 
 /** Whether an option affects more of a container than its command. */
 const isCommon: Record<KeyOption, boolean> = {
@@ -150,21 +158,22 @@ const isCommon: Record<KeyOption, boolean> = {
   tmpSize: true,
   tty: true,
   annotations: true,
-  root: true,
   systemdCgroup: true,
   init: true,
 };
 const commonOptions = (Object.keys(isCommon) as KeyOption[]).filter((name) => isCommon[name]);
 
+/** Expresses values that JSON would replace or refuse. */
+const exactly = (_key: string, value: unknown): unknown =>
+  typeof value === 'bigint' || value === Infinity ? `${typeof value} ${value}` : value;
+
 /** Returns a text that is equal for options of equal values. */
-function keyOf(options: RunOptions, { version, root }: FoundRoot): string {
+function keyOf(options: RunOptions, { version, root }: FoundRoot, directory: string): string {
   const euid = geteuid!();
-  let key = `${euid} ${euid === 0 ? 0 : getegid!()} ${root.hasRun} ${version}`;
+  let key = `${euid} ${euid === 0 ? 0 : getegid!()} ${root.hasRun} ${version}\0${directory}`;
   for (const name of commonOptions) {
     const value = options[name];
-    if (value === undefined) continue;
-    // Options contain no NUL; JSON would write Infinity as null.
-    key += `\0${name}=${typeof value === 'object' ? stringify(value, name) : `${typeof value} ${value}`}`;
+    if (value !== undefined) key += `\0${name}=${JSON.stringify(value, exactly)}`;
   }
   return key;
 }
@@ -184,7 +193,7 @@ function rootFor(options: RunOptions): FoundRoot | Promise<FoundRoot> {
   const { rootfs } = options;
   if (rootfs === undefined) return hostRootFor(options);
   const rootOn = (hasRun: boolean): FoundRoot => ({
-    root: rootOf(withOptions(options, { rootfs }), hasRun),
+    root: rootOf(rootfs, options.readonly, hasRun),
     version: '',
     programs: [],
   });
@@ -235,6 +244,6 @@ async function resolver({ network }: RunOptions): Promise<Mount[]> {
  * Returns the state directory. The core decides the default, also for the command line and
  * `doctor`.
  */
-export function stateRoot(given: string | undefined): string {
+function stateRoot(given: string | undefined): string {
   return given === undefined ? binding.defaultRoot() : resolve(given);
 }

@@ -13,7 +13,7 @@ import { removeOrphans } from './orphans.js';
 import { StreamOutput } from '../container/output.js';
 import { explained } from './root/rootfs.js';
 import { EndRequests, type End } from './ends.js';
-import { forgetRoot, preparedCommand, stateRoot, type PreparedCommand } from './prepared.js';
+import { forgetRoot, preparedCommand, type PreparedCommand } from './prepared.js';
 import { checkedCommand } from './sandbox-checks.js';
 import { signalNumber } from '../options/signals.js';
 import { onAbort } from './abort.js';
@@ -217,7 +217,7 @@ class Run {
     let prepared: PreparedCommand | undefined;
     try {
       prepared = await preparedCommand(this.#command, options);
-      const { prepared: common, command } = prepared;
+      const { prepared: common, command, directory } = prepared;
       await this.#streams.openTargets();
       if (this.#isCancelled) throw abortedError(this.#command, undefined);
       this.#isMaking = true;
@@ -235,7 +235,7 @@ class Run {
           this.#cancelKey,
         ),
       );
-      removeOrphans(stateRoot(options.root));
+      removeOrphans(directory);
       return native;
     } catch (failure) {
       const error = prepared ? inOptions(failure, this.#id, options, prepared.texts()) : failure;

@@ -36,10 +36,10 @@ export interface Root {
 
 const none: readonly Mount[] = [];
 
-/** Returns the root for the directory of the options. */
-export function rootOf({ rootfs, readonly = true }: SandboxOptions, hasRun: boolean): Root {
+/** Returns the root for the options `rootfs` and `readonly`. */
+export function rootOf(rootfs: string, readonly: boolean | undefined, hasRun: boolean): Root {
   const path = resolve(rootfs);
-  if (readonly || geteuid!() !== 0) return { path, mounts: none, hasRun };
+  if (readonly !== false || geteuid!() !== 0) return { path, mounts: none, hasRun };
   // A container created by root has other uids, but what it writes must be owned by the host's
   // root. A symlink could have been created by another command.
   const options = ['rbind', 'idmap', 'nosuid', 'nodev', 'src-no-symlinks'];

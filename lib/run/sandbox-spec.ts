@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { geteuid, getegid } from 'node:process';
 import { binding } from '../native/binding.js';
 import { errorFrom, invalidArgument, TareError } from '../errors.js';
-import { bytesOf, checkedOptions, ordinary, withOptions } from '../options/option-values.js';
+import { bytesOf, checkedOptions, ordinary } from '../options/option-values.js';
 import { defaultSeccomp, noSetIdSeccomp } from '../spec/seccomp-profile.js';
 import type { Linux, NamespaceType, Resources, Seccomp, Spec, User } from '../spec/spec.js';
 import { checkedCommand, sandboxChecks } from './sandbox-checks.js';
@@ -63,10 +63,7 @@ export function sandboxSpec(command: readonly string[], options: SandboxOptions)
   const checked = checkedOptions<SandboxOptions>(options, sandboxChecks);
   const { rootfs } = checked;
   if (rootfs === undefined) throw invalidArgument('rootfs: must be given');
-  const { ociVersion, ...rest } = surroundingsOf(
-    checked,
-    rootOf(withOptions(checked, { rootfs }), true),
-  );
+  const { ociVersion, ...rest } = surroundingsOf(checked, rootOf(rootfs, checked.readonly, true));
   return {
     ociVersion,
     process: { ...commandOf(args, checked), ...processOf(checked) },

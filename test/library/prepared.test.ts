@@ -7,7 +7,7 @@ import { Sandbox } from '../support/tare.js';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { run, type RunOptions } from '../../lib/index.js';
+import { Container, run, type RunOptions } from '../../lib/index.js';
 
 const skip = { skip: skipReason ?? false };
 t.setTimeout(120_000);
@@ -19,6 +19,10 @@ function place(t: Test): Sandbox {
 }
 
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
+
+async function stateIds(root: string): Promise<string> {
+  return (await Container.list({ root })).map(({ id }) => id).join();
+}
 
 async function output(script: string, options: RunOptions): Promise<string> {
   return (await run(sh(script), options)).stdout as string;
@@ -48,6 +52,24 @@ t.test('values that JSON does not tell apart', skip, async (t) => {
   t.equal(await output('hostname', { root, hostname: 'null' }), 'null\n');
   t.equal(await output('ulimit -n', { root, rlimits: { nofile: 64 } }), '64\n');
   t.equal(await output('ulimit -n', { root, rlimits: { nofile: 65 } }), '65\n');
+  const soft = (core: number): RunOptions => ({ root, rlimits: { core: { soft: 0, hard: core } } });
+  t.equal(await output('ulimit -Hc', soft(Infinity)), 'unlimited\n');
+  t.equal(await output('ulimit -Hc', soft(0)), '0\n');
+});
+
+t.test('a relative state root after a change of the working directory', skip, async (t) => {
+  const before = process.cwd();
+  t.teardown(() => process.chdir(before));
+  for (const { directory } of [place(t), place(t)]) {
+    process.chdir(directory);
+    const own = join(directory, 'own');
+    mkdirSync(own, { mode: 0o700 });
+    const running = run(['/bin/sleep', '100'], { root: 'own', reject: false });
+    await running.container;
+    t.equal(await stateIds(own), running.id);
+    running.kill();
+    await running;
+  }
 });
 
 t.test('many at once, each with its own command', skip, async (t) => {
