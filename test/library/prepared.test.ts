@@ -2,8 +2,8 @@
  * Calls of run() with equal options share a prepared configuration: it must not outlive a change of
  * the options, and nothing of one command may reach another.
  */
-import { failure, skipReason } from '../support/containers.js';
-import { Sandbox } from '../support/tare.js';
+import { Containers, failure, skipReason } from '../support/containers.js';
+import type { Sandbox } from '../support/tare.js';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -12,11 +12,7 @@ import { Container, run, type RunOptions } from '../../lib/index.js';
 const skip = { skip: skipReason ?? false };
 t.setTimeout(120_000);
 
-function place(t: Test): Sandbox {
-  const made = new Sandbox();
-  t.teardown(() => made.remove());
-  return made;
-}
+const place = (t: Test): Sandbox => new Containers(t).sandbox;
 
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 

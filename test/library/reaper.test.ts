@@ -1,36 +1,18 @@
 /** The reaper: pid 1 of run(), which makes the program an ordinary process. */
-import { Containers, failure, skipReason } from '../support/containers.js';
+import { Containers, failure, runInside, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
-import { exitOf, Sandbox } from '../support/tare.js';
+import { exitOf } from '../support/tare.js';
 import { once } from 'node:events';
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { kill } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t, { type Test } from 'tap';
-import { run, type RunOptions, type Running } from '../../lib/index.js';
+import t from 'tap';
+import { run, type Running } from '../../lib/index.js';
 import { allowTime } from '../support/timeout.js';
 
 const skip = { skip: skipReason ?? false };
 allowTime(t, 120_000);
-
-/** run() with a state root that belongs to one test. */
-interface Inside {
-  (command: string[]): Running;
-  <const Options extends RunOptions>(command: string[], options: Options): Running<Options>;
-}
-
-function sandbox(t: Test): Inside {
-  const place = new Sandbox();
-  t.teardown(() => {
-    const leftovers = place.leftovers();
-    place.remove();
-    if (leftovers.length > 0) throw new Error(`left behind: ${leftovers.join('; ')}`);
-  });
-  const inside = (command: string[], options?: RunOptions): unknown =>
-    run(command, { root: place.root, reject: false, ...options });
-  return inside as Inside;
-}
 
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 const perl = (script: string): string[] => ['perl', '-e', script];
@@ -42,7 +24,7 @@ async function output(running: Running): Promise<string> {
 }
 
 t.test('signals end the program as they end any process', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   const ends: [string[], string][] = [
     [perl('use POSIX; POSIX::abort()'), 'SIGABRT'],
     [perl('unpack "p", pack "J", 1'), 'SIGSEGV'],
@@ -61,7 +43,7 @@ t.test('signals end the program as they end any process', skip, async (t) => {
 });
 
 t.test('exit statuses', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   for (const exitCode of [0, 3, 128 + 9, 255]) {
     t.match(await inside(sh(`exit ${exitCode}`)), { exitCode, signal: null });
   }
@@ -70,7 +52,7 @@ t.test('exit statuses', skip, async (t) => {
 });
 
 t.test('orphans are reaped', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   const { stdout } = await inside(
     sh(`
       i=0; while [ $i -lt 1000 ]; do (true &); i=$((i+1)); done
@@ -85,7 +67,7 @@ t.test('orphans are reaped', skip, async (t) => {
 });
 
 t.test('signals from outside reach the program', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGUSR1', 'SIGKILL'] as const) {
     const running = inside(perl('$| = 1; print "ready\\n"; sleep 100'));
     await output(running);
@@ -121,7 +103,7 @@ function stateInside(pid: number, inside: number): string {
 }
 
 t.test('the program stops and goes on', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   const running = inside(sh('echo ready; while :; do sleep 0.01; done'));
   await output(running);
   const container = await running.container;
@@ -139,7 +121,7 @@ t.test('the program stops and goes on', skip, async (t) => {
 });
 
 t.test('a stopped reaper does not keep the container', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   for (const stop of ['pause', 'SIGSTOP'] as const) {
     const running = inside(sh('echo ready; sleep 100'));
     await output(running);
@@ -152,7 +134,7 @@ t.test('a stopped reaper does not keep the container', skip, async (t) => {
 });
 
 t.test('Ctrl-C reaches the foreground of a terminal', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   const running = inside(sh('sleep 100 & trap "echo seen; exit 5" INT; echo ready; wait'), {
     tty: true,
   });
@@ -169,7 +151,7 @@ t.test('Ctrl-C reaches the foreground of a terminal', skip, async (t) => {
 });
 
 t.test('what the program leaves ends with it', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   const began = Date.now();
   const { stdout } = await inside(sh('(trap "" TERM HUP; sleep 100)& sleep 100 & echo out'));
   t.equal(stdout, 'out\n');
@@ -201,7 +183,7 @@ const leaveSender = (prepare: string): string[] =>
     print "kill: $!\\n"`);
 
 t.test('a process that the reaper cannot kill gets one second', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   const options = { capabilities: ['CAP_SETUID'], timeout: 10_000 } as const;
   const killable = await inside(leaveSender(''), options);
   t.match(killable, { exitCode: 3, stdout: /^\.*$/ });
@@ -221,7 +203,7 @@ t.test('a process that the reaper cannot kill gets one second', skip, async (t) 
 });
 
 t.test('init: false: the program is pid 1', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   t.match(await inside(sh('kill -TERM $$; echo $$'), { init: false }), {
     exitCode: 0,
     stdout: '1\n',
@@ -239,7 +221,7 @@ t.test('init: false: the program is pid 1', skip, async (t) => {
 });
 
 t.test('how much memory its largest process had', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   const megabytes = 2 ** 20;
   const small = (await inside(['true'])).usage.maxRss!;
   t.ok(small > 2 ** 16 && small < 20 * megabytes, `${small}: not of this program`);
@@ -263,7 +245,7 @@ t.test('how much memory its largest process had', skip, async (t) => {
 });
 
 t.test('nothing of the reaper is within reach', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   const script = `
     ls /proc/self/fd | tr '\\n' ' '; echo
     cat /proc/1/comm
@@ -301,7 +283,7 @@ t.test('nothing of the reaper is within reach', skip, async (t) => {
 });
 
 t.test('exec, state and ps', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t, { reject: false });
   const running = inside(sh('echo ready; sleep 100; true'));
   await output(running);
   const container = await running.container;

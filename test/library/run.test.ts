@@ -1,39 +1,20 @@
 /** run(): a command in a container of its own. */
-import { failure, openFiles, skipReason } from '../support/containers.js';
+import { failure, openFiles, runInside, skipReason } from '../support/containers.js';
 import { Sandbox } from '../support/tare.js';
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { Container, run, type RunOptions, type Running } from '../../lib/index.js';
 
 const skip = { skip: skipReason ?? false };
 
-/** run() with a state root that belongs to one test. */
-interface Inside {
-  (command: string[]): Running;
-  <const Options extends RunOptions>(command: string[], options: Options): Running<Options>;
-}
-
-/** A state root for one test. At the end it may contain only what all runs share. */
-function sandbox(t: Test): Inside {
-  const place = new Sandbox();
-  t.teardown(() => {
-    const leftovers = place.leftovers();
-    place.remove();
-    if (leftovers.length > 0) throw new Error(`left behind: ${leftovers.join('; ')}`);
-  });
-  const inside = (command: string[], options?: RunOptions): unknown =>
-    run(command, { root: place.root, ...options });
-  return inside as Inside;
-}
-
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 
 t.test('output, exit code, what it used', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   await inside(['true']);
   // The first run() also starts a search for what other programs have left.
   await sleep(100);
@@ -58,7 +39,7 @@ t.test('output, exit code, what it used', skip, async (t) => {
 });
 
 t.test("the host's programs, as safe as can be", skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   process.env['TARE_TEST_SECRET'] = 'secret';
   const { stdout } = await inside(
     sh(`
@@ -90,14 +71,14 @@ t.test("the host's programs, as safe as can be", skip, async (t) => {
 });
 
 t.test('Node runs in it', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const code = 'console.log(1 + 1, os.hostname(), process.env.GREETING)';
   const { stdout } = await inside(['node', '-e', code], { env: { GREETING: 'hello' } });
   t.equal(stdout, '2 tare hello\n');
 });
 
 t.test('an environment of any size', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   // The last one is larger than what init receives in one message.
   for (const count of [1, 3, 10]) {
     const names = Array.from({ length: count }, (_, i) => `LARGE${i}`);
@@ -108,7 +89,7 @@ t.test('an environment of any size', skip, async (t) => {
 });
 
 t.test('what fails', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const failed = await failure(inside(sh('echo why >&2; exit 3')));
   t.match(failed, {
     code: 'ERR_TARE_COMMAND_FAILED',
@@ -122,7 +103,7 @@ t.test('what fails', skip, async (t) => {
 });
 
 t.test('wrong options are told before anything is made', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   for (const [options, message] of [
     [{ memory: 'much' }, /^memory: invalid size "much"; give bytes, or text such as "128MiB"/],
     [{ cpus: 0 }, /^cpus: must be a number from 0.01 to 1048576, not 0$/],
@@ -149,7 +130,7 @@ t.test('wrong options are told before anything is made', skip, async (t) => {
 });
 
 t.test('input', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   t.equal((await inside(['cat'], { input: 'text' })).stdout, 'text');
   t.equal((await inside(['cat'], { input: Buffer.from('bytes') })).stdout, 'bytes');
   const stream = Readable.from(['a', 'stream']);
@@ -162,7 +143,7 @@ t.test('input', skip, async (t) => {
 });
 
 t.test('output as bytes, elsewhere, and too much of it', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const place = new Sandbox();
   t.teardown(() => place.remove());
   const bytes = await run(sh('printf "\\377"'), { root: place.root, encoding: 'buffer' });
@@ -182,7 +163,7 @@ t.test('output as bytes, elsewhere, and too much of it', skip, async (t) => {
 });
 
 t.test('output that becomes a stream on the way', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const long = await inside(sh('head -c 3000000 /dev/zero | tr "\\0" x; echo end >&2'));
   t.equal(long.stdout, 'x'.repeat(3_000_000));
   t.equal(long.stderr, 'end\n');
@@ -208,7 +189,7 @@ t.test('output that becomes a stream on the way', skip, async (t) => {
 });
 
 t.test('who reads slowly is waited for', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const megabytes = 8;
   const running = inside(['dd', 'if=/dev/zero', 'bs=1048576', `count=${megabytes}`], {
     buffer: false,
@@ -226,7 +207,7 @@ t.test('who reads slowly is waited for', skip, async (t) => {
 });
 
 t.test('timeout, abort and kill', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const late = await failure(inside(['sleep', '1000'], { timeout: 100 }));
   t.match(late, {
     code: 'ERR_TARE_TIMED_OUT',
@@ -271,7 +252,7 @@ async function once(running: Running<RunOptions>): Promise<void> {
 }
 
 t.test('a terminal', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const running = inside(sh('tty; stty size; read line; echo "[$line]"'), {
     tty: { columns: 77, rows: 11 },
   });
@@ -288,7 +269,7 @@ t.test('a terminal', skip, async (t) => {
 t.test('mounts, a root of its own, the working directory, the user', skip, async (t) => {
   const place = new Sandbox();
   t.teardown(() => place.remove());
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const data = join(place.directory, 'data');
   mkdirSync(data);
   writeFileSync(join(data, 'file'), 'content');
@@ -308,7 +289,7 @@ t.test('a root that its container may not enter', skip, async (t) => {
   const place = new Sandbox();
   t.teardown(() => place.remove());
   const rootfs = join(place.bundle(['true']), 'rootfs');
-  const inside = sandbox(t);
+  const inside = runInside(t);
   chmodSync(rootfs, 0o700);
   const error = await failure(inside(['true'], { rootfs, cwd: '/' }));
   t.match(error, {
@@ -327,13 +308,13 @@ t.test("what is written to a writable mount is root's", skip, async (t) => {
   const data = join(place.directory, 'data');
   mkdirSync(data);
   const mounts = [{ source: data, destination: '/data', writable: true }];
-  await sandbox(t)(sh('echo new > /data/file'), { mounts });
+  await runInside(t)(sh('echo new > /data/file'), { mounts });
   t.equal(readFileSync(join(data, 'file'), 'utf8'), 'new\n');
   t.equal(statSync(join(data, 'file')).uid, 0);
 });
 
 t.test('the network', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const server = createServer((socket) => socket.end('hello from outside'));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());
@@ -346,7 +327,7 @@ t.test('the network', skip, async (t) => {
 });
 
 t.test('seccomp and capabilities', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const refused = await inside(sh('unshare -U true'), { reject: false });
   t.match(refused.stderr, /unshare failed: Operation not permitted/);
   t.match(await inside(sh('unshare -U true'), { seccomp: 'unconfined' }), { exitCode: 0 });
@@ -362,7 +343,7 @@ t.test('seccomp and capabilities', skip, async (t) => {
 });
 
 t.test('the specification may be changed, the container is one', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const place = new Sandbox();
   t.teardown(() => place.remove());
   const running = inside(sh('hostname; sleep 1000'), {
@@ -384,7 +365,7 @@ t.test('the specification may be changed, the container is one', skip, async (t)
 });
 
 t.test('each command has what was asked for it, whatever the one before had', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const shows = async (options: Pick<RunOptions, 'mounts' | 'hostname'>): Promise<string> =>
     (await inside(sh('hostname; cat /m/file; grep -c . /proc/mounts'), options)).stdout.trimEnd();
   const place = t.testdir({ one: { file: 'one' }, two: { file: 'two' } });
@@ -422,7 +403,7 @@ t.test('each command has what was asked for it, whatever the one before had', sk
 });
 
 t.test('many at a time', skip, async (t) => {
-  const inside = sandbox(t);
+  const inside = runInside(t);
   const results = await Promise.all(
     Array.from({ length: 40 }, (_, i) => inside(sh(`echo ${i}`)).then(({ stdout }) => stdout)),
   );

@@ -10,6 +10,9 @@ import {
   Container,
   type CreateOptions,
   type ExitStatus,
+  run,
+  type RunOptions,
+  type Running,
   type Spec,
   TareError,
 } from '../../lib/index.js';
@@ -70,6 +73,23 @@ export class Containers {
     }
     return readFileSync(path, 'utf8');
   }
+}
+
+/** run() with a state root that belongs to one test. */
+interface Inside {
+  (command: string[]): Running;
+  <const Options extends RunOptions>(command: string[], options: Options): Running<Options>;
+}
+
+/**
+ * Returns run() for the commands of one test, with `defaults`. The teardown fails the test if
+ * anything of them is left.
+ */
+export function runInside(t: Test, defaults: RunOptions = {}): Inside {
+  const { options: own } = new Containers(t);
+  const inside = (command: string[], options?: RunOptions): unknown =>
+    run(command, { ...own, ...defaults, ...options });
+  return inside as Inside;
 }
 
 /** Returns the error of a promise that must reject. */
