@@ -7,7 +7,7 @@ import type { Sandbox } from '../support/tare.js';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Container, run, type RunOptions } from '../../lib/index.js';
+import { Container, run, type RunOptions, type Spec } from '../../lib/index.js';
 
 const skip = { skip: skipReason ?? false };
 t.setTimeout(120_000);
@@ -113,5 +113,26 @@ t.test('more configurations than are kept', skip, async (t) => {
   const names = Array.from({ length: 70 }, (_one, number) => `h${number}`);
   for (const hostname of [...names, names[0]!]) {
     t.equal(await output('hostname', { root, hostname }), `${hostname}\n`);
+  }
+});
+
+t.test('the seccomp filter, whatever can be prepared', skip, async (t) => {
+  const { root } = place(t);
+  const spec = (one: Spec): Spec => one;
+  const unknownCapability = (one: Spec): Spec => ({
+    ...one,
+    process: { ...one.process!, capabilities: { bounding: ['CAP_NONSENSE'] } },
+  });
+  for (const options of [
+    {},
+    { annotations: { a: 'b' } },
+    { spec },
+    { annotations: { a: 'b' }, spec },
+    { spec: unknownCapability },
+  ]) {
+    for (const call of ['first', 'second']) {
+      const status = await output('cat /proc/self/status', { root, ...options });
+      t.match(status, /^Seccomp:\t2$/m, `${Object.keys(options).join()}, ${call} call`);
+    }
   }
 });

@@ -158,8 +158,8 @@ void Creation::make_resources() {
   if (options_.notify) {
     add_notify_mount(bundle_, dir_.make_notify_directory());
   }
-  host_.seccomp = options_.prepared ? options_.prepared->filter(runtime_)
-                                    : container_filter(bundle_.spec, runtime_);
+  host_.seccomp = options_.prepared ? options_.prepared->filter(bundle_.spec, runtime_)
+                                    : container_filter(bundle_.spec.linux_.seccomp, runtime_);
   make_cgroup();
   if (!resctrl_.empty()) {
     rdt_ = RdtGroup::create(

@@ -105,7 +105,7 @@ Host PendingExec::Impl::find_host_facts(const Spec& config) const {
     host.inner_namespaces = inner_namespaces_of(
         record.pid, {NamespaceType::time, NamespaceType::cgroup, NamespaceType::pid});
   }
-  host.seccomp = container_filter(config, runtime);
+  host.seccomp = container_filter(config.linux_.seccomp, runtime);
   return host;
 }
 

@@ -96,8 +96,8 @@ ContainerState told_state(const StateRecord& record, Status status, pid_t pid);
 /// Writes the object of state_json() as the next value.
 void write_state(json::Writer& writer, const ContainerState& state, bool full);
 
-/// Returns the filter of linux.seccomp; an empty one if there is none.
-SeccompFilter container_filter(const Spec& spec, const Runtime& runtime);
+/// Returns the filter of `profile`, linux.seccomp; an empty one if there is none.
+SeccompFilter container_filter(const std::optional<Seccomp>& profile, const Runtime& runtime);
 
 /// A connection to the agent of linux.seccomp.listenerPath, if the profile needs one.
 class SeccompAgent {

@@ -128,10 +128,13 @@ Bundle PreparedConfig::bundle(const CreateOptions& options) {
   return bundle;
 }
 
-const SeccompFilter& PreparedConfig::filter(const Runtime& runtime) {
+SeccompFilter PreparedConfig::filter(const Spec& spec, const Runtime& runtime) {
+  if (!common_) {
+    return container_filter(spec.linux_.seccomp, runtime);
+  }
   const std::lock_guard lock(mutex_);
   if (!filter_) {
-    filter_ = profile_ ? compile_seccomp(*profile_, seccomp_cache_dir(runtime)) : SeccompFilter();
+    filter_ = container_filter(profile_, runtime);
     profile_.reset();
   }
   return *filter_;

@@ -23,9 +23,8 @@ class PreparedConfig {
 
   /// Returns the bundle of one container. Throws the errors of read_bundle().
   Bundle bundle(const CreateOptions& options);
-  /// Returns the filter of linux.seccomp; an empty one if there is none. bundle() must have been
-  /// called.
-  const SeccompFilter& filter(const Runtime& runtime);
+  /// Returns container_filter() for the specification of a bundle of bundle().
+  SeccompFilter filter(const Spec& spec, const Runtime& runtime);
   /// Returns make_plan() for a bundle of bundle(). `first_own_id`: of its range, if it has one.
   Plan plan(const Spec& spec, const Host& host, const PlanOptions& options,
             std::uint32_t first_own_id);
@@ -48,7 +47,7 @@ class PreparedConfig {
   std::optional<Bundle> common_;  ///< its process lacks the command; none: parsed at each start
 
   std::mutex mutex_;
-  std::optional<Seccomp> profile_;  ///< until it is compiled
+  std::optional<Seccomp> profile_;  ///< that of common_, until it is compiled
   std::optional<SeccompFilter> filter_;
   std::shared_ptr<const PlanStart> start_;  ///< of the last container
 };

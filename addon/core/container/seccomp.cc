@@ -6,11 +6,11 @@
 
 namespace tare {
 
-SeccompFilter container_filter(const Spec& spec, const Runtime& runtime) {
-  if (!spec.linux_.seccomp.has_value()) {
+SeccompFilter container_filter(const std::optional<Seccomp>& profile, const Runtime& runtime) {
+  if (!profile) {
     return {};
   }
-  SeccompFilter filter = compile_seccomp(*spec.linux_.seccomp, seccomp_cache_dir(runtime));
+  SeccompFilter filter = compile_seccomp(*profile, seccomp_cache_dir(runtime));
   if (runtime.debug) {
     runtime.debug("seccomp filter flags: " + std::to_string(filter.flags));
   }

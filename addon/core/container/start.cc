@@ -15,7 +15,7 @@ void run_start_hooks(const Spec& spec, const StateRecord& record, const Runtime&
   }
   Host host = find_host(record.bundle, find_cgroup_host());
   complete_host(host, spec, *spec.process);
-  host.seccomp = container_filter(spec, runtime);
+  host.seccomp = container_filter(spec.linux_.seccomp, runtime);
   const pid_t pid = pid_inside(record.pid);
   run_container_hooks(
       "startContainer", spec.hooks.start_container, hook_state(record, Status::created, pid), spec,

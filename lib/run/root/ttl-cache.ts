@@ -1,6 +1,6 @@
 /** Milliseconds for which an answer about the file system is taken as current. */
 const fresh = 1000;
-const most = 256;
+const maxKept = 256;
 
 /**
  * Caches answers about paths for a second: a caller that starts many containers of one root need
@@ -31,7 +31,7 @@ export class TtlCache<Answer> {
   async #answer(path: string): Promise<Answer> {
     try {
       const answer = await this.#ask(path);
-      if (this.#known.size >= most) this.#known.clear();
+      if (this.#known.size >= maxKept) this.#known.clear();
       this.#known.set(path, { answer, at: performance.now() });
       return answer;
     } finally {
