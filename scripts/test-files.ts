@@ -21,16 +21,17 @@ export function longFiles(): string[] {
   return allFiles().filter((file) => readFileSync(file, 'utf8').includes('TARE_TEST_LONG'));
 }
 
-/** What needs neither root nor a virtual machine. */
+/** Files that take seconds and start neither a container nor a virtual machine. */
 export function quickFiles(): string[] {
   return [
     ...filesOf('test/unit'),
+    ...filesOf('test/repository'),
     'test/cgroup/change.test.ts',
     'test/container/config-accepted.test.ts',
     'test/fuzz/replay.test.ts',
     'test/install/engines.test.ts',
     'test/install/install.test.ts',
-    'test/repository/includes.test.ts',
+    'test/systemd/requests.test.ts',
   ];
 }
 
@@ -60,6 +61,6 @@ export function schedule(files: readonly string[], jobs: number): Group[] {
   return [
     { jobs, lanes: others.map((file) => [file]) },
     { jobs: 1, lanes: [single] },
-    { jobs: 2, lanes: [machines, engines] },
+    { jobs: Math.min(jobs, 2), lanes: [machines, engines] },
   ];
 }

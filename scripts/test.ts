@@ -1,11 +1,13 @@
 /**
- * npm test [-- FILE|DIRECTORY ...]: runs the test files. Prints a line for each file, all details
- * of failures, the reasons of skips and, as its last line, `N passed, N failed, N skipped`
- * (assertions). As many files run at the same time as there are processors, except those that
- * measure time; tests in virtual and emulated machines come last. `--jobs=N` sets the number,
- * `--test-arg=WORD` passes a word to the files.
+ * npm test [-- FILE|DIRECTORY ...]: runs the named test files, or all except those of the pages,
+ * which `npm run lint` runs. Prints a line for each file, all details of failures, the reasons of
+ * skips and, as its last line, `N passed, N failed, N skipped` (assertions). As many
+ * files run at the same time as there are processors, except those that measure time; tests in
+ * virtual and emulated machines come last. `--jobs=N` sets the number, `--test-arg=WORD` passes a
+ * word to the files.
  *
- * npm run test:quick: the same for what needs neither root nor a virtual machine.
+ * npm run test:quick: the same for files that take seconds and start neither a container nor a
+ * virtual machine.
  *
  * npm run test:soak [-- FILE ...]: the same with TARE_TEST_LONG=1, with which tests that are
  * shortened for everyday use take their full time; without a FILE it runs the files that have such
@@ -17,7 +19,7 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, constants } from 'node:os';
 import { join } from 'node:path';
 import type { FinalResults } from 'tap-parser';
 import { bundleFiles, repository } from '../test/support/bundle.js';
@@ -41,6 +43,10 @@ for (const name of options.keys()) {
 const long = options.has('--long');
 const quick = options.has('--quick');
 const jobs = Number(options.get('--jobs') ?? (long ? 1 : availableParallelism()));
+if (!Number.isInteger(jobs) || jobs < 1) {
+  print(`test: invalid --jobs=${options.get('--jobs')}; give a number from 1`);
+  process.exit(2);
+}
 
 /** Seconds after which a file is ended that asks for no other timeout. */
 const timeout = Number(process.env['TAP_TIMEOUT'] ?? (long ? 7200 : 120));
@@ -54,8 +60,13 @@ const env = {
 };
 const report = new Report(long);
 const running = new Set<ChildProcess>();
+/** The first signal that asked for the end: no other file begins after it. */
+let stoppedBy: NodeJS.Signals | undefined;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => running.forEach((child) => child.kill(signal)));
+  process.on(signal, () => {
+    stoppedBy ??= signal;
+    running.forEach((child) => child.kill(signal));
+  });
 }
 
 /** Runs a program that writes TAP, as the test file `name`. */
@@ -99,6 +110,7 @@ async function runLanes(
   const work = async (): Promise<void> => {
     for (let lane = waiting.shift(); lane !== undefined; lane = waiting.shift()) {
       for (const file of lane) {
+        if (stoppedBy !== undefined) return;
         const args = ['--enable-source-maps', programs.get(file)!];
         await runFile(file, process.execPath, testArgument ? [...args, testArgument] : args);
       }
@@ -138,7 +150,11 @@ try {
 }
 
 const { counts } = report;
-if (counts.pass + counts.fail + counts.skip === 0) report.fail('no test was found');
+if (stoppedBy === undefined && counts.pass + counts.fail + counts.skip === 0) {
+  report.fail('no test was found');
+}
+if (stoppedBy !== undefined) print(`\nstopped by ${stoppedBy}: other files did not run`);
 report.end();
 const skipFails = process.env['CI'] === 'true' && counts.skip > 0;
 process.exitCode = counts.fail > 0 || skipFails ? 1 : 0;
+if (stoppedBy !== undefined) process.exitCode = 128 + constants.signals[stoppedBy];

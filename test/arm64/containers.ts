@@ -17,12 +17,13 @@ const filter = process.argv[2] ?? '';
 const directories = [
   ...['cgroup', 'checkpoint', 'command-line', 'container', 'hooks', 'install', 'library'],
   ...['lifecycle', 'mounts', 'namespaces', 'process', 'seccomp', 'security', 'systemd'],
+  'unit',
 ].map((name) => join('test', name));
 const without = new RegExp(
   [
     // Need programs, packages or kernel modules that the guest does not have.
-    ...['systemd', 'install/(package|versions)', 'library/(examples|command-line)'],
-    ...['confinement', 'net-devices'],
+    ...['systemd/(refusals|requests|units|user)', 'install/(package|versions)'],
+    ...['library/(examples|command-line)', 'confinement', 'net-devices'],
     // Needs devices in /tmp, which is mounted nodev there.
     'security/state',
     // Take hours there.
