@@ -17,7 +17,7 @@ import {
   work,
   writeRaw,
   type Machine,
-} from './place.js';
+} from './work-directory.js';
 import { runInPrivateView } from './private-view.js';
 import { takeSamples, type Turn } from './sample.js';
 import { formatTable, median, quantile } from './statistics.js';
@@ -195,9 +195,9 @@ function printReport(results: Results): void {
     const tare = byRuntime['tare'];
     if (tare === undefined || crun === undefined) continue;
     const ratio = runtime(tare) / runtime(crun);
-    const verdict = ratio <= runtimeOfCrun ? 'met' : 'MISSED';
+    const outcome = ratio <= runtimeOfCrun ? 'met' : 'MISSED';
     console.log(
-      `the runtime's part: ${ratio.toFixed(2)} of crun's (at most ${runtimeOfCrun}: ${verdict})`,
+      `the runtime's part: ${ratio.toFixed(2)} of crun's (at most ${runtimeOfCrun}: ${outcome})`,
     );
   }
 }

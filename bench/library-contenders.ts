@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { connect, dockerodeDirectory, importImage, whyNoDocker } from './docker.js';
 import type { Work } from './library-process.js';
 import { installedPackage, lockedVersion } from './npm-package.js';
-import { work } from './place.js';
+import { work } from './work-directory.js';
 import { cgroupPrefix } from './private-view.js';
 
 export interface Contender {

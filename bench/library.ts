@@ -10,7 +10,14 @@ import { findContenders, withoutReaper, type Contender } from './library-contend
 import type { FirstFlight, Flight } from './library-process.js';
 import { positive } from './options.js';
 import { Paced } from './paced.js';
-import { machine, prepareWork, spawnProgram, work, writeRaw, type Machine } from './place.js';
+import {
+  machine,
+  prepareWork,
+  spawnProgram,
+  work,
+  writeRaw,
+  type Machine,
+} from './work-directory.js';
 import { cgroupPrefix, runInPrivateView } from './private-view.js';
 import { formatTable, median, quantile } from './statistics.js';
 

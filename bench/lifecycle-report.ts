@@ -1,4 +1,4 @@
-import type { Machine } from './place.js';
+import type { Machine } from './work-directory.js';
 import { formatTable, median, quantile } from './statistics.js';
 
 export interface ContenderResult {

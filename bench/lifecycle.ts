@@ -12,7 +12,14 @@ import { printReport, type ContenderResult, type Results } from './lifecycle-rep
 import { scenarios, type Place } from './lifecycle-scenarios.js';
 import { positive, runOptions, runUsage } from './options.js';
 import { Paced } from './paced.js';
-import { findContenders, machine, prepareWork, spawnProgram, work, writeRaw } from './place.js';
+import {
+  findContenders,
+  machine,
+  prepareWork,
+  spawnProgram,
+  work,
+  writeRaw,
+} from './work-directory.js';
 import { takeSamples, type Sample } from './sample.js';
 
 const usage = `usage: npm run bench -- lifecycle [OPTION...]

@@ -14,7 +14,7 @@ import { printFlame } from './flame.js';
 import type { Work } from './library-process.js';
 import { installedPackage } from './npm-package.js';
 import { positive } from './options.js';
-import { prepareWork, work } from './place.js';
+import { prepareWork, work } from './work-directory.js';
 import { cgroupPrefix, runInPrivateView } from './private-view.js';
 
 /**

@@ -16,7 +16,7 @@ import {
   work,
   writeRaw,
   type Machine,
-} from './place.js';
+} from './work-directory.js';
 import { cgroupPrefix, runInPrivateView } from './private-view.js';
 import { takeSamples, type Turn } from './sample.js';
 import { likeDockers, readProfile } from './seccomp-profile.js';

@@ -210,7 +210,7 @@ sandbox.test('--lazy-pages', async (t) => {
   one.remove(other);
 });
 
-sandbox.test('delete --force where nobody fetches lazy pages', async (t) => {
+sandbox.test('delete --force while no process fetches lazy pages', async (t) => {
   const one = await Counter.run(sandbox, 'unfetched');
   const save = sandbox.spawn(
     [

@@ -248,7 +248,7 @@ if (skipReason !== undefined) {
   });
 
   const needsHelpers = existsSync('/usr/bin/newuidmap') ? {} : { skip: 'needs the package uidmap' };
-  t.test('ranges of ids, and who maps them', needsHelpers, async (t) => {
+  t.test('ranges of ids, and the programs that map them', needsHelpers, async (t) => {
     const ask = (): Diagnosis => new Diagnosis(user.tare(...asJson));
     user.ranges('700000:1000');
     t.match(ask().of('subgid'), { status: 'limited', found: '1000 ids from 700000' });

@@ -86,15 +86,27 @@ if (skipReason !== undefined) {
     t.equal(user.tare('delete', '--force', id).status, 0);
   });
 
-  sandbox.test('the state is the user’s as root of his own user namespace, too', async (t) => {
-    const id = sandbox.id('own');
-    t.equal(user.tare('run', '-d', '--bundle', user.bundle(['sleep', '1000']), id).status, 0);
-    const list = (...env: string[]) =>
-      user.run(['unshare', '--user', '--map-root-user', 'env', ...env, user.program, 'list', '-q']);
-    t.equal(list().stdout, `${id}\n`, 'as podman calls');
-    t.notMatch(list('USER=root').stdout, id, 'but not that of a machine in a user namespace');
-    t.equal(user.tare('delete', '--force', id).status, 0);
-  });
+  sandbox.test(
+    'the state is the user’s as root of the user’s own user namespace, too',
+    async (t) => {
+      const id = sandbox.id('own');
+      t.equal(user.tare('run', '-d', '--bundle', user.bundle(['sleep', '1000']), id).status, 0);
+      const list = (...env: string[]) =>
+        user.run([
+          'unshare',
+          '--user',
+          '--map-root-user',
+          'env',
+          ...env,
+          user.program,
+          'list',
+          '-q',
+        ]);
+      t.equal(list().stdout, `${id}\n`, 'as podman calls');
+      t.notMatch(list('USER=root').stdout, id, 'but not that of a machine in a user namespace');
+      t.equal(user.tare('delete', '--force', id).status, 0);
+    },
+  );
 
   void t.test('ranges by newuidmap and newgidmap', needsHelpers, async (t) => {
     user.ranges('700000:1000');

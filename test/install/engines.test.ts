@@ -141,7 +141,7 @@ disabled_plugins = ["a]b"] # [not a table]
   });
 }
 
-t.test('containerd: an entry that somebody else made', async (t) => {
+t.test('containerd: an entry of another origin', async (t) => {
   const machine = new Machine(t);
   const entry = (binary: string): string => `
 [plugins."${plugin[2]}".containerd.runtimes]

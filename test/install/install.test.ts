@@ -88,7 +88,7 @@ t.test('manual pages and completions', async (t) => {
   t.strictSame([...machine.documentation().keys()], pages.slice(0, 1), 'what is not ours stays');
 });
 
-t.test('who runs the old program keeps it', async (t) => {
+t.test('a running process keeps the old program', async (t) => {
   const machine = new Machine(t);
   const old = machine.path(place);
   mkdirSync(dirname(old), { recursive: true });

@@ -1,5 +1,5 @@
 /** run() always reports the end of its command, exactly once and with the right outcome. */
-import { Containers, failure, openFiles, skipReason } from '../support/containers.js';
+import { Containers, failure, openFiles, sh, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf, staticProgram } from '../support/tare.js';
 import { execFileSync } from 'node:child_process';
@@ -14,8 +14,6 @@ import { allowTime } from '../support/timeout.js';
 
 const options = { skip: skipReason ?? false };
 allowTime(t, 120_000);
-
-const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 
 /** Adds a poststop hook that takes `seconds`. */
 const hook =
@@ -46,7 +44,7 @@ async function listener(t: Test, containers: Containers) {
   return { ...containers.options, mounts, timeout: 20_000 };
 }
 
-t.test('somebody outside has the other end of a pipe', options, async (t) => {
+t.test('a process outside holds the other end of a pipe', options, async (t) => {
   const containers = new Containers(t);
   const of = await listener(t, containers);
   const command = sh('printf early; /outside/hand-over /outside/socket; printf late');
@@ -98,7 +96,7 @@ t.test('what comes after the end has not ended it', options, async (t) => {
   t.match(long, { code: 'ERR_TARE_OUTPUT_TOO_LONG', result: { stdout: '123' } });
 });
 
-t.test('who removes the container ends the command', options, async (t) => {
+t.test('removing the container ends the command', options, async (t) => {
   const containers = new Containers(t);
   for (const [how, remove] of [
     ['delete', (id: string) => containers.sandbox.must(['delete', '--force', id])],

@@ -28,7 +28,8 @@ mkdirSync(directory, { recursive: true });
 const examples = ['README.md', 'docs/library.md'].flatMap(examplesOf);
 for (const { name, code } of examples) writeFileSync(join(directory, name), code);
 /**
- * Removes the memory limit. lib/run.guest.ts runs the README's example with it, where limits work.
+ * Removes the memory limit. test/library/run.guest.ts runs the README's example with it, where
+ * limits work.
  */
 const withoutLimits = (code: string): string => code.replace(/memory: '\w+', /, '');
 

@@ -19,7 +19,7 @@ const long = process.env['TARE_TEST_LONG'] === '1';
 allowTime(t, long ? 3_600_000 : 120_000);
 
 /** Options of run() that identify its processes as this test's. */
-function place(containers: Containers): { root: string; rootfs: string; cwd: string } {
+function locations(containers: Containers): { root: string; rootfs: string; cwd: string } {
   const rootfs = join(containers.bundle(['true']), 'rootfs');
   chmodSync(rootfs, 0o755);
   return { root: containers.sandbox.root, rootfs, cwd: '/' };
@@ -39,7 +39,7 @@ const processesEnd = (containers: Containers): Promise<void> =>
 
 /** Calls run() in this program, which soon removes what killed programs have left behind. */
 async function sweep(containers: Containers): Promise<void> {
-  await run(['true'], place(containers));
+  await run(['true'], locations(containers));
   await until(() => containers.sandbox.leftovers().length === 0);
 }
 
@@ -53,16 +53,16 @@ async function withCommands(containers: Containers, then: string, more = {}): Pr
     ${then}
     setInterval(() => undefined, 1000);
   `;
-  const started = program(body, { options: { ...place(containers), ...more } });
+  const started = program(body, { options: { ...locations(containers), ...more } });
   await started.output.until('they run\n');
   return started;
 }
 
 for (const [how, then, status] of [
   ['process.exit()', 'process.exit(5);', 5],
-  ['an exception that nobody catches', 'setImmediate(() => { throw new Error("on purpose") });', 1],
+  ['an uncaught exception', 'setImmediate(() => { throw new Error("on purpose") });', 1],
   [
-    'an exception that somebody catches, who ends it',
+    'a caught exception, after which the program exits',
     `process.on('uncaughtException', () => process.exit(6)); setImmediate(() => { throw 1 });`,
     6,
   ],
@@ -96,7 +96,7 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGSEGV'] as const) {
   });
 }
 
-t.test('what somebody is at work on is left to him', options, async (t) => {
+t.test('a container that a live caller is making is left alone', options, async (t) => {
   const containers = new Containers(t);
   const { child } = await withCommands(containers, '');
   const ended = exitOf(child);
@@ -110,7 +110,7 @@ t.test('what somebody is at work on is left to him', options, async (t) => {
   const holder = spawn('flock', [join(root, id), 'sh', '-c', 'echo held; read line']);
   await once(holder.stdout, 'data');
   const { child: other } = program(`await run(['true'], data.options);`, {
-    options: place(containers),
+    options: locations(containers),
   });
   t.equal(await exitOf(other), 0, 'nobody waits for it');
   t.same(ids(), [id], 'the others are removed');
@@ -119,7 +119,7 @@ t.test('what somebody is at work on is left to him', options, async (t) => {
   await sweep(containers);
 });
 
-t.test('whoever it runs as, and with capabilities', options, async (t) => {
+t.test('as any user, and with capabilities', options, async (t) => {
   const containers = new Containers(t);
   // A change of credentials clears PR_SET_PDEATHSIG.
   for (const more of [{ user: 1000 }, { user: 7, capabilities: ['CAP_NET_BIND_SERVICE'] }]) {
@@ -135,7 +135,7 @@ t.test('whoever it runs as, and with capabilities', options, async (t) => {
 
 t.test('a program that dies while it makes them', options, async (t) => {
   const containers = new Containers(t);
-  const { root, ...rest } = place(containers);
+  const { root, ...rest } = locations(containers);
   const body = `
     tell('go');
     for (;;) {
@@ -168,7 +168,9 @@ t.test('containers of others, and of a program that lives, stay', options, async
   const bundle = containers.bundle(['sleep', '1000']);
   const own = await containers.create('own', bundle, { start: true, endsWithProgram: true });
   const free = await containers.create('free', bundle, { start: true });
-  const { child } = program(`await run(['true'], data.options);`, { options: place(containers) });
+  const { child } = program(`await run(['true'], data.options);`, {
+    options: locations(containers),
+  });
   t.equal(await exitOf(child), 0);
   for (const container of [own, free]) {
     t.equal((await container.state()).status, 'running');

@@ -67,7 +67,7 @@ t.test('the helpers of mounts leave no file descriptor and no zombie', options, 
   t.same(zombies(), []);
 });
 
-t.test('containers that nobody waits for are reaped', options, async (t) => {
+t.test('containers without a wait() are reaped', options, async (t) => {
   const containers = new Containers(t);
   const bundle = containers.bundle(['true']);
   const container = await containers.create('a', bundle);
@@ -192,7 +192,7 @@ t.test('the children of the host program', options, async (t) => {
   );
 });
 
-t.test('children and commands by turns, and who listens for SIGCHLD', options, async (t) => {
+t.test('children and commands alternately, with a SIGCHLD listener', options, async (t) => {
   const containers = new Containers(t);
   let heard = 0;
   const listener = (): void => void heard++;

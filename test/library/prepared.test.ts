@@ -2,19 +2,18 @@
  * Calls of run() with equal options share a prepared configuration: it must not outlive a change of
  * the options, and nothing of one command may reach another.
  */
-import { Containers, failure, skipReason } from '../support/containers.js';
+import { Containers, failure, sh, skipReason } from '../support/containers.js';
 import type { Sandbox } from '../support/tare.js';
+import { allowTime } from '../support/timeout.js';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Container, run, type RunOptions, type Spec } from '../../lib/index.js';
 
 const skip = { skip: skipReason ?? false };
-t.setTimeout(120_000);
+allowTime(t, 120_000);
 
-const place = (t: Test): Sandbox => new Containers(t).sandbox;
-
-const sh = (script: string): string[] => ['/bin/sh', '-c', script];
+const sandboxOf = (t: Test): Sandbox => new Containers(t).sandbox;
 
 async function stateIds(root: string): Promise<string> {
   return (await Container.list({ root })).map(({ id }) => id).join();
@@ -25,7 +24,7 @@ async function output(script: string, options: RunOptions): Promise<string> {
 }
 
 t.test('options that change between two calls', skip, async (t) => {
-  const { root } = place(t);
+  const { root } = sandboxOf(t);
   const mounts = [{ source: '/etc', destination: '/one' }];
   const env: Record<string, string> = { A: '1' };
   const options = { root, mounts, env, hostname: 'first', cwd: '/tmp' };
@@ -42,7 +41,7 @@ t.test('options that change between two calls', skip, async (t) => {
 });
 
 t.test('values that JSON does not tell apart', skip, async (t) => {
-  const { root } = place(t);
+  const { root } = sandboxOf(t);
   t.equal(await output('hostname', { root }), 'tare\n');
   t.equal(await output('hostname', { root, hostname: 'undefined' }), 'undefined\n');
   t.equal(await output('hostname', { root, hostname: 'null' }), 'null\n');
@@ -56,7 +55,7 @@ t.test('values that JSON does not tell apart', skip, async (t) => {
 t.test('a relative state root after a change of the working directory', skip, async (t) => {
   const before = process.cwd();
   t.teardown(() => process.chdir(before));
-  for (const { directory } of [place(t), place(t)]) {
+  for (const { directory } of [sandboxOf(t), sandboxOf(t)]) {
     process.chdir(directory);
     const own = join(directory, 'own');
     mkdirSync(own, { mode: 0o700 });
@@ -69,7 +68,7 @@ t.test('a relative state root after a change of the working directory', skip, as
 });
 
 t.test('many at once, each with its own command', skip, async (t) => {
-  const { root } = place(t);
+  const { root } = sandboxOf(t);
   const numbers = Array.from({ length: 24 }, (_one, number) => number);
   const outputs = await Promise.all(
     numbers.map((number) =>
@@ -90,7 +89,7 @@ t.test('many at once, each with its own command', skip, async (t) => {
 });
 
 t.test('a mount source that changes between two starts', skip, async (t) => {
-  const { root, directory } = sourceIn(place(t));
+  const { root, directory } = sourceIn(sandboxOf(t));
   const options = { root, mounts: [{ source: directory, destination: '/data' }] };
   t.equal(await output('cat /data/file', options), 'before');
   writeFileSync(join(directory, 'file'), 'after');
@@ -109,7 +108,7 @@ function sourceIn({ root, directory: base }: Sandbox): { root: string; directory
 }
 
 t.test('more configurations than are kept', skip, async (t) => {
-  const { root } = place(t);
+  const { root } = sandboxOf(t);
   const names = Array.from({ length: 70 }, (_one, number) => `h${number}`);
   for (const hostname of [...names, names[0]!]) {
     t.equal(await output('hostname', { root, hostname }), `${hostname}\n`);
@@ -117,7 +116,7 @@ t.test('more configurations than are kept', skip, async (t) => {
 });
 
 t.test('the seccomp filter, whatever can be prepared', skip, async (t) => {
-  const { root } = place(t);
+  const { root } = sandboxOf(t);
   const spec = (one: Spec): Spec => one;
   const unknownCapability = (one: Spec): Spec => ({
     ...one,

@@ -1,5 +1,5 @@
 /** The reaper: pid 1 of run(), which makes the program an ordinary process. */
-import { Containers, failure, runInside, skipReason } from '../support/containers.js';
+import { Containers, failure, runInside, sh, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf } from '../support/tare.js';
 import { once } from 'node:events';
@@ -14,7 +14,6 @@ import { allowTime } from '../support/timeout.js';
 const skip = { skip: skipReason ?? false };
 allowTime(t, 120_000);
 
-const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 const perl = (script: string): string[] => ['perl', '-e', script];
 
 /** Resolves with the first output. */

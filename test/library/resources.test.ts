@@ -92,7 +92,7 @@ t.test('events end with the container', options, async (t) => {
   });
 });
 
-t.test('events end where nobody wants them any more', options, async (t) => {
+t.test('events end when the loop is left', options, async (t) => {
   const containers = new Containers(t);
   await using container = await started(containers);
   for await (const event of container.events({ interval: 5 })) {

@@ -289,7 +289,7 @@ t.test("the stack is the caller's", options, async (t) => {
   }
 });
 
-t.test('a failure that nobody awaits is one unhandled rejection', options, async (t) => {
+t.test('an unawaited failure is one unhandled rejection', options, async (t) => {
   const containers = new Containers(t);
   const body = `
     let count = 0;

@@ -2,7 +2,7 @@
  * The destinations of run()'s output: lines, stdout and stderr together, files, streams, several at
  * once.
  */
-import { Containers, failure, openFiles, skipReason } from '../support/containers.js';
+import { Containers, failure, openFiles, sh, skipReason } from '../support/containers.js';
 import { constants } from 'node:buffer';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,8 +18,6 @@ import { allowTime } from '../support/timeout.js';
 
 const options = { skip: skipReason ?? false };
 allowTime(t, 120_000);
-
-const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 
 t.test('lines', options, async (t) => {
   const of = new Containers(t).options;
@@ -226,7 +224,7 @@ t.test('streams, and several targets', options, async (t) => {
   t.ok(performance.now() - began < 5000, 'one that stands still does not hold up a timeout');
 });
 
-t.test('a target that stands still holds up no end', options, async (t) => {
+t.test("a target that does not read delays no call's end", options, async (t) => {
   const of = new Containers(t).options;
   const stalled = new Writable({ write: () => undefined, highWaterMark: 1 });
   const result = await run(sh('echo a; echo b'), {

@@ -121,7 +121,7 @@ sandbox.test('what the README has, as root', async (t) => {
   t.match(stdout, printed);
 });
 
-sandbox.test('a user with a cgroup that was delegated to him, and without', async (t) => {
+sandbox.test('a user with a delegated cgroup, and without', async (t) => {
   project.user.delegated(() => {
     const limited = project.run(told);
     t.equal(limited.stderr, '');

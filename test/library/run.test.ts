@@ -1,5 +1,5 @@
 /** run(): a command in a container of its own. */
-import { failure, openFiles, runInside, skipReason } from '../support/containers.js';
+import { failure, openFiles, runInside, sh, skipReason } from '../support/containers.js';
 import { Sandbox } from '../support/tare.js';
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -10,8 +10,6 @@ import t from 'tap';
 import { Container, run, type RunOptions, type Running } from '../../lib/index.js';
 
 const skip = { skip: skipReason ?? false };
-
-const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 
 t.test('output, exit code, what it used', skip, async (t) => {
   const inside = runInside(t);
@@ -144,9 +142,9 @@ t.test('input', skip, async (t) => {
 
 t.test('output as bytes, elsewhere, and too much of it', skip, async (t) => {
   const inside = runInside(t);
-  const place = new Sandbox();
-  t.teardown(() => place.remove());
-  const bytes = await run(sh('printf "\\377"'), { root: place.root, encoding: 'buffer' });
+  const sandbox = new Sandbox();
+  t.teardown(() => sandbox.remove());
+  const bytes = await run(sh('printf "\\377"'), { root: sandbox.root, encoding: 'buffer' });
   t.same(bytes.stdout, Buffer.from([255]));
   t.equal((await inside(sh('printf "\\377"'), { encoding: 'hex' })).stdout, 'ff');
   t.match(await inside(sh('echo gone'), { stdout: 'ignore' }), { stdout: undefined });
@@ -188,7 +186,7 @@ t.test('output that becomes a stream on the way', skip, async (t) => {
   t.match(await failure(broken), { result: { signal: 'SIGPIPE' } }, 'nothing reads it');
 });
 
-t.test('who reads slowly is waited for', skip, async (t) => {
+t.test('a slow reader slows the command down', skip, async (t) => {
   const inside = runInside(t);
   const megabytes = 8;
   const running = inside(['dd', 'if=/dev/zero', 'bs=1048576', `count=${megabytes}`], {
@@ -267,10 +265,10 @@ t.test('a terminal', skip, async (t) => {
 });
 
 t.test('mounts, a root of its own, the working directory, the user', skip, async (t) => {
-  const place = new Sandbox();
-  t.teardown(() => place.remove());
+  const sandbox = new Sandbox();
+  t.teardown(() => sandbox.remove());
   const inside = runInside(t);
-  const data = join(place.directory, 'data');
+  const data = join(sandbox.directory, 'data');
   mkdirSync(data);
   writeFileSync(join(data, 'file'), 'content');
   const script = 'cat file; touch new 2>&1; echo; id -u';
@@ -278,7 +276,7 @@ t.test('mounts, a root of its own, the working directory, the user', skip, async
   const read = await inside(sh(script), { mounts, cwd: '/data', user: 1000 });
   t.match(read.stdout, /^content.*Read-only file system\n\n1000\n$/s);
 
-  const bundle = place.bundle(['true']);
+  const bundle = sandbox.bundle(['true']);
   const rootfs = join(bundle, 'rootfs');
   const own = await inside(['ls', '/'], { rootfs, cwd: '/' });
   t.match(own.stdout, /^bin\ndev\netc\n/);
@@ -286,9 +284,9 @@ t.test('mounts, a root of its own, the working directory, the user', skip, async
 });
 
 t.test('a root that its container may not enter', skip, async (t) => {
-  const place = new Sandbox();
-  t.teardown(() => place.remove());
-  const rootfs = join(place.bundle(['true']), 'rootfs');
+  const sandbox = new Sandbox();
+  t.teardown(() => sandbox.remove());
+  const rootfs = join(sandbox.bundle(['true']), 'rootfs');
   const inside = runInside(t);
   chmodSync(rootfs, 0o700);
   const error = await failure(inside(['true'], { rootfs, cwd: '/' }));
@@ -303,9 +301,9 @@ t.test('a root that its container may not enter', skip, async (t) => {
 });
 
 t.test("what is written to a writable mount is root's", skip, async (t) => {
-  const place = new Sandbox();
-  t.teardown(() => place.remove());
-  const data = join(place.directory, 'data');
+  const sandbox = new Sandbox();
+  t.teardown(() => sandbox.remove());
+  const data = join(sandbox.directory, 'data');
   mkdirSync(data);
   const mounts = [{ source: data, destination: '/data', writable: true }];
   await runInside(t)(sh('echo new > /data/file'), { mounts });
@@ -344,17 +342,17 @@ t.test('seccomp and capabilities', skip, async (t) => {
 
 t.test('the specification may be changed, the container is one', skip, async (t) => {
   const inside = runInside(t);
-  const place = new Sandbox();
-  t.teardown(() => place.remove());
+  const sandbox = new Sandbox();
+  t.teardown(() => sandbox.remove());
   const running = inside(sh('hostname; sleep 1000'), {
-    id: place.id('named'),
+    id: sandbox.id('named'),
     hostname: 'one',
     spec: (spec) => ({ ...spec, hostname: 'two' }),
     reject: false,
   });
   const container = await running.container;
   t.type(container, Container);
-  t.equal(running.id, place.id('named'));
+  t.equal(running.id, sandbox.id('named'));
   const process = await container.exec(
     { args: ['cat', '/proc/sys/kernel/hostname'] },
     { stdio: 'pipe' },

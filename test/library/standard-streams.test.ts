@@ -5,13 +5,14 @@
 import { Containers, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf, Output } from '../support/tare.js';
+import { allowTime } from '../support/timeout.js';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
 const options = { skip: skipReason ?? false };
-t.setTimeout(120_000);
+allowTime(t, 120_000);
 
 // libuv does not close the descriptors 0 to 2: with a pipe there, the command would wait for the
 // end of its input.

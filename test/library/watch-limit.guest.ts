@@ -30,18 +30,18 @@ const children = (): string[] =>
     });
 
 t.test('whose end cannot be watched does not run', async (t) => {
-  const place = new Sandbox();
-  t.teardown(() => place.remove());
-  const bundle = place.bundle(['sleep', '1000']);
-  const options = { bundle, root: place.root, start: true };
-  const container = await Container.create(place.id('a'), options);
-  await run(['true'], { root: place.root });
+  const sandbox = new Sandbox();
+  t.teardown(() => sandbox.remove());
+  const bundle = sandbox.bundle(['sleep', '1000']);
+  const options = { bundle, root: sandbox.root, start: true };
+  const container = await Container.create(sandbox.id('a'), options);
+  await run(['true'], { root: sandbox.root });
   const before = [children(), readFileSync(limit, 'utf8')] as const;
   writeFileSync(limit, '0');
   const refused = await Promise.all([
-    refusal(Container.create(place.id('b'), options)),
+    refusal(Container.create(sandbox.id('b'), options)),
     refusal(container.exec({ args: ['sleep', '1000'] })),
-    refusal(run(['sleep', '1000'], { root: place.root })),
+    refusal(run(['sleep', '1000'], { root: sandbox.root })),
   ]);
   writeFileSync(limit, before[1]);
   const full = ['epoll_ctl', -28];
@@ -49,8 +49,8 @@ t.test('whose end cannot be watched does not run', async (t) => {
   t.same(children(), before[0]);
   t.equal((await container.ps()).length, 1);
   t.same(
-    (await Container.list({ root: place.root })).map(({ id }) => id),
-    [place.id('a')],
+    (await Container.list({ root: sandbox.root })).map(({ id }) => id),
+    [sandbox.id('a')],
   );
   const process = await container.exec({ args: ['sh', '-c', 'exit 3'] });
   t.same(await process.wait(), { exitCode: 3, signal: null }, 'then all is as before');

@@ -41,7 +41,7 @@ if (skipReason !== undefined) {
     },
   );
 
-  inside.test('the default paths are hidden, as far as the kernel has them', async (t) => {
+  inside.test('the default paths are masked, as far as the kernel has them', async (t) => {
     let masked: string[] = [];
     let readOnly: string[] = [];
     const seen = inside.stdoutOf('cat /proc/self/mountinfo; echo 1 >/proc/keys', (config) => {

@@ -184,7 +184,7 @@ if (skipReason !== undefined) {
     stop();
   });
 
-  sandbox.test('NOTIFY_SOCKET: a container that ends without READY holds nobody up', async (t) => {
+  sandbox.test('NOTIFY_SOCKET: a container that ends without READY delays no caller', async (t) => {
     const { socket, output, stop } = await manager('end');
     const id = sandbox.id('notify');
     const env = { NOTIFY_SOCKET: socket };

@@ -191,7 +191,7 @@ if (skipReason !== undefined) {
       /\/nowhere\/s.*ENOENT/,
     ],
     [
-      'one that nobody listens on',
+      'one without a listener',
       ['create', '--console-socket', '/dev/null'],
       true,
       /\/dev\/null.*ECONNREFUSED/,

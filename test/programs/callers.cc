@@ -1,6 +1,6 @@
 // callers: many processes at once, each of which executes one command line after the other.
 //
-//   callers SECONDS PATIENCE < SCRIPT
+//   callers SECONDS TIMEOUT < SCRIPT
 //
 // SCRIPT has one of these per line, its fields separated by tabs:
 //
@@ -10,7 +10,7 @@
 // Each call that has ended prints a line of JSON: {"command":3,"began":N,"ended":N,"status":0,
 // "signal":0,"stdout":"...","stderr":"..."}; times are nanoseconds of CLOCK_MONOTONIC. After
 // SECONDS no caller begins another call, and a line {"stopped":true} is printed; the program ends
-// with the last call. A call that takes longer than PATIENCE seconds is killed, and has
+// with the last call. A call that takes longer than TIMEOUT seconds is killed, and has
 // "hangs":"...", the place in the kernel where it was waiting.
 //
 // Commands are started by vfork from a small static process, so that the commands, and not this
@@ -177,9 +177,9 @@ std::string place_of(pid_t pid) {
   return std::string(text, size < 0 ? 0 : static_cast<size_t>(size));
 }
 
-void end_patience(std::vector<Caller>& callers, int64_t patience) {
+void end_timed_out(std::vector<Caller>& callers, int64_t timeout) {
   for (Caller& caller : callers) {
-    if (caller.pid < 0 || !caller.hangs.empty() || now() - caller.began < patience) continue;
+    if (caller.pid < 0 || !caller.hangs.empty() || now() - caller.began < timeout) continue;
     caller.hangs = place_of(caller.pid);
     kill(caller.pid, SIGKILL);
   }
@@ -189,11 +189,11 @@ void end_patience(std::vector<Caller>& callers, int64_t patience) {
 
 int main(int argc, char** argv) {
   const long seconds = argc == 3 ? strtol(argv[1], nullptr, 10) : 0;
-  const long patience = argc == 3 ? strtol(argv[2], nullptr, 10) : 0;
+  const long timeout = argc == 3 ? strtol(argv[2], nullptr, 10) : 0;
   std::vector<Command> commands;
   std::vector<Caller> callers;
-  if (seconds <= 0 || patience <= 0 || !read_script(commands, callers)) {
-    fprintf(stderr, "usage: callers SECONDS PATIENCE < SCRIPT\n");
+  if (seconds <= 0 || timeout <= 0 || !read_script(commands, callers)) {
+    fprintf(stderr, "usage: callers SECONDS TIMEOUT < SCRIPT\n");
     return 2;
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -225,7 +225,7 @@ int main(int argc, char** argv) {
     if (pid == 0) {
       const timespec tick = {.tv_sec = 0, .tv_nsec = 200'000'000};
       sigtimedwait(&child, nullptr, &tick);
-      end_patience(callers, patience * second);
+      end_timed_out(callers, timeout * second);
       fflush(stdout);
     }
     for (; pid > 0; pid = waitpid(-1, &status, WNOHANG)) {

@@ -63,7 +63,7 @@ struct Task {
 
 pid_t root = 0;
 
-void end_of_patience(int) {
+void on_timeout(int) {
   kill(root, SIGKILL);
   _exit(status_of_timeout);
 }
@@ -355,7 +355,7 @@ int main(int argc, char** argv) {
   }
   // A caller that has waited too long ends this program by SIGTERM, and with it the command.
   struct sigaction action = {};
-  action.sa_handler = end_of_patience;
+  action.sa_handler = on_timeout;
   sigaction(SIGTERM, &action, nullptr);
   const int status = Tracer(options).run();
   std::fclose(options.report);

@@ -1,25 +1,21 @@
 // What is sent to systemd, and how; for test/systemd/requests.test.ts and
 // dbus.test.ts.
 //
-//   systemd message HEX                a message
 //   systemd unit CGROUPSPATH ID        slice, name, and cgroup of the unit
 //   systemd resources VERSION JSON     the properties for a linux.resources object, a line each,
 //                                      and what is then written to cpu.max
 //   systemd devices JSON               those for its devices
 //   systemd annotation KEY VALUE       those for an annotation
-//   systemd connect system|user MS     systemd's version; waits at most that long
 //   systemd call ADDRESS MS N          N calls of Peer.Ping one after another, and their answers
 //
 // An error is printed with its kind, status 1.
 
 #include "systemd/systemd.h"
 
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "cgroup/cgroup.h"
@@ -34,16 +30,6 @@ namespace dbus = tare::dbus;
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
 
-std::string bytes_of(std::string_view hex) {
-  std::string bytes;
-  for (std::size_t at = 0; at + 1 < hex.size(); at += 2) {
-    unsigned byte = 0;
-    std::from_chars(hex.data() + at, hex.data() + at + 2, byte, 16);
-    bytes.push_back(static_cast<char>(byte));
-  }
-  return bytes;
-}
-
 using dbus::show;
 using dbus::show_all;
 
@@ -51,14 +37,6 @@ void print_properties(const std::vector<tare::UnitProperty>& properties) {
   for (const tare::UnitProperty& each : properties) {
     print(each.name + " " + each.value.signature + " " + show(each.value));
   }
-}
-
-void message(const std::string& bytes) {
-  const dbus::Message message = dbus::decode(bytes);
-  print(std::to_string(static_cast<int>(message.type)) + " " + std::to_string(message.serial) +
-        " " + std::to_string(message.reply_serial) + " " + message.path + " " + message.interface +
-        " " + message.member + " " + message.error_name + " " + message.destination + " " +
-        message.sender + " " + show_all(message.body, " "));
 }
 
 tare::Spec spec_with(const std::string& path) {
@@ -93,8 +71,8 @@ void resources(unsigned version, const std::string& json) {
 
 int call(const std::string& address, int milliseconds, int count) {
   for (const dbus::Address& each : dbus::parse_addresses(address)) {
-    const auto patience = std::chrono::milliseconds(milliseconds);
-    auto connection = dbus::Connection::open(each, std::chrono::steady_clock::now() + patience);
+    const auto timeout = std::chrono::milliseconds(milliseconds);
+    auto connection = dbus::Connection::open(each, std::chrono::steady_clock::now() + timeout);
     if (!connection) {
       print("no answer");
       return 1;
@@ -105,12 +83,12 @@ int call(const std::string& address, int milliseconds, int count) {
     ping.interface = "org.freedesktop.DBus";
     ping.member = "Hello";
     for (int i = 0; i < count; ++i) {
-      const auto reply = connection->call(ping, std::chrono::steady_clock::now() + patience);
+      const auto reply = connection->call(ping, std::chrono::steady_clock::now() + timeout);
       print(!reply ? "no answer" : reply->error_name + show_all(reply->body, " "));
       ping.interface = "org.freedesktop.DBus.Peer";
       ping.member = "Ping";
     }
-    const auto signal = connection->next_signal(std::chrono::steady_clock::now() + patience);
+    const auto signal = connection->next_signal(std::chrono::steady_clock::now() + timeout);
     print(signal ? "signal " + signal->member : "no signal");
   }
   return 0;
@@ -118,9 +96,7 @@ int call(const std::string& address, int milliseconds, int count) {
 
 int run(const std::vector<std::string>& words) {
   const std::string& verb = words.at(0);
-  if (verb == "message") {
-    message(bytes_of(words.at(1)));
-  } else if (verb == "unit") {
+  if (verb == "unit") {
     unit(words.at(1), words.at(2));
   } else if (verb == "resources") {
     resources(static_cast<unsigned>(std::atoi(words.at(1).c_str())), words.at(2));
@@ -131,11 +107,6 @@ int run(const std::vector<std::string>& words) {
     tare::Spec spec;
     spec.annotations[words.at(1)] = words.at(2);
     print_properties(tare::annotated_properties(spec));
-  } else if (verb == "connect") {
-    const auto manager =
-        words.at(1) == "user" ? tare::SystemdManager::user : tare::SystemdManager::system;
-    const auto patience = std::chrono::milliseconds(std::atoi(words.at(2).c_str()));
-    print(std::to_string(tare::Systemd::connect(manager, patience).version()));
   } else if (verb == "call") {
     return call(words.at(1), std::atoi(words.at(2).c_str()), std::atoi(words.at(3).c_str()));
   } else {

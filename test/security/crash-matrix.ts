@@ -35,7 +35,7 @@ export interface Use {
 const columns = ['tolerated', 'told', 'told, removed', 'killed', 'not met', 'wrong'] as const;
 type Outcome = (typeof columns)[number];
 
-const patience = 20_000;
+const timeout = 20_000;
 
 export class Matrix {
   private readonly counts = new Map<string, Record<Outcome, number>>();
@@ -139,7 +139,7 @@ export class Matrix {
     const init = use.init ? ['--init', String(use.init(id))] : [];
     const command = [cli, '--root', this.sandbox.root, ...use.args(id)];
     const args = [this.reportPath, ...how, ...init, ...command];
-    return call(program('fault'), args, { timeout: patience });
+    return call(program('fault'), args, { timeout });
   }
 
   private async judge(
@@ -152,7 +152,7 @@ export class Matrix {
     if (result.status === 124 || result.signal !== null) throw new Error('it does not end');
     const killed = point?.role === 'host' && fault === 'KILL';
     if (killed) {
-      if (result.status !== 137) throw new Error(`status ${result.status} of who was killed`);
+      if (result.status !== 137) throw new Error(`status ${result.status} of a killed process`);
       return this.end(use, id, 'killed');
     }
     if (result.status === 0) {
@@ -248,7 +248,7 @@ function checkMessage(error: string, id: string, point: Point, fault: string, us
   } else if (use.seesTheEnd?.test(step)) {
     // The verb cannot know more.
   } else if (fault === 'KILL') {
-    if (!/was killed/.test(step)) throw new Error('it is not said who died');
+    if (!/was killed/.test(step)) throw new Error('the error does not name the killed process');
   } else if (['faccessat2', 'statx'].includes(point.call) && step.includes('$PATH')) {
     if (fault !== 'EACCES' || !step.includes('executable file not found'))
       throw new Error('not what $PATH comes to');

@@ -101,7 +101,7 @@ if (skipReason !== undefined) {
 
   // Weakened: fchmodat(2) on the socket's name after bind(2) in NotifySocket (notify.cc). The
   // host's file gets mode 777.
-  inside.test('CVE-2025-24965: the socket for readiness, while somebody swaps it', async (t) => {
+  inside.test('CVE-2025-24965: the readiness socket, while another process swaps it', async (t) => {
     const host = outside('mode');
     const socket = join(inside.directory, 'manager.sock');
     writeFileSync(socket, '');

@@ -13,7 +13,7 @@ if (skipReason !== undefined) {
   const user = new OrdinaryUser(inside);
   t.teardown(() => inside.remove());
 
-  // Weakened: set_user (given_process.cc) uses strtoul(3) without checks. The process is root for
+  // Weakened: set_user (cli/parse/process.cc) uses strtoul(3) without checks. The process is root for
   // "", ":1", "abc", "root" and "4294967296", and some other user for most other texts.
   inside.test('CVE-2026-30892: exec --user', async (t) => {
     const own = (config: { process: { user: Record<string, unknown> } }): void => {

@@ -62,7 +62,7 @@ if (skipReason !== undefined) {
     }
   });
 
-  // Weakened: add_capability (given_process.cc) adds it to the inheritable set, too.
+  // Weakened: add_capability (cli/parse/process.cc) adds it to the inheritable set, too.
   inside.test('CVE-2022-29162: exec --cap', async (t) => {
     for (const [name, edit] of Object.entries(edits)) {
       await inside.created(inside.script('sleep 1000', edit), (id) => {

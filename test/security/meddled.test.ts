@@ -94,7 +94,7 @@ if (skipReason !== undefined) {
         for (let i = 0; i < 1500 && said() < 20; i++) {
           try {
             const process = await container.exec({ args: ['true'] });
-            t.not(process.pid, pid, 'it is not who speaks');
+            t.not(process.pid, pid, 'it is not the sender');
             t.equal(process.terminal, null);
             t.same(await process.wait(), { exitCode: 0, signal: null });
           } catch (error) {

@@ -5,6 +5,7 @@
 import { Sandbox, exitOf } from '../support/tare.js';
 import { skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
+import { allowTime } from '../support/timeout.js';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -117,7 +118,7 @@ const body = `
   tell('done');
 `;
 
-t.setTimeout(180_000);
+allowTime(t, 180_000);
 
 t.test('no option comes from Object.prototype', { skip: skipReason ?? false }, async (t) => {
   const sandbox = new Sandbox();

@@ -263,12 +263,12 @@ if (skipReason !== undefined) {
   // /proc some are missing in one start of five.
   inside.test('CVE-2025-31133: masked and read-only paths', async (t) => {
     // Identified by their parent, because the paths change while the table is read.
-    const hidden = (text: string): number => {
+    const masked = (text: string): number => {
       const lines = text.split('\n').map((line) => line.split(' '));
       const proc = lines.find((words) => words.at(-3) === 'proc' && words[3] === '/');
       return lines.filter(([, parent]) => parent === proc?.[0]).length;
     };
-    const usual = hidden(inside.stdoutOf('cat /proc/self/mountinfo'));
+    const usual = masked(inside.stdoutOf('cat /proc/self/mountinfo'));
     t.ok(usual > 5);
     const mounted = 'for p in /proc /other; do cat $p/self/mountinfo 2>/dev/null && break; done';
     await attack(t, {
@@ -279,7 +279,7 @@ if (skipReason !== undefined) {
       },
       edit: () => undefined,
       script: mounted,
-      mounts: hidden,
+      mounts: masked,
       count: usual,
     });
     // Weakened: plan/masked_paths.cc without absolute_path(), as above.
@@ -299,7 +299,7 @@ if (skipReason !== undefined) {
         }
       },
       script: mounted,
-      mounts: hidden,
+      mounts: masked,
       count: usual,
     });
     await attack(t, {

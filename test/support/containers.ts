@@ -92,6 +92,9 @@ export function runInside(t: Test, defaults: RunOptions = {}): Inside {
   return inside as Inside;
 }
 
+/** The command that runs a script with a shell. */
+export const sh = (script: string): string[] => ['/bin/sh', '-c', script];
+
 /** Returns the error of a promise that must reject. */
 export async function failure(promise: Promise<unknown>): Promise<TareError> {
   try {

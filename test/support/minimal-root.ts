@@ -8,12 +8,8 @@ import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { call, makeRootfs, type Result } from './tare.js';
 
-/**
- * $1 is the root, $2 the working directory in it; the rest is the command. tap does not instrument
- * it.
- */
+/** $1 is the root, $2 the working directory in it; the rest is the command. */
 const enter = `set -e
-unset NODE_OPTIONS
 mount -t tmpfs upper /mnt
 mkdir /mnt/upper /mnt/work
 mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" overlay "$1"

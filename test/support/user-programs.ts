@@ -34,10 +34,7 @@ export class ProjectOfUser {
 
   /** Runs a module that imports from 'tare' as the user, with another Node if one is given. */
   run(code: string, node = this.#node): Result {
-    // tap makes each Node process that inherits its environment write into the repository.
-    const { path, runtime } = this.user;
-    const env = ['env', '-i', `PATH=${path}`, ...(runtime ? [`XDG_RUNTIME_DIR=${runtime}`] : [])];
-    return this.user.run([...env, node, '--no-warnings', this.#program(code)]);
+    return this.user.run([node, '--no-warnings', this.#program(code)]);
   }
 
   /** Runs such a module as root. */

@@ -1,4 +1,4 @@
-// The writes that linux.resources becomes, and the paths that linux.cgroupsPath becomes.
+// The values that are written for linux.resources, and the cgroup that linux.cgroupsPath names.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 

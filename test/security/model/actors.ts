@@ -105,7 +105,7 @@ function wordsOf({ id, verb, program }: Choice, { root, bundles, resources }: Pl
 }
 
 /** Seconds. No verb takes so long, however busy the machine is. */
-const patience = 60;
+const timeout = 60;
 /** More calls than one actor can have done in a second. */
 const mostCallsInSecond = 200;
 
@@ -167,7 +167,7 @@ export async function act(
     }
   };
 
-  const callers = spawn(program('callers'), [String(seconds), String(patience)], {
+  const callers = spawn(program('callers'), [String(seconds), String(timeout)], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { PATH: process.env['PATH'] },
   });
