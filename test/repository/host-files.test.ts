@@ -15,7 +15,7 @@ const reads = new Set([
     'existsSync',
     'fstatSync',
     'lstat',
-    'opendir',
+    'opendirSync',
     'readFile',
     'readdir',
     'readlink',

@@ -1,7 +1,8 @@
 /**
  * The root file system of containers that bring none: what programs of the host need, in a tmpfs.
  */
-import { access, constants, lstat, opendir, readlink, realpath } from 'node:fs/promises';
+import { opendirSync } from 'node:fs';
+import { access, constants, lstat, readlink, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { nodeInstallation } from './node-installation.js';
 import { TtlCache } from './ttl-cache.js';
@@ -136,12 +137,22 @@ async function look(path: string): Promise<string | boolean> {
     const status = await lstat(path);
     if (status.isSymbolicLink()) return await readlink(path);
     if (!status.isDirectory()) return false;
-    const directory = await opendir(path);
-    const entry = await directory.read();
-    await directory.close();
-    return entry !== null;
+    return !isEmpty(path);
   } catch {
     return false;
+  }
+}
+
+/**
+ * Synchronous: the descriptor of an asynchronous opendir() stays open if the worker thread is
+ * terminated meanwhile.
+ */
+function isEmpty(path: string): boolean {
+  const directory = opendirSync(path);
+  try {
+    return directory.readSync() === null;
+  } finally {
+    directory.closeSync();
   }
 }
 
