@@ -68,14 +68,13 @@ const native = (...args: string[]): Answer => call(join(repository, 'build/tare'
 /** The reported error without its time. */
 const errorOf = ({ status, stderr }: Answer) => ({ status, error: errorIn(stderr) });
 
-t.test('what is promised of the built programs', options, async (t) => {
+t.test('what is promised of the built programs', options, (t) => {
   const env = { ...process.env, TARE_TEST_BUILD: build, TARE_TEST_NM: 'aarch64-linux-gnu-nm' };
-  await t.spawn(
-    join(repository, 'node_modules/.bin/tsx'),
-    ['test/repository/binaries.test.ts'],
-    { cwd: repository, env },
-    'test/repository/binaries.test.ts',
-  );
+  const file = 'test/repository/binaries.test.ts';
+  const { status, stdout } = spawnSync(join(repository, 'node_modules/.bin/tsx'), [file], {
+    ...{ cwd: repository, env, encoding: 'utf8' },
+  });
+  t.equal(status, 0, file, { output: stdout });
   for (const name of ['tare', 'tare-init', 'Release/tare.node']) {
     const header = execFileSync('readelf', ['--file-header', join(build, name)], {
       encoding: 'utf8',
@@ -88,6 +87,7 @@ t.test('what is promised of the built programs', options, async (t) => {
     t.ok(alignments.length > 0);
     t.same(new Set(alignments), new Set(['0x10000']), 'kernels with pages of 64 KiB load it');
   }
+  t.end();
 });
 
 t.test('the command line says the same as here', options, (t) => {
@@ -101,7 +101,10 @@ t.test('the command line says the same as here', options, (t) => {
   });
   t.strictSame(features[1], features[0], 'features');
   for (const args of [['--version'], ['--help'], ['run', '--help']]) {
-    t.strictSame(foreign(...args), native(...args), args.join(' '));
+    const here = native(...args);
+    // Only x86_64 has a start of its own.
+    const said = here.stdout.replace(/^start: quick$/m, 'start: ordinary');
+    t.strictSame(foreign(...args), { ...here, stdout: said }, args.join(' '));
     t.equal(native(...args).status, 0);
   }
   for (const args of [

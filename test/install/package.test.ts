@@ -23,7 +23,7 @@ const { glibcVersionRuntime: glibc } = (
 
 t.test('what is in it', (t) => {
   const allowed =
-    /^(dist\/(run\/)?[a-z-]+\.(c?js|d\.c?ts)|docs\/(library|isolation)\.md|prebuilds\/(linux-(x64|arm64)\/tare(\.glibc\.node)?|THIRD-PARTY-LICENSES\.txt)|package\.json|README\.md|LICENSE)$/;
+    /^(dist\/((container|install|native|options|run|run\/root|spec)\/)?[a-z-]+\.(c?js|d\.c?ts)|docs\/(library|isolation)\.md|prebuilds\/(linux-(x64|arm64)\/tare(\.glibc\.node)?|THIRD-PARTY-LICENSES\.txt)|package\.json|README\.md|LICENSE)$/;
   t.strictSame(
     packed.files.map(({ path }) => path).filter((path) => !allowed.test(path)),
     [],
