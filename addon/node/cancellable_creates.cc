@@ -1,16 +1,11 @@
 #include "cancellable_creates.h"
 
-#include <algorithm>
-
 #include "handle.h"
 
 namespace tare::node {
 
 void CancellableCreates::add(std::int64_t key, const std::shared_ptr<Handle>& handle) {
-  if (handles_.size() >= prune_at_) {
-    std::erase_if(handles_, [](const auto& one) { return one.second.expired(); });
-    prune_at_ = std::max<std::size_t>(64, handles_.size() * 2);
-  }
+  prune(handles_, prune_at_, [](const auto& one) { return one.second.expired(); });
   handles_.insert_or_assign(key, handle);
 }
 

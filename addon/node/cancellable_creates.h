@@ -7,6 +7,8 @@
 #include <memory>
 #include <unordered_map>
 
+#include "prune.h"
+
 namespace tare::node {
 
 class Handle;
@@ -22,7 +24,7 @@ class CancellableCreates {
 
  private:
   std::unordered_map<std::int64_t, std::weak_ptr<Handle>> handles_;
-  std::size_t prune_at_ = 64;  ///< the size at which expired entries are removed
+  std::size_t prune_at_ = first_prune_at;
 };
 
 }  // namespace tare::node

@@ -37,7 +37,7 @@ void CgroupEvents::cancel() noexcept {
 
 void CgroupEvents::ready(WatchId watch) noexcept {
   std::unique_lock lock(mutex_);
-  CgroupNews events{.oom_kills = 0, .ended = true};
+  CgroupEvent events{.oom_kills = 0, .ended = true};
   if (!cancelled_) {
     eventfd_t ignored = 0;
     eventfd_read(wake_.get(), &ignored);
@@ -77,7 +77,7 @@ Napi::Value CgroupEventsObject::next(const Napi::CallbackInfo& info) {
   const auto deferred = Napi::Promise::Deferred::New(env);
   const std::shared_ptr<EventLoop> loop = AddonData::of(env).loop;
   try {
-    events_->next([deferred, loop](const CgroupNews& events) {
+    events_->next([deferred, loop](const CgroupEvent& events) {
       loop->complete([deferred, events](Napi::Env there) {
         Napi::Object object = Napi::Object::New(there);
         object.Set("oomKills", Napi::Number::New(there, static_cast<double>(events.oom_kills)));

@@ -20,7 +20,7 @@ class CgroupEvents final : public Source, public std::enable_shared_from_this<Cg
   /// Throws `system`.
   explicit CgroupEvents(CgroupWatch watch);
 
-  using Callback = std::function<void(const CgroupNews&)>;
+  using Callback = std::function<void(const CgroupEvent&)>;
   /// Calls back once, on a pool thread, when there is something new. Must not be called again
   /// before that. Throws `system`.
   void next(Callback callback);

@@ -327,7 +327,7 @@ Napi::Value ContainerObject::watch(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ContainerObject::take_console(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), descriptor_for_stream(Fd(handle_->take_console())));
+  return Napi::Number::New(info.Env(), descriptor_for_stream(handle_->take_console()));
 }
 
 Napi::Value ContainerObject::end(const Napi::CallbackInfo& info) {

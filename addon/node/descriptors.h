@@ -14,9 +14,9 @@ namespace tare::node {
 /// environment ends; so does the call that starts the process, which may outlive the environment.
 using Held = std::shared_ptr<Fd>;
 
-/// Returns a descriptor for a stream of Node's, which then owns it. It is at least 3: libuv does
-/// not close the standard descriptors, and a program that has closed its own would get a pipe there
-/// whose end the container never sees.
+/// Returns a descriptor for a stream of Node's, which then owns it; -1 for none. It is at least
+/// 3, unless no higher one is free: libuv does not close the standard descriptors, and a program
+/// that has closed its own would get a pipe there whose end the container never sees.
 int descriptor_for_stream(Fd fd) noexcept;
 
 /// Adds `pipe()`, `socketPair()`, `release()` and `resize()` to the addon.

@@ -106,9 +106,9 @@ void Handle::create(const CreateOptions& options) {
   init_ = watcher;
 }
 
-int Handle::take_console() {
+Fd Handle::take_console() {
   const std::lock_guard lock(mutex_);
-  return console_ ? console_.release() : -1;
+  return std::move(console_);
 }
 
 std::shared_ptr<ProcessWatcher> Handle::watch_init() {

@@ -62,7 +62,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::shared_ptr<RunCompletion> completion();
   /// Gives the terminal master of a container that this process created to the first caller; else
   /// -1.
-  int take_console();
+  Fd take_console();
 
   // In a pool thread, within a task or not:
 

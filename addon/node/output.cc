@@ -125,7 +125,7 @@ void Output::finish() noexcept {
   // What other processes write from now on is not part of the output, and may be endless.
   int left = 0;
   if (ioctl(reader_.get(), FIONREAD, &left) != 0) left = 0;
-  for (auto most = static_cast<std::size_t>(left) / chunk_size + 2; most > 0; --most) {
+  for (auto chunks = static_cast<std::size_t>(left) / chunk_size + 2; chunks > 0; --chunks) {
     if (read_on() != ReadResult::something) break;
   }
   stop_watching();
@@ -182,9 +182,9 @@ std::shared_ptr<Output> output_from(const Napi::Value& value) {
   const std::int64_t key = object.Get("key").As<Napi::Number>().Int64Value();
   std::shared_ptr<Output>& output = AddonData::of(env).outputs[key];
   if (!output) {
-    const double most = object.Get("most").As<Napi::Number>().DoubleValue();
+    const double max_size = object.Get("maxSize").As<Napi::Number>().DoubleValue();
     output = std::make_shared<Output>(
-        static_cast<std::size_t>(most), [key, loop = AddonData::of(env).loop] {
+        static_cast<std::size_t>(max_size), [key, loop = AddonData::of(env).loop] {
           loop->post([key](Napi::Env there) {
             AddonData::of(there).full.Call({Napi::Number::New(there, static_cast<double>(key))});
           });

@@ -20,11 +20,12 @@ namespace tare::node {
 /// Can be used from any thread.
 class Output final : public Source, public std::enable_shared_from_this<Output> {
  public:
-  /// Keeps the first `most` bytes and reads on. When there are more, calls `full` once, on a pool
-  /// thread.
-  Output(std::size_t most, std::function<void()> full) : max_size_(most), full_(std::move(full)) {}
+  /// Keeps the first `max_size` bytes and reads on. When there are more, calls `full` once, on a
+  /// pool thread.
+  Output(std::size_t max_size, std::function<void()> full)
+      : max_size_(max_size), full_(std::move(full)) {}
 
-  /// Returns the end for the process, which this object still owns. CancellableCreates the pipe if
+  /// Returns the end for the process, which this object still owns. Creates the pipe if
   /// there is none. Throws `system`.
   int writer();
   /// Begins to collect, and calls `ended` once when that has ended, on a pool thread or at once.
@@ -73,7 +74,7 @@ class Output final : public Source, public std::enable_shared_from_this<Output> 
 /// for each would cost more than the pipe.
 using Outputs = std::unordered_map<std::int64_t, std::shared_ptr<Output>>;
 
-/// Returns the output of `{key, most}`, which stays until it is closed.
+/// Returns the output of `{key, maxSize}`, which stays until it is closed.
 std::shared_ptr<Output> output_from(const Napi::Value& value);
 
 void export_outputs(Napi::Env env, Napi::Object exports);

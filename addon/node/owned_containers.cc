@@ -1,6 +1,5 @@
 #include "owned_containers.h"
 
-#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
@@ -25,10 +24,7 @@ struct Ending {
 }  // namespace
 
 void OwnedContainers::add(const std::shared_ptr<Handle>& handle) {
-  if (handles_.size() >= crowd_) {
-    std::erase_if(handles_, [](const std::weak_ptr<Handle>& one) { return one.expired(); });
-    crowd_ = std::max<std::size_t>(64, handles_.size() * 2);
-  }
+  prune(handles_, prune_at_, [](const std::weak_ptr<Handle>& one) { return one.expired(); });
   handles_.push_back(handle);
 }
 

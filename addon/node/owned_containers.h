@@ -2,8 +2,11 @@
 /// The containers that end with the environment that made them.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <vector>
+
+#include "prune.h"
 
 namespace tare::node {
 
@@ -20,7 +23,7 @@ class OwnedContainers {
 
  private:
   std::vector<std::weak_ptr<Handle>> handles_;
-  std::size_t crowd_ = 64;  ///< the size at which expired entries are removed
+  std::size_t prune_at_ = first_prune_at;
 };
 
 }  // namespace tare::node

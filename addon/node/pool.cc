@@ -48,8 +48,8 @@ Pool::Pool()
     : epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       submitted_(checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
       slot_timer_(checked(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create")),
-      // One task in three waits in the kernel, for locks and for resources to be freed.
       last_watch_(slot_timer_event),
+      // One task in three waits in the kernel, for locks and for resources to be freed.
       slots_(std::max(2U, std::thread::hardware_concurrency() * 3 / 2)) {
   const auto add = [this](const Fd& fd, std::uint64_t reported) {
     // Edge-triggered: each write wakes one thread, and no thread needs to read.

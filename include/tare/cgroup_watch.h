@@ -9,7 +9,7 @@
 namespace tare {
 
 /// Events since the last take().
-struct CgroupNews {
+struct CgroupEvent {
   std::uint64_t oom_kills = 0;  ///< processes killed by the OOM killer
   bool ended = false;           ///< no process is left
 };
@@ -25,7 +25,7 @@ class CgroupWatch {
   /// False if the cgroup does not have the memory controller and so reports no OOM kills.
   bool tells_oom() const noexcept { return static_cast<bool>(memory_events_); }
   /// Returns the new events. Does not block.
-  CgroupNews take();
+  CgroupEvent take();
 
  private:
   Fd inotify_;

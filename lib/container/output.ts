@@ -6,7 +6,7 @@ import { errorFrom } from '../errors.js';
 
 /** Collects what a process writes to a stream. */
 export class StreamOutput {
-  readonly #most: number;
+  readonly #maxSize: number;
   readonly #tooLong: () => void;
   readonly #chunks: Buffer[] = [];
   readonly #keep: boolean;
@@ -17,11 +17,11 @@ export class StreamOutput {
   #ended: Promise<void> | undefined;
 
   /**
-   * Keeps the first `most` bytes, and calls `tooLong`, once, when there are more. If `keep` is
+   * Keeps the first `maxSize` bytes, and calls `tooLong`, once, when there are more. If `keep` is
    * false, it keeps none and there is no limit.
    */
-  constructor(most: number, tooLong: () => void, keep = true) {
-    this.#most = keep ? most : Infinity;
+  constructor(maxSize: number, tooLong: () => void, keep = true) {
+    this.#maxSize = keep ? maxSize : Infinity;
     this.#tooLong = tooLong;
     this.#keep = keep;
   }
@@ -33,7 +33,7 @@ export class StreamOutput {
     stream.on('data', (chunk: Buffer) => {
       this.#came += chunk.length;
       if (!this.#keep) return;
-      const room = this.#most - this.#length;
+      const room = this.#maxSize - this.#length;
       if (chunk.length > room && !full) {
         full = true;
         this.#tooLong();
@@ -64,7 +64,7 @@ export class StreamOutput {
       stalled = hurries() && idle ? stalled + 1 : 0;
       // Since the last check, the event loop has read what was there.
       if (quiet === 2) end(stream);
-      if (stalled === mostStalled) stream.destroy();
+      if (stalled === maxStalled) stream.destroy();
     }
     return Buffer.concat(this.#chunks, this.#length);
   }
@@ -73,7 +73,7 @@ export class StreamOutput {
 /** Milliseconds between two checks. */
 const look = 25;
 /** Number of checks for which a reader may stall once `hurries` returns true. */
-const mostStalled = 20;
+const maxStalled = 20;
 
 /** Whether the promise is fulfilled within `delay` milliseconds. */
 export async function within(
@@ -104,7 +104,7 @@ binding.onFull((key) => tooLongByKey.get(key)?.());
 export class PipeOutput implements NativeOutput {
   readonly number: number;
   readonly key = ++lastKey;
-  readonly most: number;
+  readonly maxSize: number;
   /** Whether the caller of run() gets the stream. */
   readonly isShown: boolean;
   readonly #tooLong: () => void;
@@ -119,12 +119,12 @@ export class PipeOutput implements NativeOutput {
    */
   constructor(
     number: number,
-    most: number,
+    maxSize: number,
     tooLong: () => void,
     { keep = true, isShown = true } = {},
   ) {
     this.number = number;
-    this.most = Math.min(most, Number.MAX_SAFE_INTEGER);
+    this.maxSize = Math.min(maxSize, Number.MAX_SAFE_INTEGER);
     this.isShown = isShown;
     this.#tooLong = tooLong;
     this.#keep = keep;
@@ -135,7 +135,7 @@ export class PipeOutput implements NativeOutput {
   get stream(): Readable {
     if (this.#stream === undefined) {
       this.#stream = this.#take();
-      this.#rest = new StreamOutput(this.most, this.#tooLong, this.#keep);
+      this.#rest = new StreamOutput(this.maxSize, this.#tooLong, this.#keep);
       this.#rest.collect(this.#stream);
     }
     return this.#stream;

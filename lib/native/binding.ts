@@ -36,7 +36,7 @@ export interface NativeOutput {
   /** Identifies the output, from the first call that passes it until closeOutput(). */
   readonly key: number;
   /** Max bytes to keep; if there are more, the function set by onFull() is called. */
-  readonly most: number;
+  readonly maxSize: number;
 }
 
 export interface NativeCreateOptions extends NativeStdio {

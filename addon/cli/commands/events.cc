@@ -43,9 +43,10 @@ void follow(const Container& container, CgroupWatch& watch, Interval interval) {
   Clock::time_point next = Clock::now() + interval;
   while (true) {
     if (wait_readable(watch.fd(), next)) {
-      const CgroupNews news = watch.take();
-      for (std::uint64_t i = 0; i < news.oom_kills; i++) print(event("oom", container.id(), ""));
-      if (news.ended) return;
+      const CgroupEvent happened = watch.take();
+      for (std::uint64_t i = 0; i < happened.oom_kills; i++)
+        print(event("oom", container.id(), ""));
+      if (happened.ended) return;
       continue;
     }
     try {

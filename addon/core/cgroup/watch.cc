@@ -62,18 +62,18 @@ CgroupWatch::CgroupWatch(int directory) : inotify_(inotify_init1(IN_CLOEXEC | IN
   oom_kills_ = value_of(memory_events_, "oom_kill", 0);
 }
 
-CgroupNews CgroupWatch::take() {
+CgroupEvent CgroupWatch::take() {
   // The events are discarded: the files say more.
   std::array<char, 1024> ignored;
   while (read(inotify_.get(), ignored.data(), ignored.size()) > 0) {
   }
-  CgroupNews news;
+  CgroupEvent event;
   // Read in this order: an OOM kill that ended the last process must not be missed.
-  news.ended = value_of(events_, "populated", 0) == 0;
+  event.ended = value_of(events_, "populated", 0) == 0;
   const std::uint64_t oom_kills = value_of(memory_events_, "oom_kill", oom_kills_);
-  news.oom_kills = oom_kills - std::min(oom_kills, oom_kills_);
+  event.oom_kills = oom_kills - std::min(oom_kills, oom_kills_);
   oom_kills_ = oom_kills;
-  return news;
+  return event;
 }
 
 }  // namespace tare
