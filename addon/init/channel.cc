@@ -211,7 +211,7 @@ Outcome request_mounts(Context& context, const Op& op) {
 }
 
 Outcome do_announce(Context& context, const Op& op) {
-  if (context.detached_from_host) {
+  if (context.listener_thread_reported) {
     return ok;
   }
   return check(send(context, make_report(context, tare::wire::ReportKind::executing, op, 0)),

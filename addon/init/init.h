@@ -89,11 +89,12 @@ struct Context {
   const Op* postponed_request = nullptr;  // a request_mounts that may not be needed
   std::uint32_t early = 0;                // bits of WaitTags answered before a request for mounts
   int kept[tare::wire::max_kept_mounts] = {};  // mounts that later ops refer to; 0: none
-  int mounted = 0;                             // the last mount, for keep
+  int mounted = 0;                             // the last mount, for keep_mount and report_mount
   int parent = 0;                              // directory that open_parent has opened last
   bool gave_up = false;                        // the last mount_fs fell back
   bool in_working_directory = false;
-  bool detached_from_host = false;      // the listener thread has made the reports of these ops
+  // The listener thread has made the report of announce or start_gate.
+  bool listener_thread_reported = false;
   const Op* missing_program = nullptr;  // the find_program that has found nothing yet
   char parent_path[path_max] = {};
   char program[path_max] = {};  // what find_program found

@@ -108,7 +108,7 @@ Outcome do_seccomp(Context& context, const Op& op) {
   while (stage() != finished) {
     relax();
   }
-  context.detached_from_host = true;
+  context.listener_thread_reported = true;
   return handover.outcome;
 }
 

@@ -171,8 +171,9 @@ bool copy_component(const Walk& walk, std::size_t begin, std::size_t end, char* 
   return true;
 }
 
-// Opens the path component by component, and creates those that are missing. Where a component is a
-// dangling symlink, replaces it in the path by its target, sets `restart` and returns -ENOENT.
+// Opens the path component by component, and creates those that are missing. Sets `restart` where
+// the walk must begin again: a component was a dangling symlink, replaced in the path by its
+// target, or another process has just created it. The result has no meaning then.
 long walk_once(const Context& context, Walk& walk, bool directory, bool& restart) {
   static char name[256];
   Handle parent(open_below(context, "/", O_PATH | O_DIRECTORY));

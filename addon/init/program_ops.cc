@@ -177,7 +177,7 @@ Outcome detach_from_host(Context& context, const Op& op) {
 }
 
 Outcome do_start_gate(Context& context, const Op& op) {
-  if (!context.detached_from_host) {
+  if (!context.listener_thread_reported) {
     if (const Outcome outcome = detach_from_host(context, op); outcome.failed()) {
       return outcome;
     }

@@ -29,13 +29,14 @@ struct Child {
 
 Child child;
 
-void continue_as_child(void* /*subject*/) {
-  Context& context = *child.context;
-  const Outcome outcome = lead_session(*child.op);
+void continue_as_child(void* subject) {
+  const auto& own = *static_cast<const Child*>(subject);
+  Context& context = *own.context;
+  const Outcome outcome = lead_session(*own.op);
   if (outcome.failed()) {
-    end_with_failure(context, child.op, outcome);
+    end_with_failure(context, own.op, outcome);
   }
-  execute_from(context, child.op + 1);
+  execute_from(context, own.op + 1);
 }
 
 // Closes all fds but the eventfd: the program's output ends only when no other process holds it,
@@ -139,7 +140,7 @@ Outcome do_become_reaper(Context& context, const Op& op) {
   arguments.exit_signal = SIGCHLD;
   arguments.stack = reinterpret_cast<std::uint64_t>(child_stack);
   arguments.stack_size = sizeof child_stack;
-  const long pid = sys::clone_onto_stack(arguments, continue_as_child, nullptr);
+  const long pid = sys::clone_onto_stack(arguments, continue_as_child, &child);
   if (pid < 0) {
     return failure(pid, Step::clone3);
   }

@@ -87,7 +87,8 @@ struct CreateOptions {
   std::string bundle;  ///< directory with config.json; empty: the working directory
   /// config.json's text; none: it is read from the bundle.
   std::optional<std::string> config;
-  /// Instead of `bundle`, `config` and `root_entries`; may be null.
+  /// Instead of `bundle`, `config` and `root_entries`, and not with `no_pivot` or `notify`; may be
+  /// null.
   std::shared_ptr<PreparedConfig> prepared;
   Command command;  ///< with `prepared`
   /// For a root that the first mount of `config` provides; null: none.

@@ -34,8 +34,7 @@ enum : std::uint16_t {
   // procfs.
   op_no_symlink = 1 << 3,
   // request_mounts: the ops that name the mounts try to open them themselves; the host is asked
-  // only
-  // if one fails.
+  // only if one fails.
   op_try_first = 1 << 0,
   // root: make the mount that it is attached to private, as required by pivot_root(2).
   op_private_parent = 1 << 4,

@@ -1,8 +1,6 @@
 // Kernel files that tare reads, with contents that no kernel writes: those of a cgroup, of resctrl,
 // and mountinfo. The first byte selects one; a cgroup's files are "NAME\nCONTENT" with a NUL in
 // between.
-#include "cgroup/files.h"
-
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cgroup/stats.h"
 #include "fuzz.h"
 #include "host/mountinfo.h"
 #include "host/resctrl/text.h"

@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 
 #include "tare/error.h"
 
@@ -45,10 +47,14 @@ bool send_signal(int pidfd, int signal, std::string_view name, siginfo_t* info) 
 }
 
 bool ends_within(int pidfd, std::chrono::milliseconds timeout) noexcept {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point deadline = Clock::now() + timeout;
   pollfd polled{pidfd, POLLIN, 0};
   int ready = -1;
   do {
-    ready = poll(&polled, 1, static_cast<int>(timeout.count()));
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    const std::int64_t limit = timeout.count() < 0 ? -1 : std::max<std::int64_t>(left, 0);
+    ready = poll(&polled, 1, static_cast<int>(limit));
   } while (ready < 0 && errno == EINTR);
   if (ready == 0) {
     errno = ETIMEDOUT;

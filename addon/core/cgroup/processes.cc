@@ -163,8 +163,8 @@ void Cgroup::freeze(bool frozen) {
       write_kernel_file(directory, "cgroup.freeze", "0");
       Error error(ErrorKind::system,
                   shown_path() +
-                      ": not frozen after 10 s, a process does not stop (state D of ps?); "
-                      "they go on as before");
+                      ": not frozen after 10 s: a process does not stop (state D in ps?); "
+                      "the cgroup is thawed again");
       error.with_errno(ETIMEDOUT, "poll").with_path(shown_path());
       throw error;
     }

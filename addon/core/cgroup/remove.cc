@@ -33,7 +33,7 @@ constexpr auto timeout = std::chrono::seconds(10);
 /// does it later, cgroup.events reports it). A process whose end was seen is not polled again: poll
 /// would return at once until the kernel has removed it from the list.
 bool wait_empty(int directory, Clock::time_point deadline) {
-  constexpr std::size_t most_watched = 64;
+  constexpr std::size_t max_watched = 64;
   const CgroupEvents events(directory);
   std::vector<pid_t> ended;
   while (events.read("populated")) {
@@ -42,7 +42,7 @@ bool wait_empty(int directory, Clock::time_point deadline) {
     std::vector<std::pair<pid_t, Fd>> watched;
     std::vector<pollfd> fds{{.fd = events.fd(), .events = POLLPRI, .revents = 0}};
     for (const pid_t pid : pids) {
-      if (watched.size() == most_watched) {
+      if (watched.size() == max_watched) {
         break;
       }
       if (std::find(ended.begin(), ended.end(), pid) == ended.end()) {

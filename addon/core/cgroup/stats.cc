@@ -1,3 +1,5 @@
+#include "cgroup/stats.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 
@@ -8,7 +10,6 @@
 #include <string_view>
 
 #include "cgroup/cgroup.h"
-#include "cgroup/files.h"
 #include "cgroup/lists.h"
 #include "tare/cgroup_stats.h"
 #include "tare/error.h"
@@ -167,11 +168,11 @@ std::vector<std::uint16_t> read_list(const Files& files, const std::string& file
   std::vector<std::uint16_t> numbers;
   for_each_part(list, ',', [&numbers](std::string_view range) {
     const std::size_t dash = range.find('-');
-    constexpr std::uint64_t most = std::numeric_limits<std::uint16_t>::max();
+    constexpr std::uint64_t max_number = std::numeric_limits<std::uint16_t>::max();
     const std::uint64_t first = number_of(range);
     const std::uint64_t last =
-        std::min(dash == range.npos ? first : number_of(range.substr(dash + 1)), most);
-    for (std::uint64_t number = first; number <= last && numbers.size() <= most; ++number) {
+        std::min(dash == range.npos ? first : number_of(range.substr(dash + 1)), max_number);
+    for (std::uint64_t number = first; number <= last && numbers.size() <= max_number; ++number) {
       numbers.push_back(static_cast<std::uint16_t>(number));
     }
     return true;

@@ -14,7 +14,7 @@
 namespace tare {
 
 std::string criu_errors(const std::string& log) {
-  constexpr std::size_t most = 8;
+  constexpr std::size_t max_errors = 8;
   std::optional<std::string> text;
   try {
     text = read_file_if_exists(AT_FDCWD, log);
@@ -31,7 +31,7 @@ std::string criu_errors(const std::string& log) {
       continue;
     }
     errors.push_back(line);
-    if (errors.size() > most) {
+    if (errors.size() > max_errors) {
       errors.pop_front();
     }
   }

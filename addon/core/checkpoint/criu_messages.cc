@@ -42,7 +42,7 @@ CriuResponse unpack_response(const CriuMessage& message) {
   CriuResponse response(criu__response__unpack(
       nullptr, message.bytes.size(), reinterpret_cast<const std::uint8_t*>(message.bytes.data())));
   if (!response) {
-    throw Error(ErrorKind::system, "criu says what cannot be understood");
+    throw Error(ErrorKind::system, "protocol error: invalid response from criu");
   }
   return response;
 }

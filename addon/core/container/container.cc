@@ -55,7 +55,7 @@ Cgroup Container::Impl::cgroup() const {
   return Cgroup::open(find_cgroup_host(), record.cgroup_path);
 }
 
-void Container::Impl::warn(const std::string& text) const {
+void warn(const Runtime& runtime, const std::string& text) {
   if (runtime.warn) {
     runtime.warn(text);
   }
@@ -95,9 +95,7 @@ std::vector<ContainerState> Container::list(const Runtime& runtime) {
       }
     } catch (const Error& error) {
       // A damaged container, or one being deleted, must not hide the others.
-      if (resolved.warn) {
-        resolved.warn(error.what());
-      }
+      warn(resolved, error.what());
     }
   }
   return states;

@@ -135,10 +135,10 @@ void Creation::prepare() {
   cgroups_ = find_cgroup_host();
   host_ = find_host(bundle_.path, cgroups_);
   complete_host(host_, bundle_.spec, *bundle_.spec.process);
-  if (!bundle_.spec.linux_.mount_label.empty() && !host_.has_selinux && runtime_.warn) {
-    runtime_.warn(
-        "config.json: linux.mountLabel: mounts get no label, since SELinux is not enabled "
-        "in this kernel");
+  if (!bundle_.spec.linux_.mount_label.empty() && !host_.has_selinux) {
+    warn(runtime_,
+         "config.json: linux.mountLabel: mounts get no label, since SELinux is not enabled "
+         "in this kernel");
   }
   resctrl_ = required_resctrl(bundle_.spec);
   tolerate_ = tolerates_permission_errors(runtime_, host_);
@@ -162,10 +162,7 @@ void Creation::make_resources() {
                                     : container_filter(bundle_.spec.linux_.seccomp, runtime_);
   make_cgroup();
   if (!resctrl_.empty()) {
-    rdt_ = RdtGroup::create(
-        resctrl_, *bundle_.spec.linux_.intel_rdt, id_,
-        {[this](const std::string& directory) { dir_.journal().note_rdt(directory); },
-         [this] { dir_.journal().forget_rdt(); }});
+    rdt_ = make_rdt_group(resctrl_, bundle_.spec, id_, dir_);
   }
 }
 
@@ -189,7 +186,7 @@ void Creation::make_cgroup() {
 void Creation::spawn_init() {
   plan_ = options_.prepared ? options_.prepared->plan(bundle_.spec, host_, planned_, first_own_id_)
                             : make_plan(bundle_.spec, host_, planned_);
-  tell_plan(runtime_, *plan_, host_.cgroup_dir);
+  log_plan(runtime_, *plan_, host_.cgroup_dir);
   if (planned_.start_gate) {
     dir_.start_gate().make();
   }
@@ -209,7 +206,7 @@ void Creation::spawn_init() {
   if (options_.cancellation) {
     options_.cancellation->await_init(init_->pidfd());
   }
-  tell_child(runtime_, *init_);
+  log_child(runtime_, *init_);
 }
 
 void Creation::set_up_init() {
@@ -288,7 +285,7 @@ void Creation::let_init_go() {
     enter_below(rollback_->cgroup(), cgroup_below(spec, unit_.has_value()), *init_, spec, host_);
   }
   init_->answer(wire::WaitTag::go);
-  agent_->serve(*init_, told_state(record_, Status::creating, init_->pid()));
+  agent_->serve(*init_, spec_state(record_, Status::creating, init_->pid()));
   finish(runtime_, *init_,
          planned_.start_gate ? "init: about to wait at the start gate" : "init: about to exec");
   if (record_.creating) {
@@ -300,16 +297,14 @@ void Creation::let_init_go() {
 StartedProcess Creation::hand_over() {
   StartedProcess process = deliver(*init_, console_socket_.get(), pidfd_socket_.get());
   write_pid_file(options_.pid_file, process.pid);
-  const auto warn = [this](const std::vector<std::string>& warnings) {
+  const auto warn_of = [this](const std::vector<std::string>& warnings) {
     for (const std::string& warning : warnings) {
-      if (runtime_.warn) {
-        runtime_.warn(warning);
-      }
+      warn(runtime_, warning);
     }
   };
-  warn(bundle_.spec.warnings);
+  warn_of(bundle_.spec.warnings);
   if (unit_) {
-    warn(unit_->warnings());
+    warn_of(unit_->warnings());
   }
   process.ending = init_->take_ending();
   process.pidfd = init_->release();

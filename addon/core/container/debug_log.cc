@@ -6,7 +6,7 @@
 
 namespace tare {
 
-void tell_plan(const Runtime& runtime, const Plan& plan, const std::string& cgroup) {
+void log_plan(const Runtime& runtime, const Plan& plan, const std::string& cgroup) {
   if (!runtime.debug) {
     return;
   }
@@ -20,14 +20,14 @@ void tell_plan(const Runtime& runtime, const Plan& plan, const std::string& cgro
   }
 }
 
-void tell_child(const Runtime& runtime, const InitProcess& init) {
+void log_child(const Runtime& runtime, const InitProcess& init) {
   if (runtime.debug) {
     runtime.debug("nsexec[" + std::to_string(init.pid()) +
                   "]: child process in init(), executed from a sealed memfd");
   }
 }
 
-void tell_affinity(const Runtime& runtime, const InitProcess& init) {
+void log_affinity(const Runtime& runtime, const InitProcess& init) {
   if (runtime.debug) {
     runtime.debug("nsexec[" + std::to_string(init.pid()) + "]: affinity: " + ThreadAffinity::now());
   }

@@ -51,7 +51,7 @@ InitProcess spawn_on_processors(const CpuAffinity& affinity, bool forks,
   if (!is_left_open(affinity)) {
     const ThreadAffinity bound(affinity.initial, source.path("execCPUAffinity.initial"));
     InitProcess init = spawn();
-    tell_affinity(runtime, init);
+    log_affinity(runtime, init);
     return init;
   }
   InitProcess init = spawn();
@@ -150,7 +150,7 @@ InitProcess& PendingExec::Impl::spawn_init(const Stdio& stdio) {
   init.emplace(spawn_on_processors(
       process.exec_cpu_affinity, plan->forks_into_pidns(), source, runtime,
       [&] { return spawn_in_cgroup(*plan, options, record, may_fall_back, target); }));
-  tell_child(runtime, *init);
+  log_child(runtime, *init);
   return *init;
 }
 
@@ -186,7 +186,7 @@ PendingExec Container::begin_exec_now(const ExecOptions& given, bool may_block) 
   pending->may_fall_back = !requested.has_value();
   choose_cgroup(target, impl_->record, requested,
                 cgroup_below(config, !impl_->record.systemd_unit.empty()));
-  tell_plan(impl_->runtime, *pending->plan, target.cgroup.path());
+  log_plan(impl_->runtime, *pending->plan, target.cgroup.path());
   pending->has_cpuset = !config.linux_.resources.cpu.cpus.empty();
   InitProcess& init = pending->spawn_init(given.stdio);
   if (rdt) {

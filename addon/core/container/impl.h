@@ -1,4 +1,4 @@
-// What the container*.cc files share.
+// Declarations that the files of this folder share.
 #pragma once
 
 #include <memory>
@@ -41,7 +41,6 @@ struct Container::Impl {
   Cgroup cgroup() const;
   /// The same, for the last use: takes `created_cgroup` if there is one.
   Cgroup take_cgroup();
-  void warn(const std::string& text) const;
 };
 
 /// The error for a container that does not exist.
@@ -92,9 +91,12 @@ std::string seccomp_cache_dir(const Runtime& runtime);
 std::string hook_state(const StateRecord& record, Status status, pid_t pid);
 
 /// Returns the state for hooks and seccomp agents: without tare's own fields.
-ContainerState told_state(const StateRecord& record, Status status, pid_t pid);
+ContainerState spec_state(const StateRecord& record, Status status, pid_t pid);
 /// Writes the object of state_json() as the next value.
 void write_state(json::Writer& writer, const ContainerState& state, bool full);
+
+/// Passes a warning to the caller, if it wants any.
+void warn(const Runtime& runtime, const std::string& text);
 
 /// Returns the filter of `profile`, linux.seccomp; an empty one if there is none.
 SeccompFilter container_filter(const std::optional<Seccomp>& profile, const Runtime& runtime);
@@ -137,11 +139,11 @@ bool may_be_in_chroot();
 std::vector<int> open_passed(const Plan& plan, const StateDir* dir, const Joined& container,
                              std::vector<Fd>& owned);
 /// Writes `plan` to the debug log before it is executed in `cgroup`.
-void tell_plan(const Runtime& runtime, const Plan& plan, const std::string& cgroup);
+void log_plan(const Runtime& runtime, const Plan& plan, const std::string& cgroup);
 /// Writes to the debug log that `init` was started.
-void tell_child(const Runtime& runtime, const InitProcess& init);
+void log_child(const Runtime& runtime, const InitProcess& init);
 /// Writes to the debug log on which processors `init` was born.
-void tell_affinity(const Runtime& runtime, const InitProcess& init);
+void log_affinity(const Runtime& runtime, const InitProcess& init);
 /// Calls init.finish() and writes to the debug log. `next` and `program` describe what init does
 /// when it no longer needs the host.
 void finish(const Runtime& runtime, InitProcess& init, const char* next,

@@ -61,7 +61,7 @@ class Visit {
   void add(const Spec& spec, const std::string& list, const Runtime& runtime,
            std::vector<AddedMount>& added) const {
     const Plan plan = make_mounts_plan(spec, host_, list, pass_root_);
-    tell_plan(runtime, plan, "");
+    log_plan(runtime, plan, "");
     std::vector<Fd> owned;
     const SpawnOptions options = spawn_options(plan, owned);
     InitProcess init = spawn(plan, options);
@@ -83,7 +83,7 @@ class Visit {
   void remove(const AddedMount& mount, const std::string& origin, const Runtime& runtime) const {
     const Plan plan =
         make_unmount_plan(config_, host_, mount.destination, mount.number, origin, pass_root_);
-    tell_plan(runtime, plan, "");
+    log_plan(runtime, plan, "");
     std::vector<Fd> owned;
     InitProcess init = spawn(plan, spawn_options(plan, owned));
     init.await(wire::WaitTag::go);
@@ -139,7 +139,7 @@ void Container::add_mounts(const std::string& mounts, const std::string& name) {
       try {
         visit.remove(added.back(), "", impl_->runtime);
       } catch (const Error& error) {
-        impl_->warn(error.what());
+        warn(impl_->runtime, error.what());
       }
     }
     throw;

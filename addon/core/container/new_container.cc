@@ -95,6 +95,14 @@ void limit_nesting(Cgroup& cgroup, const Spec& spec) {
   }
 }
 
+RdtGroup make_rdt_group(const std::string& resctrl, const Spec& spec, const std::string& id,
+                        const StateDir& dir) {
+  return RdtGroup::create(
+      resctrl, *spec.linux_.intel_rdt, id,
+      {[&dir](const std::string& directory) { dir.journal().note_rdt(directory); },
+       [&dir] { dir.journal().forget_rdt(); }});
+}
+
 Fd connect_pidfd_socket(const std::string& given, const Spec& spec) {
   if (given.empty() && spec.pidfd_receiver.empty()) {
     return Fd();

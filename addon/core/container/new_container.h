@@ -5,6 +5,8 @@
 
 #include "cgroup/cgroup.h"
 #include "container/bundle.h"
+#include "host/resctrl/resctrl.h"
+#include "state/directory.h"
 #include "state/record.h"
 #include "tare/fd.h"
 #include "tare/plan.h"
@@ -20,6 +22,11 @@ void delegate_cgroup(Cgroup& cgroup, const Spec& spec, const Host& host);
 /// Limits the depth and number of cgroups below the container's, unless they are limited already.
 /// By default the kernel limits neither.
 void limit_nesting(Cgroup& cgroup, const Spec& spec);
+
+/// Returns the group of linux.intelRdt in the resctrl file system at `resctrl`, noted in the
+/// journal of `dir`.
+RdtGroup make_rdt_group(const std::string& resctrl, const Spec& spec, const std::string& id,
+                        const StateDir& dir);
 
 /// Connects to the socket that gets init's pidfd: `given` by the caller, else by an annotation;
 /// none without either.

@@ -80,9 +80,7 @@ void remove_orphans(const Runtime& runtime) {
       }
     } catch (const Error& error) {
       // A container that cannot be removed must not prevent the removal of the others.
-      if (resolved.warn) {
-        resolved.warn(error.what());
-      }
+      warn(resolved, error.what());
     }
   }
   release_stale_id_ranges();

@@ -41,7 +41,7 @@ void PendingExec::Impl::add_steps() {
     return;
   }
   steps.emplace_back(
-      [this] { agent->serve(*init, told_state(record, Status::running, record.pid)); });
+      [this] { agent->serve(*init, spec_state(record, Status::running, record.pid)); });
   steps.emplace_back(
       [this] { finish(runtime, *init, "setns_init: about to exec ", process.args.front()); });
 }

@@ -101,7 +101,6 @@ std::string PreparedConfig::text(const Command& command) const {
 Bundle PreparedConfig::parsed_bundle(const CreateOptions& options) const {
   CreateOptions whole;
   whole.bundle = path_;
-  whole.no_pivot = options.no_pivot;
   whole.root_entries = root_entries_;
   whole.config = process_.empty() ? config_ : text(options.command);
   return read_bundle(whole);
@@ -109,7 +108,7 @@ Bundle PreparedConfig::parsed_bundle(const CreateOptions& options) const {
 
 Bundle PreparedConfig::bundle(const CreateOptions& options) {
   std::call_once(is_parsed_, [this] { parse(); });
-  if (!common_ || options.no_pivot || has_nul(options.command)) {
+  if (!common_ || has_nul(options.command)) {
     return parsed_bundle(options);
   }
   Bundle bundle = *common_;
@@ -142,15 +141,15 @@ SeccompFilter PreparedConfig::filter(const Spec& spec, const Runtime& runtime) {
 
 std::shared_ptr<const PlanStart> PreparedConfig::start(const Host& host,
                                                        const PlanOptions& options) {
-  PlanFacts facts{host, start_options(options)};
+  const StartOptions wanted = start_options(options);
   {
     const std::lock_guard lock(mutex_);
-    if (start_ && same_facts(start_->facts, facts)) {
+    if (start_ && same_facts(start_->facts, host, wanted)) {
       return start_;
     }
   }
   auto made = std::make_shared<const PlanStart>(
-      make_plan_start(common_->spec, std::move(facts), root_entries_.get()));
+      make_plan_start(common_->spec, {host, wanted}, root_entries_.get()));
   const std::lock_guard lock(mutex_);
   start_ = made;
   return made;

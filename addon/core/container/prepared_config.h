@@ -1,4 +1,4 @@
-// What containers have in common that differ only in their command: see prepare_config().
+// What containers share if they differ only in their command: see prepare_config().
 #pragma once
 
 #include <memory>

@@ -139,7 +139,7 @@ std::vector<Hook> Container::poststop_hooks() const {
     return impl_->record.has_hooks ? spec().hooks.poststop : std::vector<Hook>{};
   } catch (const Error& error) {
     // A damaged config must not keep the container from being removed.
-    impl_->warn(std::string(error.what()) + "; poststop hooks are not run");
+    warn(impl_->runtime, std::string(error.what()) + "; poststop hooks are not run");
     return {};
   }
 }
@@ -151,9 +151,7 @@ void run_poststop_hooks(const std::vector<Hook>& hooks, const StateRecord& recor
     try {
       run_host_hook("poststop", i, hooks[i], state, record.bundle);
     } catch (const Error& error) {
-      if (runtime.warn) {
-        runtime.warn(error.what());
-      }
+      warn(runtime, error.what());
     }
   }
 }

@@ -62,7 +62,7 @@ void Container::update(const Resources& changes, const std::string& name) {
   validate_resources(updated_resources(before, wanted), name);
   const std::string prefix = name + ": ";
   for (const std::string& warning : ignored_resources(wanted, prefix)) {
-    impl_->warn("update " + id() + ": " + warning);
+    warn(impl_->runtime, "update " + id() + ": " + warning);
   }
   ResourcesChange change = change_of_resources(before, wanted, prefix);
   Cgroup cgroup = impl_->cgroup();

@@ -181,10 +181,7 @@ void Restoration::make_resources() {
     dir_.journal().forget_cgroup();
   }
   if (!resctrl_.empty()) {
-    rdt_ = RdtGroup::create(
-        resctrl_, *spec.linux_.intel_rdt, id_,
-        {[this](const std::string& directory) { dir_.journal().note_rdt(directory); },
-         [this] { dir_.journal().forget_rdt(); }});
+    rdt_ = make_rdt_group(resctrl_, spec, id_, dir_);
   }
   if (spec.root.readonly) {
     read_only_.emplace_back("/");
@@ -291,25 +288,19 @@ void Restoration::finish_processes(pid_t init) {
   dir_.write(record_);
 }
 
-void Restoration::warn(const std::string& text) const {
-  if (runtime_.warn) {
-    runtime_.warn(text);
-  }
-}
-
 StartedProcess Restoration::hand_over() {
   // criu restores credentials last.
   if (has_lost_no_new_privileges(*bundle_.spec.process, init_.pid())) {
-    warn(
-        "config.json: process.noNewPrivileges: does not hold for the restored processes: criu "
-        "before 3.19 does not save it; save and restore with a newer one");
+    warn(runtime_,
+         "config.json: process.noNewPrivileges: does not hold for the restored processes: criu "
+         "before 3.19 does not save it; save and restore with a newer one");
   }
   if (pidfd_socket_) {
     send_fd(pidfd_socket_.get(), init_.pidfd(), "pidfd");
   }
   write_pid_file(options_.pid_file, init_.pid());
   for (const std::string& warning : bundle_.spec.warnings) {
-    warn(warning);
+    warn(runtime_, warning);
   }
   process_.pid = init_.pid();
   process_.pidfd = init_.release();

@@ -47,7 +47,6 @@ class Restoration {
   void set_up_namespaces(pid_t init, BlockingChild& child);
   void take_terminal(Fd terminal);
   void finish_processes(pid_t init);
-  void warn(const std::string& text) const;
 
   const Runtime& runtime_;
   const std::string& id_;

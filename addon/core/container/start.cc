@@ -21,7 +21,7 @@ void run_start_hooks(const Spec& spec, const StateRecord& record, const Runtime&
       "startContainer", spec.hooks.start_container, hook_state(record, Status::created, pid), spec,
       host, {record.pid, pidfd}, cgroup,
       [&](InitProcess& init) {
-        SeccompAgent(spec).serve(init, told_state(record, Status::created, record.pid));
+        SeccompAgent(spec).serve(init, spec_state(record, Status::created, record.pid));
       },
       started);
 }
@@ -75,7 +75,7 @@ void Container::start() {
       end_init();
     } catch (const Error& error) {
       // The first failure is the one to throw.
-      impl_->warn(error.what());
+      warn(impl_->runtime, error.what());
     }
     impl_->dir.start_gate().close();
   };

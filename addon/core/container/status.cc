@@ -52,7 +52,7 @@ std::string state_json(const ContainerState& state, bool full, int indent) {
   return writer.take();
 }
 
-ContainerState told_state(const StateRecord& record, Status status, pid_t pid) {
+ContainerState spec_state(const StateRecord& record, Status status, pid_t pid) {
   ContainerState state;
   state.oci_version = record.oci_version;
   state.id = record.id;
@@ -64,7 +64,7 @@ ContainerState told_state(const StateRecord& record, Status status, pid_t pid) {
 }
 
 std::string hook_state(const StateRecord& record, Status status, pid_t pid) {
-  return state_json(told_state(record, status, pid), false, 0);
+  return state_json(spec_state(record, status, pid), false, 0);
 }
 
 Status Container::Impl::status() const {

@@ -114,9 +114,7 @@ UnitChange::UnitChange(const StateRecord& record, const Runtime& runtime, const 
   systemd_ = connect_manager(record);
   const unsigned version = systemd_->version();
   for (const std::string& warning : adapt_to_systemd(change.settings, version)) {
-    if (runtime.warn) {
-      runtime.warn(warning);
-    }
+    warn(runtime, warning);
   }
   std::vector<UnitProperty> after = resource_properties(change.settings, version, prefix);
   std::vector<UnitProperty> before =
@@ -151,9 +149,7 @@ void stop_unit(const StateRecord& record, const Runtime& runtime) {
   try {
     connect_manager(record).stop(record.systemd_unit);
   } catch (const Error& error) {
-    if (runtime.warn) {
-      runtime.warn(error.what());
-    }
+    warn(runtime, error.what());
   }
 }
 

@@ -68,8 +68,9 @@ std::string user_namespace_remedy(int errnum) {
            "(pivot_root(8))";
   }
   if (has_seccomp_filter()) {
-    return "; a seccomp filter of its caller's holds this process, as in a container, and may be "
-           "what refuses: run that with one that allows clone, clone3, unshare, mount and setns "
+    return "; this process has inherited a seccomp filter, as in a container, which may be the "
+           "cause: run the outer container with a filter that allows clone, clone3, unshare, mount "
+           "and setns "
            "(--security-opt seccomp=unconfined)";
   }
   return {};

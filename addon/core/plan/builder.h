@@ -67,13 +67,13 @@ class PlanBuilder {
 
   void clone_flags(std::uint64_t flags) { plan_.clone_flags_ |= flags; }
   void preserved_fds(std::uint32_t count) { plan_.preserved_fds_ = count; }
-  void has_console() { plan_.has_console_ = true; }
+  void set_console() { plan_.has_console_ = true; }
   /// Has init continue as a child in a pid namespace of other processes before the program.
-  void forks_into_pidns() { plan_.forks_into_pidns_ = true; }
-  bool must_fork() const { return plan_.forks_into_pidns_; }
+  void set_fork_into_pidns() { plan_.forks_into_pidns_ = true; }
+  bool forks_into_pidns() const { return plan_.forks_into_pidns_; }
   /// Has init become the reaper of the program.
-  void has_reaper() { plan_.has_reaper_ = true; }
-  bool wants_reaper() const { return plan_.has_reaper_; }
+  void set_reaper() { plan_.has_reaper_ = true; }
+  bool has_reaper() const { return plan_.has_reaper_; }
   void wait(wire::WaitTag tag);
   /// Returns Op::fd of an op that waits for the host. Where init forks into a pid namespace of
   /// other processes, the host identifies a sender by the credentials attached to its message

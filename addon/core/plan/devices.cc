@@ -149,9 +149,9 @@ void add_console(PlanBuilder& builder, const Process& process, bool bind) {
     op.b = process.console_size->width;
   }
   op.c = process.user.uid;
-  op.d = builder.must_fork() || builder.wants_reaper() ? 1 : 0;
+  op.d = builder.forks_into_pidns() || builder.has_reaper() ? 1 : 0;
   op.flags = bind ? wire::op_bind_console : 0;
-  builder.has_console();
+  builder.set_console();
 }
 
 }  // namespace tare

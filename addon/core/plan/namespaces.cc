@@ -130,7 +130,7 @@ void choose_fork_into_pidns(PlanBuilder& builder, std::uint64_t namespaces, bool
     return;
   }
   if ((namespaces & CLONE_NEWUSER) == 0) {
-    builder.forks_into_pidns();
+    builder.set_fork_into_pidns();
     return;
   }
   // A process that has joined the container's user namespace has no rights in a pid namespace of
@@ -139,7 +139,7 @@ void choose_fork_into_pidns(PlanBuilder& builder, std::uint64_t namespaces, bool
   const bool own_pids = builder.spec().makes_namespace(NamespaceType::pid) ||
                         (builder.host().inner_namespaces & CLONE_NEWPID) != 0;
   if (own_pids && !has_labels) {
-    builder.forks_into_pidns();
+    builder.set_fork_into_pidns();
   }
 }
 
@@ -168,7 +168,7 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
   const bool own_cgroups = builder.spec().makes_namespace(NamespaceType::cgroup) ||
                            (builder.host().inner_namespaces & CLONE_NEWCGROUP) != 0;
   const std::uint64_t later = CLONE_NEWTIME | (own_cgroups ? CLONE_NEWCGROUP : 0) |
-                              (builder.must_fork() ? CLONE_NEWPID : 0);
+                              (builder.forks_into_pidns() ? CLONE_NEWPID : 0);
   const std::uint64_t before = (namespaces & CLONE_NEWUSER) != 0 ? namespaces & ~later : 0;
   if (before != 0) {
     builder.join(container, before);
@@ -202,7 +202,7 @@ void add_joined_namespaces(PlanBuilder& builder, std::uint64_t namespaces) {
 std::string session_name(std::string_view id) { return "_ses." + std::string(id); }
 
 void add_session(PlanBuilder& builder, bool keyring, std::string_view id) {
-  if (!builder.must_fork()) {
+  if (!builder.forks_into_pidns()) {
     builder.add(OpCode::new_session);
   }
   if (keyring) {

@@ -139,7 +139,7 @@ void add_start(PlanBuilder& builder, std::string_view id, const StartOptions& op
   const Spec& spec = builder.spec();
   const Process& process = *spec.process;
   if (options.reaper) {
-    builder.has_reaper();
+    builder.set_reaper();
   }
 
   add_namespaces(builder);

@@ -150,7 +150,8 @@ void add_cpu_affinity(PlanBuilder& builder, const Process& process) {
   const CpuAffinity& affinity = process.exec_cpu_affinity;
   // The host resets the affinity that a process inherits from it, but only of the process that it
   // knows.
-  const bool reset = builder.must_fork() && affinity.initial.empty() && affinity.final_.empty();
+  const bool reset =
+      builder.forks_into_pidns() && affinity.initial.empty() && affinity.final_.empty();
   if (affinity.final_.empty() && !reset) {
     return;
   }
@@ -171,7 +172,7 @@ bool is_reset_on_fork(const Process& process) {
 }
 
 bool is_scheduled_last(const PlanBuilder& builder, const Process& process) {
-  return builder.must_fork() && is_reset_on_fork(process);
+  return builder.forks_into_pidns() && is_reset_on_fork(process);
 }
 
 // Comes while init may still read from the host, which must have set the cgroup's limits by then,

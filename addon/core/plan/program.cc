@@ -75,7 +75,7 @@ void add_program(PlanBuilder& builder, const Process& process,
     wire::Op& op = builder.add(OpCode::find_program, builder.process_origin("args"));
     op.str[0] = name;
     op.str[1] = search;
-    op.a = builder.must_fork() && !before.paused ? 1 : 0;
+    op.a = builder.forks_into_pidns() && !before.paused ? 1 : 0;
   }
   builder.add(OpCode::default_signals);
   if (before.host) {
@@ -85,14 +85,14 @@ void add_program(PlanBuilder& builder, const Process& process,
     builder.wait(wire::WaitTag::cgroup);
   }
   const bool is_filtered =
-      builder.must_fork() && add_fork_into_pidns(builder, process, before.paused);
+      builder.forks_into_pidns() && add_fork_into_pidns(builder, process, before.paused);
   if (before.paused) {
     builder.wait(wire::WaitTag::cgroup);
   }
   if (before.ends_with_host) {
     builder.add(OpCode::end_with_host);
   }
-  if (builder.wants_reaper()) {
+  if (builder.has_reaper()) {
     add_reaper(builder, process);
   }
   add_seccomp(builder, true);
@@ -136,7 +136,7 @@ void add_hook_program(PlanBuilder& builder, const Process& process, const Hook& 
   builder.add(OpCode::find_program, "hook").str[0] = path;
   builder.add(OpCode::default_signals);
   bool is_filtered = !in_container;
-  if (builder.must_fork()) {
+  if (builder.forks_into_pidns()) {
     if (in_container) {
       is_filtered = add_fork_into_pidns(builder, process, false);
     } else {

@@ -7,17 +7,17 @@
 
 namespace tare {
 
-bool same_facts(const PlanFacts& one, const PlanFacts& other) {
-  const auto considered = [](const Host& host) {
+bool same_facts(const PlanFacts& facts, const Host& host, const StartOptions& options) {
+  const auto considered = [](const Host& one) {
     // All members by name: a new one must be considered here.
     const auto& [bundle, rootless, in_user_namespace, euid, egid, cgroup_unified, cgroup_dir,
                  enters_cgroup, rootfs_in_reach, has_apparmor, has_selinux, inner_namespaces,
-                 symlinks, device_nodes, seccomp] = host;
+                 symlinks, device_nodes, seccomp] = one;
     return std::tie(bundle, rootless, in_user_namespace, euid, egid, cgroup_unified, enters_cgroup,
                     rootfs_in_reach, has_apparmor, has_selinux, inner_namespaces, symlinks,
                     device_nodes);
   };
-  return one.options == other.options && considered(one.host) == considered(other.host);
+  return facts.options == options && considered(facts.host) == considered(host);
 }
 
 bool has_common_start(const Spec& spec) {

@@ -25,16 +25,16 @@ struct PlanFacts {
   Host host;  ///< no step depends on its seccomp and cgroup_dir
   StartOptions options;
 };
-/// Whether a start that was made with one serves for the other.
-bool same_facts(const PlanFacts& one, const PlanFacts& other);
+/// Whether a start that was made with `facts` serves for `host` and `options`.
+bool same_facts(const PlanFacts& facts, const Host& host, const StartOptions& options);
 
 struct PlanStart {
   PlanFacts facts;
   Plan plan;
 };
 
-/// Whether no other step before the process's own depends on the command or on the container than
-/// those that make_plan() changes.
+/// Whether make_plan() can change each step before the process's own that depends on the command or
+/// the container. It cannot for a joined user namespace, nor for a mount of the cgroup tree.
 bool has_common_start(const Spec& spec);
 /// `root_entries` may be null.
 PlanStart make_plan_start(const Spec& spec, PlanFacts facts,

@@ -78,14 +78,14 @@ TEST_CASE("a plan that continues a start equals one made at once") {
 TEST_CASE("a start serves only where the facts about the host are the same") {
   const tare::PlanFacts facts{host(), {}};
   tare::PlanFacts other = facts;
-  CHECK(tare::same_facts(facts, other));
+  CHECK(tare::same_facts(facts, other.host, other.options));
   other.host.cgroup_dir = "/sys/fs/cgroup/two";
-  CHECK(tare::same_facts(facts, other));
+  CHECK(tare::same_facts(facts, other.host, other.options));
   other.host.rootfs_in_reach = false;
-  CHECK_FALSE(tare::same_facts(facts, other));
+  CHECK_FALSE(tare::same_facts(facts, other.host, other.options));
   other = facts;
   other.options.no_new_keyring = true;
-  CHECK_FALSE(tare::same_facts(facts, other));
+  CHECK_FALSE(tare::same_facts(facts, other.host, other.options));
 }
 
 TEST_CASE("configurations without a common start") {

@@ -149,18 +149,18 @@ bool InitProcess::adopt_child() {
 }
 
 /// Waits until there is something to read, or with `events` 0 for the end of the channel. Returns
-/// false when `most` has passed before.
-bool InitProcess::await_message(short events, std::chrono::milliseconds most) const {
-  const auto left = [this, most] {
+/// false if `timeout` passes first.
+bool InitProcess::await_message(short events, std::chrono::milliseconds timeout) const {
+  const auto left = [this, timeout] {
     if (!deadline_) {
-      return most;
+      return timeout;
     }
     const auto now = std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now());
     if (now.count() <= 0) {
       timed_out_ = true;
       throw InitTimeout();
     }
-    return most.count() < 0 ? now : std::min(now, most);
+    return timeout.count() < 0 ? now : std::min(now, timeout);
   };
   pollfd polled{channel_.get(), events, 0};
   for (;;) {
@@ -169,7 +169,7 @@ bool InitProcess::await_message(short events, std::chrono::milliseconds most) co
     if (ready > 0) {
       return true;
     }
-    if (ready == 0 && most.count() >= 0) {
+    if (ready == 0 && timeout.count() >= 0) {
       return false;
     }
     if (ready < 0 && errno != EINTR) {

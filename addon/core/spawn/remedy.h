@@ -17,7 +17,8 @@ inline std::string source_remedy(std::uint32_t flags, int errnum) {
     return "; the source of the mount does not exist: make it, or correct the path";
   }
   if (errnum == ELOOP && (flags & wire::op_source_no_symlinks) != 0) {
-    return "; a symlink is on the way, which src-no-symlinks excludes: name the place itself";
+    return "; a symlink is on the way, which src-no-symlinks excludes: name the path without "
+           "symlinks";
   }
   if (errnum == EXDEV && (flags & wire::op_source_beneath) != 0) {
     return "; the source of the mount must lie below the directory of src-within";

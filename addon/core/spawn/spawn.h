@@ -102,7 +102,7 @@ class InitProcess {
   };
   std::optional<Message> next_message();
   bool receive(int flags = 0);
-  bool await_message(short events, std::chrono::milliseconds most) const;
+  bool await_message(short events, std::chrono::milliseconds timeout) const;
   bool is_expected(const Message& message) const;
   /// Whether init may still request mounts.
   bool may_request_mounts() const;

@@ -359,7 +359,7 @@ std::optional<std::string> StateDir::read_added_mounts() const {
 
 void StateDir::remove() {
   // Removes what most containers leave, without listing the directory.
-  for (const char* name : {state_file, config_file, "cgroup"}) {
+  for (const char* name : {state_file, config_file, Journal::origin_link}) {
     unlinkat(dir_.get(), name, 0);
   }
   if (rmdir(path().c_str()) < 0) {

@@ -20,7 +20,6 @@
 namespace tare {
 namespace {
 
-constexpr const char* origin_link = "cgroup";
 constexpr const char* rdt_link = "resctrl";
 constexpr const char* root_link = "root";
 constexpr const char* root_mount_link = "root-mount";

@@ -1,7 +1,7 @@
 /// \file
-/// The journal of a container: what exists outside its state directory and belongs to it. An entry
-/// is written before the thing that it names is made, so that it can be removed even if the process
-/// that made it was killed.
+/// The journal of a container: what exists outside its state directory and belongs to it. The
+/// entries for the cgroup, resctrl directories and the root are written before these are made, so
+/// that they can be removed even if the process that made them was killed.
 #pragma once
 
 #include <sys/types.h>
@@ -26,6 +26,9 @@ struct RootMount {
 /// symlink, completely or not at all. Refers to the directory.
 class Journal {
  public:
+  /// The entry that nearly every container has: see note_origin().
+  static constexpr const char* origin_link = "cgroup";
+
   explicit Journal(const StateDir& dir) noexcept : dir_(dir) {}
 
   /// Notes the container's cgroup. Only after StateDir::has_config() is it certain that the cgroup

@@ -17,6 +17,7 @@ struct DeviceRule {
   std::optional<std::int64_t> major;
   std::optional<std::int64_t> minor;
   std::string access;  ///< of "rwm"; empty means all three
+  bool operator==(const DeviceRule&) const = default;
 };
 
 struct MemoryResources {

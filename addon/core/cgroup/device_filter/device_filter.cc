@@ -5,7 +5,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -13,7 +12,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -138,14 +136,6 @@ int detach(int cgroup, int program) noexcept {
 }
 
 /// A program that the kernel has verified.
-bool same_rules(const std::vector<DeviceRule>& some, const std::vector<DeviceRule>& others) {
-  return std::ranges::equal(some, others, [](const DeviceRule& one, const DeviceRule& other) {
-    const auto& [allow, type, major, minor, access] = one;
-    return std::tie(allow, type, major, minor, access) ==
-           std::tie(other.allow, other.type, other.major, other.minor, other.access);
-  });
-}
-
 struct LoadedFilter {
   std::vector<DeviceRule> rules;
   Fd program;
@@ -160,7 +150,7 @@ std::shared_ptr<const LoadedFilter> load_filter(const std::vector<DeviceRule>& r
   static auto& last = *new std::shared_ptr<const LoadedFilter>;  // used until the process ends
   {
     const std::lock_guard lock(mutex);
-    if (last && same_rules(last->rules, rules)) {
+    if (last && last->rules == rules) {
       return last;
     }
   }

@@ -62,7 +62,9 @@ std::string unescape(std::string_view text) {
 }
 
 std::optional<UnixAddress> name_of(const Address& address) {
-  return unix_address(address.abstract ? "@" + address.path : address.path);
+  // unix_address() takes "@" for an abstract socket.
+  const std::string path = address.path.starts_with('@') ? "./" + address.path : address.path;
+  return unix_address(address.abstract ? "@" + address.path : path);
 }
 
 }  // namespace
