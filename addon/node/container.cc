@@ -64,6 +64,7 @@ Napi::Function ContainerObject::define(Napi::Env env) {
                       InstanceMethod<&ContainerObject::watch>("watch"),
                       InstanceMethod<&ContainerObject::wait>("wait"),
                       InstanceMethod<&ContainerObject::take_console>("takeConsole"),
+                      InstanceMethod<&ContainerObject::hang_up>("hangUp"),
                       InstanceMethod<&ContainerObject::ended>("ended"),
                       InstanceMethod<&ContainerObject::end>("end")});
 }
@@ -91,6 +92,8 @@ Napi::Object ContainerObject::make(Napi::Env env, Shared handle) {
 
 ContainerObject::ContainerObject(const Napi::CallbackInfo& info)
     : ObjectWrap(info), handle_(*info[0].As<Napi::External<Shared>>().Data()) {}
+
+ContainerObject::~ContainerObject() { handle_->hang_up(); }
 
 Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
   auto handle =
@@ -328,6 +331,11 @@ Napi::Value ContainerObject::watch(const Napi::CallbackInfo& info) {
 
 Napi::Value ContainerObject::take_console(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), descriptor_for_stream(handle_->take_console()));
+}
+
+Napi::Value ContainerObject::hang_up(const Napi::CallbackInfo& info) {
+  handle_->hang_up();
+  return info.Env().Undefined();
 }
 
 Napi::Value ContainerObject::end(const Napi::CallbackInfo& info) {

@@ -17,6 +17,10 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
   static void export_functions(Napi::Env env, Napi::Object exports);
 
   explicit ContainerObject(const Napi::CallbackInfo& info);
+  ContainerObject(const ContainerObject&) = delete;
+  ContainerObject& operator=(const ContainerObject&) = delete;
+  /// Hangs up the terminal, as the end of a worker thread does that owned it.
+  ~ContainerObject() override;
 
  private:
   static Napi::Object make(Napi::Env env, std::shared_ptr<Handle> handle);
@@ -44,6 +48,7 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
   Napi::Value watch(const Napi::CallbackInfo& info);
   Napi::Value wait(const Napi::CallbackInfo& info);
   Napi::Value take_console(const Napi::CallbackInfo& info);
+  Napi::Value hang_up(const Napi::CallbackInfo& info);
   Napi::Value ended(const Napi::CallbackInfo& info);
   Napi::Value end(const Napi::CallbackInfo& info);
 

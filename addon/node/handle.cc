@@ -108,7 +108,12 @@ void Handle::create(const CreateOptions& options) {
 
 Fd Handle::take_console() {
   const std::lock_guard lock(mutex_);
+  if (init_) init_->keep_console(console_);
   return std::move(console_);
+}
+
+void Handle::hang_up() noexcept {
+  if (const std::shared_ptr<ProcessWatcher> init = init_watcher()) init->hang_up();
 }
 
 std::shared_ptr<ProcessWatcher> Handle::watch_init() {

@@ -60,9 +60,11 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::shared_ptr<ProcessWatcher> init_watcher();
   /// Returns what end_with_init() has set up, else null.
   std::shared_ptr<RunCompletion> completion();
-  /// Gives the terminal master of a container that this process created to the first caller; else
+  /// Gives the terminal master of a container that this process created to the first caller, and
+  /// keeps a duplicate open until the container's process has ended or hang_up() is called; else
   /// -1.
   Fd take_console();
+  void hang_up() noexcept;
 
   // In a pool thread, within a task or not:
 

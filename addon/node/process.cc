@@ -26,7 +26,8 @@ Napi::Function ProcessObject::define(Napi::Env env) {
       env, "Process",
       {InstanceAccessor<&ProcessObject::pid>("pid"), InstanceMethod<&ProcessObject::wait>("wait"),
        InstanceMethod<&ProcessObject::kill>("kill"),
-       InstanceMethod<&ProcessObject::take_console>("takeConsole")});
+       InstanceMethod<&ProcessObject::take_console>("takeConsole"),
+       InstanceMethod<&ProcessObject::hang_up>("hangUp")});
 }
 
 Napi::Object ProcessObject::make(Napi::Env env, Made made) {
@@ -54,7 +55,13 @@ Napi::Value ProcessObject::kill(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ProcessObject::take_console(const Napi::CallbackInfo& info) {
+  made_.watcher->keep_console(*made_.console);
   return Napi::Number::New(info.Env(), descriptor_for_stream(std::move(*made_.console)));
+}
+
+Napi::Value ProcessObject::hang_up(const Napi::CallbackInfo& info) {
+  made_.watcher->hang_up();
+  return info.Env().Undefined();
 }
 
 }  // namespace tare::node

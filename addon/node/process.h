@@ -24,12 +24,17 @@ class ProcessObject : public Napi::ObjectWrap<ProcessObject> {
   static Napi::Object make(Napi::Env env, Made made);
 
   explicit ProcessObject(const Napi::CallbackInfo& info);
+  ProcessObject(const ProcessObject&) = delete;
+  ProcessObject& operator=(const ProcessObject&) = delete;
+  /// Hangs up the terminal, as the end of a worker thread does that owned it.
+  ~ProcessObject() override { made_.watcher->hang_up(); }
 
  private:
   Napi::Value pid(const Napi::CallbackInfo& info);
   Napi::Value wait(const Napi::CallbackInfo& info);
   Napi::Value kill(const Napi::CallbackInfo& info);
   Napi::Value take_console(const Napi::CallbackInfo& info);
+  Napi::Value hang_up(const Napi::CallbackInfo& info);
 
   Made made_;
 };

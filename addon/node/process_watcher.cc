@@ -1,5 +1,6 @@
 #include "process_watcher.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -115,11 +116,22 @@ std::optional<Exit> ProcessWatcher::reap() const noexcept {
   return exit;
 }
 
+void ProcessWatcher::keep_console(const Fd& master) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!ended_ && master) console_ = Fd(fcntl(master.get(), F_DUPFD_CLOEXEC, 0));
+}
+
+void ProcessWatcher::hang_up() noexcept {
+  const std::lock_guard lock(mutex_);
+  console_.reset();
+}
+
 void ProcessWatcher::ready(WatchId watch) noexcept {
   Pool::instance().forget(pidfd_.get(), watch);
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
+    console_.reset();
   }
   reap_or_retry({});
 }

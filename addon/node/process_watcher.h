@@ -48,6 +48,11 @@ class ProcessWatcher final : public Source, public std::enable_shared_from_this<
   bool signal(int number);
   /// Sends SIGKILL at once.
   bool kill();
+  /// Keeps a duplicate of the master of the process's terminal until the process has ended or
+  /// hang_up() is called. A reader closes its own when the process has closed the terminal, and the
+  /// process would get SIGHUP before it can exit.
+  void keep_console(const Fd& master) noexcept;
+  void hang_up() noexcept;
 
  private:
   ProcessWatcher(Fd pidfd, bool is_child, bool is_reaper, Fd ending)
@@ -67,6 +72,7 @@ class ProcessWatcher final : public Source, public std::enable_shared_from_this<
   std::mutex mutex_;
   Fd pidfd_;  // empty when it is reaped
   Fd ending_;
+  Fd console_;
   const bool is_child_;
   const bool is_reaper_;
   bool ended_ = false;

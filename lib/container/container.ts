@@ -56,7 +56,7 @@ export class Container implements ProcessStreams {
     this.id = id;
     this.#native = native;
     this.#streams = streams;
-    if (streams) this.terminal = terminalOf(native.takeConsole());
+    if (streams) this.terminal = terminalOf(native);
   }
 
   /**

@@ -36,7 +36,7 @@ export class ContainerProcess implements ProcessStreams {
     this.stdout = stdout;
     this.stderr = stderr;
     this.stdio = stdio;
-    this.terminal = terminalOf(native.takeConsole());
+    this.terminal = terminalOf(native);
   }
 
   /**

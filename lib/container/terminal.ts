@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { ReadStream } from 'node:tty';
-import { binding } from '../native/binding.js';
+import { binding, type NativeProcess } from '../native/binding.js';
 import { errorFrom, invalidArgument } from '../errors.js';
 
 /** A terminal's size in characters. */
@@ -14,28 +14,31 @@ export interface TerminalSize {
 /**
  * The master of a process's pseudo-terminal. The process reads what is written here as if it were
  * typed; what is read here is what the process displays. The stream ends when the last process that
- * has the terminal open closes it.
+ * has the terminal open closes it. `destroy()` hangs the terminal up: its processes get SIGHUP.
  */
 export class Terminal extends Duplex {
   readonly #fd: number;
   readonly #tty: ReadStream;
+  readonly #hangUp: () => void;
+  #ended = false;
 
   /**
-   * Takes ownership of the master of a pseudo-terminal.
+   * Takes ownership of the master of a pseudo-terminal. `hangUp` closes the addon's duplicate.
    *
    * @internal
    */
-  constructor(fd: number) {
+  constructor(fd: number, hangUp: () => void) {
     super({ allowHalfOpen: false });
     this.#fd = fd;
+    this.#hangUp = hangUp;
     this.#tty = new ReadStream(fd);
     this.#tty.on('data', (chunk: Buffer) => {
       if (!this.push(chunk)) this.#tty.pause();
     });
-    this.#tty.on('end', () => this.push(null));
+    this.#tty.on('end', () => this.#end());
     this.#tty.on('error', (error: NodeJS.ErrnoException) => {
       // EIO: no process has the other side open any more.
-      if (error.code === 'EIO') this.push(null);
+      if (error.code === 'EIO') this.#end();
       else this.destroy(error);
     });
     this.#tty.pause();
@@ -61,6 +64,11 @@ export class Terminal extends Duplex {
     }
   }
 
+  #end(): void {
+    this.#ended = true;
+    this.push(null);
+  }
+
   /** @internal */
   override _read(): void {
     this.#tty.resume();
@@ -74,11 +82,16 @@ export class Terminal extends Duplex {
   /** @internal */
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#tty.destroy();
+    // The process that closed the terminal may still be exiting, and SIGHUP would end it instead.
+    if (!this.#ended) this.#hangUp();
     callback(error);
   }
 }
 
-/** Returns the terminal for a result of the addon's takeConsole(). */
-export function terminalOf(fd: number): Terminal | null {
-  return fd < 0 ? null : new Terminal(fd);
+/** Returns the terminal of a process that the addon has started, or null if it has none. */
+export function terminalOf(
+  process: Pick<NativeProcess, 'takeConsole' | 'hangUp'>,
+): Terminal | null {
+  const fd = process.takeConsole();
+  return fd < 0 ? null : new Terminal(fd, () => process.hangUp());
 }

@@ -106,6 +106,11 @@ export interface NativeProcess {
   kill(signal: number): boolean;
   /** Returns the master of its terminal, which the caller then owns; -1 if there is none. */
   takeConsole(): number;
+  /**
+   * Closes the duplicate of the master that takeConsole() keeps until the process has ended, so
+   * that closing the caller's hangs the terminal up.
+   */
+  hangUp(): void;
 }
 
 /** Total resource usage of a container. */
@@ -155,6 +160,7 @@ export interface NativeContainer {
   wait(): Promise<NativeExit>;
   /** As NativeProcess.takeConsole(). */
   takeConsole(): number;
+  hangUp(): void;
   /** Of run(): resolves when all of its outputs have ended and it is removed. */
   ended(): Promise<NativeEnding>;
   /** Kills and removes it. */
