@@ -53,19 +53,5 @@ export default defineConfig(
       '@typescript-eslint/no-unsafe-return': 'off',
     },
   },
-  {
-    // Still to be split.
-    files: [
-      'test/cgroup/cgroup.test.ts',
-      'test/command-line/arguments.test.ts',
-      'test/container/config-refusals/linux.ts',
-      'test/engines/containerd.ts',
-      'test/library/run.test.ts',
-      'test/seccomp/profiles.test.ts',
-      'test/security/swapper.test.ts',
-      'test/systemd/units.guest.ts',
-    ],
-    rules: { 'max-lines': 'off', 'max-lines-per-function': 'off' },
-  },
   prettier,
 );

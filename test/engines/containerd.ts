@@ -68,6 +68,8 @@ class Containerd {
   }
 }
 
+const shell = (script: string): string => `sh -c ${quote(script)}`;
+
 export const containerd: Engine = {
   name: 'containerd',
   peers: ['runc'],
@@ -76,13 +78,12 @@ export const containerd: Engine = {
   async start(guest, runtime) {
     const engine = new Containerd(guest, runtime);
     await engine.start();
-    return cases(engine);
+    return [...streams(engine), ...lives(engine), ...resources(engine), ...privileges(engine)];
   },
 };
 
-function cases(engine: Containerd): Case[] {
+function streams(engine: Containerd): Case[] {
   const { guest } = engine;
-  const shell = (script: string) => `sh -c ${quote(script)}`;
   return [
     {
       name: 'run',
@@ -142,6 +143,12 @@ function cases(engine: Containerd): Case[] {
         await engine.nothingStays('host');
       },
     },
+  ];
+}
+
+function lives(engine: Containerd): Case[] {
+  const { guest } = engine;
+  return [
     {
       name: 'pause, resume',
       basic: true,
@@ -173,6 +180,59 @@ function cases(engine: Containerd): Case[] {
         await engine.nothingStays('traps', 'deaf', 'every');
       },
     },
+    {
+      name: 'a create that fails',
+      basic: true,
+      async run() {
+        for (const [id, command, message] of [
+          ['absent', 'nosuchcommand', /exec: "nosuchcommand": executable file not found in \$PATH/],
+          ['nopath', '/no/such/file', /\/no\/such\/file.*: no such file or directory/i],
+          ['denied', '/etc/passwd', /permission denied/i],
+        ] as const) {
+          (await engine.run('--rm', id, command)).expect({ status: 1, stderr: message });
+          await engine.nothingStays(id);
+        }
+        assert.equal(await guest.ok('ctr container ls --quiet'), '');
+      },
+    },
+    {
+      name: 'checkpoint, restore',
+      async run() {
+        const counts = 'n=0; while :; do n=$((n + 1)); echo $n >/count; sleep 0.1; done';
+        (await engine.run('--detach --null-io', 'counting', shell(counts))).expect({});
+        const count = async (id: string) =>
+          Number(await guest.ok(`ctr task exec --exec-id read ${id} cat /count`));
+        await guest.until('test $(ctr task exec --exec-id wait counting cat /count) -gt 5');
+        const image = 'tare.test/counting:saved';
+        await guest.ok(`ctr container checkpoint --rw --image --task counting ${image}`);
+        const saved = await count('counting');
+        await engine.remove('counting');
+        await guest.ok(`ctr container restore --rw --live goes-on ${image}`, 90);
+        await guest.until(
+          `test $(ctr task exec --exec-id wait goes-on cat /count) -gt ${saved + 5}`,
+        );
+        await engine.remove('goes-on');
+        await engine.nothingStays('counting', 'goes-on');
+      },
+    },
+    {
+      name: 'ten at once',
+      async run() {
+        const one = engine.runLine('--rm', 'many$n', 'sh -c "echo $n"');
+        const ended = await guest.run(
+          `for n in $(seq 10); do ${one} & done >/run/many 2>&1; wait; sort -n /run/many`,
+          120,
+        );
+        ended.expect({ stdout: '1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n' });
+        await engine.nothingStays('many');
+      },
+    },
+  ];
+}
+
+function resources(engine: Containerd): Case[] {
+  const { guest } = engine;
+  return [
     {
       name: 'metrics',
       async run() {
@@ -223,6 +283,12 @@ function cases(engine: Containerd): Case[] {
         ended.expect({ stdout: /^33554432\n50000 100000\n(20|59)\n$/ });
       },
     },
+  ];
+}
+
+function privileges(engine: Containerd): Case[] {
+  const { guest } = engine;
+  return [
     {
       name: 'user namespace',
       async run() {
@@ -264,21 +330,6 @@ function cases(engine: Containerd): Case[] {
       },
     },
     {
-      name: 'a create that fails',
-      basic: true,
-      async run() {
-        for (const [id, command, message] of [
-          ['absent', 'nosuchcommand', /exec: "nosuchcommand": executable file not found in \$PATH/],
-          ['nopath', '/no/such/file', /\/no\/such\/file.*: no such file or directory/i],
-          ['denied', '/etc/passwd', /permission denied/i],
-        ] as const) {
-          (await engine.run('--rm', id, command)).expect({ status: 1, stderr: message });
-          await engine.nothingStays(id);
-        }
-        assert.equal(await guest.ok('ctr container ls --quiet'), '');
-      },
-    },
-    {
       name: 'seccomp, capabilities, read-only root',
       async run() {
         const script = `grep -E '^(CapEff|Seccomp|NoNewPrivs):' /proc/self/status; touch /new`;
@@ -288,38 +339,6 @@ function cases(engine: Containerd): Case[] {
           stdout: 'CapEff:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2\n',
           stderr: /Read-only file system/,
         });
-      },
-    },
-    {
-      name: 'checkpoint, restore',
-      async run() {
-        const counts = 'n=0; while :; do n=$((n + 1)); echo $n >/count; sleep 0.1; done';
-        (await engine.run('--detach --null-io', 'counting', shell(counts))).expect({});
-        const count = async (id: string) =>
-          Number(await guest.ok(`ctr task exec --exec-id read ${id} cat /count`));
-        await guest.until('test $(ctr task exec --exec-id wait counting cat /count) -gt 5');
-        const image = 'tare.test/counting:saved';
-        await guest.ok(`ctr container checkpoint --rw --image --task counting ${image}`);
-        const saved = await count('counting');
-        await engine.remove('counting');
-        await guest.ok(`ctr container restore --rw --live goes-on ${image}`, 90);
-        await guest.until(
-          `test $(ctr task exec --exec-id wait goes-on cat /count) -gt ${saved + 5}`,
-        );
-        await engine.remove('goes-on');
-        await engine.nothingStays('counting', 'goes-on');
-      },
-    },
-    {
-      name: 'ten at once',
-      async run() {
-        const one = engine.runLine('--rm', 'many$n', 'sh -c "echo $n"');
-        const ended = await guest.run(
-          `for n in $(seq 10); do ${one} & done >/run/many 2>&1; wait; sort -n /run/many`,
-          120,
-        );
-        ended.expect({ stdout: '1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n' });
-        await engine.nothingStays('many');
       },
     },
   ];

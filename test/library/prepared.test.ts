@@ -2,10 +2,10 @@
  * Calls of run() with equal options share a prepared configuration: it must not outlive a change of
  * the options, and nothing of one command may reach another.
  */
-import { Containers, failure, sh, skipReason } from '../support/containers.js';
+import { Containers, failure, runInside, sh, skipReason } from '../support/containers.js';
 import type { Sandbox } from '../support/tare.js';
 import { allowTime } from '../support/timeout.js';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Container, run, type RunOptions, type Spec } from '../../lib/index.js';
@@ -134,4 +134,42 @@ t.test('the seccomp filter, whatever can be prepared', skip, async (t) => {
       t.match(status, /^Seccomp:\t2$/m, `${Object.keys(options).join()}, ${call} call`);
     }
   }
+});
+
+t.test('each command has what was asked for it, whatever the one before had', skip, async (t) => {
+  const inside = runInside(t);
+  const shows = async (options: Pick<RunOptions, 'mounts' | 'hostname'>): Promise<string> =>
+    (await inside(sh('hostname; cat /m/file; grep -c . /proc/mounts'), options)).stdout.trimEnd();
+  const place = t.testdir({ one: { file: 'one' }, two: { file: 'two' } });
+  const [one, two] = [join(place, 'one'), join(place, 'two')];
+  for (const path of [place, one, two]) chmodSync(path, 0o755);
+  const mount = { source: one, destination: '/m' };
+  const mounts = [mount];
+  const first = await shows({ mounts });
+  t.match(first, /^tare\none\d+$/);
+  mount.source = two;
+  t.equal(
+    await shows({ mounts }),
+    first.replace('one', 'two'),
+    'the same array with another content',
+  );
+  t.match(await shows({ mounts, hostname: 'other' }), /^other\ntwo/);
+
+  const count = sh('grep -c . /proc/mounts; grep " /usr/bin " /proc/mounts | cut -d" " -f4');
+  const plain = await inside(count);
+  t.match(plain.stdout, /\nro,/);
+  const changed = inside(count, {
+    spec: (spec) => {
+      for (const { destination, options = [] } of spec.mounts ?? []) {
+        if (destination === '/usr/bin')
+          options.splice(0, options.length, 'bind', 'nodev', 'noexec');
+      }
+      spec.linux!.maskedPaths!.length = 0;
+      spec.linux!.readonlyPaths!.length = 0;
+      return spec;
+    },
+  });
+  await t.rejects(changed, { code: 'ERR_TARE_COMMAND_NOT_EXECUTABLE' });
+  t.equal((await inside(count)).stdout, plain.stdout, 'and not for the next one');
+  t.equal((await inside(count, { hostname: 'other' })).stdout, plain.stdout);
 });

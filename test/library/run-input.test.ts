@@ -1,7 +1,7 @@
 /**
  * The input of run(): its accepted forms, its failures, and that its source leaves nothing open.
  */
-import { Containers, failure, openFiles, skipReason } from '../support/containers.js';
+import { Containers, failure, openFiles, runInside, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf } from '../support/tare.js';
 import { createReadStream, writeFileSync } from 'node:fs';
@@ -230,4 +230,17 @@ t.test('a stream at another descriptor that the command does not read', options,
   const ended = exitOf(child);
   t.equal(await output.all(), 'went on\n');
   t.equal(await ended, 0);
+});
+
+t.test('input', options, async (t) => {
+  const inside = runInside(t);
+  t.equal((await inside(['cat'], { input: 'text' })).stdout, 'text');
+  t.equal((await inside(['cat'], { input: Buffer.from('bytes') })).stdout, 'bytes');
+  const stream = Readable.from(['a', 'stream']);
+  t.equal((await inside(['cat'], { input: stream })).stdout, 'astream');
+  const large = Buffer.alloc(2 ** 20);
+  t.equal((await inside(['true'], { input: large })).exitCode, 0, 'who does not read it');
+  const running = inside(['cat'], { stdin: 'pipe' });
+  running.stdin.end('at once');
+  t.equal((await running).stdout, 'at once');
 });

@@ -2,11 +2,9 @@
  * The options of run() and Container: each unknown or invalid one is refused with an error that
  * names it.
  */
-import { Containers, failure, skipReason } from '../support/containers.js';
+import { Containers, failure, runInside, skipReason } from '../support/containers.js';
 import { program } from '../support/programs.js';
 import { exitOf } from '../support/tare.js';
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -142,6 +140,33 @@ t.test('values that cannot be', async (t) => {
   ] as unknown as [() => Spec, string | RegExp][]) {
     t.match(await failure(run(['true'], { spec })), { code: 'ERR_TARE_INVALID_ARGUMENT', message });
   }
+});
+
+t.test('wrong options are told before anything is made', options, async (t) => {
+  const inside = runInside(t);
+  for (const [options, message] of [
+    [{ memory: 'much' }, /^memory: invalid size "much"; give bytes, or text such as "128MiB"/],
+    [{ cpus: 0 }, /^cpus: must be a number from 0.01 to 1048576, not 0$/],
+    [{ pids: 1.5 }, /^pids: must be a whole number, not 1.5$/],
+    [{ user: 'root' }, /^user: must be a uid: 1000, "1000:100" or \{uid, gid\}, not "root"$/],
+    [{ timeout: -1 }, /^timeout: must be a number from 0 to/],
+    [
+      { encoding: 'klingon' },
+      /^encoding: must be "buffer" or an encoding such as "utf8", not "klingon"$/,
+    ],
+    [{ stdio: 'pipe', stdout: 'pipe' }, /^stdout: give either that or stdio$/],
+    [{ tty: true, stdout: 'inherit' }, /^tty: the terminal is all three streams/],
+    [{ input: 'x', stdin: 'ignore' }, /^input: is written to standard input, which must be "pipe"/],
+    [{ input: 'x', stdio: ['ignore', 'pipe', 'pipe'] }, /^input: is written to standard input/],
+    [{ env: { A: 1 } }, /^env.A: must be a string, not 1$/],
+    [{ mounts: [{ source: '/x', destination: 'x' }] }, /^mounts\[0\]\.destination: must be an abs/],
+    [{ killSignal: 'SIGNONE' }, /^killSignal: invalid signal "SIGNONE";/],
+    [{ network: 'bridge' }, /^network: must be "none", "host" or \{path\}, not "bridge"$/],
+  ] as [RunOptions, RegExp][]) {
+    const error = await failure(inside(['true'], options));
+    t.match(error, { code: 'ERR_TARE_INVALID_ARGUMENT', message });
+  }
+  t.match(await failure(inside([])), { message: /^command: must be an array/ });
 });
 
 t.test('what the caller changes later changes no call that is under way', options, async (t) => {
@@ -345,44 +370,4 @@ t.test('one signal for many commands warns of nothing', options, async (t) => {
   await sleep(10);
   process.off('warning', warned);
   t.same(warnings, []);
-});
-
-t.test('rlimits and environment', options, async (t) => {
-  const containers = new Containers(t);
-  const { stdout } = await run(['sh', '-c', 'ulimit -Sn; ulimit -Hn; ulimit -c'], {
-    ...containers.options,
-    rlimits: { nofile: { soft: 50, hard: 60 }, core: 0 },
-  });
-  t.equal(stdout, '50\n60\n0\n');
-  const env = { A: 'a', B: undefined, PATH: process.env['PATH'] };
-  const shown = await run(['sh', '-c', 'echo $A${B-unset}'], { ...containers.options, env });
-  t.equal(shown.stdout, 'aunset\n');
-  t.match(sandboxSpec(['x'], { rootfs: '/', rlimits: { as: Infinity } }).process, {
-    rlimits: [{ type: 'RLIMIT_AS', soft: 2 ** 64, hard: 2 ** 64 }],
-  });
-});
-
-t.test('relative paths are those of the time of the call', options, async (t) => {
-  const containers = new Containers(t);
-  const here = process.cwd();
-  t.teardown(() => process.chdir(here));
-  const [first, second] = ['first', 'second'].map((name) => {
-    const directory = join(containers.sandbox.directory, name);
-    mkdirSync(join(directory, 'm'), { recursive: true });
-    writeFileSync(join(directory, 'm/f'), name);
-    return directory;
-  }) as [string, string];
-  process.chdir(first);
-  const running = run(['cat', '/m/f'], {
-    ...containers.options,
-    mounts: [{ source: 'm', destination: '/m' }],
-    stdout: ['pipe', { file: 'out' }],
-  });
-  process.chdir(second);
-  t.equal((await running).stdout, 'first');
-  t.equal(readFileSync(join(first, 'out'), 'utf8'), 'first');
-  t.same(readdirSync(second), ['m']);
-
-  rmSync(second, { recursive: true });
-  t.match(await run(['true'], containers.options), { exitCode: 0 }, 'without a working directory');
 });

@@ -2,7 +2,15 @@
  * The destinations of run()'s output: lines, stdout and stderr together, files, streams, several at
  * once.
  */
-import { Containers, failure, openFiles, sh, skipReason } from '../support/containers.js';
+import {
+  Containers,
+  failure,
+  openFiles,
+  runInside,
+  sh,
+  skipReason,
+} from '../support/containers.js';
+import { Sandbox } from '../support/tare.js';
 import { constants } from 'node:buffer';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -320,4 +328,68 @@ t.test('a stream that is not read keeps no descriptor', options, async (t) => {
   }
   for (let i = 0; i < 100 && openFiles().length > before; i++) await sleep(20);
   t.ok(openFiles().length <= before, `${openFiles().length} of ${before}`);
+});
+
+t.test('output as bytes, elsewhere, and too much of it', options, async (t) => {
+  const inside = runInside(t);
+  const sandbox = new Sandbox();
+  t.teardown(() => sandbox.remove());
+  const bytes = await run(sh('printf "\\377"'), { root: sandbox.root, encoding: 'buffer' });
+  t.same(bytes.stdout, Buffer.from([255]));
+  t.equal((await inside(sh('printf "\\377"'), { encoding: 'hex' })).stdout, 'ff');
+  t.match(await inside(sh('echo gone'), { stdout: 'ignore' }), { stdout: undefined });
+  const running = inside(sh('echo read'), { buffer: false });
+  t.equal((await running.stdout.toArray()).join(''), 'read\n');
+  t.equal((await running).stdout, undefined);
+  const long = await failure(inside(['yes'], { maxBuffer: 1000 }));
+  t.match(long, {
+    code: 'ERR_TARE_OUTPUT_TOO_LONG',
+    message: /^yes: wrote more than 1000 bytes; raise maxBuffer/,
+    result: { outputTooLong: true, signal: 'SIGKILL' },
+  });
+  t.equal(long.result!.stdout, 'y\n'.repeat(500));
+});
+
+t.test('output that becomes a stream on the way', options, async (t) => {
+  const inside = runInside(t);
+  const long = await inside(sh('head -c 3000000 /dev/zero | tr "\\0" x; echo end >&2'));
+  t.equal(long.stdout, 'x'.repeat(3_000_000));
+  t.equal(long.stderr, 'end\n');
+  const exact = await inside(sh('printf 12345'), { maxBuffer: 5 });
+  t.match(exact, { stdout: '12345', outputTooLong: false });
+  const { signal } = await failure(
+    inside(sh('sleep 0.1; printf 123456; sleep 9'), { maxBuffer: 5 }),
+  ).then(({ result }) => result!);
+  t.equal(signal, 'SIGKILL', 'also where the program has more to say later');
+  for (const wait of [0, 150, 400]) {
+    const running = inside(sh('echo one; sleep 0.25; echo two; sleep 0.25; echo three'));
+    await running.container;
+    await sleep(wait);
+    t.equal((await running.stdout.toArray()).join(''), 'one\ntwo\nthree\n', `after ${wait} ms`);
+    t.equal((await running).stdout, 'one\ntwo\nthree\n');
+  }
+  const ended = inside(sh('echo one'));
+  await ended;
+  t.same(await ended.stdout.toArray(), [], 'there is nothing more, and an end of it');
+  const broken = inside(sh('while echo; do sleep 0.02; done; echo gone >&2; exit 9'));
+  broken.stdout.destroy();
+  t.match(await failure(broken), { result: { signal: 'SIGPIPE' } }, 'nothing reads it');
+});
+
+t.test('a slow reader slows the command down', options, async (t) => {
+  const inside = runInside(t);
+  const megabytes = 8;
+  const running = inside(['dd', 'if=/dev/zero', 'bs=1048576', `count=${megabytes}`], {
+    buffer: false,
+    stderr: 'ignore',
+  });
+  const stdout = running.stdout;
+  const container = await running.container;
+  await sleep(200);
+  t.ok(stdout.readableLength <= 4 * stdout.readableHighWaterMark, `${stdout.readableLength} bytes`);
+  t.equal((await container.state()).status, 'running');
+  let length = 0;
+  for await (const chunk of stdout) length += (chunk as Buffer).length;
+  t.equal(length, megabytes * 2 ** 20);
+  t.match(await running, { exitCode: 0, stdout: undefined, stderr: undefined });
 });

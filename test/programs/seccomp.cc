@@ -1,4 +1,4 @@
-// Compiles and runs seccomp profiles, for test/seccomp/profiles.test.ts.
+// Compiles and runs seccomp profiles, for test/seccomp.
 //
 //   seccomp compile CONFIG CACHE        writes the program (struct sock_filter[]) to stdout
 //   seccomp flags CONFIG CACHE          prints the flags, as a number

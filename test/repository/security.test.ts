@@ -31,7 +31,10 @@ interface Told {
 }
 
 const directory = 'test/security';
-const tests: Told[] = readdirSync(join(root, directory))
+const tests: Told[] = readdirSync(join(root, directory), {
+  recursive: true,
+  encoding: 'utf8',
+})
   .filter((name) => /\.(test|guest)\.ts$/.test(name))
   .flatMap((name) => {
     const file = `${directory}/${name}`;

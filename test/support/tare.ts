@@ -146,8 +146,10 @@ export class Sandbox {
     process.exit(128 + 15);
   };
 
-  constructor() {
+  /** The teardown of `t` removes it; without `t` the caller must do so. */
+  constructor(t?: Test) {
     process.once('SIGTERM', this.onTerminate);
+    t?.teardown(() => this.remove());
   }
 
   /** Returns a container id that no other test uses. */

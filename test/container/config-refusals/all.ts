@@ -4,6 +4,7 @@
  */
 import { linux } from './linux.js';
 import { mounts } from './mounts.js';
+import { namespaces } from './namespaces.js';
 import { process } from './process.js';
 import { resources } from './resources.js';
 import { seccomp } from './seccomp.js';
@@ -41,6 +42,7 @@ export const configRefusals: readonly ConfigRefusal[] = [
   ...text,
   ...process,
   ...mounts,
+  ...namespaces,
   ...linux,
   ...resources,
   ...seccomp,
