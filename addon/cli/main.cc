@@ -106,8 +106,8 @@ std::string sentence(const Verb& verb, const Error& error) {
          error.what();
 }
 
-/// Reports a program that has no executable format, or whose interpreter is missing, without time
-/// and level if a script may read that: scripts made for runc look for this line alone.
+/// Reports a program that has no executable format, or whose interpreter is missing. Omits time and
+/// level where a script may read the message: scripts made for runc expect only this line.
 bool tell_as_program(const Error& error) {
   const bool is_program =
       error.syscall() == "execve" &&

@@ -21,7 +21,7 @@ class NotifySocket {
 
   int fd() const noexcept { return socket_.get(); }
   /// Takes one datagram. If it says READY, forwards that with MAINPID=`main_pid`, and returns true.
-  /// Nothing else is forwarded: the container may not speak for the service in other matters.
+  /// Nothing else is forwarded: the container must not send other messages in the service's name.
   bool forward(pid_t main_pid) const;
   /// Waits until the container is ready or the process of `pidfd` has ended, then until the service
   /// manager has processed the message: it attributes messages to their sender, which must be alive

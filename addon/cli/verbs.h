@@ -38,8 +38,7 @@ struct Verb {
 
 std::span<const Verb> verbs() noexcept;
 const Verb* find_verb(std::string_view name) noexcept;
-/// A command that `npx tare` has beside those of the table, because it needs more than this
-/// program.
+/// A command of `npx tare` that is not in the table, because the npm package implements it.
 struct PackageCommand {
   const char* name;
   const char* usage;  ///< what it does, in one line

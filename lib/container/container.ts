@@ -94,7 +94,7 @@ export class Container implements ProcessStreams {
    *
    * @param id 1 to 1024 of the characters `A-Z a-z 0-9 _ + . -`
    * @throws {@link TareError} `ERR_TARE_INVALID_CONFIG` or `ERR_TARE_UNSUPPORTED` for a
-   * configuration, naming the place in it, before anything is done; `ERR_TARE_ALREADY_EXISTS`;
+   * configuration, naming the path in it, before anything is done; `ERR_TARE_ALREADY_EXISTS`;
    * `ERR_TARE_COMMAND_NOT_FOUND`; `ERR_TARE_HOOK_FAILED`; with `start` the errors of {@link start};
    * `ERR_TARE_SYSTEM` if a system call fails.
    */

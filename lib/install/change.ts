@@ -118,7 +118,7 @@ function existing(path: string): string {
 
 /**
  * Returns the path on this machine of a file of another root file system. Throws InstallError if a
- * symlink in it leads out of `root`: the file would be this machine's.
+ * symlink in it leads out of `root`: the file would then belong to this machine.
  */
 export function below(root: string, path: string): string {
   const place = join(root, path);

@@ -113,7 +113,7 @@ void Cgroup::kill_all() {
     return;  // systemd has removed it already
   }
   // Before Linux 5.14, and in a threaded cgroup. Frozen processes cannot fork, and SIGKILL ends
-  // them all the same.
+  // frozen processes too.
   freeze(true);
   signal_all(SIGKILL);
   freeze(false);

@@ -39,7 +39,7 @@ void each_pid(const std::string& list, Visit visit) {
 }
 
 /// A position in the tree below a cgroup. A container may nest cgroups to any depth, so this holds
-/// one descriptor whatever the depth, and moves by single names: a whole path may be longer than
+/// one descriptor at any depth, and moves by single names: a whole path may be longer than
 /// the kernel accepts. cgroup v2 has no renames, so ".." leads back to the parent.
 class TreePosition {
  public:

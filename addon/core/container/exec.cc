@@ -43,7 +43,7 @@ void inherit_defaults(Process& process, const Process& own, ProcessSource& sourc
 }
 
 /// Spawns a process with the CPU affinity of the config. By default it may run on all processors of
-/// the container, not only those of the caller; if `forks`, an op of the plan sees to that.
+/// the container, not only those of the caller; if `forks`, an op of the plan does that.
 template <typename Spawn>
 InitProcess spawn_on_processors(const CpuAffinity& affinity, bool forks,
                                 const ProcessSource& source, const Runtime& runtime,

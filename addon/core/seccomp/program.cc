@@ -311,7 +311,7 @@ class Layout {
   /// Conditional jumps have an eight-bit distance.
   bool in_reach(NodeId id) const { return distance(near_[id]) <= 255; }
 
-  /// Puts a copy of a action, or a long jump to any other node, directly before the instructions
+  /// Puts a copy of an action, or a long jump to any other node, directly before the instructions
   /// that are laid out.
   void bring_near(NodeId id) {
     const Node& node = graph_[id];

@@ -41,8 +41,8 @@ void add_bus(std::vector<Candidate>& candidates, const char* addresses) {
   }
 }
 
-/// The private sockets come first: they work without the message bus, and one process less has to
-/// wake up.
+/// The private sockets come first: they work without the message bus, and without waking up its
+/// process.
 std::vector<Candidate> candidates_of(SystemdManager manager) {
   std::vector<Candidate> candidates;
   if (manager == SystemdManager::system) {
