@@ -1,9 +1,10 @@
 // Takes all of a resource that one user may have, prints how much that was, and keeps it until its
 // standard input ends.
 //
-//   exhaust inotify|pipes|descriptors
+//   exhaust inotify|watches|pipes|descriptors
 //
-// "pipes" are buffers of a MiB, "descriptors" are sent over a socket and not received.
+// "watches" are inotify watches, each of a file that it makes in /tmp; "pipes" are buffers of a
+// MiB; "descriptors" are sent over a socket and not received.
 
 #include <fcntl.h>
 #include <sys/inotify.h>
@@ -19,6 +20,15 @@
 namespace {
 
 bool take_inotify() { return inotify_init1(IN_CLOEXEC) >= 0; }
+
+bool take_watch() {
+  static const int instance = inotify_init1(IN_CLOEXEC);
+  static int made = 0;
+  std::array<char, 32> path{};
+  std::snprintf(path.data(), path.size(), "/tmp/%d", made++);
+  const int file = open(path.data(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  return file >= 0 && close(file) == 0 && inotify_add_watch(instance, path.data(), IN_OPEN) >= 0;
+}
 
 bool take_pipe() {
   std::array<int, 2> ends{};
@@ -56,9 +66,10 @@ bool take_descriptor() {
 
 int main(int argc, char** argv) {
   const std::string_view kind = argc > 1 ? argv[1] : "";
-  bool (*const take)() = kind == "inotify" ? take_inotify
-                         : kind == "pipes" ? take_pipe
-                                           : take_descriptor;
+  bool (*const take)() = kind == "inotify"   ? take_inotify
+                         : kind == "watches" ? take_watch
+                         : kind == "pipes"   ? take_pipe
+                                             : take_descriptor;
   int count = 0;
   while (take()) {
     ++count;
