@@ -206,6 +206,50 @@ t.test('several processes that compete for the last ranges', skip, async (t) => 
   );
 });
 
+t.test('of two live containers of different processes no two are equal', skip, async (t) => {
+  const sandbox = place(t);
+  // Each release of one of the two ranges is followed by attempts of all processes at once.
+  const prefix = withFewRanges(sandbox, 2);
+  const programs = Array.from({ length: 4 }, () =>
+    program(
+      `const { mkdirSync, readFileSync, rmdirSync } = await import('node:fs');
+      let [held, clashes] = [0, 0];
+      const end = Date.now() + 4000;
+      const compete = async () => {
+        while (Date.now() < end) {
+          const command = run(['cat'], { root: data.root, stdin: 'pipe' });
+          command.catch(() => undefined);
+          const container = await command.container.catch(() => undefined);
+          if (container === undefined) continue;
+          const { pid } = await container.state();
+          const first = readFileSync('/proc/' + pid + '/uid_map', 'utf8').trim().split(/\\s+/)[1];
+          const mark = data.directory + '/' + first;
+          try {
+            mkdirSync(mark);
+            held++;
+            await new Promise((resolve) => setTimeout(resolve, 1));
+            rmdirSync(mark);
+          } catch {
+            clashes++;
+          }
+          command.stdin.end();
+          await command;
+        }
+      };
+      await Promise.all([compete(), compete()]);
+      tell(held + ' ' + clashes);`,
+      { root: sandbox.root, directory: sandbox.directory },
+      prefix,
+    ),
+  );
+  for (const { child } of programs) t.equal(await exitOf(child), 0);
+  const told = await Promise.all(programs.map(({ output }) => output.all()));
+  const counts = told.map((line) => line.trim().split(' ').map(Number));
+  const sum = (index: number): number => counts.reduce((all, one) => all + one[index]!, 0);
+  t.ok(sum(0) > 20, `${sum(0)} containers`);
+  t.equal(sum(1), 0, 'none had the range of another one');
+});
+
 t.test('never those of /etc/subuid; and there is an end to them', skip, async (t) => {
   const sandbox = place(t);
   const { child, output } = program(
@@ -281,4 +325,13 @@ t.test('what the kernel counts by user is not used up for others', skip, async (
     await endFirst();
     await endSecond();
   }
+});
+
+t.test('asynchronous I/O, whose contexts the whole machine shares, is refused', skip, async (t) => {
+  const { root } = place(t);
+  const mounts = [{ source: staticProgram('calls'), destination: '/calls' }];
+  const command = ['/calls', 'io_setup', '1', 'zeros'];
+  const { stdout } = await run(command, { root, mounts, seccomp: 'unconfined' });
+  t.equal(stdout, 'ok\n', 'this kernel has it');
+  t.equal((await run(command, { root, mounts })).stdout, 'ENOSYS\n');
 });
