@@ -95,6 +95,20 @@ t.test('what is named is written, and what follows from it', async (t) => {
   }
 });
 
+t.test('no swap stays so, whatever else is changed', async (t) => {
+  const before = { memory: { limit: 1000, swap: 0 } };
+  for (const [memory, writes, after] of [
+    [{ limit: 2000 }, ['memory.max 2000'], { limit: 2000, swap: 0 }],
+    [{ swap: 0 }, [], { limit: 1000, swap: 0 }],
+    [{ swap: 3000 }, ['memory.swap.max 2000'], { limit: 1000, swap: 3000 }],
+    [{ limit: -1 }, ['memory.swap.max max', 'memory.max max'], { limit: -1 }],
+  ] as const) {
+    const result = change(before, { memory });
+    t.strictSame(result.writes, writes, JSON.stringify(memory));
+    t.strictSame(result.after, { memory: after }, JSON.stringify(memory));
+  }
+});
+
 t.test('devices, page sizes and keys take the place of the ones for the same', async (t) => {
   const device = (minor: number, rate: number) => ({ major: 8, minor, rate });
   const before = {

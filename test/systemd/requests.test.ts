@@ -104,6 +104,13 @@ t.test('linux.resources as properties', (t) => {
     `MemorySwapMax t ${infinity}`,
     `MemoryMax t ${infinity}`,
   ]);
+  // No swap; where the memory limit is 0 too, neither is set.
+  t.strictSame(resources({ memory: { limit: 4096, swap: 0 } }), [
+    'MemorySwapMax t 0',
+    'MemoryMax t 4096',
+  ]);
+  t.strictSame(resources({ memory: { swap: 0 } }), ['MemorySwapMax t 0']);
+  t.strictSame(resources({ memory: { limit: 0, swap: 0 } }), []);
   t.strictSame(resources({ cpu: { cpus: '0-9' } }), ['AllowedCPUs ay [255, 3]']);
   t.end();
 });
