@@ -131,8 +131,8 @@ export interface RunOptions
    */
   maxBuffer?: number;
   /**
-   * Whether to collect output; true by default. If false, the result has none, and the caller may
-   * read the streams.
+   * Whether to collect output; true by default. If false, the result has none, and the caller must
+   * read the streams: a command blocks on a pipe that is full.
    */
   buffer?: boolean;
 
