@@ -82,7 +82,7 @@ int __libc_start_main(int (*program)(int, char**, char**), int argc, char** argv
   }
   __libc_setup_tls();
 
-  // The stack canary and the pointer guard (setjmp(3)), at their places in the thread control
+  // The stack canary and the pointer guard (setjmp(3)), at their offsets in the thread control
   // block.
   std::uintptr_t canary = 0;
   std::uintptr_t pointer_guard = 0;

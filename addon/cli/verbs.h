@@ -170,10 +170,11 @@ inline constexpr Flag lsm_mount_context{"lsm-mount-context", 0, text, "CONTEXT",
                                         "SELinux context of mounts instead of the saved one"};
 
 // Others.
-inline constexpr Flag all{"all", 'a', boolean, "", "a container that is not running is no error",
-                          true};
-inline constexpr Flag force{"force", 'f', boolean, "",
-                            "kill what still runs; a container that does not exist is no error"};
+inline constexpr Flag all{
+    "all", 'a', boolean, "", "a container that is not running is not an error", true};
+inline constexpr Flag force{
+    "force", 'f', boolean, "",
+    "kill what still runs; a container that does not exist is not an error"};
 inline constexpr Flag format{"format", 'f', text, "table|json",
                              "format of the output (default: table)"};
 inline constexpr Flag quiet{"quiet", 'q', boolean, "", "ids only"};

@@ -30,7 +30,7 @@ Outcome map_ids(const Context& context, int fd, const Op& op) {
 // In a new /dev the mount point of a device is missing. This function creates it and attaches by
 // name: move_mount(2) does not follow a symlink there. Returns false if the name exists already or
 // cannot be created.
-bool attach_in_new_place(Context& context, const Op& op, int device, Outcome& outcome) {
+bool attach_by_name(Context& context, const Op& op, int device, Outcome& outcome) {
   static char name[256];
   const long parent = open_parent(context, context.text(op, 1), name, sizeof name);
   if (parent < 0 || sys::call(__NR_mknodat, parent, name, S_IFREG | 0644, 0) < 0) {
@@ -129,7 +129,7 @@ Outcome do_bind(Context& context, const Op& op) {
     return outcome;
   }
   Outcome attached;
-  if (op.code == OpCode::bind_device && attach_in_new_place(context, op, tree.get(), attached)) {
+  if (op.code == OpCode::bind_device && attach_by_name(context, op, tree.get(), attached)) {
     remember(context, op, tree);
     return attached;
   }

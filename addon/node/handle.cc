@@ -36,7 +36,7 @@ std::shared_ptr<Container> Handle::concurrent_container() {
   const std::lock_guard lock(concurrent_mutex_);
   const std::shared_ptr<Container> made = created();
   if (!made) return find();
-  if (!concurrent_) concurrent_ = std::make_shared<Container>(made->again());
+  if (!concurrent_) concurrent_ = std::make_shared<Container>(made->reopen());
   return concurrent_;
 }
 

@@ -233,10 +233,10 @@ class Container {
   Container& operator=(Container&&) noexcept;
   ~Container();
 
-  /// Opens the same container again with its own descriptor and so its own lock, for work beside
-  /// the calls of this object. The result refers to the same container even if that is removed and
-  /// its id reused. Throws `not_found`.
-  Container again() const;
+  /// Opens the same container a second time with its own descriptor and so its own lock, for work
+  /// beside the calls of this object. The result refers to the same container even if that is
+  /// removed and its id reused. Throws `not_found`.
+  Container reopen() const;
 
   const std::string& id() const noexcept;
   /// Whether its processes end with its init, because they have their own pid namespace.

@@ -108,7 +108,7 @@ struct Passed {
   std::string path;
   /// Of detached_mount: wire::op_recursive, op_no_follow, op_source_no_symlinks, op_source_beneath.
   std::uint32_t flags = 0;
-  std::string origin;  ///< place in config.json
+  std::string origin;  ///< path in config.json
   std::string within;  ///< with op_source_beneath: the directory
   /// detached_mount: index of the passed user namespace with its id mapping, -1: none.
   int id_mapping = -1;
@@ -191,7 +191,7 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
 
 /// Makes the plan for an init that makes mounts of a container read-only and then waits, for a
 /// container that criu has restored without that attribute.
-Plan make_read_only_plan(const std::vector<std::string>& places);
+Plan make_read_only_plan(const std::vector<std::string>& paths);
 
 /// Makes the plan for an init that makes the mounts of `spec` in its existing container, reports
 /// each and then waits. `list` denotes them in messages.
@@ -206,10 +206,10 @@ struct ProgramPlanOptions {
   std::vector<std::string> args;
   std::vector<std::string> env;
   std::uint32_t preserve_fds = 0;
-  /// A directory that the program sees bind-mounted, with all submounts, at `place`/`name` in a
-  /// mount namespace of its own; empty: the caller's mount namespace.
+  /// A directory that the program sees bind-mounted, with all submounts, at
+  /// `mount_directory`/`name` in a mount namespace of its own; empty: the caller's mount namespace.
   std::string tree;
-  std::string place;  ///< absolute directory
+  std::string mount_directory;  ///< absolute directory
   std::string name;
 };
 /// Makes the plan for such a program, with the caller's credentials and namespaces.

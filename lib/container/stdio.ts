@@ -218,6 +218,6 @@ export function checkStdioItem(name: string, item: unknown): void {
       ? 'an object without an open file descriptor as "fd"'
       : shownValue(item);
   throw invalidArgument(
-    `${name}: ${shown} is none of "pipe", "ignore", "inherit", a file descriptor, a stream with one`,
+    `${name}: must be "pipe", "ignore", "inherit", a file descriptor or a stream with one, not ${shown}`,
   );
 }

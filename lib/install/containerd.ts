@@ -94,8 +94,8 @@ function versionOf(path: string, document: TomlDocument): string {
   if (plugins.has(version)) return version;
   throw new InstallError(
     value === undefined
-      ? `${path}: has no version, and so is of version 1, which has other names for all; write it anew first (\`containerd config default\`; from containerd 2 on, \`containerd config migrate\`)`
-      : `${path}: is of version ${version}, and 2 and 3 are known`,
+      ? `${path}: has no version, so it is of version 1, which has different names; rewrite it first (\`containerd config default\`; from containerd 2 on, \`containerd config migrate\`)`
+      : `${path}: unknown version ${version}; versions 2 and 3 are supported`,
   );
 }
 
@@ -176,15 +176,15 @@ function dropInDirectory(
   const directory = isAbsolute(pattern) ? dirname(pattern) : join(dirname(main), dirname(pattern));
   // In containerd 1, an imported file replaces all settings of the same plugin in another file.
   const plugin = pluginPath(version);
-  const says = (other: TomlDocument): boolean =>
+  const isConfigured = (other: TomlDocument): boolean =>
     other.tables.some((table) => isBelow(table.path, plugin)) ||
     other.keys.some((key) => isBelow(key.path, plugin));
-  if (says(document)) return undefined;
+  if (isConfigured(document)) return undefined;
   const others = files
     .list(directory)
     .filter((name) => name.endsWith('.toml') && name !== dropIn)
     .map((name) => join(directory, name));
-  const taken = others.some((path) => says(parse(path, files.read(path) ?? '')));
+  const taken = others.some((path) => isConfigured(parse(path, files.read(path) ?? '')));
   return taken ? undefined : directory;
 }
 

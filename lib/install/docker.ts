@@ -96,7 +96,7 @@ function merged(config: Json, entry: Entry): Json {
   if (entry.isDefault && ![undefined, 'runc', entry.name].includes(standard as string)) {
     if (!entry.force) {
       throw new InstallError(
-        `${path}: default-runtime is ${JSON.stringify(standard)}; replace it by --force`,
+        `${path}: default-runtime is ${JSON.stringify(standard)}; replace it with --force`,
       );
     }
   }

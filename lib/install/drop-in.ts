@@ -73,7 +73,7 @@ function engine(name: string, afterwards: string, dropIn: DropIn): Engine {
         const standard = entry.isDefault ? other.document.find(dropIn.standard) : undefined;
         if (standard !== undefined && standard.value !== entry.name && !entry.force) {
           throw new InstallError(
-            `${other.path}:${standard.line}: another default runtime is set there; replace it by --force`,
+            `${other.path}:${standard.line}: another default runtime is set there; replace it with --force`,
           );
         }
       }
@@ -83,7 +83,7 @@ function engine(name: string, afterwards: string, dropIn: DropIn): Engine {
       );
       const now = files.read(path);
       if (now !== undefined && now !== content && !entry.force) {
-        throw new InstallError(`${path}: is there with another content; replace it by --force`);
+        throw new InstallError(`${path}: exists with different content; replace it with --force`);
       }
       return [{ path, content }];
     },

@@ -50,6 +50,6 @@ export const remark = '# Added by `tare install`; `tare uninstall` takes it away
 export function conflict(path: string, name: string, line?: number): InstallError {
   const place = line === undefined ? path : `${path}:${line}`;
   return new InstallError(
-    `${place}: there is another runtime "${name}"; look at it, and replace it by --force, or choose another --name`,
+    `${place}: another runtime is named "${name}"; replace it with --force, or choose another --name`,
   );
 }

@@ -92,7 +92,9 @@ class Installation {
       );
     }
     if (!/^[A-Za-z0-9][\w.-]*$/.test(this.#name)) {
-      throw new InstallError(`--name ${this.#name}: letters, digits, "-", "_" and "." make a name`);
+      throw new InstallError(
+        `--name: invalid name "${this.#name}"; use letters, digits, "-", "_" and "."`,
+      );
     }
     this.#files = {
       read: (path) => textOf(this.#on(path)),
@@ -131,7 +133,7 @@ class Installation {
     const there = contentOf(path);
     if (there !== undefined && !there.includes(trait) && !this.given.force) {
       throw new InstallError(
-        `${path}: is another program; replace it by --force, or choose another --destination`,
+        `${path}: is another program; replace it with --force, or choose another --destination`,
       );
     }
     return { path, content: readFileSync(this.program), mode: 0o755 };
@@ -159,7 +161,7 @@ class Installation {
   install(): void {
     const engines = this.#chosen();
     if (this.given.default && engines.length === 0) {
-      throw new InstallError('--default: of which engine? Name it by --configure');
+      throw new InstallError('--default: no engine given; name it with --configure');
     }
     const entry = this.#entry();
     const binary = this.#binary();
@@ -167,7 +169,7 @@ class Installation {
     const others = pages.find((page) => this.#isAnothers(page));
     if (others !== undefined && !this.given.force) {
       throw new InstallError(
-        `${others.path}: is another program's; replace it by --force, or leave it by --no-manual`,
+        `${others.path}: is another program's; replace it with --force, or skip it with --no-manual`,
       );
     }
     const edits = engines.map((engine) => ({
@@ -189,7 +191,7 @@ class Installation {
     const path = this.#on(this.#destination);
     const there = contentOf(path);
     if (there !== undefined && !there.includes(trait) && !this.given.force) {
-      throw new InstallError(`${path}: is another program; it stays, unless by --force`);
+      throw new InstallError(`${path}: is another program; remove it with --force`);
     }
     const edits = engines.map((engine) => ({
       engine,

@@ -29,7 +29,7 @@ export interface BindMount {
 /** What a container may do and what it sees. Each default is the safest choice. */
 export interface SandboxOptions {
   /**
-   * Directory of the root file system. Files keep their owners, which are no users of a container
+   * Directory of the root file system. Files keep their owners, which are not users of a container
    * created by root: it can read what every user may read.
    */
   rootfs: string;

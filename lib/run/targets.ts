@@ -105,7 +105,7 @@ async function openIn(entry: string, path: string, flags: number): Promise<FileH
       throw new Error(`${path}: is a symbolic link, which is not followed`);
     }
     if (!status.isFile() && !status.isCharacterDevice()) {
-      throw new Error(`${path} is no regular file; open it, and give its descriptor`);
+      throw new Error(`${path} is not a regular file; open it, and give its descriptor`);
     }
     return await open(`/proc/self/fd/${found.fd}`, (flags & ~O_CREAT) | O_NOCTTY).catch(named);
   } finally {
@@ -171,7 +171,7 @@ export class OpenFiles {
       this.#handles.set(keyOf(source, writes), { handle, name, append });
     } else if (known.append !== append) {
       throw new TareError(
-        `${name}.append: ${known.name} names the same file; say the same of both`,
+        `${name}.append: ${known.name} names the same file; give both the same value`,
         { code: 'ERR_TARE_INVALID_ARGUMENT' },
       );
     }
@@ -203,7 +203,7 @@ function fileError(name: string, error: unknown): TareError {
 }
 
 /** Milliseconds for which a target may delay the result of a command that is being terminated. */
-const patience = 500;
+const timeout = 500;
 
 interface OpenTarget {
   writable: Writable;
@@ -286,10 +286,10 @@ export class Relay {
   }
 }
 
-/** Waits for `work`; at most `patience` once `hurries` returns true. */
+/** Waits for `work`; at most `timeout` once `hurries` returns true. */
 async function waitFor(work: Promise<unknown>, hurries: () => boolean): Promise<void> {
   const done = work.then(() => undefined);
-  while (!(await within(done, patience))) if (hurries()) return;
+  while (!(await within(done, timeout))) if (hurries()) return;
 }
 
 function writableOf(target: Exclude<OutputTarget, FileTarget>, number: number): Writable {

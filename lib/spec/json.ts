@@ -14,7 +14,7 @@ const maxUint64 = 2 ** 64;
 const isSuspicious = /[:[,]null[,}\]]|\\ud[89a-f]/;
 
 /**
- * Refuses values that JSON would replace: a limit of NaN would become null, which is no limit.
+ * Refuses values that JSON would replace: a limit of NaN would become null, which means no limit.
  * `value` is known to have no cycle.
  */
 function checkValues(value: unknown, name: string): void {

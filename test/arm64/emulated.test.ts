@@ -178,7 +178,7 @@ t.test('the addon in a Node for arm64', options, (t) => {
     spec.linux.namespaces.push({ type: 'pid' });
     const errors = [];
     for (const attempt of [
-      () => Container.open('nobody', { root }),
+      () => Container.open('absent', { root }),
       () => Container.create('a/b', { root, bundle }),
       () => Container.create('a', { root, bundle, spec }),
       () => Container.create('b', { root, bundle: '/nowhere' }),

@@ -176,7 +176,7 @@ t.test('an existing cgroup', asRoot, async (t) => {
     refusal,
     new RegExp(
       `^ERR_TARE_ALREADY_EXISTS container's cgroup is not empty: 1 process\\(es\\) found in ${place}, ` +
-        'one is \\d+; end them, or set linux.cgroupsPath to another place$',
+        'one is \\d+; end them, or set linux.cgroupsPath to another path$',
     ),
   );
   t.equal(status, 'status 1');
@@ -185,7 +185,7 @@ t.test('an existing cgroup', asRoot, async (t) => {
     'create: made',
     'write: ok',
     `ERR_TARE_ALREADY_EXISTS container's cgroup unexpectedly frozen: write 0 to ${place}/cgroup.freeze, ` +
-      'or set linux.cgroupsPath to another place',
+      'or set linux.cgroupsPath to another path',
     'status 1',
   ]);
   const inner = (...steps: string[]) => cgroupProgram('run', `${cgroup}/on/inner`, ...steps);
@@ -193,7 +193,7 @@ t.test('an existing cgroup', asRoot, async (t) => {
     inner('create'),
     [
       `ERR_TARE_ALREADY_EXISTS container's cgroup unexpectedly frozen: write 0 to ${place}/cgroup.freeze, ` +
-        'or set linux.cgroupsPath to another place',
+        'or set linux.cgroupsPath to another path',
       'status 1',
     ],
     'a new one below it would be frozen too',
@@ -274,7 +274,7 @@ t.test('as an ordinary user', asRoot, async (t) => {
   );
   t.strictSame(asNobody('create-rootless', 'freeze'), [
     'create-rootless: none',
-    'ERR_TARE_UNSUPPORTED the container has no cgroup (cgroup v2 is not there, or not for this user)',
+    'ERR_TARE_UNSUPPORTED the container has no cgroup (cgroup v2 is not mounted, or not delegated to this user)',
   ]);
   t.match(
     asNobody('create-rootless={"unified":{"cgroup.max.depth":"3"}}')[0],
@@ -286,7 +286,7 @@ t.test('limits that v2 does not offer here', asRoot, async (t) => {
   const lines = runUnder(withoutCgroup2, 'run', cgroup, 'create={"unified":{"nonesuch.max":"1"}}');
   t.strictSame(lines, [
     'ERR_TARE_UNSUPPORTED config.json: linux.resources.unified["nonesuch.max"] needs the nonesuch ' +
-      'controller, which cgroup v2 (mounted nowhere here) does not offer (this kernel does not have it); ' +
+      'controller, which cgroup v2 (not mounted here) does not offer (this kernel does not have it); ' +
       'boot one that has, or remove the limit',
   ]);
   t.strictSame(run('exists'), ['exists: false'], 'nothing is made');

@@ -193,8 +193,8 @@ t.test('controllers', async (t) => {
     run('sh', '-c', inOuter, 'sh', program, 'run', `${cgroup}/inner`, `create=${limit}`),
     [
       `ERR_TARE_UNSUPPORTED config.json: linux.resources.memory.limit needs the memory controller, which ${root}${cgroup} ` +
-        'cannot hand on to its children: there are processes in it (cgroup v2 lets either processes or ' +
-        'controllers into an inner cgroup); set linux.cgroupsPath to a place below a cgroup without ' +
+        'cannot enable for its children: it contains processes (a cgroup v2 has either processes or ' +
+        'controllers for children); set linux.cgroupsPath to a path below a cgroup without ' +
         'processes, or remove the limit',
     ],
   );
@@ -230,7 +230,7 @@ t.test('an ordinary user', async (t) => {
   ]);
   t.strictSame(asNobody(`create-rootless=${limit}`), [
     `ERR_TARE_UNSUPPORTED config.json: linux.resources.memory.limit needs the memory controller, which ${root}${cgroup} ` +
-      'cannot hand on to its children: EACCES (Permission denied); have it delegated to you (systemd: ' +
+      'cannot enable for its children: EACCES (Permission denied); have it delegated to you (systemd: ' +
       'Delegate=yes), or remove the limit',
   ]);
   steps(cgroup, 'open', 'remove');
@@ -245,7 +245,7 @@ t.test('errors of the kernel', async (t) => {
     ],
     [
       { blockIO: { throttleReadBpsDevice: [{ major: 240, minor: 7, rate: 1000 }] } },
-      `ERR_TARE_SYSTEM resources.blockIO.throttleReadBpsDevice[0]: write "240:7 rbps=1000" to ${place}/io.max: ENODEV (No such device); there is no such block device, or it is a partition: name the whole one`,
+      `ERR_TARE_SYSTEM resources.blockIO.throttleReadBpsDevice[0]: write "240:7 rbps=1000" to ${place}/io.max: ENODEV (No such device); the block device does not exist, or is a partition; name a whole device`,
     ],
     [
       { unified: { 'memory.nonesuch': '1' } },
@@ -270,7 +270,7 @@ const busybox = (...args: string[]) => t.strictSame(run('/bin/busybox', ...args)
 t.test('limits of one block device', async (t) => {
   const modules = process.env['TARE_GUEST_MODULES'];
   if (modules === undefined) {
-    t.comment('only in a guest, whose devices are nobody’s');
+    t.comment('only in a guest, whose devices are not in use');
     return;
   }
   const queue = '/sys/block/loop0/queue/scheduler';
@@ -305,7 +305,7 @@ t.test('limits of one block device', async (t) => {
   const weights = { weight: 333, weightDevice: [{ major, minor, weight: 444 }] };
   const both = (): string[] => apply([{ blockIO: weights }], 'io.bfq.weight', 'io.weight');
   t.match(both(), [
-    /blockIO\.weightDevice\[0\]\.weight: write .* EOPNOTSUPP .*; nothing weighs the requests to this device: make BFQ its scheduler/,
+    /blockIO\.weightDevice\[0\]\.weight: write .* EOPNOTSUPP .*; no I\/O scheduler applies weights to this device: set BFQ as its scheduler/,
   ]);
   writeFileSync(join(root, 'io.cost.qos'), `${node} enable=1`);
   t.strictSame(both(), ['absent', `default 3263|${node} 4384`], 'for blk-iocost, in its own range');

@@ -237,7 +237,7 @@ sandbox.test('limits in a threaded subtree: those that threads can have', async 
   t.equal(status, 1);
   t.match(
     error,
-    /memory\.limit needs the memory controller, which .*-threaded cannot hand on to its children: /,
+    /memory\.limit needs the memory controller, which .*-threaded cannot enable for its children: /,
   );
   rmdirSync(join(top, 'inner'));
   rmdirSync(top);

@@ -250,7 +250,7 @@ sandbox.test('--manage-cgroups-mode', async (t) => {
       const words = ['restore', '-d', '-b', one.bundle, '--image-path', one.images];
       const refused = sandbox.tare([...words, '--manage-cgroups-mode', mode, one.id]);
       const path = `/${one.id}`;
-      const message = `--manage-cgroups-mode strict: the cgroup ${path} is there already`;
+      const message = `--manage-cgroups-mode strict: the cgroup ${path} already exists`;
       t.equal(refused.error, `restore ${one.id}: ${message}`);
       rmdirSync(`/sys/fs/cgroup/${one.id}`);
     }

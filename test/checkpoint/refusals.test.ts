@@ -121,7 +121,7 @@ setTimeout(() => {}, 1000);
     const directory = join(sandbox.directory, 'old');
     oldCriu(directory);
     const env = { PATH: `${directory}:${process.env['PATH']}` };
-    t.equal(refused(t, id, [], env), 'criu 3.15 is too old: 3.16 or newer is needed');
+    t.equal(refused(t, id, [], env), 'criu 3.15 is too old; install 3.16 or newer');
     const script =
       'for place in /usr/local/sbin /usr/sbin /sbin /usr/local/bin /usr/bin /bin; do ' +
       '[ ! -e "$place/criu" ] || mount --bind /dev/null "$place/criu"; done; exec "$@"';
@@ -133,7 +133,7 @@ setTimeout(() => {}, 1000);
     t.equal(status, 1);
     t.equal(
       errorIn(stderr),
-      `checkpoint ${id}: there is no criu(8) in PATH, which does the work: install version 3.16 or newer, on Debian by \`apt-get install criu\``,
+      `checkpoint ${id}: criu(8) is not in PATH; install version 3.16 or newer, on Debian by \`apt-get install criu\``,
     );
     sandbox.must(['delete', '--force', id]);
   });
@@ -158,7 +158,7 @@ setTimeout(() => {}, 1000);
     for (const [words, message] of [
       [
         ['-b', plain, '--image-path', '/nowhere'],
-        '--image-path: /nowhere: there is no descriptors.json in it: give the directory of a whole checkpoint; that of a --pre-dump alone cannot be restored',
+        '--image-path: /nowhere: descriptors.json is missing; give the directory of a complete checkpoint, since a --pre-dump alone cannot be restored',
       ],
       [
         ['-b', plain, ...from, '--console-socket', '/nowhere'],
@@ -181,7 +181,7 @@ setTimeout(() => {}, 1000);
       ],
       [
         ['-b', edited(namespaces({ cgroup: '/proc/1/ns/cgroup' })), ...from],
-        'config.json: linux.namespaces[5].path: criu(8) restores nothing into a cgroup namespace that is there; leave the path out',
+        'config.json: linux.namespaces[5].path: criu(8) cannot restore into an existing cgroup namespace; remove the path',
       ],
       [
         ['-b', edited(inNewUserNamespace), ...from],
@@ -189,7 +189,7 @@ setTimeout(() => {}, 1000);
       ],
       [
         ['-b', edited(annotated('run.oci.delegate-cgroup', 'below')), ...from],
-        'config.json: annotations["run.oci.delegate-cgroup"]: nothing is restored into a cgroup below the container\'s; leave it out',
+        'config.json: annotations["run.oci.delegate-cgroup"]: criu(8) cannot restore into a cgroup below the container\'s; remove the annotation',
       ],
       [
         ['-b', edited(annotated('run.oci.pidfd_receiver', '/nowhere')), ...from],
@@ -197,7 +197,7 @@ setTimeout(() => {}, 1000);
       ],
       [
         ['-b', edited(namespaces({ network: '/nowhere' })), ...from],
-        'config.json: linux.namespaces[1].path: /nowhere: open: ENOENT (No such file or directory); the namespace that the container is to join must be there',
+        'config.json: linux.namespaces[1].path: /nowhere: open: ENOENT (No such file or directory); the namespace that the container joins must exist',
       ],
     ] as const) {
       const id = sandbox.id('refused');
@@ -209,7 +209,7 @@ setTimeout(() => {}, 1000);
     oldCriu(directory);
     const env = { PATH: `${directory}:${process.env['PATH']}` };
     const result = sandbox.tare(['restore', '-b', plain, ...from, sandbox.id('old')], { env });
-    t.match(result.error, / criu 3\.15 is too old: 3\.16 or newer is needed$/);
+    t.match(result.error, / criu 3\.15 is too old; install 3\.16 or newer$/);
     t.notOk(existsSync(join(whole, 'restore.log')), 'nothing is written to the images');
     await Promise.resolve();
   });

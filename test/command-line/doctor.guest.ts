@@ -96,7 +96,7 @@ sandbox.test('an ordinary user’s cgroups', async (t) => {
 });
 
 for (const [sysctl, value, remedy] of [
-  ['user.max_user_namespaces', '0', 'the sysctl user.max_user_namespaces is 0'],
+  ['user.max_user_namespaces', '0', 'set the sysctl user.max_user_namespaces, which is 0'],
   ['kernel.unprivileged_userns_clone', '0', 'set the sysctl kernel.unprivileged_userns_clone to 1'],
   ['kernel.apparmor_restrict_unprivileged_userns', '1', 'load a profile for this program'],
 ] as const) {

@@ -33,12 +33,12 @@ function checkForm(t: Test, { examination, result }: Diagnosis): void {
   const named = (part: string) =>
     keys.filter(([, of]) => (of ?? '') === part).map(([, , key]) => key);
   t.strictSame(Object.keys(examination), named('').slice(0, 4));
-  const who = examination.rootless ? 'ordinary' : 'root';
+  const caller = examination.rootless ? 'ordinary' : 'root';
   for (const finding of examination.findings) {
     t.strictSame(Object.keys(finding), named('findings[].'), finding.name);
     const row = documented.get(finding.name);
     t.equal(row?.group, finding.group, `${finding.name} is on the page`);
-    t.equal(row?.required.split(', ').includes(who), finding.required, finding.name);
+    t.equal(row?.required.split(', ').includes(caller), finding.required, finding.name);
     t.ok(['ok', 'limited', 'missing'].includes(finding.status));
     t.equal(finding.remedy === '', finding.status === 'ok', `${finding.name}: ${finding.remedy}`);
     if (finding.status !== 'ok') t.not(finding.found, '', finding.name);
@@ -304,7 +304,7 @@ if (skipReason !== undefined) {
     const result = call('unshare', ['-Ur', 'sh', '-c', script, 'sh', cli, ...asJson]);
     t.match(new Diagnosis(result).of('user-namespaces'), {
       status: 'missing',
-      remedy: 'the sysctl user.max_user_namespaces is 0',
+      remedy: 'set the sysctl user.max_user_namespaces, which is 0,',
     });
   });
 

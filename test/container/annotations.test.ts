@@ -146,9 +146,9 @@ if (skipReason !== undefined) {
       const { pid } = state(inside.must(['state', id]).stdout);
       t.equal(await receiver.output.all(), `${pid}\n`);
     });
-    const nobody = annotated({ 'run.oci.pidfd_receiver': '/nowhere/socket' });
+    const absent = annotated({ 'run.oci.pidfd_receiver': '/nowhere/socket' });
     t.match(
-      inside.run('true', nobody).error,
+      inside.run('true', absent).error,
       /annotations\["run\.oci\.pidfd_receiver"\].*\/nowhere\/socket/,
     );
   });

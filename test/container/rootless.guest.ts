@@ -54,7 +54,7 @@ function refusedWith(t: Test, sysctl: string, value: string): string {
 }
 
 for (const [sysctl, value, remedy] of [
-  ['user.max_user_namespaces', '0', 'the sysctl user.max_user_namespaces is 0'],
+  ['user.max_user_namespaces', '0', 'set the sysctl user.max_user_namespaces, which is 0'],
   [
     'kernel.unprivileged_userns_clone',
     '0',

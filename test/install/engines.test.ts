@@ -130,7 +130,7 @@ disabled_plugins = ["a]b"] # [not a table]
     t.equal(machine.read(containerd), after);
 
     const other = ['--configure', 'containerd', '--prefix', '/opt'];
-    refused(t, machine, other, `${containerd}:21: there is another runtime "tare"`, '--force');
+    refused(t, machine, other, `${containerd}:21: another runtime is named "tare"`, '--force');
     t.equal(machine.tare('install', ...other, '--force').status, 0);
     t.equal(
       machine.read(containerd),
@@ -154,7 +154,7 @@ t.test('containerd: an entry of another origin', async (t) => {
   machine.write(containerd, `version = 2\n${entry(place)}`);
   t.match(machine.tare('install', '--configure', 'containerd').stdout, 'toml: is as it should be');
   machine.write(containerd, `version = 2\n${entry('/usr/bin/mine')}`);
-  refused(t, machine, ['--configure', 'containerd'], `${containerd}:5: there is another runtime`);
+  refused(t, machine, ['--configure', 'containerd'], `${containerd}:5: another runtime is named`);
   t.equal(machine.tare('install', '--configure', 'containerd', '--force').status, 0);
   t.equal(value(machine, containerd, runtime(2, 'options', 'BinaryName')), place);
   t.equal(
@@ -190,7 +190,7 @@ t.test('containerd: what cannot be added to', async (t) => {
   machine.write(containerd, 'disabled_plugins = ["cri"]\n');
   refused(t, machine, flags, 'has no version', 'containerd config default');
   machine.write(containerd, 'version = 7\n');
-  refused(t, machine, flags, 'is of version 7');
+  refused(t, machine, flags, 'unknown version 7');
   machine.write(containerd, 'version = 2\n[plugins\n');
   refused(t, machine, flags, `${containerd}: line 2: `, 'it is left as it is');
   const closed = `runtimes = { runc = { runtime_type = "x" } }`;
@@ -257,7 +257,7 @@ t.test('docker: what is wrong, and what is otherwise', async (t) => {
   }
   const text = '{"default-runtime":"kata","runtimes":{"tare":{"path":"/x"},"kata":{"path":"/k"}}}';
   machine.write(docker, text);
-  refused(t, machine, flags, 'there is another runtime "tare"');
+  refused(t, machine, flags, 'another runtime is named "tare"');
   t.equal(machine.tare('install', ...flags, '--force').status, 0);
   refused(t, machine, [...flags, '--default'], 'default-runtime is "kata"');
   t.equal(machine.tare('install', ...flags, '--default', '--force').status, 0);
@@ -279,7 +279,7 @@ t.test('podman: other files', async (t) => {
     '/etc/containers/containers.conf.d/10-x.conf',
     '[engine.runtimes]\ntare = ["/x"]\n',
   );
-  refused(t, machine, flags, '10-x.conf:2: there is another runtime "tare"');
+  refused(t, machine, flags, '10-x.conf:2: another runtime is named "tare"');
   machine.write('/etc/containers/containers.conf.d/10-x.conf', '[engine\n');
   refused(t, machine, flags, '10-x.conf: line 1: ');
 });
@@ -291,7 +291,7 @@ t.test('cri-o: other files', async (t) => {
   const flags = ['--configure', 'cri-o'];
   t.equal(machine.tare('install', ...flags).status, 0);
   refused(t, machine, [...flags, '--default'], `${main}:2: another default runtime`);
-  refused(t, machine, [...flags, '--prefix', '/opt'], `${crio}: is there with another content`);
+  refused(t, machine, [...flags, '--prefix', '/opt'], `${crio}: exists with different content`);
   t.equal(machine.tare('install', ...flags, '--prefix', '/opt', '--default', '--force').status, 0);
   t.equal(value(machine, crio, ['crio', 'runtime', 'default_runtime']), 'tare');
 });

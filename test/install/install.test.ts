@@ -80,7 +80,7 @@ t.test('manual pages and completions', async (t) => {
   const before = machine.documentation();
   t.notMatch(machine.tare('install').stdout, 'manual pages');
   t.strictSame(machine.documentation(), before, 'twice is once');
-  machine.write(pages[0] ?? '', 'Of somebody else.\n');
+  machine.write(pages[0] ?? '', 'Of another program.\n');
   const refused = machine.tare('install');
   t.match(refused, { status: 1, stderr: `${machine.path(pages[0] ?? '')}: is another program's` });
   t.equal(machine.tare('install', '--no-manual').status, 0);
@@ -170,8 +170,8 @@ t.test('what makes no sense is refused before anything is done', async (t) => {
       ['--configure', 'lxc'],
       '--configure lxc: unknown engine; use one of containerd, podman, docker, cri-o',
     ],
-    [['--name', '../x'], '--name ../x: letters'],
-    [['--default'], '--default: of which engine?'],
+    [['--name', '../x'], '--name: invalid name "../x"; use letters'],
+    [['--default'], '--default: no engine given;'],
     [['--default', '--configure', 'containerd'], 'RuntimeClass'],
   ] as const) {
     const { status, stdout, stderr } = machine.tare('install', ...words);

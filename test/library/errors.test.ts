@@ -30,8 +30,8 @@ t.test('arguments', options, async (t) => {
     ['signal number', () => container.kill(65), /^signal: invalid signal 65/],
     ...(
       [
-        [['pip' as 'pipe'], /^stdio\[0\]: "pip" is none of/],
-        [[0, -1], /^stdio\[1\]: -1 is none of/],
+        [['pip' as 'pipe'], /^stdio\[0\]: must be "pipe", .*, not "pip"$/],
+        [[0, -1], /^stdio\[1\]: must be "pipe", .*, not -1$/],
         [[0, 1, 2, 'ignore'], /^stdio\[3\]: only standard input, output and error/],
       ] as [StdioItem[], RegExp][]
     ).map(([stdio, message]): [string, () => Promise<unknown>, RegExp] => [
@@ -48,13 +48,13 @@ t.test('arguments', options, async (t) => {
 });
 
 t.test('a class of its own', options, async (t) => {
-  const error = await failure(Container.open('nobody', new Containers(t).options));
+  const error = await failure(Container.open('absent', new Containers(t).options));
   t.ok(error instanceof TareError);
   t.ok(error instanceof Error);
   t.equal(error.name, 'TareError');
   t.equal(error.code, 'ERR_TARE_NOT_FOUND');
-  t.match(error.message, /nobody/);
-  t.match(error.stack, /^TareError: .*nobody.*\n\s+at async .*open/s, 'the stack is the caller’s');
+  t.match(error.message, /absent/);
+  t.match(error.stack, /^TareError: .*absent.*\n\s+at async .*open/s, 'the stack is the caller’s');
   t.notOk('errno' in error || 'syscall' in error || 'stage' in error, 'what is not so is absent');
 });
 

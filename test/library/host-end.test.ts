@@ -112,7 +112,7 @@ t.test('a container that a live caller is making is left alone', options, async 
   const { child: other } = program(`await run(['true'], data.options);`, {
     options: locations(containers),
   });
-  t.equal(await exitOf(other), 0, 'nobody waits for it');
+  t.equal(await exitOf(other), 0, 'the locked container is not waited for');
   t.same(ids(), [id], 'the others are removed');
   holder.stdin.end();
   await exitOf(holder);

@@ -239,7 +239,7 @@ t.test('input', options, async (t) => {
   const stream = Readable.from(['a', 'stream']);
   t.equal((await inside(['cat'], { input: stream })).stdout, 'astream');
   const large = Buffer.alloc(2 ** 20);
-  t.equal((await inside(['true'], { input: large })).exitCode, 0, 'who does not read it');
+  t.equal((await inside(['true'], { input: large })).exitCode, 0, 'the program does not read it');
   const running = inside(['cat'], { stdin: 'pipe' });
   running.stdin.end('at once');
   t.equal((await running).stdout, 'at once');

@@ -46,7 +46,9 @@ t.test('a root that its container may not enter', skip, async (t) => {
   t.match(error, {
     code: 'ERR_TARE_INVALID_ARGUMENT',
     path: rootfs,
-    message: new RegExp(`^rootfs: ${rootfs} has mode 700.*; let others enter and read it`),
+    message: new RegExp(
+      `^rootfs: ${rootfs} has mode 700, which denies access to .*; let others enter and read it`,
+    ),
     cause: { code: 'ERR_TARE_SYSTEM', errno: -13 },
   });
   chmodSync(rootfs, 0o755);

@@ -190,7 +190,7 @@ if (skipReason !== undefined) {
       delete (config as { process?: unknown }).process;
     });
     const id = sandbox.id('empty');
-    const needs = /config\.json: process: is missing, so there is no program to start/;
+    const needs = /config\.json: process: is missing, so no program can be started; add it/;
     const run = sandbox.tare(['run', '--bundle', bundle, id]);
     t.equal(run.status, 1);
     t.match(run.stderr, needs);

@@ -58,7 +58,7 @@ if (skipReason !== undefined) {
     sandbox.must(['pause', id]);
     t.equal(statusOf(id), 'paused');
     const error = `start ${id}: cannot start a container in the paused state; resume it first`;
-    t.equal(sandbox.tare(['start', id]).error, error, 'start does not wait for somebody’s resume');
+    t.equal(sandbox.tare(['start', id]).error, error, 'start does not wait for a resume');
     sandbox.must(['resume', id]);
     t.equal(statusOf(id), 'created');
     sandbox.must(['pause', id]);

@@ -49,7 +49,7 @@ if (skipReason !== undefined) {
       sandbox.must(['delete', '--force', id]);
     }
     t.strictSame([...answers], ['in the container\n']);
-    t.equal(created, 5, 'nobody was disturbed');
+    t.equal(created, 5, 'each create succeeded');
   });
 
   sandbox.test('while hooks run: exec is refused, start and delete wait', async (t) => {

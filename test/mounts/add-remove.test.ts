@@ -118,8 +118,8 @@ if (skipReason !== undefined) {
     t.equal(mounts('remove', id, [bind('/tmp')]).status, 0);
     t.equal(
       mounts('remove', id, [bind('/tmp')]).error,
-      `mounts remove ${id}: ${file}: [0].destination: "/tmp": \`mounts add\` has mounted nothing ` +
-        'there; only what it has mounted can be removed',
+      `mounts remove ${id}: ${file}: [0].destination: "/tmp": not mounted by \`mounts add\`; ` +
+        'only such mounts can be removed',
     );
     sandbox.must(['kill', id, 'KILL']);
     while (state(sandbox.must(['state', id]).stdout).status !== 'stopped');
@@ -212,7 +212,7 @@ if (skipReason !== undefined) {
       t.equal(failed.status, 1);
       t.match(failed.error, `${file}: [2]`);
       t.equal(inside(id, 'cat', '/proc/self/mountinfo'), before);
-      t.match(mounts('remove', id, [bind('/one')]).error, 'has mounted nothing there');
+      t.match(mounts('remove', id, [bind('/one')]).error, 'not mounted by `mounts add`');
     }
     t.equal(mounts('add', id, [bind('/one', 'data')], sandbox.directory).status, 0);
     t.equal(inside(id, 'cat', '/one/word'), 'here\n');
@@ -256,8 +256,8 @@ if (skipReason !== undefined) {
       },
     );
     t.equal(inside(id, 'cat', '/secret/word'), '', 'masked');
-    t.match(mounts('remove', id, [bind('/secret/word')]).error, 'has mounted nothing there');
-    t.match(mounts('remove', id, [bind('/mine')]).error, 'has mounted nothing there');
+    t.match(mounts('remove', id, [bind('/secret/word')]).error, 'not mounted by `mounts add`');
+    t.match(mounts('remove', id, [bind('/mine')]).error, 'not mounted by `mounts add`');
     t.equal(mounts('add', id, [bind('/play/word', join(data, 'word'))]).status, 0);
     inside(id, 'sh', '-c', 'busybox mv /play /gone && busybox mv /secret /play');
     t.equal(

@@ -70,12 +70,12 @@ if (skipReason !== undefined) {
   });
 
   t.test('--user: numbers only, and strictly so', async (t) => {
-    const who = (...flags: string[]): Result =>
+    const idsOf = (...flags: string[]): Result =>
       exec([...flags, id, 'sh', '-c', 'id -u; id -g; id -G']);
-    t.equal(who().stdout, '5\n6\n6 7\n');
-    t.equal(who('-u', '1').stdout, '1\n6\n6 7\n', 'the group stays');
-    t.equal(who('-u', '1:2').stdout, '1\n2\n2 7\n');
-    t.equal(who('--user=4294967294:0').stdout, '4294967294\n0\n0 7\n');
+    t.equal(idsOf().stdout, '5\n6\n6 7\n');
+    t.equal(idsOf('-u', '1').stdout, '1\n6\n6 7\n', 'the group stays');
+    t.equal(idsOf('-u', '1:2').stdout, '1\n2\n2 7\n');
+    t.equal(idsOf('--user=4294967294:0').stdout, '4294967294\n0\n0 7\n');
     const bad = ['', '1:', ':1', ':', 'abc', '4294967296', '4294967295', '1:4294967295', '-1'];
     for (const value of [
       ...bad,
@@ -89,7 +89,7 @@ if (skipReason !== undefined) {
       'root',
       '99999999999999999999',
     ]) {
-      const result = who(`--user=${value}`);
+      const result = idsOf(`--user=${value}`);
       t.equal(result.status, 255, `refused: ${JSON.stringify(value)}`);
       t.match(result.error, `--user "${value}": `);
       t.equal(result.stdout, '');

@@ -121,7 +121,7 @@ sandbox.test('SCHED_DEADLINE needs every processor', async (t) => {
   await running('first', whole, () => {
     t.match(
       refused('second', whole),
-      /process\.scheduler: sched_setattr: EBUSY .*; the processors have not that much time left/,
+      /process\.scheduler: sched_setattr: EBUSY .*; the processors do not have enough time left/,
     );
   });
   t.match(

@@ -21,15 +21,15 @@ if (skipReason !== undefined) {
     };
     await inside.created(inside.script('sleep 1000', own), (id) => {
       inside.must(['start', id]);
-      const who = (value: string) =>
+      const idsOf = (value: string) =>
         inside.tare(['exec', `--user=${value}`, id, 'sh', '-c', 'id -u; id -g']);
       const good = { '1': '1\n6\n', '1:2': '1\n2\n', '0': '0\n6\n', '007': '7\n6\n' };
-      for (const [value, ids] of Object.entries(good)) t.equal(who(value).stdout, ids, value);
+      for (const [value, ids] of Object.entries(good)) t.equal(idsOf(value).stdout, ids, value);
       const bad =
         ', 1:, :1, :, abc, 4294967296, 4294967295, 1:4294967295, 4294967297:1, -1, 1:-1, 0x1, 1:2:3, ' +
         '1 , +1, 1e3, 1.0, root, root:root, 1;2, 18446744073709551617, ١';
       for (const value of bad.split(', ')) {
-        const result = who(value);
+        const result = idsOf(value);
         t.match(result, { status: 255, stdout: '' }, JSON.stringify(value));
         t.match(result.error, `--user "${value}": `);
       }

@@ -42,7 +42,7 @@ if (skipReason !== undefined) {
     await body(container, () => readFileSync(path, 'utf8').split('said').length - 1);
     const late = sleep(20_000, 'late', { ref: false });
     t.not(await Promise.race([container.delete({ force: true }), late]), 'late', 'it is deleted');
-    t.strictSame(children(), [], 'nobody is left of it');
+    t.strictSame(children(), [], 'no process of it is left');
   };
 
   /** The children of this process. */
@@ -152,13 +152,13 @@ if (skipReason !== undefined) {
     more(id);
     const begin = Date.now();
     inside.must(['delete', '--force', id]);
-    t.ok(Date.now() - begin < 5000, 'nobody is waited for');
+    t.ok(Date.now() - begin < 5000, 'no process is waited for');
     host.kill('SIGKILL');
     await exitOf(host);
   };
 
   // Weakened: destroy() calls rmdir(2) alone. delete takes 10 s and fails.
-  inside.test('delete ends who is about to be executed', async (t) => {
+  inside.test('delete ends a process that is about to be executed', async (t) => {
     await held(t, () => undefined);
     await held(t, (id) => inside.must(['pause', id]));
   });

@@ -108,7 +108,7 @@ t.test('the checker knows right from wrong', async (t) => {
       call('resume', 'done'),
       call('state', 'created'),
     ],
-    'killed by nobody': [call('create', 'killed')],
+    'killed by no call': [call('create', 'killed')],
     'exists, and there is none': [call('create', 'exists')],
   };
   for (const [name, calls] of Object.entries(wrong)) t.ok(check(calls).fault, name);

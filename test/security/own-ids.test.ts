@@ -154,9 +154,9 @@ t.test('of a container that lives on', skip, async (t) => {
  */
 function withFewRanges(sandbox: Sandbox, count: number, gidCount = 0): string[] {
   const files = join(sandbox.directory, 'ids-');
-  const uids = `# no range\nsomebody:${lowest}:${highest - count * size - lowest}\n`;
+  const uids = `# no range\nanother:${lowest}:${highest - count * size - lowest}\n`;
   writeFileSync(`${files}subuid`, uids);
-  const gids = gidCount === 0 ? '' : `somebody:${highest - gidCount * size}:${gidCount * size}\n`;
+  const gids = gidCount === 0 ? '' : `another:${highest - gidCount * size}:${gidCount * size}\n`;
   writeFileSync(`${files}subgid`, gids);
   const script = 'for ids in subuid subgid; do mount --bind "$0$ids" /etc/$ids; done; exec "$@"';
   return ['unshare', '--mount', '--propagation', 'unchanged', 'sh', '-ec', script, files];

@@ -38,7 +38,7 @@ if (skipReason !== undefined) {
   };
 
   // Weakened: 0755 and 0644 in state/directory.cc. The directories, config.json and the FIFOs are listed.
-  inside.test('CVE-2024-25621: states are readable for nobody else', async (t) => {
+  inside.test('CVE-2024-25621: states are not readable for other users', async (t) => {
     const root = join(inside.directory, 'new/state');
     const loose = (args: string[]) =>
       call('sh', ['-c', 'umask 0; exec "$@"', 'sh', cli, '--root', root, ...args]);

@@ -144,15 +144,18 @@ if (skipReason !== undefined) {
   // Weakened: without the prctl(2) of Undumpable (caller_state.cc), some processes are traced as
   // /…/build/tare, user 65534, with the memory of the command line; without make_unreadable()
   // there, as /memfd:tare-init.
-  inside.test('CVE-2016-9962: root of a user namespace traces nobody who joins it', async (t) => {
-    const edit = (config: Config): void => {
-      allCapabilities(config);
-      inNewUserNamespace(config);
-    };
-    await traced(t, inside, edit, mapped.first, byCommand(inside));
-    // Here it would obtain the memory of this process.
-    await traced(t, inside, edit, mapped.first, byLibrary(inside));
-  });
+  inside.test(
+    'CVE-2016-9962: root of a user namespace traces no process that joins it',
+    async (t) => {
+      const edit = (config: Config): void => {
+        allCapabilities(config);
+        inNewUserNamespace(config);
+      };
+      await traced(t, inside, edit, mapped.first, byCommand(inside));
+      // Here it would obtain the memory of this process.
+      await traced(t, inside, edit, mapped.first, byLibrary(inside));
+    },
+  );
 
   // Weakened: plan/namespaces.cc without its undumpable ops. init is traced as /memfd:tare-init
   // after it has dropped the capabilities that the container does not have.
@@ -165,27 +168,30 @@ if (skipReason !== undefined) {
   // here every root of the host, also one in a container.
   // Weakened: may_be_traced() (init_image.cc) is true for joined user namespaces alone. init is traced
   // as /memfd:tare-init, user 0.
-  inside.test('CVE-2016-9962: nor is who makes a user namespace in a pid namespace', async (t) => {
-    const second = inside.bundle(['true'], (config) => {
-      inNewUserNamespace(config);
-      // The pid namespace is not its own, so it may not mount a procfs of it.
-      config.mounts = config.mounts.filter(({ type }) => type !== 'proc');
-      config.linux['maskedPaths'] = config.linux['readonlyPaths'] = [];
-    });
-    execFileSync('chown', ['-R', `${mapped.first}:${mapped.first}`, join(second, 'rootfs')]);
-    chmodSync(second, 0o755);
-    await traced(t, inside, allButTracing, 0, (id) => {
-      const { pid } = state(inside.must(['state', id]).stdout);
-      inside.edit(second, (config) => {
-        for (const entry of config.linux.namespaces) {
-          if (entry.type === 'pid') entry.path = `/proc/${pid}/ns/pid`;
-        }
+  inside.test(
+    'CVE-2016-9962: nor is a process that makes a user namespace in a pid namespace',
+    async (t) => {
+      const second = inside.bundle(['true'], (config) => {
+        inNewUserNamespace(config);
+        // The pid namespace is not its own, so it may not mount a procfs of it.
+        config.mounts = config.mounts.filter(({ type }) => type !== 'proc');
+        config.linux['maskedPaths'] = config.linux['readonlyPaths'] = [];
       });
-      const run = inside.tare(['run', '-b', second, inside.fresh()]);
-      if (run.status !== 0) throw new Error(run.stderr);
-      return Promise.resolve(run.status);
-    });
-  });
+      execFileSync('chown', ['-R', `${mapped.first}:${mapped.first}`, join(second, 'rootfs')]);
+      chmodSync(second, 0o755);
+      await traced(t, inside, allButTracing, 0, (id) => {
+        const { pid } = state(inside.must(['state', id]).stdout);
+        inside.edit(second, (config) => {
+          for (const entry of config.linux.namespaces) {
+            if (entry.type === 'pid') entry.path = `/proc/${pid}/ns/pid`;
+          }
+        });
+        const run = inside.tare(['run', '-b', second, inside.fresh()]);
+        if (run.status !== 0) throw new Error(run.stderr);
+        return Promise.resolve(run.status);
+      });
+    },
+  );
 
   /** The open files of a process, without the numbers of pipes and sockets. */
   const openFiles = (pid: number): string[] =>

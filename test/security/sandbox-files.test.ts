@@ -216,7 +216,7 @@ if (skipReason !== undefined) {
     );
     t.match(
       await told({ source: own, destination: '/usr/share/tare-test/x' }),
-      /^mounts\[0\]\.destination: \/usr\/share\/tare-test\/x is in a directory that is the host's and read-only, .*\/mnt\/x$/,
+      /^mounts\[0\]\.destination: \/usr\/share\/tare-test\/x does not exist, and its directory is the host's, which is read-only; .*\/mnt\/x$/,
     );
     const path = process.env['PATH'] ?? '';
     process.env['PATH'] = `${path}:${own}`;

@@ -217,7 +217,7 @@ if (skipReason !== undefined) {
       ]) {
         t.match(
           tare(...args).error,
-          /is no directory, and so no container's state; remove it with `delete --force`/,
+          /: not a directory, so not a container's state; remove it with `delete --force`/,
           args.join(' '),
         );
       }
@@ -293,7 +293,7 @@ if (skipReason !== undefined) {
     t.notOk(existsSync(join(inside.root, id)));
   });
 
-  inside.test('a cgroup that somebody else removed', async (t) => {
+  inside.test('a cgroup that another process removed', async (t) => {
     const elsewhere = join('/sys/fs/cgroup', inside.id('elsewhere'));
     mkdirSync(elsewhere);
     const id = inside.fresh();
@@ -336,7 +336,7 @@ if (skipReason !== undefined) {
     t.equal(tare('delete', id).status, 0);
   });
 
-  inside.test('a pid that was given to somebody else', async (t) => {
+  inside.test('a pid that was given to another process', async (t) => {
     const id = inside.fresh();
     const file = join(inside.directory, 'reused.json');
     // Runs in a pid namespace of its own, where the next pid can be chosen.

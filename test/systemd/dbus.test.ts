@@ -92,7 +92,7 @@ t.test('a peer that never answers, refuses, talks nonsense, or goes', async (t) 
   t.match(say('call', address('absent'), '300', '1'), /connect: ENOENT/);
 });
 
-t.test('a peer that accepts nobody', needs('python3'), (t) => {
+t.test('a peer that accepts no connection', needs('python3'), (t) => {
   // Its backlog is full at once: a blocking connect(2) would wait forever.
   const script = `
 import socket, subprocess, sys

@@ -79,7 +79,7 @@ int events(const Call& call) {
   }
   if (!watch.tells_oom()) {
     log::warning("events " + container.id() +
-                 ": no notice of OOM kills: the container's cgroup has no memory controller");
+                 ": OOM kills are not reported: the container's cgroup has no memory controller");
   }
   follow(container, watch, interval);
   return 0;

@@ -57,7 +57,7 @@ Fd open_root(const CgroupHost& host) {
     throw_errno("fstatfs", host.mount_point);
   }
   if (status.f_type != CGROUP2_SUPER_MAGIC) {
-    throw Error(ErrorKind::system, host.mount_point + " is no cgroup2 file system any more");
+    throw Error(ErrorKind::system, host.mount_point + " is no longer a cgroup2 file system");
   }
   return root;
 }
@@ -168,19 +168,18 @@ bool can_hold(std::string_view offered, const CgroupSetting& setting) {
 [[noreturn]] void refuse_not_delegated(const CgroupSetting& setting, const Refusal& refusal) {
   const std::string field = std::string(config_resources).append(setting.field);
   std::string message = field + " needs the " + setting.controller + " controller, which " +
-                        refusal.path + " cannot hand on to its children: ";
+                        refusal.path + " cannot enable for its children: ";
   if (refusal.errnum == EBUSY) {
     message +=
-        "there are processes in it (cgroup v2 lets either processes or controllers into an inner "
-        "cgroup); set linux.cgroupsPath to a place below a cgroup without processes, or remove the "
-        "limit";
+        "it contains processes (a cgroup v2 has either processes or controllers for children); set "
+        "linux.cgroupsPath to a path below a cgroup without processes, or remove the limit";
   } else if (is_permission_error(refusal.errnum)) {
     message += errno_text(refusal.errnum) +
                "; have it delegated to you (systemd: Delegate=yes), or remove the limit";
   } else if (refusal.errnum != 0) {
     message += errno_text(refusal.errnum) + "; remove the limit";
   } else {
-    message += "it is a threaded cgroup; set linux.cgroupsPath to another place";
+    message += "it is a threaded cgroup; set linux.cgroupsPath to another path";
   }
   Error error(ErrorKind::unsupported, message);
   error.with_errno(refusal.errnum, "write").with_path("linux.resources." + setting.field);

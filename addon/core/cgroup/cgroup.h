@@ -30,7 +30,7 @@ struct CgroupHost {
 };
 
 /// Inspects /sys/fs/cgroup: statfs(2) first, /proc/self/mountinfo only if neither of the two usual
-/// places is a cgroup2 mount.
+/// paths is a cgroup2 mount.
 CgroupHost find_cgroup_host();
 
 /// Returns the path of a container's cgroup, relative to the mount point and beginning with '/'. An

@@ -23,7 +23,7 @@ struct Mention {
 };
 
 template <typename Number>
-bool says(const std::optional<Number>& value) {
+bool is_set(const std::optional<Number>& value) {
   return value.value_or(0) != 0;
 }
 
@@ -34,18 +34,18 @@ bool mentions(const Resources& changes, std::string_view field) {
   const BlockIoResources& io = changes.block_io;
   const Mention table[] = {
       {"pids.limit", changes.pids_limit.has_value()},
-      {"memory.limit", says(memory.limit)},
-      {"memory.reservation", says(memory.reservation)},
-      {"memory.swap", says(memory.swap)},
+      {"memory.limit", is_set(memory.limit)},
+      {"memory.reservation", is_set(memory.reservation)},
+      {"memory.swap", is_set(memory.swap)},
       // A cgroup has lost its weight when it ceases to be idle.
-      {"cpu.shares", says(cpu.shares) || cpu.idle == 0},
-      {"cpu.quota", says(cpu.quota) || says(cpu.period)},
-      {"cpu.period", says(cpu.period)},
+      {"cpu.shares", is_set(cpu.shares) || cpu.idle == 0},
+      {"cpu.quota", is_set(cpu.quota) || is_set(cpu.period)},
+      {"cpu.period", is_set(cpu.period)},
       {"cpu.burst", cpu.burst.has_value()},
       {"cpu.idle", cpu.idle.has_value()},
       {"cpu.cpus", !cpu.cpus.empty()},
       {"cpu.mems", !cpu.mems.empty()},
-      {"blockIO.weight", says(io.weight)},
+      {"blockIO.weight", is_set(io.weight)},
       {"blockIO.weightDevice", !io.weight_device.empty()},
       {"blockIO.throttleReadBpsDevice", !io.throttle_read_bps_device.empty()},
       {"blockIO.throttleWriteBpsDevice", !io.throttle_write_bps_device.empty()},

@@ -41,8 +41,9 @@ void signal_those(const Candidates& candidates, const std::vector<pid_t>& pids, 
 
 int Cgroup::required_fd() const {
   if (!dir_) {
-    throw Error(ErrorKind::unsupported,
-                "the container has no cgroup (cgroup v2 is not there, or not for this user)");
+    throw Error(
+        ErrorKind::unsupported,
+        "the container has no cgroup (cgroup v2 is not mounted, or not delegated to this user)");
   }
   return dir_.get();
 }
@@ -54,7 +55,7 @@ void Cgroup::refuse_in_use() const {
                 "container's cgroup is not empty: " + std::to_string(pids.size()) +
                     " process(es) found in " + shown_path() + ", one is " +
                     std::to_string(pids.front()) +
-                    "; end them, or set linux.cgroupsPath to another place");
+                    "; end them, or set linux.cgroupsPath to another path");
     error.with_path(shown_path());
     throw error;
   }
@@ -75,7 +76,7 @@ void Cgroup::refuse_frozen() const {
     }
   }
   Error error(ErrorKind::already_exists, "container's cgroup unexpectedly frozen: write 0 to " +
-                                             file + ", or set linux.cgroupsPath to another place");
+                                             file + ", or set linux.cgroupsPath to another path");
   error.with_path(shown_path());
   throw error;
 }

@@ -102,11 +102,11 @@ int write_setting(int directory, CgroupSetting& setting) noexcept {
 
 std::string advice_for(const CgroupSetting& setting, int errnum) {
   if (errnum == EOPNOTSUPP && setting.file.find("weight") != std::string::npos) {
-    return "; nothing weighs the requests to this device: make BFQ its scheduler, or enable "
+    return "; no I/O scheduler applies weights to this device: set BFQ as its scheduler, or enable "
            "blk-iocost for it by io.cost.qos of the root cgroup";
   }
   if (errnum == ENODEV && setting.controller == "io") {
-    return "; there is no such block device, or it is a partition: name the whole one";
+    return "; the block device does not exist, or is a partition; name a whole device";
   }
   return "";
 }
@@ -131,7 +131,7 @@ void Cgroup::refuse_missing(const CgroupSetting& setting, std::string_view prefi
                " controller does not have; remove it";
   } else {
     message += "the " + setting.controller + " controller, which cgroup v2 ";
-    message += mount_point_.empty() ? std::string("(mounted nowhere here)") : "at " + shown_path();
+    message += mount_point_.empty() ? std::string("(not mounted here)") : "at " + shown_path();
     message += " does not offer " + explain_missing(setting.controller);
   }
   Error error(ErrorKind::unsupported, message);

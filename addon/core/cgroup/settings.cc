@@ -65,7 +65,7 @@ std::optional<std::string> memory_value(const std::optional<std::int64_t>& bytes
   }
   if (*bytes < -1) {
     complaint.invalid(
-        field, std::to_string(*bytes) + " is no number of bytes; give one, or -1 for no limit");
+        field, "invalid limit " + std::to_string(*bytes) + "; give bytes, or -1 for no limit");
   }
   return *bytes == -1 ? "max" : std::to_string(*bytes);
 }
@@ -87,14 +87,12 @@ std::optional<std::string> swap_value(const MemoryResources& memory, const Compl
   }
   if (limit == 0) {
     complaint.invalid("memory.swap",
-                      "is the sum of memory and swap, and there is no memory limit to subtract "
-                      "from it; set memory.limit too");
+                      "unable to set swap limit without memory limit; set memory.limit too");
   }
   if (*memory.swap < limit) {
-    complaint.invalid("memory.swap", "is the sum of memory and swap, and " +
-                                         std::to_string(*memory.swap) +
-                                         " is less than memory.limit (" + std::to_string(limit) +
-                                         "); raise it or remove it");
+    complaint.invalid("memory.swap", "memory+swap limit should be >= memory limit: " +
+                                         std::to_string(*memory.swap) + " is less than " +
+                                         std::to_string(limit) + "; raise it or remove it");
   }
   return std::to_string(*memory.swap - limit);
 }
@@ -283,9 +281,9 @@ void add_hugetlb(const std::vector<HugepageLimit>& limits, const Complaint& comp
     const HugepageLimit& limit = limits[index];
     const std::string field = indexed("hugepageLimits", index);
     if (!is_page_size(limit.page_size)) {
-      complaint.invalid(field + ".pageSize", "\"" + limit.page_size +
-                                                 "\" is no page size; write it like \"64KB\", "
-                                                 "\"2MB\" or \"1GB\"");
+      complaint.invalid(field + ".pageSize",
+                        "invalid page size \"" + limit.page_size +
+                            "\"; write a number and KB, MB or GB, such as \"2MB\"");
     }
     // 0 is a limit here: no huge pages. Without the .rsvd limit a reservation succeeds, and the
     // process gets SIGBUS when it faults the pages in.
@@ -303,7 +301,7 @@ void add_rdma(const std::vector<RdmaLimit>& limits, const Complaint& complaint,
   for (const RdmaLimit& limit : limits) {
     const std::string field = "rdma[\"" + limit.device + "\"]";
     if (limit.device.empty() || limit.device.find_first_of(" \n") != std::string::npos) {
-      complaint.invalid(field, "this is no name of a device");
+      complaint.invalid(field, "invalid device name; it must not be empty or contain spaces");
     }
     if (!limit.hca_handles && !limit.hca_objects) {
       complaint.invalid(field, "give hcaHandles, hcaObjects or both");

@@ -100,18 +100,18 @@ TEST_CASE("limits that are refused") {
   };
   const std::vector<Case> cases = {
       {R"({"memory":{"swap":5}})",
-       "config.json: linux.resources.memory.swap: is the sum of memory and swap, and there is no "
-       "memory limit to subtract from it; set memory.limit too"},
+       "config.json: linux.resources.memory.swap: unable to set swap limit without "
+       "memory limit; set memory.limit too"},
       {R"({"memory":{"limit":6,"swap":5}})",
-       "config.json: linux.resources.memory.swap: is the sum of memory and swap, and 5 is less "
-       "than memory.limit (6); raise it or remove it"},
+       "config.json: linux.resources.memory.swap: memory+swap limit should be >= memory "
+       "limit: 5 is less than 6; raise it or remove it"},
       {R"({"memory":{"limit":-2}})",
-       "config.json: linux.resources.memory.limit: -2 is no number of bytes; give one, or -1 for "
+       "config.json: linux.resources.memory.limit: invalid limit -2; give bytes, or -1 for "
        "no limit"},
       {R"({"blockIO":{"weight":5}})",
        "config.json: linux.resources.blockIO.weight: 5 is out of range; give 10 to 1000"},
       {R"({"hugepageLimits":[{"pageSize":"../2MB","limit":1}]})",
-       R"(config.json: linux.resources.hugepageLimits[0].pageSize: "../2MB" is no page size; write it like "64KB", "2MB" or "1GB")"},
+       R"(config.json: linux.resources.hugepageLimits[0].pageSize: invalid page size "../2MB"; write a number and KB, MB or GB, such as "2MB")"},
       {R"({"unified":{"../x.y":"1"}})",
        R"(config.json: linux.resources.unified["../x.y"]: the key is the name of a file of the cgroup, without slashes)"},
       {R"({"unified":{"memory":"1"}})",
@@ -179,8 +179,8 @@ TEST_CASE("the path of a cgroup") {
   CHECK(path("") == parent + "/web");
   CHECK(path("", tare::CgroupMode::hybrid) == parent + "/web");
   CHECK(path("", tare::CgroupMode::legacy) == "/web");
-  const std::string no_name = "names no cgroup of its own; name one below it";
-  const std::string leaves = "leaves the place where it begins; write it without \"..\"";
+  const std::string no_name = "it does not end with the name of a cgroup; append one";
+  const std::string leaves = "it leaves the cgroup where it begins; write it without \"..\"";
   struct Refusal {
     std::string given;
     std::string message;
@@ -189,7 +189,7 @@ TEST_CASE("the path of a cgroup") {
       {"/", no_name}, {"/a/..", no_name}, {"/a/../../b", leaves}, {"../b", leaves}};
   for (const Refusal& each : refusals) {
     CHECK(tare::test::error_of([&] { path(each.given); }) ==
-          "ERR_TARE_INVALID_CONFIG config.json: linux.cgroupsPath: \"" + each.given + "\" " +
-              each.message);
+          "ERR_TARE_INVALID_CONFIG config.json: linux.cgroupsPath: invalid path \"" + each.given +
+              "\": " + each.message);
   }
 }

@@ -98,9 +98,9 @@ class Files {
 /// Returns "12.34" as 1234.
 std::uint32_t hundredths(std::string_view text) {
   const std::size_t dot = std::min(text.find('.'), text.size());
-  std::string_view places = text.substr(std::min(dot + 1, text.size()));
-  const auto digit = [&places](std::size_t at) {
-    return at < places.size() ? static_cast<std::uint32_t>(places[at] - '0') : 0;
+  std::string_view fraction = text.substr(std::min(dot + 1, text.size()));
+  const auto digit = [&fraction](std::size_t at) {
+    return at < fraction.size() ? static_cast<std::uint32_t>(fraction[at] - '0') : 0;
   };
   return static_cast<std::uint32_t>(number_of(text.substr(0, dot))) * 100 + digit(0) * 10 +
          digit(1);

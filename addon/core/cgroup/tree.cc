@@ -74,18 +74,18 @@ std::string cgroup_path_for(const Spec& spec, const std::string& id, const Cgrou
   const std::string& given = spec.linux_.cgroups_path;
   const auto refuse = [&](const char* why) {
     Error error(ErrorKind::invalid_config,
-                "config.json: linux.cgroupsPath: \"" + given + "\" " + why);
+                "config.json: linux.cgroupsPath: invalid path \"" + given + "\": " + why);
     error.with_path("linux.cgroupsPath");
     throw error;
   };
   if (given.find('\0') != std::string::npos) {
-    refuse("holds a NUL byte");
+    refuse("it contains a NUL byte; remove it");
   }
   std::string clean;
   for_each_part(given.empty() ? id : given, '/', [&](std::string_view part) {
     if (part == "..") {
       if (clean.empty()) {
-        refuse("leaves the place where it begins; write it without \"..\"");
+        refuse("it leaves the cgroup where it begins; write it without \"..\"");
       }
       clean.resize(clean.rfind('/'));
     } else if (part != ".") {
@@ -94,7 +94,7 @@ std::string cgroup_path_for(const Spec& spec, const std::string& id, const Cgrou
     return true;
   });
   if (clean.empty()) {
-    refuse("names no cgroup of its own; name one below it");
+    refuse("it does not end with the name of a cgroup; append one");
   }
   if (given.starts_with('/') || host.mode == CgroupMode::legacy) {
     return clean;

@@ -25,15 +25,16 @@ constexpr int oldest_major = 3;
 constexpr int oldest_minor = 16;
 
 // Debian installs criu in sbin, which an ordinary PATH does not contain.
-constexpr std::string_view more_places = ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin";
+constexpr std::string_view fallback_path =
+    ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin";
 
 std::string find_criu() {
   const char* path = std::getenv("PATH");
-  std::string places = path == nullptr ? "" : path;
-  places += more_places;
-  for (std::size_t begin = 0; begin < places.size();) {
-    const std::size_t end = std::min(places.find(':', begin), places.size());
-    std::string program = places.substr(begin, end - begin) + "/criu";
+  std::string directories = path == nullptr ? "" : path;
+  directories += fallback_path;
+  for (std::size_t begin = 0; begin < directories.size();) {
+    const std::size_t end = std::min(directories.find(':', begin), directories.size());
+    std::string program = directories.substr(begin, end - begin) + "/criu";
     // An empty element of PATH would mean the working directory.
     if (program.starts_with('/') && access(program.c_str(), X_OK) == 0 && end != begin) {
       return program;
@@ -41,7 +42,7 @@ std::string find_criu() {
     begin = end + 1;
   }
   throw Error(ErrorKind::unsupported,
-              "there is no criu(8) in PATH, which does the work: install version 3.16 or newer, on "
+              "criu(8) is not in PATH; install version 3.16 or newer, on "
               "Debian by `apt-get install criu`");
 }
 
@@ -55,8 +56,8 @@ std::vector<std::string> environment() {
 
 [[noreturn]] void fail(const Criu__Response& response, const std::string& log) {
   std::string message = "criu failed";
-  const bool says = response.cr_errmsg != nullptr && response.cr_errmsg[0] != '\0';
-  if (says) {
+  const bool has_message = response.cr_errmsg != nullptr && response.cr_errmsg[0] != '\0';
+  if (has_message) {
     message += std::string(": ") + response.cr_errmsg;
     while (message.back() == '\n') {
       message.pop_back();
@@ -84,7 +85,7 @@ Criu::Criu(const CriuStart& start) {
   options.env = environment();
   options.preserve_fds = static_cast<std::uint32_t>(1 + start.inherited.size());
   options.tree = start.root;
-  options.place = start.mount_directory;
+  options.mount_directory = start.mount_directory;
   options.name = start.mount_name;
   plan_ = make_program_plan(options);
   auto [ours, theirs] = make_socket_pair("criu");
@@ -118,7 +119,7 @@ void Criu::check(const CriuFeatures& wanted) {
     send_to_criu(socket_.get(), request);
     const std::optional<CriuMessage> answer = receive_from_criu(socket_.get());
     if (!answer) {
-      throw_ended("criu, asked for its version (`criu check` says more),");
+      throw_ended("criu, asked for its version (see `criu check`),");
     }
     return unpack_response(*answer);
   };
@@ -131,7 +132,7 @@ void Criu::check(const CriuFeatures& wanted) {
                     (number == nullptr ? std::string("of unknown version")
                                        : std::to_string(number->major_number) + "." +
                                              std::to_string(number->minor_number)) +
-                    " is too old: 3.16 or newer is needed");
+                    " is too old; install 3.16 or newer");
   }
   if (!wanted.mem_track && !wanted.lazy_pages) {
     return;
@@ -147,12 +148,10 @@ void Criu::check(const CriuFeatures& wanted) {
   const char* lack = nullptr;
   if (wanted.mem_track && (has == nullptr || has->mem_track == 0)) {
     lack =
-        "the kernel does not track which memory changes (CONFIG_MEM_SOFT_DIRTY), so that there "
-        "can be no --pre-dump";
+        "--pre-dump: the kernel does not track memory changes; use one with CONFIG_MEM_SOFT_DIRTY";
   } else if (wanted.lazy_pages && (has == nullptr || has->lazy_pages == 0)) {
     lack =
-        "the kernel's userfaultfd(2) tells too little of what changes, so that there can be no "
-        "--lazy-pages";
+        "--lazy-pages: the kernel's userfaultfd(2) lacks the required features; use a newer kernel";
   }
   if (lack != nullptr) {
     throw Error(ErrorKind::unsupported, lack);

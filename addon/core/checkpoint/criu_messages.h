@@ -28,7 +28,7 @@ using CriuResponse = std::unique_ptr<Criu__Response, FreeCriuResponse>;
 void send_to_criu(int socket, const Criu__Request& request);
 /// Receives a message; none when criu has closed the connection.
 std::optional<CriuMessage> receive_from_criu(int socket);
-/// Throws `system` for a message that is no response.
+/// Throws `system` for a message that is not a response.
 CriuResponse unpack_response(const CriuMessage& message);
 
 }  // namespace tare

@@ -20,7 +20,7 @@ struct Bundle {
   /// "Process"); if it is absent, `spec` has a process without arguments.
   bool has_process = true;
   /// The result of find_own_ids() for `config`, if it is known.
-  std::optional<std::vector<std::size_t>> own_id_places = {};
+  std::optional<std::vector<std::size_t>> own_id_offsets = {};
 };
 
 /// Reads and validates the config. Throws `invalid_argument` if there is none, and the errors of

@@ -21,10 +21,9 @@ Error no_such_container(const Runtime& runtime, const std::string& id) {
 }
 
 Error no_process() {
-  return Error(
-             ErrorKind::invalid_config,
-             "config.json: process: is missing, so there is no program to start; describe one, or "
-             "run one by `exec`")
+  return Error(ErrorKind::invalid_config,
+               "config.json: process: is missing, so no program can be started; add it, or run a "
+               "program with `exec`")
       .with_path("process");
 }
 
@@ -101,10 +100,10 @@ std::vector<ContainerState> Container::list(const Runtime& runtime) {
   return states;
 }
 
-Container Container::again() const {
+Container Container::reopen() const {
   auto impl = std::make_unique<Impl>();
   impl->runtime = impl_->runtime;
-  impl->dir = impl_->dir.again();
+  impl->dir = impl_->dir.reopen();
   // Not a copy of this object's record: another thread may be in refresh().
   auto record = impl->dir.read();
   if (!record.has_value()) {

@@ -71,7 +71,7 @@ void refuse_unrestorable(const Spec& spec, bool has_unit) {
   const Namespace* cgroup = spec.find_namespace(NamespaceType::cgroup);
   if (cgroup != nullptr && !cgroup->path.empty()) {
     refuse(spec.config_path(*cgroup) + ".path",
-           "criu(8) restores nothing into a cgroup namespace that is there; leave the path out");
+           "criu(8) cannot restore into an existing cgroup namespace; remove the path");
   }
   if (const Namespace* user = spec.find_namespace(NamespaceType::user)) {
     refuse(spec.config_path(*user),
@@ -81,7 +81,7 @@ void refuse_unrestorable(const Spec& spec, bool has_unit) {
   if (!cgroup_below(spec, has_unit).empty()) {
     refuse(spec.linux_.delegate_cgroup.empty() ? "annotations[\"run.oci.systemd.subgroup\"]"
                                                : "annotations[\"run.oci.delegate-cgroup\"]",
-           "nothing is restored into a cgroup below the container's; leave it out");
+           "criu(8) cannot restore into a cgroup below the container's; remove the annotation");
   }
 }
 

@@ -100,8 +100,8 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
     if (error.errnum() == EBUSY && !may_fall_back) {
       throw Error(ErrorKind::system,
                   "--cgroup: adding pid of the new process to cgroups: " + errno_text(EBUSY) +
-                      "; this one hands controllers to children and takes no processes: name one "
-                      "of those")
+                      "; a cgroup that enables controllers for its children cannot hold processes: "
+                      "name a child")
           .with_errno(EBUSY, "clone3");
     }
     if (error.errnum() != EBUSY) {

@@ -212,30 +212,30 @@ void give_own_ids(IdMapping& mapping, std::uint32_t first) {
 }
 
 std::vector<std::size_t> find_own_ids(const std::string& config) {
-  std::vector<std::size_t> places;
+  std::vector<std::size_t> offsets;
   // Inside a JSON string the quotes of the key would be escaped.
   constexpr std::string_view key = "\"hostID\"";
   for (std::size_t at = config.find(key); at != config.npos;
        at = config.find(key, at + key.size())) {
     const auto [begin, value] = number_after_key(config, at + key.size());
     if (is_placeholder(value)) {
-      places.push_back(begin);
+      offsets.push_back(begin);
     }
   }
-  return places;
+  return offsets;
 }
 
 void give_own_ids(Bundle& bundle, std::uint32_t first) {
   for_each_mapping(bundle.spec, [first](IdMapping& mapping) { give_own_ids(mapping, first); });
-  if (!bundle.own_id_places) {
-    bundle.own_id_places = find_own_ids(bundle.config);
+  if (!bundle.own_id_offsets) {
+    bundle.own_id_offsets = find_own_ids(bundle.config);
   }
-  for (const std::size_t place : *bundle.own_id_places) {
+  for (const std::size_t offset : *bundle.own_id_offsets) {
     std::uint32_t id = 0;
-    std::from_chars(bundle.config.data() + place, bundle.config.data() + bundle.config.size(), id);
+    std::from_chars(bundle.config.data() + offset, bundle.config.data() + bundle.config.size(), id);
     // Both numbers have ten digits.
     const std::string given = std::to_string(id - own_ids_placeholder + first);
-    bundle.config.replace(place, given.size(), given);
+    bundle.config.replace(offset, given.size(), given);
   }
 }
 

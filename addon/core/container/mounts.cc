@@ -173,8 +173,7 @@ void Container::remove_mounts(const std::string& mounts, const std::string& name
     if (found == added.size()) {
       throw Error(ErrorKind::invalid_argument,
                   config_path_of(name, i) + ".destination: \"" + wanted[i].destination +
-                      "\": `mounts add` has mounted nothing there; only what it has mounted can be "
-                      "removed")
+                      "\": not mounted by `mounts add`; only such mounts can be removed")
           .with_path("[" + std::to_string(i) + "].destination");
     }
     removals.push_back({found, i});

@@ -69,7 +69,7 @@ void PreparedConfig::parse() {
     return;
   }
   bundle.has_process = true;
-  bundle.own_id_places = find_own_ids(config_);
+  bundle.own_id_offsets = find_own_ids(config_);
   bundle.config.clear();
   if (bundle.spec.linux_.seccomp) {
     profile_ = *bundle.spec.linux_.seccomp;
@@ -121,8 +121,8 @@ Bundle PreparedConfig::bundle(const CreateOptions& options) {
   }
   bundle.config = text(options.command);
   // The process comes first.
-  for (std::size_t& place : *bundle.own_id_places) {
-    place += bundle.config.size() - config_.size();
+  for (std::size_t& offset : *bundle.own_id_offsets) {
+    offset += bundle.config.size() - config_.size();
   }
   return bundle;
 }

@@ -27,10 +27,11 @@ Fd inherit_descriptors(const std::string& images, CriuRequest& request, CriuStar
   const std::string path = images + "/" + descriptors_file;
   const auto text = read_file_if_exists(AT_FDCWD, path);
   if (!text.has_value()) {
-    throw Error(ErrorKind::invalid_argument,
-                "--image-path: " + images + ": there is no " + descriptors_file +
-                    " in it: give the directory of a whole checkpoint; that of a --pre-dump alone "
-                    "cannot be restored")
+    throw Error(
+        ErrorKind::invalid_argument,
+        "--image-path: " + images + ": " + descriptors_file +
+            " is missing; give the directory of a complete checkpoint, since a --pre-dump alone "
+            "cannot be restored")
         .with_path(path);
   }
   Fd null = open_file(AT_FDCWD, "/dev/null", O_RDWR);
@@ -73,7 +74,7 @@ std::vector<Fd> hand_over_namespaces(CriuRequest& request, CriuStart& start, con
       const int error = errno;
       throw Error(ErrorKind::invalid_config,
                   "config.json: " + path + ": " + one.path + ": open: " + errno_text(error) +
-                      "; the namespace that the container is to join must be there")
+                      "; the namespace that the container joins must exist")
           .with_errno(error, "open")
           .with_path(path);
     }
@@ -145,7 +146,7 @@ void Restoration::prepare() {
   if (from_.criu.manage_cgroups == CgroupsMode::strict) {
     if (!unit_ && Cgroup::open(cgroups_, cgroup_path_)) {
       throw Error(ErrorKind::already_exists,
-                  "--manage-cgroups-mode strict: the cgroup " + cgroup_path_ + " is there already")
+                  "--manage-cgroups-mode strict: the cgroup " + cgroup_path_ + " already exists")
           .with_path(cgroup_path_);
     }
     // The container's cgroup is new and has none below it to check, and criu would refuse the

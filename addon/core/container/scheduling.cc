@@ -45,13 +45,13 @@ std::string scheduler_remedy(const Scheduler& scheduler, int errnum, bool has_cp
     const std::string words = std::string(scheduling_policy_name(scheduler.policy)) +
                               " needs CAP_SYS_NICE in the host's user namespace";
     return deadline ? words + ", and a cgroup with every processor of the host"
-                    : words + ", and cgroup v2 has none of it under CONFIG_RT_GROUP_SCHED";
+                    : words + ", and is unavailable in cgroup v2 with CONFIG_RT_GROUP_SCHED";
   }
   if (errnum == EPERM || errnum == EACCES) {
     return "a nice value below the caller's, and leaving SCHED_IDLE, need CAP_SYS_NICE";
   }
   if (errnum == EBUSY && deadline) {
-    return "the processors have not that much time left for SCHED_DEADLINE; lower runtime, or see "
+    return "the processors do not have enough time left for SCHED_DEADLINE; lower runtime, or see "
            "the sysctl kernel.sched_rt_runtime_us";
   }
   if (errnum == EINVAL && deadline) {

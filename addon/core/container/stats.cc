@@ -168,8 +168,7 @@ CgroupWatch Container::watch() const {
   const Cgroup cgroup = impl_->cgroup();
   if (!cgroup) {
     throw Error(ErrorKind::unsupported,
-                "the container has no cgroup, and so nothing counts what it "
-                "uses");
+                "the container has no cgroup, so its resource usage is not counted");
   }
   return CgroupWatch(cgroup.fd());
 }

@@ -32,9 +32,10 @@ Finding version(const ExaminedCaller& caller) {
   }
   const bool hybrid = caller.cgroups.mode == CgroupMode::hybrid;
   finding.status = hybrid ? FindingStatus::limited : FindingStatus::missing;
-  finding.found = hybrid ? "at " + caller.cgroups.mount_point +
-                               ", beside hierarchies of cgroup v1, which keep their controllers"
-                         : "no cgroup2 file system is mounted";
+  finding.found = hybrid
+                      ? "at " + caller.cgroups.mount_point +
+                            ", in addition to cgroup v1 hierarchies, which keep their controllers"
+                      : "no cgroup2 file system is mounted";
   finding.remedy =
       "boot with systemd.unified_cgroup_hierarchy=1, or cgroup_no_v1=all, on the "
       "kernel's command line; without systemd: mount -t cgroup2 none /sys/fs/cgroup";
@@ -192,7 +193,7 @@ std::string delegating(const ExaminedCaller& caller, const std::string& controll
                        const CgroupDirectory& parent) {
   if (caller.rootless) {
     return "systemctl edit user@.service, with [Service] Delegate=cpu cpuset io memory pids (as "
-           "root; log in anew), or systemd-run --user --scope -p Delegate=yes COMMAND";
+           "root; log in again), or systemd-run --user --scope -p Delegate=yes COMMAND";
   }
   return "echo +" + controller + " >" + parent.full_path() +
          "/cgroup.subtree_control, in each directory from the root on, or set linux.cgroupsPath to "

@@ -45,7 +45,7 @@ constexpr std::array<std::uint32_t, 4> of_kernel = {PROC_SUPER_MAGIC, SYSFS_MAGI
 /// Returns why state cannot be stored in `directory`; empty if it can.
 std::string refusal(const std::string& directory) {
   if (is_on(directory, of_kernel)) {
-    return "this file system is the kernel's, and takes no files";
+    return "this is a kernel file system, which cannot store files";
   }
   if (faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
     return errno_text(errno);

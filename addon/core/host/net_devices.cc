@@ -28,14 +28,14 @@ struct Address {
   std::uint32_t flags = 0;
 };
 
-std::string place_of(const std::string& name) { return "linux.netDevices[\"" + name + "\"]"; }
+std::string path_of(const std::string& name) { return "linux.netDevices[\"" + name + "\"]"; }
 
 [[noreturn]] void fail(const std::string& name, const std::string& what, int errnum,
                        const std::string& remedy = {}) {
   throw Error(ErrorKind::system,
-              "config.json: " + place_of(name) + ": " + what + ": " + errno_text(errnum) + remedy)
+              "config.json: " + path_of(name) + ": " + what + ": " + errno_text(errnum) + remedy)
       .with_errno(errnum, "rtnetlink")
-      .with_path(place_of(name));
+      .with_path(path_of(name));
 }
 
 /// Returns the index of the device; none if the namespace has no such device.

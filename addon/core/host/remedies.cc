@@ -44,8 +44,8 @@ bool is_root_no_mount() {
 
 std::string user_namespace_remedy(int errnum) {
   if (errnum == ENOSPC && is_set_to("/proc/sys/user/max_user_namespaces", '0')) {
-    return "; this host allows no user namespaces: the sysctl user.max_user_namespaces is 0, set "
-           "it to some thousands";
+    return "; user namespaces are disabled on this host: set the sysctl user.max_user_namespaces, "
+           "which is 0, to a few thousand";
   }
   if (errnum == ENOSPC) {
     return "; a limit on namespaces is reached: see user.max_*_namespaces in sysctl(8)";
@@ -54,16 +54,17 @@ std::string user_namespace_remedy(int errnum) {
     return {};
   }
   if (geteuid() != 0 && is_set_to("/proc/sys/kernel/unprivileged_userns_clone", '0')) {
-    return "; this host allows ordinary users no user namespaces: set the sysctl "
+    return "; user namespaces are disabled for ordinary users on this host: set the sysctl "
            "kernel.unprivileged_userns_clone to 1, or run as root";
   }
   if (geteuid() != 0 && is_set_to("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1')) {
-    return "; this host's AppArmor keeps ordinary users' programs from user namespaces: load a "
+    return "; AppArmor restricts ordinary users' user namespaces on this host: load a "
            "profile for this program with the rule \"userns,\" (apparmor.d(5)), set the sysctl "
            "kernel.apparmor_restrict_unprivileged_userns to 0, or run as root";
   }
   if (is_root_no_mount()) {
-    return "; this process is in a chroot, from which the kernel makes no user namespaces: run it "
+    return "; this process is in a chroot, from which the kernel does not create user namespaces: "
+           "run it "
            "outside, or with the chroot's directory as the root of its mount namespace "
            "(pivot_root(8))";
   }
@@ -90,7 +91,7 @@ std::string id_mapping_remedy(int errnum) {
 }
 
 std::string device_remedy() {
-  return "; the host has no node of this device in /dev to bind, and a user namespace cannot make "
+  return "; the host's /dev has no node of this device to bind, and a user namespace cannot make "
          "one (mknod(2)): load the device's driver, or remove the device";
 }
 

@@ -79,7 +79,7 @@ class Document {
 };
 
 /// Returns the path component of a member in errors: ".type", or `["net.core.somaxconn"]` for a key
-/// that is no plain word. Without the dot at the start of a path.
+/// that is not a plain word. Without the dot at the start of a path.
 std::string path_step(std::string_view key, bool first);
 
 /// Builds JSON text. `indent` 0 writes one line without spaces; otherwise that many spaces, or a

@@ -97,11 +97,11 @@ Writer& Writer::number_unsigned(std::uint64_t value) {
 Writer& Writer::number_hundredths(std::uint64_t value) {
   separate();
   append_number(text_, value / 100);
-  if (const std::uint64_t places = value % 100; places != 0) {
+  if (const std::uint64_t fraction = value % 100; fraction != 0) {
     text_ += '.';
-    text_ += static_cast<char>('0' + places / 10);
-    if (places % 10 != 0) {
-      text_ += static_cast<char>('0' + places % 10);
+    text_ += static_cast<char>('0' + fraction / 10);
+    if (fraction % 10 != 0) {
+      text_ += static_cast<char>('0' + fraction % 10);
     }
   }
   return *this;

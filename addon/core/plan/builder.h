@@ -123,10 +123,10 @@ void add_enter_root(PlanBuilder& builder, bool no_pivot);
 /// from the namespace's root.
 void add_container_root(PlanBuilder& builder, bool can_pass);
 /// Enters a container's mount namespace and makes the mounts at these paths read-only.
-void add_read_only_mounts(PlanBuilder& builder, const std::vector<std::string>& places);
-/// Mounts a tree of the host below the directory `place`, in a mount namespace of the process's
+void add_read_only_mounts(PlanBuilder& builder, const std::vector<std::string>& paths);
+/// Mounts a tree of the host below `directory`, in a mount namespace of the process's
 /// own.
-void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& place,
+void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& directory,
               const std::string& name);
 
 // plan/mounts.cc

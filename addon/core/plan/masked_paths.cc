@@ -19,11 +19,11 @@ std::uint16_t kernel_interface_flag(const Mount& mount) {
 
 namespace {
 
-/// Returns the flag of the last mount on `place`, which covers all others; 0 where that is not a
-/// procfs or sysfs of the kernel.
-std::uint16_t uppermost(const Spec& spec, std::string_view place) {
-  const auto covers = [place](const Mount& mount) {
-    return absolute_path(mount.destination) == place && !read_mount_options(mount).remount;
+/// Returns the flag of the last mount on `mount_point`, which covers all others; 0 where that is
+/// not a procfs or sysfs of the kernel.
+std::uint16_t uppermost(const Spec& spec, std::string_view mount_point) {
+  const auto covers = [mount_point](const Mount& mount) {
+    return absolute_path(mount.destination) == mount_point && !read_mount_options(mount).remount;
   };
   const auto last = std::find_if(spec.mounts.rbegin(), spec.mounts.rend(), covers);
   return last == spec.mounts.rend() ? std::uint16_t{0} : kernel_interface_flag(*last);
@@ -33,8 +33,8 @@ class MaskedPaths {
  public:
   explicit MaskedPaths(PlanBuilder& builder)
       : builder_(builder),
-        places_{{{"/proc/", uppermost(builder.spec(), "/proc")},
-                 {"/sys/", uppermost(builder.spec(), "/sys")}}} {}
+        mount_points_{{{"/proc/", uppermost(builder.spec(), "/proc")},
+                       {"/sys/", uppermost(builder.spec(), "/sys")}}} {}
 
   void add(OpCode code, const std::vector<std::string>& paths, const std::string& name) {
     std::vector<std::string> seen;
@@ -50,7 +50,7 @@ class MaskedPaths {
   }
 
  private:
-  struct Place {
+  struct MountPoint {
     std::string_view prefix;
     std::uint16_t flag;
   };
@@ -60,7 +60,7 @@ class MaskedPaths {
     const std::uint32_t text = builder_.text(path);
     wire::Op& op = builder_.add(code, origin);
     op.str[1] = text;
-    for (const auto& [prefix, flag] : places_) {
+    for (const auto& [prefix, flag] : mount_points_) {
       if (path.starts_with(prefix)) {
         op.flags = flag;
         op.str[0] = text + static_cast<std::uint32_t>(prefix.size()) - 1;
@@ -69,7 +69,7 @@ class MaskedPaths {
   }
 
   PlanBuilder& builder_;
-  std::array<Place, 2> places_;
+  std::array<MountPoint, 2> mount_points_;
 };
 
 }  // namespace

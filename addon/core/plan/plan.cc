@@ -35,8 +35,8 @@ std::string PlanBuilder::process_origin(std::string_view field) const {
   if (source_.elsewhere.empty() && config_prefix.starts_with(source_.document)) {
     return source_.prefix + std::string(field);
   }
-  std::string place = source_.path(field);
-  return place.starts_with(config_prefix) ? place.substr(config_prefix.size()) : place;
+  std::string path = source_.path(field);
+  return path.starts_with(config_prefix) ? path.substr(config_prefix.size()) : path;
 }
 
 std::uint32_t PlanBuilder::text(std::string_view value) {
@@ -282,11 +282,11 @@ Plan make_hook_plan(const Hook& hook, const Spec& spec, const Host& host, bool b
   return builder.take();
 }
 
-Plan make_read_only_plan(const std::vector<std::string>& places) {
+Plan make_read_only_plan(const std::vector<std::string>& paths) {
   const Spec spec;
   const Host host;
   PlanBuilder builder(spec, host);
-  add_read_only_mounts(builder, places);
+  add_read_only_mounts(builder, paths);
   builder.wait(wire::WaitTag::go);
   add_program_of_host(builder, {}, {}, {});
   return builder.take();
@@ -347,7 +347,7 @@ Plan make_program_plan(const ProgramPlanOptions& options) {
   PlanBuilder builder(spec, host);
   builder.preserved_fds(options.preserve_fds);
   if (!options.tree.empty()) {
-    add_tree(builder, options.tree, options.place, options.name);
+    add_tree(builder, options.tree, options.mount_directory, options.name);
   }
   builder.close_fds();
   add_program_of_host(builder, options.path, options.args, options.env);

@@ -129,11 +129,11 @@ void add_identity(PlanBuilder& builder, const Process& process) {
   std::string gids(reinterpret_cast<const char*>(user.additional_gids.data()),
                    user.additional_gids.size() * sizeof(std::uint32_t));
   if (builder.host().rootless && !user.additional_gids.empty() && !builder.spec().keeps_groups) {
-    const std::string place = builder.process_origin("user.additionalGids");
-    throw Error(ErrorKind::unsupported, place +
+    const std::string path = builder.process_origin("user.additionalGids");
+    throw Error(ErrorKind::unsupported, path +
                                             ": cannot set any additional groups in a rootless "
                                             "container; remove them")
-        .with_path(place);
+        .with_path(path);
   }
   const std::uint32_t text = builder.blob(gids);
   wire::Op& op = builder.add(OpCode::identity, builder.process_origin("user"));

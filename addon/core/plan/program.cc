@@ -115,12 +115,12 @@ void add_program(PlanBuilder& builder, const Process& process,
 // capability but CAP_KILL, to end processes that the program leaves behind with other uids.
 void add_reaper(PlanBuilder& builder, const Process& process) {
   if (is_reset_on_fork(process)) {
-    const std::string place = builder.process_origin("scheduler");
+    const std::string path = builder.process_origin("scheduler");
     throw Error(ErrorKind::unsupported,
-                place +
+                path +
                     ": a child of the reaper would not inherit SCHED_DEADLINE or a policy that is "
                     "reset on fork; set init to false")
-        .with_path(place);
+        .with_path(path);
   }
   const std::uint64_t permitted = process.capabilities.value_or(Capabilities{}).permitted;
   const int ending = builder.pass({PassedKind::ending, {}, 0, {}});

@@ -131,29 +131,29 @@ void add_container_root(PlanBuilder& builder, bool can_pass) {
   builder.add(OpCode::chroot);
 }
 
-void add_read_only_mounts(PlanBuilder& builder, const std::vector<std::string>& places) {
+void add_read_only_mounts(PlanBuilder& builder, const std::vector<std::string>& paths) {
   const int container = builder.pass({PassedKind::container_pidfd, {}, 0, {}});
   wire::Op& enter = builder.add(OpCode::setns);
   enter.fd = container;
   enter.a = CLONE_NEWNS;
   builder.add(OpCode::root_here);
-  for (const std::string& place : places) {
-    const std::uint32_t path = builder.text(place);
+  for (const std::string& path : paths) {
+    const std::uint32_t text = builder.text(path);
     wire::Op& attributes = builder.add(OpCode::attributes);
-    attributes.str[1] = path;
+    attributes.str[1] = text;
     attributes.a = MOUNT_ATTR_RDONLY;
   }
 }
 
-void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& place,
+void add_tree(PlanBuilder& builder, const std::string& tree, const std::string& directory,
               const std::string& name) {
   builder.clone_flags(CLONE_NEWNS);
   // A root that was a slave of the host's mounts becomes one again, as criu copies the tree's
   // propagation.
   builder.add(OpCode::propagation).a = MS_SLAVE;
-  const std::uint32_t directory = builder.text(place);
+  const std::uint32_t path = builder.text(directory);
   wire::Op& root = builder.add(OpCode::root);
-  root.str[0] = directory;
+  root.str[0] = path;
   root.flags = wire::op_open_only;
   const std::uint32_t source = builder.text(tree);
   const std::uint32_t destination = builder.text("/" + name);

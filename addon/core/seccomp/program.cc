@@ -266,14 +266,14 @@ NodeId search_tree(const Stretch* begin, const Stretch* end, Graph& graph) {
   return graph.branch(condition_code(BPF_JGE), middle->first, next, otherwise);
 }
 
-/// Lays nodes out as instructions, the last one first, so that every jump target has its place.
+/// Lays nodes out as instructions, the last one first, so that every jump target has its offset.
 class Layout {
  public:
   explicit Layout(const Graph& graph)
-      : graph_(graph), place_(graph.size(), none), near_(graph.size(), none) {}
+      : graph_(graph), offset_(graph.size(), none), near_(graph.size(), none) {}
 
   std::vector<sock_filter> lay_out(NodeId root) {
-    place(root);
+    emit(root);
     std::reverse(code_.begin(), code_.end());
     return std::move(code_);
   }
@@ -281,33 +281,34 @@ class Layout {
  private:
   static constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
 
-  void place(NodeId id) {
-    if (place_[id] != none) {
+  void emit(NodeId id) {
+    if (offset_[id] != none) {
       return;
     }
     const Node& node = graph_[id];
     std::uint8_t next = 0;
     std::uint8_t otherwise = 0;
     if (BPF_CLASS(node.code) == BPF_JMP) {
-      place(node.next);
-      place(node.otherwise);
+      emit(node.next);
+      emit(node.otherwise);
       while (!in_reach(node.next) || !in_reach(node.otherwise)) {
         bring_near(in_reach(node.next) ? node.otherwise : node.next);
       }
       next = static_cast<std::uint8_t>(distance(near_[node.next]));
       otherwise = static_cast<std::uint8_t>(distance(near_[node.otherwise]));
     } else if (node.code != return_code) {
-      place(node.next);
+      emit(node.next);
       if (distance(near_[node.next]) != 0) {
         bring_near(node.next);
       }
     }
-    place_[id] = near_[id] = code_.size();
+    offset_[id] = near_[id] = code_.size();
     code_.push_back({node.code, next, otherwise, node.k});
   }
 
-  /// Returns the number of instructions between the next one to be laid out and the one at `place`.
-  std::size_t distance(std::size_t place) const { return code_.size() - place - 1; }
+  /// Returns the number of instructions between the next one to be laid out and the one at
+  /// `offset`.
+  std::size_t distance(std::size_t offset) const { return code_.size() - offset - 1; }
   /// Conditional jumps have an eight-bit distance.
   bool in_reach(NodeId id) const { return distance(near_[id]) <= 255; }
 
@@ -318,7 +319,7 @@ class Layout {
     if (node.code == return_code) {
       code_.push_back({node.code, 0, 0, node.k});
     } else {
-      code_.push_back({jump_code, 0, 0, static_cast<std::uint32_t>(distance(place_[id]))});
+      code_.push_back({jump_code, 0, 0, static_cast<std::uint32_t>(distance(offset_[id]))});
     }
     near_[id] = code_.size() - 1;
   }
@@ -327,7 +328,7 @@ class Layout {
   std::vector<sock_filter> code_;  ///< in reverse
   // By node: the index in code_ of the node itself, and of the nearest instruction that leads to
   // it.
-  std::vector<std::size_t> place_;
+  std::vector<std::size_t> offset_;
   std::vector<std::size_t> near_;
 };
 

@@ -202,7 +202,7 @@ std::uint32_t filter_flags(const Seccomp& profile) {
   const bool listener = seccomp_needs_agent(profile);
   std::uint32_t value = listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
   if (!profile.flags) {
-    // The store bypass mitigation slows programs down; seccomp alone is no reason for it.
+    // The store bypass mitigation slows programs down; seccomp alone does not justify it.
     return value | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
   }
   for (std::size_t i = 0; i < profile.flags->size(); ++i) {

@@ -179,7 +179,7 @@ std::optional<wire::WaitTag> InitProcess::next_wait() {
 void InitProcess::await(wire::WaitTag tag) {
   for (std::optional<wire::WaitTag> now = next_wait(); now != tag; now = next_wait()) {
     if (!now) {
-      throw Error(ErrorKind::system, "init went on without waiting");
+      throw Error(ErrorKind::system, "protocol error: init continued without waiting");
     }
   }
 }
@@ -187,7 +187,7 @@ void InitProcess::await(wire::WaitTag tag) {
 int InitProcess::await_listener() {
   while (!listener_) {
     if (!next_wait()) {
-      throw Error(ErrorKind::system, "init sent no listener of its seccomp filter");
+      throw Error(ErrorKind::system, "protocol error: init did not send its seccomp listener");
     }
   }
   return listener_.get();

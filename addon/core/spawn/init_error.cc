@@ -215,7 +215,7 @@ std::string remedy(const Plan& plan, const wire::Op& op, int errnum, Step step) 
 }
 
 /// Returns the prefix for an op's origin: a path in config.json, or text that names its own source.
-std::string place_of(std::string_view origin) {
+std::string origin_prefix(std::string_view origin) {
   if (origin.empty() || origin.starts_with("default ")) {
     return {};
   }
@@ -239,7 +239,7 @@ Error init_error(const Plan& plan, std::uint32_t index, int errnum, Step step, c
   const std::string what = plan.describe(index);
   const std::string_view origin = plan.text(op.origin);
   const ErrorContext context(what);
-  std::string message = place_of(origin);
+  std::string message = origin_prefix(origin);
   message += reason(errnum, step);
   if (detail != nullptr && detail[0] != '\0') {
     std::string more = detail;

@@ -56,10 +56,10 @@ std::string remedy_for(int errnum, const std::string& step, const Passed& passed
   const std::size_t document = passed.origin.find(": ");
   const bool named = document != std::string::npos;
   const bool in_config = passed.origin.find(' ') == std::string::npos;
-  const std::string place = (in_config ? "config.json: " : "") +
-                            (in_config || named ? passed.origin + ": " : std::string());
+  const std::string prefix = (in_config ? "config.json: " : "") +
+                             (in_config || named ? passed.origin + ": " : std::string());
   throw Error(ErrorKind::system,
-              place + passed.path + ": " + step + ": " + errno_text(errnum) + remedy)
+              prefix + passed.path + ": " + step + ": " + errno_text(errnum) + remedy)
       .with_errno(errnum, step)
       .with_path(named       ? passed.origin.substr(document + 2)
                  : in_config ? passed.origin

@@ -152,7 +152,8 @@ Error clone_error(const Plan& plan, const VforkChild& task) {
     message += remedy;
   } else if (task.errnum == EPERM && new_user_namespace) {
     message +=
-        "; the kernel allows no new user namespace from within a chroot, and a seccomp filter or "
+        "; the kernel does not create user namespaces from within a chroot, and a seccomp filter "
+        "or "
         "security module may forbid it";
   } else if (task.errnum == EPERM) {
     message +=

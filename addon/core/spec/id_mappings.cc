@@ -64,7 +64,7 @@ std::optional<IdMapping> range(std::string_view text, const std::vector<IdMappin
   return mapping;
 }
 
-/// Returns false if the text is no mapping.
+/// Returns false if the text is not a mapping.
 bool read_mapping(std::string_view text, const Linux& config, Mount& mount) {
   for (const std::string_view list : split(text, ';')) {
     const bool uids = list.starts_with("uids=");

@@ -89,8 +89,8 @@ std::string names_of(std::uint64_t set) {
 }
 
 /// Removes capabilities from `set` that are not in `allowed`, with a warning: the spec requires
-/// that capabilities that cannot be granted are no error, and the kernel would refuse the whole set
-/// because of one of them.
+/// that capabilities that cannot be granted are not an error, and the kernel would refuse the whole
+/// set because of one of them.
 void restrict_set(std::uint64_t& set, std::uint64_t allowed, std::string_view reason,
                   const std::string& path, Process& process) {
   if (const std::uint64_t excess = set & ~allowed; excess != 0) {

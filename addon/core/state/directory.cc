@@ -178,7 +178,7 @@ std::optional<StateDir> StateDir::open(const std::string& root, const std::strin
     if (lstat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode)) {
       throw Error(ErrorKind::bad_status,
                   path +
-                      ": is no directory, and so no container's state; remove it with `delete "
+                      ": not a directory, so not a container's state; remove it with `delete "
                       "--force`")
           .with_path(path);
     }
@@ -216,7 +216,7 @@ std::vector<std::string> StateDir::list(const std::string& root) {
   return ids;
 }
 
-StateDir StateDir::again() const {
+StateDir StateDir::reopen() const {
   StateDir state;
   state.root_ = root_;
   state.id_ = id_;

@@ -36,7 +36,7 @@ class StateDir {
   static std::vector<std::string> list(const std::string& root);
 
   /// Opens the same directory again. Throws `system`.
-  StateDir again() const;
+  StateDir reopen() const;
 
   int fd() const noexcept { return dir_.get(); }
   const std::string& id() const noexcept { return id_; }

@@ -45,7 +45,7 @@ bool is_in_seconds(std::string_view name) {
          is_lower(name[name.size() - suffix.size() - 1]);
 }
 
-/// Returns the value in microseconds; none if it is no number of seconds.
+/// Returns the value in microseconds; none if it is not a number of seconds.
 std::optional<std::uint64_t> microseconds(const dbus::Value& value) {
   constexpr std::uint64_t second = 1000000;
   constexpr std::uint64_t max_time = std::numeric_limits<std::uint64_t>::max() / second;

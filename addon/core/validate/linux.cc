@@ -169,7 +169,7 @@ void check_masked_root(const std::vector<std::string>& paths, Problems& problems
   for (std::size_t i = 0; i < paths.size(); ++i) {
     if (is_absolute(paths[i]) && absolute_path(paths[i]) == "/") {
       problems.add(element("linux.maskedPaths", i),
-                   "is the root itself; nothing would be left to run");
+                   "must not be the root directory; name a path below it");
     }
   }
 }

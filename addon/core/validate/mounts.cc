@@ -203,11 +203,11 @@ void check_root_mount(const Mount& mount, const Spec& spec, std::size_t index, P
   const std::string destination = element("mounts", index, ".destination");
   if (has_option(mount, "remount")) {
     problems.add(destination,
-                 "is the root itself, which is not remounted; say root.readonly, or give the "
+                 "is the root itself, which is not remounted; set root.readonly, or give the "
                  "mount that is the root these options");
   } else if (index > 0) {
     problems.add(destination,
-                 "is the root itself, which the first mount alone can be; make it mounts[0]");
+                 "is the root itself, which only the first mount can be; make it mounts[0]");
   } else if (!spec.makes_namespace(NamespaceType::mount)) {
     problems.add(destination,
                  "is the root itself, which is mounted in a new mount namespace only; add "

@@ -39,7 +39,7 @@ void check_action(const std::string& action, std::optional<std::uint32_t> errno_
   // seccomp(2): the low 16 bits of a filter's result; the kernel limits an errno to MAX_ERRNO.
   const std::uint32_t max = action == "SCMP_ACT_ERRNO" ? 4095 : 65535;
   if (action != "SCMP_ACT_ERRNO" && action != "SCMP_ACT_TRACE") {
-    problems.add(errno_path, action + " returns no errno; remove it");
+    problems.add(errno_path, action + " does not return an errno; remove it");
   } else if (*errno_ret > max) {
     problems.add(errno_path,
                  std::to_string(*errno_ret) + " is not within 0 to " + std::to_string(max));

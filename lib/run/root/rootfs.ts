@@ -66,8 +66,8 @@ async function reasonOf(
   }
   if (errno === erofs) {
     const why = isHostRoot
-      ? "is in a directory that is the host's and read-only, and not there on the host"
-      : 'is in a read-only directory, and not there';
+      ? "does not exist, and its directory is the host's, which is read-only"
+      : 'does not exist, and its directory is read-only';
     return {
       message: `${place}.destination: ${destination} ${why}; mount it at a place of its own, such as /mnt/${basename(destination)}`,
       path: `${place}.destination`,
@@ -147,8 +147,8 @@ async function inaccessible(failure: TareError, rootfs: string): Promise<TareErr
   const mode = (status.mode & 0o7777).toString(8);
   return changed(
     failure,
-    `rootfs: ${rootfs} has mode ${mode}, and the container's users are nobody of the host, so that they may ` +
-      `not enter it; let others enter and read it (chmod -R o+rX ${rootfs})`,
+    `rootfs: ${rootfs} has mode ${mode}, which denies access to the container's users, as they own no files ` +
+      `of the host; let others enter and read it (chmod -R o+rX ${rootfs})`,
     { code: 'ERR_TARE_INVALID_ARGUMENT', path: rootfs },
   );
 }

@@ -77,7 +77,7 @@ export const linux: readonly Row[] = [
   [
     'a masked root',
     { 'linux.maskedPaths': ['//'] },
-    'linux.maskedPaths[0]: is the root itself; nothing would be left to run',
+    'linux.maskedPaths[0]: must not be the root directory; name a path below it',
   ],
   [
     'a relative read-only path',

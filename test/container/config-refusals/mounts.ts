@@ -22,12 +22,12 @@ export const mounts: readonly Row[] = [
   [
     'a mount on the root',
     { 'mounts.7': { destination: '/tmp/..', type: 'tmpfs', source: 'tmpfs' } },
-    'mounts[7].destination: is the root itself, which the first mount alone can be; make it mounts[0]',
+    'mounts[7].destination: is the root itself, which only the first mount can be; make it mounts[0]',
   ],
   [
     'a remount of the root',
     { 'mounts.0': { destination: '/', options: ['remount', 'ro'] } },
-    'mounts[0].destination: is the root itself, which is not remounted; say root.readonly, or give the mount that is the root these options',
+    'mounts[0].destination: is the root itself, which is not remounted; set root.readonly, or give the mount that is the root these options',
   ],
   [
     'a procfs as the root',

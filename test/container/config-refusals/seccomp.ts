@@ -17,7 +17,7 @@ export const seccomp: readonly Row[] = [
   [
     'an errno for a default action without one',
     { 'linux.seccomp': { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [rule], defaultErrnoRet: 1 } },
-    'linux.seccomp.defaultErrnoRet: SCMP_ACT_ALLOW returns no errno; remove it',
+    'linux.seccomp.defaultErrnoRet: SCMP_ACT_ALLOW does not return an errno; remove it',
   ],
   [
     'an unknown architecture',
@@ -141,7 +141,7 @@ export const seccomp: readonly Row[] = [
         syscalls: [{ ...rule, action: 'SCMP_ACT_KILL_PROCESS', errnoRet: 1 }],
       },
     },
-    'linux.seccomp.syscalls[0].errnoRet: SCMP_ACT_KILL_PROCESS returns no errno; remove it',
+    'linux.seccomp.syscalls[0].errnoRet: SCMP_ACT_KILL_PROCESS does not return an errno; remove it',
   ],
   [
     'an argument that no system call has',

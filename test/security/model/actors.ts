@@ -66,7 +66,7 @@ export function choices(
     const verb = pick(weighted);
     const id = pick(ids);
     const chosen = pick(programs);
-    // Who runs in the foreground must come to an end.
+    // A foreground run must come to an end.
     return { id, verb, program: verb === 'run' ? 'ends' : chosen };
   });
 }
@@ -177,7 +177,7 @@ export async function act(
   let removal: Promise<unknown> = Promise.resolve();
   for await (const line of createInterface({ input: callers.stdout })) {
     if (line === '{"stopped":true}') {
-      // Who waits for a program that is paused waits until somebody ends that.
+      // A call that waits for a paused program waits until another call ends the program.
       removal = Promise.all(ids.map((id) => removeUntil(() => over, id, place, take)));
       continue;
     }

@@ -36,7 +36,7 @@ export type Answer =
   | 'deleted' // while it was being created
   | 'not running'
   | 'not paused'
-  | 'killed'; // on the way, by somebody else
+  | 'killed'; // on the way, by another call
 
 /** One call on one id; a call of `list` is one for each id. Times are those of one clock. */
 export interface Call {
@@ -73,7 +73,7 @@ const creation: Row[] = [
   endedEarly,
 ];
 
-/** The errors of each verb, without the frame that says what was done to whom. */
+/** The errors of each verb, without the frame that names the action and its object. */
 const errors: Record<Verb, Row[]> = {
   create: creation,
   run: creation,
@@ -116,7 +116,7 @@ const errors: Record<Verb, Row[]> = {
   ps: [missing],
 };
 
-/** The frames of an error: what was done, and to whom. */
+/** The frames of an error: the action, and the container. */
 const frame: Partial<Record<Verb, string>> = { exec: 'exec in' };
 const bare = (verb: Verb): string => verb.split(' ')[0] ?? verb;
 
@@ -179,6 +179,6 @@ export function answersOfList(ids: readonly string[], root: string, result: Resu
   }
   const told = JSON.parse(stdout) as { id: string; status: Status }[];
   const strangers = told.filter(({ id }) => !ids.includes(id));
-  if (strangers.length > 0) throw new Inexplicable(`list: who is this? ${stdout}`);
+  if (strangers.length > 0) throw new Inexplicable(`list: unknown containers: ${stdout}`);
   return ids.map((id) => told.find((one) => one.id === id)?.status ?? 'missing');
 }

@@ -9,7 +9,7 @@
  */
 import type { Answer, Call, Status } from './calls.js';
 
-/** What an id is at one moment. Who is not done with it, or none: the index of a call. */
+/** What an id is at one moment. `owner` is the call that is not done with it, or `none`. */
 interface Moment {
   /** `reserved`: its create has made the directory; `vanishing`: its state is gone, the directory not. */
   is: Status | 'absent' | 'reserved' | 'vanishing';

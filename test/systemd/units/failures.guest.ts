@@ -67,7 +67,7 @@ scopes.test('a name that is taken', async (t) => {
     second.error,
     "container's cgroup is not empty: 1 process(es) found in /sys/fs/cgroup/system.slice/tare-taken.scope",
   );
-  t.match(second.error, 'set linux.cgroupsPath to another place');
+  t.match(second.error, 'set linux.cgroupsPath to another path');
   t.equal(state(scopes.must(['state', first]).stdout).status, 'running', 'the first lives on');
   scopes.must(['delete', '--force', first]);
 

@@ -29,7 +29,9 @@ std::string last_status(const std::string& root) {
                        const std::string& path, int errnum) {
   std::string hint;
   if (errnum == ENOSPC) {
-    hint = "; the processor has no more groups: remove some, or name an existing one as closID";
+    hint =
+        "; the limit of groups of this processor is reached: remove some, or name an existing one "
+        "as closID";
   }
   throw Error(ErrorKind::system, std::string(where) + ": " + path + ": " + call + ": " +
                                      errno_text(errnum) + last_status(root) + hint)
