@@ -61,7 +61,7 @@ function refusal(path: string, error: unknown): InstallError {
   const reasons: Record<string, string> = {
     EACCES: 'permission denied; run it as root (sudo)',
     EPERM: 'the kernel does not permit it; run it as root (sudo)',
-    EROFS: 'the file system is read-only; choose another place (--prefix, --destination)',
+    EROFS: 'the file system is read-only; choose another directory (--prefix, --destination)',
     ENOSPC: 'no space is left on its file system',
     EISDIR: 'it is a directory; name a file',
     ENOTDIR: 'a component of its path is not a directory',
@@ -121,12 +121,12 @@ function existing(path: string): string {
  * symlink in it leads out of `root`: the file would then belong to this machine.
  */
 export function below(root: string, path: string): string {
-  const place = join(root, path);
+  const target = join(root, path);
   const real = existing(root);
-  if (!join(existing(place), '/').startsWith(join(real, '/'))) {
+  if (!join(existing(target), '/').startsWith(join(real, '/'))) {
     throw new InstallError(
-      `${place}: a link leads out of ${root}, to ${existing(place)}; run it in there (chroot)`,
+      `${target}: a link leads out of ${root}, to ${existing(target)}; run it in there (chroot)`,
     );
   }
-  return place;
+  return target;
 }

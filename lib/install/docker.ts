@@ -14,7 +14,7 @@ function isObject(value: unknown): value is Json {
 }
 
 /** Returns the line and column of V8's syntax error. */
-function placeIn(text: string, message: string): string {
+function positionIn(text: string, message: string): string {
   const offset = Number(/at position (\d+)/.exec(message)?.[1] ?? text.length);
   const lines = text.slice(0, offset).split('\n');
   return `${lines.length}:${lines.at(-1)!.length + 1}`;
@@ -35,7 +35,7 @@ function parse(text: string): Json {
   } catch (error) {
     const { message } = error as SyntaxError;
     throw new InstallError(
-      `${path}:${placeIn(text, message)}: invalid JSON: ${reasonIn(message)}; docker does not start with it either, and it is left as it is`,
+      `${path}:${positionIn(text, message)}: invalid JSON: ${reasonIn(message)}; docker does not start with it either, and it is left as it is`,
     );
   }
   if (!isObject(value)) throw new InstallError(`${path}: not a JSON object; it is left as it is`);

@@ -48,8 +48,8 @@ export const remark = '# Added by `tare install`; `tare uninstall` takes it away
 
 /** Returns the error for an existing entry with different content. */
 export function conflict(path: string, name: string, line?: number): InstallError {
-  const place = line === undefined ? path : `${path}:${line}`;
+  const location = line === undefined ? path : `${path}:${line}`;
   return new InstallError(
-    `${place}: another runtime is named "${name}"; replace it with --force, or choose another --name`,
+    `${location}: another runtime is named "${name}"; replace it with --force, or choose another --name`,
   );
 }

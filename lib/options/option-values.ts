@@ -34,14 +34,14 @@ export type Checks<Options> = Readonly<Record<keyof Options & string, Check>>;
 export function checkedOptions<Options extends object>(
   given: unknown,
   checks: Checks<Options>,
-  place = '',
+  path = '',
 ): Options {
   const taken = Object.create(null) as Record<string, unknown>;
   if (given === undefined) return taken as Options;
   try {
-    isObject(place || 'options', given);
+    isObject(path || 'options', given);
     for (const key of Object.keys(given as object)) {
-      const name = place === '' ? key : `${place}.${key}`;
+      const name = path === '' ? key : `${path}.${key}`;
       if (!Object.hasOwn(checks, key)) throw unknownOption(name, key, Object.keys(checks));
       const value = snapshot((given as Record<string, unknown>)[key]);
       if (value === undefined) continue;
@@ -49,7 +49,7 @@ export function checkedOptions<Options extends object>(
       taken[key] = value;
     }
   } catch (error) {
-    throw asInvalidArgument(place || 'options', error);
+    throw asInvalidArgument(path || 'options', error);
   }
   return taken as Options;
 }

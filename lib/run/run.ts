@@ -30,7 +30,7 @@ import {
 import { closeInput, InputFeed } from './input.js';
 import { resultOf } from './make-result.js';
 import { checkedRunOptions, isLimited, type RunOptions } from './options.js';
-import { inOptions } from './places.js';
+import { inOptions } from './config-paths.js';
 import type { KnownOptions, Running, RunResult } from './result.js';
 import { refused, RunningCommand } from './running.js';
 import { RunStreams } from './streams.js';

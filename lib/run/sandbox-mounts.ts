@@ -133,10 +133,12 @@ function mountOf(mount: BindMount | Mount, index: number): Mount {
 }
 
 /** Returns `source` relative to `within`. The kernel checks where it leads. */
-function pathWithin(place: string, source: string, within: string): string {
+function pathWithin(option: string, source: string, within: string): string {
   const path = isAbsolute(source) ? relative(within, source) : source;
   if (isAbsolute(source) && /^\.\.(?:\/|$)/.test(path)) {
-    throw invalidArgument(`${place}.source: ${source} is not below ${within}, which is its within`);
+    throw invalidArgument(
+      `${option}.source: ${source} is not below ${within}, which is its within`,
+    );
   }
   return path === '' ? '.' : path;
 }

@@ -114,8 +114,8 @@ export class RunStreams {
     const plans = this.#plans ?? [];
     const stdin = this.#stdin;
     if (!isFile(stdin) && !plans.some(({ file, targets }) => file || targets.length > 0)) return;
-    const files = filesOf(stdin, plans).map(([number, place, source]) => ({
-      name: this.#nameOf(number) + place,
+    const files = filesOf(stdin, plans).map(([number, suffix, source]) => ({
+      name: this.#nameOf(number) + suffix,
       source,
       writes: number > 0,
     }));

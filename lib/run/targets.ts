@@ -24,8 +24,8 @@ export interface OutputPlan {
   item: StdioItem;
   /** A file that the command writes to directly. */
   file?: FileTarget;
-  /** Targets that this program writes the output to, each with its place in the option. */
-  targets: readonly { target: OutputTarget; place: string }[];
+  /** Targets that this program writes the output to, each with its index in the option. */
+  targets: readonly { target: OutputTarget; suffix: string }[];
   /** Whether the caller gets the output, as a stream and in the result. */
   isPiped: boolean;
 }
@@ -44,7 +44,7 @@ export function outputPlan(item: OutputItem): OutputPlan {
   const targets = all.flatMap((target, index) =>
     target === 'pipe' || target === 'ignore'
       ? []
-      : [{ target, place: Array.isArray(item) ? `[${index}]` : '' }],
+      : [{ target, suffix: Array.isArray(item) ? `[${index}]` : '' }],
   );
   return { item: 'pipe', targets, isPiped: targets.length < all.length };
 }
@@ -52,7 +52,7 @@ export function outputPlan(item: OutputItem): OutputPlan {
 const pathOf = ({ file }: FileSource | FileTarget): string =>
   resolve(typeof file === 'string' ? file : fileURLToPath(file));
 
-/** Opens no file, only its place in the file system; node:fs does not name it. */
+/** Opens no file, only its location in the file system; node:fs does not name it. */
 const O_PATH = 0o10000000;
 
 /**
@@ -67,13 +67,13 @@ async function openNoFollow(path: string, flags: number): Promise<FileHandle> {
     throw Object.assign(error as Error, { path });
   });
   try {
-    const place = `/proc/self/fd/${directory.fd}`;
-    if ((await readlink(place)) !== dirname(path)) {
+    const link = `/proc/self/fd/${directory.fd}`;
+    if ((await readlink(link)) !== dirname(path)) {
       throw new Error(
-        `${dirname(path)} leads through a symbolic link; give the path without links, ${await readlink(place)}`,
+        `${dirname(path)} leads through a symbolic link; give the path without links, ${await readlink(link)}`,
       );
     }
-    return await openIn(`${place}/${basename(path)}`, path, flags);
+    return await openIn(`${link}/${basename(path)}`, path, flags);
   } finally {
     await directory.close();
   }
@@ -113,16 +113,16 @@ async function openIn(entry: string, path: string, flags: number): Promise<FileH
   }
 }
 
-/** Returns the named files, each with its file descriptor number and its place in the option. */
+/** Returns the named files, each with its file descriptor number and its index in the option. */
 export function filesOf(
   stdin: InputItem,
   plans: readonly OutputPlan[],
-): [number: number, place: string, source: FileSource | FileTarget][] {
+): [number: number, suffix: string, source: FileSource | FileTarget][] {
   const inputs: [number, string, FileSource][] = isFile(stdin) ? [[0, '', stdin]] : [];
   const outputs = plans.flatMap(({ file, targets }, index) =>
-    [...(file ? [{ target: file, place: '' }] : []), ...targets].flatMap(
-      ({ target, place }): [number, string, FileTarget][] =>
-        isFile(target) ? [[index + 1, place, target]] : [],
+    [...(file ? [{ target: file, suffix: '' }] : []), ...targets].flatMap(
+      ({ target, suffix }): [number, string, FileTarget][] =>
+        isFile(target) ? [[index + 1, suffix, target]] : [],
     ),
   );
   return [...inputs, ...outputs];
@@ -232,8 +232,8 @@ export class Relay {
 
   /** `name` is that of the option, `number` the file descriptor. */
   add(name: string, number: number, stream: Readable, targets: OutputPlan['targets']): void {
-    for (const { target, place } of targets) {
-      stream.pipe(this.#open(name + place, number, target), { end: false });
+    for (const { target, suffix } of targets) {
+      stream.pipe(this.#open(name + suffix, number, target), { end: false });
     }
     const ended = new Promise<void>((resolve) =>
       finished(stream, { writable: false }, () => resolve()),

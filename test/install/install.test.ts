@@ -155,7 +155,7 @@ t.test('without the rights', async (t) => {
   const namespace = ['-m', '--propagation', 'private', 'sh', '-c', script, 'sh', sbin];
   const readOnly = call('unshare', [...namespace, process.execPath, ...words]);
   t.equal(readOnly.status, 1);
-  t.match(readOnly.stderr, 'the file system is read-only; choose another place');
+  t.match(readOnly.stderr, 'the file system is read-only; choose another directory');
   t.equal(machine.files().size, 0);
 });
 

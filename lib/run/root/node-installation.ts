@@ -4,7 +4,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { execPath } from 'node:process';
 
 /** Path of the installation in a container; its directories `bin` and `lib` are below it. */
-const place = '/opt/node';
+const shownPrefix = '/opt/node';
 
 /** An installation of Node, as a container shows it. */
 export interface NodeInstallation {
@@ -35,19 +35,19 @@ export async function nodeInstallation(
   }
   const bin = dirname(executable);
   const prefix = basename(bin) === 'bin' ? dirname(bin) : undefined;
-  const shown = [{ source: executable, path: `${place}/bin/node`, isDirectory: false }];
+  const shown = [{ source: executable, path: `${shownPrefix}/bin/node`, isDirectory: false }];
   for (const library of await librariesIn(bin, prefix)) {
     if (isShown(library)) continue;
-    const path = join(place, dirname(library) === bin ? 'bin' : 'lib', basename(library));
+    const path = join(shownPrefix, dirname(library) === bin ? 'bin' : 'lib', basename(library));
     shown.push({ source: library, path, isDirectory: false });
   }
   const links: NodeInstallation['links'] = [];
   const modules = prefix && join(prefix, 'lib/node_modules');
   if (modules && (await hasPackageManager(modules))) {
-    shown.push({ source: modules, path: `${place}/lib/node_modules`, isDirectory: true });
+    shown.push({ source: modules, path: `${shownPrefix}/lib/node_modules`, isDirectory: true });
     links.push(...(await linksInto(modules, bin)));
   }
-  return { shown, links, programs: [`${place}/bin`] };
+  return { shown, links, programs: [`${shownPrefix}/bin`] };
 }
 
 /**
@@ -82,7 +82,7 @@ async function linksInto(modules: string, bin: string): Promise<{ path: string; 
       const target = relative(modules, resolve(bin, await readlink(join(bin, name))));
       return target === '' || target.startsWith('..')
         ? []
-        : [{ path: `${place}/bin/${name}`, link: `../lib/node_modules/${target}` }];
+        : [{ path: `${shownPrefix}/bin/${name}`, link: `../lib/node_modules/${target}` }];
     });
   return (await Promise.all(links)).flat();
 }

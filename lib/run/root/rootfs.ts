@@ -24,10 +24,10 @@ export async function explained(
   if (failure.code === 'ERR_TARE_COMMAND_NOT_FOUND' && rootfs === undefined) {
     return withPlaceOnHost(failure, command[0] ?? '');
   }
-  const [place, index] = /^mounts\[(\d+)\]/.exec(failure.path ?? '') ?? [];
+  const [option, index] = /^mounts\[(\d+)\]/.exec(failure.path ?? '') ?? [];
   const mount = mounts[Number(index)];
-  if (place !== undefined && mount !== undefined && options.spec === undefined) {
-    const reason = await reasonOf(failure, place, mount, rootfs === undefined);
+  if (option !== undefined && mount !== undefined && options.spec === undefined) {
+    const reason = await reasonOf(failure, option, mount, rootfs === undefined);
     return reason === undefined
       ? failure
       : changed(failure, reason.message, { code: 'ERR_TARE_INVALID_ARGUMENT', path: reason.path });
@@ -38,7 +38,7 @@ export async function explained(
 /** Returns what is wrong with a mount of the options, if that can be determined. */
 async function reasonOf(
   { errno }: TareError,
-  place: string,
+  option: string,
   mount: BindMount | Mount,
   isHostRoot: boolean,
 ): Promise<{ message: string; path: string } | undefined> {
@@ -46,7 +46,7 @@ async function reasonOf(
   const { source, within, destination } = mount as BindMount;
   const missing = within === undefined ? undefined : await whyNoDirectory(within);
   if (missing !== undefined) {
-    return { message: `${place}.within: ${within}: ${missing}`, path: `${place}.within` };
+    return { message: `${option}.within: ${within}: ${missing}`, path: `${option}.within` };
   }
   if (errno === eloop && within === undefined) {
     const link = await firstLink(resolve(source));
@@ -54,14 +54,14 @@ async function reasonOf(
     const real = await realpath(source).catch(() => undefined);
     const path = real === undefined ? '' : ` (${real})`;
     return {
-      message: `${place}.source: ${link} is a symbolic link; give the path without links${path}, or open it below a directory with within`,
-      path: `${place}.source`,
+      message: `${option}.source: ${link} is a symbolic link; give the path without links${path}, or open it below a directory with within`,
+      path: `${option}.source`,
     };
   }
   if ((errno === exdev || errno === eloop) && within !== undefined) {
     return {
-      message: `${place}.source: ${source} leads out of ${within}, below which it is to be opened`,
-      path: `${place}.source`,
+      message: `${option}.source: ${source} leads out of ${within}, below which it is to be opened`,
+      path: `${option}.source`,
     };
   }
   if (errno === erofs) {
@@ -69,8 +69,8 @@ async function reasonOf(
       ? "does not exist, and its directory is the host's, which is read-only"
       : 'does not exist, and its directory is read-only';
     return {
-      message: `${place}.destination: ${destination} ${why}; mount it at a place of its own, such as /mnt/${basename(destination)}`,
-      path: `${place}.destination`,
+      message: `${option}.destination: ${destination} ${why}; mount it elsewhere, such as at /mnt/${basename(destination)}`,
+      path: `${option}.destination`,
     };
   }
   return undefined;

@@ -5,8 +5,8 @@ import type { Process, Spec } from '../spec/spec.js';
 import type { RunOptions } from './options.js';
 import type { ConfigTexts } from './prepared.js';
 
-/** Maps places in the configuration to options; `$1` is the matched group. */
-const optionOfPlace: readonly [RegExp, string][] = [
+/** Maps paths in the configuration to options; `$1` is the matched group. */
+const optionOfPath: readonly [RegExp, string][] = [
   [/^process\.args\[(\d+)\]$/, 'command[$1]'],
   [/^process\.args$/, 'command'],
   [/^process\.cwd$/, 'cwd'],
@@ -31,8 +31,8 @@ const optionOfRemedy: readonly [string, string][] = [
 ];
 
 /**
- * Replaces the place in the configuration that the core's error names by the option it was made
- * from. A caller that edits the configuration (`spec`) gets its places.
+ * Replaces the path in the configuration that the core's error names by the option it was made
+ * from. A caller that edits the configuration (`spec`) gets its paths.
  */
 export function inOptions(
   error: unknown,
@@ -55,7 +55,7 @@ export function inOptions(
   });
 }
 
-/** Replaces only what the core itself has written: paths and arguments may look like places. */
+/** Replaces only what the core itself has written: other paths and arguments may look the same. */
 function renamed(
   text: string,
   path: string | undefined,
@@ -78,16 +78,16 @@ function replaceLast(text: string, old: string, by: string): string {
   return at < 0 ? text : text.slice(0, at) + by + text.slice(at + old.length);
 }
 
-/** Returns the option that a place in the configuration was made from, else the place. */
-function optionOf(place: string, options: RunOptions, texts: ConfigTexts): string {
-  for (const [pattern, option] of optionOfPlace) {
-    if (pattern.test(place)) return place.replace(pattern, option);
+/** Returns the option that a path in the configuration was made from, else the path. */
+function optionOf(path: string, options: RunOptions, texts: ConfigTexts): string {
+  for (const [pattern, option] of optionOfPath) {
+    if (pattern.test(path)) return path.replace(pattern, option);
   }
   const [, list, index = '', member = ''] =
-    /^(process\.env|process\.rlimits|mounts)\[(\d+)\](.*)$/.exec(place) ?? [];
-  if (list === undefined) return place;
+    /^(process\.env|process\.rlimits|mounts)\[(\d+)\](.*)$/.exec(path) ?? [];
+  if (list === undefined) return path;
   const spec = JSON.parse(texts.config) as Spec;
-  if (list === 'mounts') return mountOption(Number(index), member, spec, options) ?? place;
+  if (list === 'mounts') return mountOption(Number(index), member, spec, options) ?? path;
   const { env = [], rlimits = [] } =
     texts.process === undefined ? (spec.process ?? {}) : (JSON.parse(texts.process) as Process);
   if (list === 'process.env') {
