@@ -4,20 +4,12 @@
  * machine.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { errorIn } from '../support/build.js';
 import { findExecutable } from '../machine/qemu.js';
+import { temporaryDirectory } from '../support/directory.js';
 import { allowTime } from '../support/timeout.js';
 
 const repository = join(import.meta.dirname, '../..');
@@ -33,8 +25,7 @@ const options = {
 };
 allowTime(t, 400_000);
 
-const directory = mkdtempSync(join(tmpdir(), 'tare-arm64-'));
-t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+const directory = temporaryDirectory(t, 'arm64');
 
 if (lacking.length === 0) {
   execFileSync(

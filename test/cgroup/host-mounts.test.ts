@@ -11,8 +11,7 @@ const { Sandbox, state, skipReason } = await import('../support/tare.js');
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   sandbox.test('run', async (t) => {
     const bundle = sandbox.bundle(['sh', '-c', 'ls /sys/fs/cgroup; exit 7']);

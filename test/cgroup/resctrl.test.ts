@@ -204,8 +204,7 @@ t.test('tasks and groups', { skip: skipReason ?? withoutHierarchy() }, async (t)
 });
 
 t.test('a host without resctrl', { skip: skipReason ?? withResctrl() }, async (t) => {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const bundle = sandbox.bundle(['true'], (config) => {
     config.linux['intelRdt'] = { closID: '/', enableMonitoring: true };
   });

@@ -7,8 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Output, Sandbox, exitOf, state, type Config } from '../support/tare.js';
 
-const sandbox = new Sandbox();
-t.teardown(() => sandbox.remove());
+const sandbox = new Sandbox(t);
 
 function withResources(args: string[], resources: object): string {
   return sandbox.bundle(args, (config: Config) => {

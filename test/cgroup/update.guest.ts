@@ -4,8 +4,7 @@ import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
-const sandbox = new Sandbox();
-t.teardown(() => sandbox.remove());
+const sandbox = new Sandbox(t);
 
 const mebi = 2 ** 20;
 

@@ -10,8 +10,7 @@ import t, { type Test } from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   function cgroupOf(id: string): string {
     const { pid } = state(sandbox.must(['state', id]).stdout);

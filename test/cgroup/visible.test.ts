@@ -17,8 +17,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   const without = (config: Config, namespace: string): void => {
     config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== namespace);

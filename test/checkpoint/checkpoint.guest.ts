@@ -22,8 +22,7 @@ import { mountAt } from '../support/inside.js';
 import { recvtty } from '../support/recvtty.js';
 import { Sandbox, cli, exitOf, state, type Config } from '../support/tare.js';
 
-const sandbox = new Sandbox();
-t.teardown(() => sandbox.remove());
+const sandbox = new Sandbox(t);
 loadModules();
 
 sandbox.test('a counter goes on, in its own id and in another one', async (t) => {

@@ -27,8 +27,7 @@ import {
   type Config,
 } from '../support/tare.js';
 
-const sandbox = new Sandbox();
-t.teardown(() => sandbox.remove());
+const sandbox = new Sandbox(t);
 loadModules();
 
 /** Returns the error of a checkpoint that must fail. */

@@ -12,8 +12,7 @@ import { Output, Sandbox, cli, exitOf, errorIn, skipReason, type Config } from '
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const images = join(sandbox.directory, 'images');
 
   const running = async (t: Test, name: string): Promise<string> => {

@@ -1,13 +1,12 @@
 /** The argument parser: tests that need no container and no privilege. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { temporaryDirectory } from '../support/directory.js';
 import { tare } from '../support/tare.js';
 
-const directory = mkdtempSync(join(tmpdir(), 'tare-test-arguments-'));
-t.teardown(() => rmSync(directory, { recursive: true }));
+const directory = temporaryDirectory(t, 'arguments');
 
 const incorrect: [string, string[], string][] = [
   ['no id', ['state'], 'tare: "state" requires exactly 1 argument(s)'],

@@ -52,8 +52,7 @@ t.test('messages about arguments', async (t) => {
 if (skipReason !== undefined) {
   t.test('containers', { skip: skipReason }, () => undefined);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   /** Checks each form of output in which a failing run contains `hostile`. */
   const failingRun = (t: Test, what: string, bundle: string): void => {

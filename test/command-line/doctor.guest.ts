@@ -9,9 +9,8 @@ import { Diagnosis, asJson } from '../support/doctor.js';
 import { OrdinaryUser } from '../support/ordinary-user.js';
 import { Sandbox, call, cli } from '../support/tare.js';
 
-const sandbox = new Sandbox();
+const sandbox = new Sandbox(t);
 const user = new OrdinaryUser(sandbox);
-t.teardown(() => sandbox.remove());
 const tree = '/sys/fs/cgroup';
 const controllers = ['cpu', 'cpuset', 'io', 'memory', 'pids'];
 let starts = 0;

@@ -57,9 +57,8 @@ if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
   allowTime(t, 120_000);
-  const sandbox = new Sandbox();
+  const sandbox = new Sandbox(t);
   const user = new OrdinaryUser(sandbox);
-  t.teardown(() => sandbox.remove());
   let starts = 0;
 
   /** Runs doctor and a start, both through `wrapper`, and checks that they agree. */

@@ -28,8 +28,7 @@ interface Features {
   };
 }
 
-const sandbox = new Sandbox();
-t.teardown(() => sandbox.remove());
+const sandbox = new Sandbox(t);
 const features = JSON.parse(sandbox.must(['features']).stdout) as Features;
 
 /** Returns the errors and warnings of `plan` for a config; empty if there are none. */

@@ -1,12 +1,11 @@
 /** help and version: they need no container and no privilege. */
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { temporaryDirectory } from '../support/directory.js';
 import { call, cli, tare } from '../support/tare.js';
 
-const directory = mkdtempSync(join(tmpdir(), 'tare-test-help-'));
-t.teardown(() => rmSync(directory, { recursive: true }));
+const directory = temporaryDirectory(t, 'help');
 
 const verbs = [
   ...['checkpoint', 'completion', 'create', 'delete', 'doctor', 'events', 'exec', 'features'],

@@ -1,13 +1,12 @@
 /** The log: its formats and where it goes. It needs no container and no privilege. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { temporaryDirectory } from '../support/directory.js';
 import { cli, errorIn, tare } from '../support/tare.js';
 
-const directory = mkdtempSync(join(tmpdir(), 'tare-test-log-'));
-t.teardown(() => rmSync(directory, { recursive: true }));
+const directory = temporaryDirectory(t, 'log');
 
 t.test('the log', async (t) => {
   const now = (): number => Date.now();

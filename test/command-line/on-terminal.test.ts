@@ -1,13 +1,12 @@
 /** The output for a user at a terminal: plain sentences, and none of the forms for programs. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { temporaryDirectory } from '../support/directory.js';
 import { cli, program, tare } from '../support/tare.js';
 
-const directory = mkdtempSync(join(tmpdir(), 'tare-test-terminal-'));
-t.teardown(() => rmSync(directory, { recursive: true }));
+const directory = temporaryDirectory(t, 'terminal');
 const root = ['--root', join(directory, 'state')];
 
 /**

@@ -2,14 +2,13 @@
  * Pages generated from the table of commands, apart from help: shell completions and manual pages.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { temporaryDirectory } from '../support/directory.js';
 import { Sandbox, call, cli, tare, skipReason } from '../support/tare.js';
 
-const directory = mkdtempSync(join(tmpdir(), 'tare-test-pages-'));
-t.teardown(() => rmSync(directory, { recursive: true }));
+const directory = temporaryDirectory(t, 'pages');
 
 /** Returns the lines below a heading of a help text: its commands or its flags. */
 const entries = (help: string, heading: string): string[] =>
@@ -221,8 +220,7 @@ t.test('scripts and pages go by the name that tare was called by', async (t) => 
 });
 
 if (skipReason === undefined) {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   sandbox.test('the ids of containers', async (t) => {
     const ids = ['one', 'two'].map((name) => sandbox.id(name));

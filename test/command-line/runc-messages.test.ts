@@ -10,8 +10,7 @@ import { cli, program, Sandbox, skipReason, type Config } from '../support/tare.
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   /** Adds a script that cannot be executed to a bundle, or to a container's file system. */
   const withScript = (bundle: string): string => {

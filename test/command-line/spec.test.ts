@@ -1,13 +1,12 @@
 /** tare spec: it needs no container and no privilege. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { temporaryDirectory } from '../support/directory.js';
 import { tare } from '../support/tare.js';
 
-const directory = mkdtempSync(join(tmpdir(), 'tare-test-spec-'));
-t.teardown(() => rmSync(directory, { recursive: true }));
+const directory = temporaryDirectory(t, 'spec');
 
 t.test('spec writes config.json with the mode of the umask, and never over another', async (t) => {
   const bundle = join(directory, 'spec');

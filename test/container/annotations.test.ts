@@ -19,8 +19,7 @@ import {
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   const annotated =
     (annotations: Record<string, string>, more?: Edit): Edit =>

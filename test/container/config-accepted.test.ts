@@ -1,14 +1,13 @@
 /** Unusual configurations that engines and users write and that tare must accept. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Change } from './config-refusals/row.js';
 import { spoiled } from './config-refusals/all.js';
+import { temporaryDirectory } from '../support/directory.js';
 import { tare } from '../support/tare.js';
 
-const directory = mkdtempSync(join(tmpdir(), 'tare-accepted-'));
-t.teardown(() => rmSync(directory, { recursive: true }));
+const directory = temporaryDirectory(t, 'accepted');
 const file = join(directory, 'config.json');
 mkdirSync(join(directory, 'rootfs'));
 t.equal(tare(['spec', '--bundle', directory]).stderr, '', 'spec writes the default config');

@@ -1,15 +1,14 @@
 /**
  * Each row of the tables of refusals: `plan` and `create` report the message and create nothing.
  */
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { configRefusals } from './config-refusals/all.js';
+import { temporaryDirectory } from '../support/directory.js';
 import { tare } from '../support/tare.js';
 
-const directory = mkdtempSync(join(tmpdir(), 'tare-refusals-'));
-t.teardown(() => rmSync(directory, { recursive: true }));
+const directory = temporaryDirectory(t, 'refusals');
 const bundle = join(directory, 'bundle');
 const file = join(bundle, 'config.json');
 mkdirSync(join(bundle, 'rootfs'), { recursive: true });

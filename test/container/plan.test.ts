@@ -7,23 +7,20 @@ import {
   chmodSync,
   copyFileSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readdirSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { cli, errorIn } from '../support/build.js';
+import { temporaryDirectory } from '../support/directory.js';
 
 const nobody = 65534;
 const goldens = fileURLToPath(new URL('plans', import.meta.url));
-const directory = mkdtempSync(join(tmpdir(), 'tare-test-plan-'));
+const directory = temporaryDirectory(t, 'plan');
 chmodSync(directory, 0o755);
-t.teardown(() => rmSync(directory, { recursive: true }));
 /** A copy, because the ordinary user may not be able to enter the repository. */
 const program = join(directory, 'tare');
 copyFileSync(cli, program);

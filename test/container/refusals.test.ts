@@ -7,8 +7,7 @@ import { Sandbox, skipReason, type Config } from '../support/tare.js';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   /** A bundle that both run, and create followed by start, refuse. BUNDLE stands for its path. */
   interface Refusal {

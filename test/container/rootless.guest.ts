@@ -8,9 +8,8 @@ import t, { type Test } from 'tap';
 import { OrdinaryUser } from '../support/ordinary-user.js';
 import { Sandbox } from '../support/tare.js';
 
-const sandbox = new Sandbox();
+const sandbox = new Sandbox(t);
 const user = new OrdinaryUser(sandbox);
-t.teardown(() => sandbox.remove());
 
 sandbox.test('limits in a cgroup that was delegated to the user', async (t) => {
   user.delegated((top) => {

@@ -8,9 +8,8 @@ import { Sandbox, skipReason, type Config } from '../support/tare.js';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
+  const sandbox = new Sandbox(t);
   const user = new OrdinaryUser(sandbox);
-  t.teardown(() => sandbox.remove());
   const mayMap = existsSync('/usr/bin/newuidmap');
   const needsHelpers = mayMap ? {} : { skip: 'needs newuidmap and newgidmap (package uidmap)' };
 

@@ -9,8 +9,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   const script = (text: string) => ({ path: '/bin/busybox', args: ['sh', '-c', text] });
   const lines = (path: string): string[] =>

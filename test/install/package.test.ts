@@ -193,8 +193,7 @@ t.test('npx tare', options, (t) => {
   const wrong = npx(['--root', join(directory, 'state'), 'state', 'absent']);
   t.equal(wrong.status, 1);
   t.match(errorIn(wrong.stderr), /container absent does not exist/);
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const bundle = sandbox.bundle(['sh', '-c', 'echo inside; exit 7']);
   const run = npx(['--root', sandbox.root, 'run', '--bundle', bundle, sandbox.id('npx')]);
   t.strictSame([run.status, run.stdout], [7, 'inside\n']);

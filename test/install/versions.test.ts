@@ -52,8 +52,7 @@ for (const version of [20, 24, 26]) {
       encoding: 'utf8',
     }).trim();
     t.match(call(node, ['--version']).stdout, new RegExp(`^v${version}\\.`));
-    const sandbox = new Sandbox();
-    t.teardown(() => sandbox.remove());
+    const sandbox = new Sandbox(t);
     const bundle = sandbox.bundle(['sh', '-c', 'echo ready; exec sleep 1000']);
     const { status, stdout, stderr } = call(node, [program(version), sandbox.root, bundle], {
       cwd: project,

@@ -10,8 +10,7 @@ import t, { type Test } from 'tap';
 const skip = { skip: skipReason ?? false };
 
 function project(t: Test): ProjectOfUser {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   return new ProjectOfUser(sandbox);
 }
 

@@ -332,8 +332,7 @@ t.test('a stream that is not read keeps no descriptor', options, async (t) => {
 
 t.test('output as bytes, elsewhere, and too much of it', options, async (t) => {
   const inside = runInside(t);
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const bytes = await run(sh('printf "\\377"'), { root: sandbox.root, encoding: 'buffer' });
   t.same(bytes.stdout, Buffer.from([255]));
   t.equal((await inside(sh('printf "\\377"'), { encoding: 'hex' })).stdout, 'ff');

@@ -18,8 +18,7 @@ import { Container, run, sandboxSpec } from '../../lib/index.js';
 const skip = { skip: skipReason ?? false };
 
 t.test('mounts, a root of its own, the working directory, the user', skip, async (t) => {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const inside = runInside(t);
   const data = join(sandbox.directory, 'data');
   mkdirSync(data);
@@ -37,8 +36,7 @@ t.test('mounts, a root of its own, the working directory, the user', skip, async
 });
 
 t.test('a root that its container may not enter', skip, async (t) => {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const rootfs = join(sandbox.bundle(['true']), 'rootfs');
   const inside = runInside(t);
   chmodSync(rootfs, 0o700);
@@ -56,8 +54,7 @@ t.test('a root that its container may not enter', skip, async (t) => {
 });
 
 t.test("what is written to a writable mount is root's", skip, async (t) => {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const data = join(sandbox.directory, 'data');
   mkdirSync(data);
   const mounts = [{ source: data, destination: '/data', writable: true }];
@@ -137,8 +134,7 @@ t.test('relative paths are those of the time of the call', skip, async (t) => {
 
 t.test('the specification may be changed, the container is one', skip, async (t) => {
   const inside = runInside(t);
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const running = inside(sh('hostname; sleep 1000'), {
     id: sandbox.id('named'),
     hostname: 'one',

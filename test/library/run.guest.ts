@@ -9,8 +9,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { run, TareError, type RunOptions } from '../../lib/index.js';
 
-const sandbox = new Sandbox();
-t.teardown(() => sandbox.remove());
+const sandbox = new Sandbox(t);
 const project = new ProjectOfUser(sandbox);
 
 const inside = (command: string[], options: RunOptions): ReturnType<typeof run> =>

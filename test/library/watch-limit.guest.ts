@@ -30,8 +30,7 @@ const children = (): string[] =>
     });
 
 t.test('whose end cannot be watched does not run', async (t) => {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const bundle = sandbox.bundle(['sleep', '1000']);
   const options = { bundle, root: sandbox.root, start: true };
   const container = await Container.create(sandbox.id('a'), options);

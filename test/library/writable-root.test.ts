@@ -88,8 +88,7 @@ function makePackage(directory: string, repository: string): void {
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const root = sandbox.root;
 
   t.test("as root, in a directory of root's", async (t) => {

@@ -7,8 +7,7 @@ import { allowTime } from '../support/timeout.js';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   allowTime(t, 600_000);
 
   sandbox.test('2,000 times run', async () => {

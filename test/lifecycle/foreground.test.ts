@@ -12,8 +12,7 @@ const forwarded = [
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   /** A script that prints "SIGNAME" for each of the signals, and exits with 9 on SIGTERM. */
   const listener = [

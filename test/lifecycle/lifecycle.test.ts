@@ -12,8 +12,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   const waiting = 'echo started; trap "exit 9" TERM; while :; do sleep 1000 & wait; done';
 

@@ -7,8 +7,7 @@ import t, { type Test } from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   const statusOf = (id: string): string => state(sandbox.must(['state', id]).stdout).status;
 

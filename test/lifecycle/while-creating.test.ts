@@ -16,8 +16,7 @@ const manyMounts = (config: Config): void => {
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   /** Resolves when the file exists. */
   const appears = async (path: string): Promise<void> => {

@@ -1,9 +1,9 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t from 'tap';
 import { sharedMounts, spawnInView, treeOf, view } from './share.js';
+import { temporaryDirectory } from '../support/directory.js';
 
 t.test('real file systems are shared, parents first', (t) => {
   const mountinfo = `22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -23,8 +23,7 @@ t.test('real file systems are shared, parents first', (t) => {
 });
 
 t.test('a checkout anywhere is at its place in a root that lacks that', async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'tare-test-share-'));
-  t.teardown(() => rmSync(directory, { recursive: true }));
+  const directory = temporaryDirectory(t, 'share');
   const put = (path: string): string => {
     mkdirSync(dirname(join(directory, path)), { recursive: true });
     writeFileSync(join(directory, path), `${path}\n`);

@@ -18,9 +18,8 @@ import { Sandbox, exitOf, state, skipReason, type Config, type Result } from '..
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
+  const sandbox = new Sandbox(t);
   const user = new OrdinaryUser(sandbox);
-  t.teardown(() => sandbox.remove());
   const file = join(sandbox.directory, 'mounts.json');
   const data = join(sandbox.directory, 'data');
   mkdirSync(data);

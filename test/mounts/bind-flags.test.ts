@@ -13,10 +13,9 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
+  const inside = new Inside(t);
   const source = join(inside.directory, 'source');
   mkdirSync(source);
-  t.teardown(() => inside.remove());
 
   /** Returns the flags of the bind mount, or the error if it is refused. */
   const flags = (host: string, options: string, userns: boolean): string[] | string => {

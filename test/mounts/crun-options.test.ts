@@ -8,8 +8,7 @@ import { Inside, inNewUserNamespace, mapped, type Edit } from '../support/inside
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const source = join(inside.directory, 'source');
   mkdirSync(source);
   writeFileSync(join(source, 'file'), 'bound\n');

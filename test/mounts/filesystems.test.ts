@@ -22,8 +22,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const mountinfo = 'cat /proc/self/mountinfo';
   const tmpfs = (config: Config, destination: string, ...options: string[]): void => {
     config.mounts.push({ destination, type: 'tmpfs', source: 'tmpfs', options });

@@ -18,8 +18,7 @@ type Mount = Config['mounts'][number];
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   /** Adds a user namespace whose root can create mount points in the container's root. */
   const inNewUserNamespace = (config: Config, rootfs: string): void => {

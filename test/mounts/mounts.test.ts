@@ -17,8 +17,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const mountinfo = 'cat /proc/self/mountinfo';
 
   /** Creates a host directory with one file in the sandbox. */

@@ -11,8 +11,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   inside.test('a loop of symlinks ends', async (t) => {
     const result = inside.run('true', (config, rootfs) => {

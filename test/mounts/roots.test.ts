@@ -12,8 +12,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   inside.test("in a chroot, the namespace of the container has the container's root", async (t) => {
     const host = join(inside.directory, 'chroot');

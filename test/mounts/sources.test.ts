@@ -20,8 +20,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const userNamespace = (config: Config, rootfs: string): void => {
     inNewUserNamespace(config);
     chownSync(rootfs, mapped.first, mapped.first);

@@ -25,8 +25,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   const types = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
   const links = `cd /proc/self/ns; for n in ${types.join(' ')}; do readlink $n; done`;

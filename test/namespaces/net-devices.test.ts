@@ -7,8 +7,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   /** Runs a container from a new network namespace, which the script `prepare` sets up. */
   const run = (

@@ -6,8 +6,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   const names = { chown: 0n, kill: 5n, setgid: 6n, setuid: 7n, net_raw: 13n } as const;
   type Name = keyof typeof names;

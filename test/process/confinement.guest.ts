@@ -3,8 +3,7 @@ import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { Sandbox, call, cli, exitOf, type Config } from '../support/tare.js';
 
-const sandbox = new Sandbox();
-t.teardown(() => sandbox.remove());
+const sandbox = new Sandbox(t);
 
 function run(name: string, script: string, edit: (config: Config) => void) {
   const bundle = sandbox.bundle(['sh', '-c', script], (config) => {

@@ -9,8 +9,7 @@ import { Output, Sandbox, exitOf, state, skipReason } from '../support/tare.js';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   /** Calls `body` with the id and the cgroup directory of a paused container. */
   async function paused(

@@ -15,8 +15,7 @@ import { Output, Sandbox, exitOf, state, skipReason, type Result } from '../supp
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   /** A running container for all tests of this file. */
   const bundle = sandbox.bundle(['sleep', '100000'], (config) => {

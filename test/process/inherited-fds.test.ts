@@ -19,8 +19,7 @@ import {
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   const openFds = 'for f in /proc/self/fd/*; do echo ${f##*/}; done | sort -n | tr "\\n" " "';
   const file = (name: string): string => {

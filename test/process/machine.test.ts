@@ -10,8 +10,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   const inUser: Edit = (config, rootfs) => {
     inNewUserNamespace(config);

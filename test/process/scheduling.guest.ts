@@ -9,8 +9,7 @@ import t from 'tap';
 import { Sandbox, cli, exitOf, state, type Config } from '../support/tare.js';
 import { inNewUserNamespace, mapped } from '../support/inside.js';
 
-const sandbox = new Sandbox();
-t.teardown(() => sandbox.remove());
+const sandbox = new Sandbox(t);
 
 const policyOf = (pid: number): string =>
   execFileSync('chrt', ['-p', `${pid}`], { encoding: 'utf8' })

@@ -12,8 +12,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   const pidOf = (id: string): number => state(inside.must(['state', id]).stdout).pid;
   const said = (program: string, ...args: string[]): string =>

@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Sandbox, exitOf, type Config } from '../support/tare.js';
 
-const sandbox = new Sandbox();
-t.teardown(() => sandbox.remove());
+const sandbox = new Sandbox(t);
 
 const level = '((s0) (s0))';
 const context = (role: string, type: string) => `(system_u ${role} ${type} ${level})`;

@@ -8,8 +8,7 @@ import { Output, Sandbox, cli, exitOf, program, skipReason, type Config } from '
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
 
   const terminal = (config: Config): void => {
     config.process.terminal = true;

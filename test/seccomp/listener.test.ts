@@ -21,8 +21,7 @@ interface ProcessState {
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   let sockets = 0;
 
   class Agent {

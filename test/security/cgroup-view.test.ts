@@ -9,9 +9,8 @@ import t, { type Test } from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
+  const inside = new Inside(t);
   const user = new OrdinaryUser(inside);
-  t.teardown(() => inside.remove());
 
   const inCgroupOfHost = (config: Config): void => {
     config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'cgroup');

@@ -5,8 +5,7 @@ import { chmodSync, chownSync, readFileSync, rmdirSync, symlinkSync, writeFileSy
 import { join } from 'node:path';
 import t from 'tap';
 
-const inside = new Inside();
-t.teardown(() => inside.remove());
+const inside = new Inside(t);
 
 const profile = 'tare-security';
 const policy = `profile ${profile} flags=(attach_disconnected) {

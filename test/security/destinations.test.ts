@@ -18,8 +18,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const up = '../'.repeat(20);
   const outside = (name: string, names?: string[]): Outside =>
     new Outside(join(inside.directory, name), names);

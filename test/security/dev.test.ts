@@ -11,8 +11,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const up = '../'.repeat(20);
   /** The config without mounts on /dev, so that the image's /dev is used. */
   const imageDev: Edit = (config) => {

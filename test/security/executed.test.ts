@@ -13,8 +13,7 @@ import t, { type Test } from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const marker = join(inside.directory, 'of-the-host');
   writeFileSync(marker, 'of the host');
   // In the environment of this process, and so in its memory and in that of the programs it calls.

@@ -16,8 +16,7 @@ if (skipReason !== undefined) {
 } else {
   const full = process.env['TARE_TEST_LONG'] === '1';
   allowTime(t, full ? 600_000 : 180_000);
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const report = join(sandbox.directory, 'report');
   const kinds = {
     'joined from outside': sandbox.bundle(['sleep', '1000']),

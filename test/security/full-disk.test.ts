@@ -12,8 +12,7 @@ import { Inside, whileMounted } from '../support/inside.js';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const bundle = inside.bundle(['sleep', '1000']);
 
   /** Mounts a file system of its own for `body`, which gets its path. */

@@ -9,9 +9,8 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
+  const inside = new Inside(t);
   const user = new OrdinaryUser(inside);
-  t.teardown(() => inside.remove());
 
   // Weakened: set_user (cli/parse/process.cc) uses strtoul(3) without checks. The process is root for
   // "", ":1", "abc", "root" and "4294967296", and some other user for most other texts.

@@ -12,8 +12,7 @@ import { Container } from '../../lib/index.js';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   const none = '0'.repeat(16);
   const netRaw = 1n << 13n;

@@ -7,8 +7,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const border = 65_536;
 
   // Weakened: PlanBuilder::list (plan.cc) cuts strings to their length modulo 65536; then, add_exec

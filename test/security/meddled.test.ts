@@ -15,8 +15,7 @@ import t, { type Test } from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   /** Runs `body` with a container of this process whose program is the meddler. */
   const meddled = async (

@@ -146,8 +146,7 @@ function count(calls: readonly Call[]): Map<string, number> {
 if (skipReason !== undefined) {
   t.test('many processes at once', { skip: skipReason }, async () => undefined);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   allowTime(t, (size.seconds + 240) * 1000);
 
   sandbox.test(`${size.actors} processes at once, seed ${seed}`, async (t) => {

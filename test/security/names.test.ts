@@ -8,8 +8,7 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   // Weakened: no validate_id in state/directory.cc and container/create.cc. A container is created with the
   // id " ", and "delete --force" of most others reports success.

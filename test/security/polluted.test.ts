@@ -121,8 +121,7 @@ const body = `
 allowTime(t, 180_000);
 
 t.test('no option comes from Object.prototype', { skip: skipReason ?? false }, async (t) => {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const file = join(sandbox.directory, 'polluted');
   const bundle = sandbox.bundle(['sleep', '1000']);
   const polluted = Object.entries(values(file)).filter(([name]) => !readByNode.has(name));

@@ -23,9 +23,8 @@ import t from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
+  const inside = new Inside(t);
   const user = new OrdinaryUser(inside);
-  t.teardown(() => inside.remove());
 
   /** Path and mode of everything that other users may access, except symlinks. */
   const open = (path: string): string[] => {

@@ -38,8 +38,7 @@ const allButTracing = (config: Config): void => {
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
 
   const identity = (path: string): string => {
     const { dev, ino } = statSync(path);

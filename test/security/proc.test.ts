@@ -17,8 +17,7 @@ import t, { type Test } from 'tap';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const ordinary = 'it must be mounted on ordinary directory';
 
   const link =

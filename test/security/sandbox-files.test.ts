@@ -23,9 +23,8 @@ import { run, type RunOptions, type Spec } from '../../lib/index.js';
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
+  const sandbox = new Sandbox(t);
   const project = new ProjectOfUser(sandbox);
-  t.teardown(() => sandbox.remove());
   const inside = (script: string, options: RunOptions = {}) =>
     run(['sh', '-c', script], { root: sandbox.root, ...options });
   const directory = (name: string): string => {

@@ -143,9 +143,8 @@ t.test('the page lists what the configuration masks or makes read-only', (t) => 
 if (skipReason !== undefined) {
   t.test('the view of a command', { skip: skipReason }, (t) => t.end());
 } else {
-  const sandbox = new Sandbox();
+  const sandbox = new Sandbox(t);
   const project = new ProjectOfUser(sandbox);
-  t.teardown(() => sandbox.remove());
 
   const home = join(project.user.directory, 'home');
   const installed = process.execPath;

@@ -78,8 +78,7 @@ function place(t: Test): {
   options: Pick<RunOptions, 'root' | 'mounts'>;
   root: string;
 } {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   chmodSync(sandbox.directory, 0o711);
   const directory = join(sandbox.directory, 'shared');
   mkdirSync(directory);
@@ -154,8 +153,7 @@ t.test('without the list of system calls', skip, async (t) => {
 });
 
 t.test('as an ordinary user', skip, (t) => {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const project = new ProjectOfUser(sandbox);
   const calls = join(project.user.directory, 'calls');
   copyFileSync(staticProgram('calls'), calls);

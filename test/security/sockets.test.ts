@@ -55,8 +55,7 @@ const rows: [number, number, number, string][] = [
 ];
 
 t.test('socket and socketpair', skip, async (t) => {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const mounts = [{ source: staticProgram('calls'), destination: '/calls' }];
   const pairs: [number, string][] = [
     [1, 'ok'],

@@ -29,8 +29,7 @@ if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
   allowTime(t, 180_000);
-  const inside = new Inside();
-  t.teardown(() => inside.remove());
+  const inside = new Inside(t);
   const bundle = inside.bundle(['sleep', '1000'], (config) => {
     config.hooks = { poststop: [{ path: '/bin/true' }] };
   });

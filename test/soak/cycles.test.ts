@@ -56,8 +56,7 @@ async function sample(t: Test, measure: () => Figures, work: () => Promise<void>
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const ofMachine = (): Figures => figuresOfMachine(sandbox.tag, sandbox.root);

@@ -1,17 +1,16 @@
 /** The npm package, packed from this tree, and projects that have it installed. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { findExecutable } from '../machine/qemu.js';
+import { temporaryDirectory } from './directory.js';
 
 export const repository = join(import.meta.dirname, '../..');
 
 /** Returns a temporary directory that the teardown removes. */
 export function temporary(t: Test): string {
-  const directory = mkdtempSync(join(tmpdir(), 'tare-package-'));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = temporaryDirectory(t, 'package');
   return directory;
 }
 

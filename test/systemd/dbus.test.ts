@@ -1,16 +1,15 @@
 /** D-Bus connections: a real bus daemon, and peers that fail. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { program as programOf } from '../support/build.js';
+import { temporaryDirectory } from '../support/directory.js';
 
 const program = programOf('systemd');
-const directory = mkdtempSync(join(tmpdir(), 'tare-test-dbus-'));
-t.teardown(() => rmSync(directory, { recursive: true }));
+const directory = temporaryDirectory(t, 'dbus');
 
 function say(...args: string[]): string {
   const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });

@@ -14,8 +14,7 @@ if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
   allowTime(t, 120_000);
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const global = ['--systemd-cgroup'];
 
   sandbox.test('paths and annotations are refused before anything happens', async (t) => {

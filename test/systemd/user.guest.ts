@@ -7,8 +7,7 @@ import { OrdinaryUser, uid } from '../support/ordinary-user.js';
 import { cgroupRoot, systemctl } from '../support/systemd-units.js';
 import { Sandbox, state, type Config, type Result } from '../support/tare.js';
 
-const sandbox = new Sandbox();
-t.teardown(() => sandbox.remove());
+const sandbox = new Sandbox(t);
 const user = new OrdinaryUser(sandbox);
 const manager = `/user.slice/user-${uid}.slice/user@${uid}.service`;
 
