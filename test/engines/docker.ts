@@ -15,6 +15,7 @@ import {
 import type { Case, Engine, Runtime } from './case.js';
 import { imageArchive, type Guest } from './guest.js';
 import { imageName as image } from './image.js';
+import { swarm } from './swarm.js';
 
 /** daemon.json. The name runc is predefined. */
 function configuration({ name, path, driver }: Runtime): string {
@@ -68,7 +69,13 @@ export const docker: Engine = {
   async start(guest, runtime) {
     const engine = new Docker(guest, runtime);
     await engine.start();
-    return [...lives(engine), ...resources(engine), ...networks(engine), ...privileges(engine)];
+    return [
+      ...lives(engine),
+      ...resources(engine),
+      ...networks(engine),
+      ...privileges(engine),
+      swarm(guest, runtime.name, configuration(runtime)),
+    ];
   },
 };
 
