@@ -28,7 +28,9 @@ void PlanBuilder::request_from_here() {
   request_ = plan_.ops_.size();
   wire::Op& op = add(OpCode::request_mounts);
   op.a = plan_.requested_.size();
-  // Among other processes, which could send requests in its place, init makes no optional request.
+  // Where init can probably open the sources itself, it tries that before it asks: one round trip
+  // less, 5.5 to 7 % of a run(). Among other processes, which could send requests in its place,
+  // init makes no optional request.
   op.flags = host_.rootfs_in_reach && spec_.makes_namespace(NamespaceType::mount) &&
                      !plan_.forks_into_pidns_
                  ? wire::op_try_first
