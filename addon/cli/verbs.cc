@@ -92,7 +92,7 @@ constexpr std::array table = {
          "Removes the state and the cgroup of a container that has ended or that was never\n"
          "started.\n",
          delete_flags, 1, 1, interleaved, remove},
-    Verb{"doctor", "tell what this host lacks for containers, and the remedies", "",
+    Verb{"doctor", "report what this host lacks for containers, and the remedies", "",
          "Tries what containers are made of, as the caller, and changes nothing. Prints what is\n"
          "missing or limited, with the remedy; JSON has all that was looked at. The exit status\n"
          "is 0 where a start of the config of spec (spec --rootless for an ordinary user) has all\n"
@@ -106,7 +106,7 @@ constexpr std::array table = {
     Verb{"exec", "run a further process in a container",
          "<container-id> <command> [argument ...]  |  --process FILE <container-id>",
          "Flags end at the container's id. The exit status is that of the process, or 255\n"
-         "where it could not be run.\n",
+         "if it could not be started.\n",
          exec_flags, 1, -1, flags_first, exec, 255},
     Verb{"features",
          "print what this runtime supports, as JSON",
@@ -134,8 +134,8 @@ constexpr std::array table = {
          "add mounts to a running container, or remove them",
          "<add|remove> <container-id> <file>",
          "The file is a JSON array like mounts of config.json: bind mounts and tmpfs. Sources are\n"
-         "this host's, destinations the container's. Removed is what add has mounted at a\n"
-         "destination; other members of the file then have no meaning.\n",
+         "this host's, destinations the container's. \"remove\" unmounts what \"add\" has\n"
+         "mounted at each destination, and reads no other member.\n",
          {},
          3,
          3,
@@ -175,7 +175,7 @@ constexpr std::array table = {
          run_flags, 1, 1, interleaved, run, 1, true},
     Verb{"spec", "write a config.json to start from", "", "", spec_flags, 0, 0, interleaved, spec},
     Verb{"start",
-         "let the program of a created container go",
+         "start the program of a created container",
          "<container-id>",
          "",
          {},
@@ -200,7 +200,7 @@ constexpr std::array table = {
 
 constexpr std::array package_table = {
     PackageCommand{"install", "install this program, and have container engines use it"},
-    PackageCommand{"uninstall", "take back what install has done"},
+    PackageCommand{"uninstall", "undo what install has done"},
 };
 
 }  // namespace

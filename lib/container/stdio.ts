@@ -191,7 +191,7 @@ function normalized(stdio: Stdio): (number | 'pipe')[] {
     }
     if (item === 'ignore') {
       if (index < 3) return -1;
-      throw invalidArgument(`${name}: only standard input, output and error can be "ignore"`);
+      throw invalidArgument(`${name}: "ignore" is only for standard input, output and error`);
     }
     checkStdioItem(name, item);
     return typeof item === 'number' ? item : item.fd;

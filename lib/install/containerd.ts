@@ -109,7 +109,7 @@ function refuseClosed(path: string, document: TomlDocument, ours: readonly strin
   );
   if (closed === undefined) return;
   throw new InstallError(
-    `${path}:${closed.line}: ${closed.path.at(-1)} is a table in braces, to which nothing can be added; write it as ${header(closed.path)}`,
+    `${path}:${closed.line}: ${closed.path.at(-1)} is an inline table, which cannot be extended; write it as ${header(closed.path)}`,
   );
 }
 

@@ -20,7 +20,7 @@ function output(program: string, words: string[]): string {
   const { status, stdout, stderr, error } = spawnSync(program, words, { encoding: 'utf8' });
   if (error !== undefined || status !== 0) {
     throw new InstallError(
-      `${program} ${words.join(' ')}: ${error?.message ?? stderr.trim()}; --no-manual does without`,
+      `${program} ${words.join(' ')}: ${error?.message ?? stderr.trim()}; --no-manual skips it`,
     );
   }
   return stdout;

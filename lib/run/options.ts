@@ -204,7 +204,7 @@ export function checkedRunOptions(given: unknown): RunOptions {
   const options = checkedOptions<RunOptions>(given, checks);
   for (const name of ['stdin', 'stdout', 'stderr'] as const) {
     if (options.stdio !== undefined && options[name] !== undefined) {
-      throw invalidArgument(`${name}: give either that or stdio`);
+      throw invalidArgument(`${name}: cannot be combined with stdio, which includes it`);
     }
   }
   if (options.tty !== undefined && options.tty !== false) checkTerminal(options);
@@ -212,11 +212,11 @@ export function checkedRunOptions(given: unknown): RunOptions {
   if (input !== undefined) {
     const item = typeof stdio === 'string' ? stdio : stdio === undefined ? stdin : stdio[0];
     if (item !== 'pipe' && (item !== undefined || stdio !== undefined)) {
-      throw invalidArgument('input: is written to standard input, which must be "pipe" for that');
+      throw invalidArgument('input: needs stdin to be "pipe"');
     }
   }
   if (lines === true && ['buffer', 'hex', 'base64', 'base64url'].includes(encoding)) {
-    throw invalidArgument(`lines: needs text, and encoding is "${encoding}"`);
+    throw invalidArgument(`lines: needs an encoding of text, not "${encoding}"`);
   }
   makeAbsolute(options);
   return options;
@@ -242,7 +242,7 @@ function makeAbsolute(options: RunOptions): void {
 
 function checkTerminal({ stdin, stdout, stderr, stdio, all }: RunOptions): void {
   if ([stdin, stdout, stderr, stdio].some((item) => item !== undefined)) {
-    throw invalidArgument('tty: the terminal is all three streams; give either that or others');
+    throw invalidArgument('tty: the terminal is all three standard streams; do not set them too');
   }
   if (all === true) throw invalidArgument('all: a terminal (tty) has both outputs: read stdout');
 }
@@ -270,7 +270,7 @@ function checkOutput(name: string, value: unknown): void {
   if (value.length === 0) throw invalidArgument(`${name}: must name at least one target`);
   for (const [index, one] of (value as unknown[]).entries()) {
     if (one === 'ignore') {
-      throw invalidArgument(`${name}[${index}]: "ignore" can be the only target alone`);
+      throw invalidArgument(`${name}[${index}]: "ignore" cannot be combined with other targets`);
     }
     checkTarget(`${name}[${index}]`, one);
   }
@@ -293,7 +293,7 @@ function checkStdio(name: string, value: unknown): void {
     check(`${name}[${index}]`, one);
     if (index > 2 && one === 'ignore') {
       throw invalidArgument(
-        `${name}[${index}]: only standard input, output and error can be "ignore"`,
+        `${name}[${index}]: "ignore" is only for standard input, output and error`,
       );
     }
   }

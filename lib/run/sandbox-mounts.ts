@@ -136,9 +136,7 @@ function mountOf(mount: BindMount | Mount, index: number): Mount {
 function pathWithin(option: string, source: string, within: string): string {
   const path = isAbsolute(source) ? relative(within, source) : source;
   if (isAbsolute(source) && /^\.\.(?:\/|$)/.test(path)) {
-    throw invalidArgument(
-      `${option}.source: ${source} is not below ${within}, which is its within`,
-    );
+    throw invalidArgument(`${option}.source: ${source} is not below ${within}, its "within"`);
   }
   return path === '' ? '.' : path;
 }

@@ -59,11 +59,11 @@ if (skipReason !== undefined) {
       [['--status-fd', '77'], 'invalid --status-fd argument 77: EBADF (Bad file descriptor)'],
       [
         ['--pre-dump', '--lazy-pages'],
-        '--pre-dump and --lazy-pages exclude each other: the one saves memory, the other leaves it where it is',
+        '--pre-dump and --lazy-pages cannot be combined: --pre-dump saves the memory, --lazy-pages leaves it in the processes',
       ],
       [
         ['--parent-path', '/absolute'],
-        '--parent-path /absolute: must be relative to --image-path, as criu notes it there',
+        '--parent-path /absolute: must be relative to --image-path, as criu records it',
       ],
       [
         ['--parent-path', 'absent'],
@@ -223,7 +223,7 @@ setTimeout(() => {}, 1000);
     t.equal(status, 1);
     t.equal(
       errorIn(stderr),
-      `checkpoint ${id}: criu(8) saves and restores containers of the host's root alone; call tare as root, outside of any user namespace`,
+      `checkpoint ${id}: criu(8) saves and restores only containers of the host's root; call tare as root, outside of any user namespace`,
     );
     sandbox.must(['delete', '--force', id]);
   });

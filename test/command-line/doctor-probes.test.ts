@@ -20,9 +20,8 @@ if (skipReason !== undefined) {
 } else if (!existsSync('/usr/bin/strace')) {
   t.plan(0, 'needs strace');
 } else {
-  const sandbox = new Sandbox();
+  const sandbox = new Sandbox(t);
   const user = new OrdinaryUser(sandbox);
-  t.teardown(() => sandbox.remove());
 
   // The kernel logs a warning about a program that is executed with an empty argv.
   const check = (t: Test, { status, stderr }: Result, program: string): void => {

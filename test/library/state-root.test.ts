@@ -28,8 +28,7 @@ const tellRoots = (tare: string): string => `
 `;
 
 t.test('of an ordinary user, with and without XDG_RUNTIME_DIR', skip, (t) => {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const user = new ProjectOfUser(sandbox);
   // The user would search a PATH directory that only root may read in vain.
   user.user.path = '/usr/sbin:/usr/bin:/sbin:/bin';

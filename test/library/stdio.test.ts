@@ -27,7 +27,7 @@ t.test('the forms of stdio', (t) => {
   const before = openFiles();
   t.throws(() => fds(['pipe', 'pipe', 'pipe', 'pipe', 'ignore']), {
     code: 'ERR_TARE_INVALID_ARGUMENT',
-    message: 'stdio[4]: only standard input, output and error can be "ignore"',
+    message: 'stdio[4]: "ignore" is only for standard input, output and error',
   });
   t.throws(() => fds([JSON.parse('"no"') as 'pipe']), {
     message: /^stdio\[0\]: must be "pipe", "ignore", .*, not "no"$/,

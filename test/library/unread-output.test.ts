@@ -49,8 +49,7 @@ t.test('output that is not collected blocks the command', skip, async (t) => {
 });
 
 t.test('memory is bounded by maxBuffer, and by the pipe', skip, async (t) => {
-  const sandbox = new Sandbox();
-  t.teardown(() => sandbox.remove());
+  const sandbox = new Sandbox(t);
   const megabyte = 1 << 20;
   const rows: [what: string, command: string[], options: object, used: string][] = [
     ['too long', ['yes'], { maxBuffer: megabyte }, ''],

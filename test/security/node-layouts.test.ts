@@ -74,9 +74,8 @@ const library = /\/\S*\/(libstdc\+\+\.so\.6)[.\d]*$/m.exec(readFileSync('/proc/s
 if (skipReason !== undefined) {
   t.plan(0, skipReason);
 } else {
-  const sandbox = new Sandbox();
+  const sandbox = new Sandbox(t);
   const project = new ProjectOfUser(sandbox);
-  t.teardown(() => sandbox.remove());
   const secret = `secret of ${sandbox.tag}`;
   const copied = join(project.user.directory, 'copy-of-node');
   copyFileSync(realpathSync(process.execPath), copied);

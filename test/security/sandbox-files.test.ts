@@ -144,10 +144,7 @@ if (skipReason !== undefined) {
       t.equal((await mounted(source, workspace)).stdout, 'its own\n', source);
     }
     const beside = await failure(mounted('/etc', workspace));
-    t.equal(
-      beside.message,
-      `mounts[1].source: /etc is not below ${workspace}, which is its within`,
-    );
+    t.equal(beside.message, `mounts[1].source: /etc is not below ${workspace}, its "within"`);
     // Mounts in the OCI form follow symlinks, as the runtime-spec has them.
     const raw = {
       source: join(workspace, 'within'),

@@ -20,10 +20,9 @@ namespace {
 void check_options(const CheckpointOptions& options) {
   const std::string& parent = options.parent_path;
   if (parent.starts_with('/')) {
-    throw Error(ErrorKind::invalid_argument,
-                "--parent-path " + parent +
-                    ": must be relative to --image-path, as criu notes it "
-                    "there");
+    throw Error(
+        ErrorKind::invalid_argument,
+        "--parent-path " + parent + ": must be relative to --image-path, as criu records it");
   }
   if (!parent.empty()) {
     const std::string directory = image_path(options.criu) + "/" + parent;
@@ -48,8 +47,8 @@ void check_options(const CheckpointOptions& options) {
   }
   if (options.pre_dump && options.criu.lazy_pages) {
     throw Error(ErrorKind::invalid_argument,
-                "--pre-dump and --lazy-pages exclude each other: the one saves memory, the other "
-                "leaves it where it is");
+                "--pre-dump and --lazy-pages cannot be combined: --pre-dump saves the memory, "
+                "--lazy-pages leaves it in the processes");
   }
   if (options.status_fd >= 0) {
     const std::string flag = "invalid --status-fd argument " + std::to_string(options.status_fd);

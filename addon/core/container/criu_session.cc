@@ -46,10 +46,9 @@ CriuDirectories open_directories(const CriuOptions& options, const char* log, co
 
 void refuse_without_privilege() {
   if (geteuid() != 0 || in_user_namespace()) {
-    throw Error(
-        ErrorKind::unsupported,
-        "criu(8) saves and restores containers of the host's root alone; call tare as root, "
-        "outside of any user namespace");
+    throw Error(ErrorKind::unsupported,
+                "criu(8) saves and restores only containers of the host's root; call tare as root, "
+                "outside of any user namespace");
   }
 }
 

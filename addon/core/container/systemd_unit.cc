@@ -84,7 +84,7 @@ Cgroup ContainerUnit::start(pid_t init) {
   if (!cgroup) {
     throw Error(ErrorKind::system,
                 "unit \"" + unit_.name + "\" is started, but init is in the cgroup " + actual +
-                    "; is this systemd outside of the container that tare runs in?");
+                    "; call tare where that systemd runs, not within a container");
   }
   return cgroup;
 }

@@ -39,11 +39,12 @@ TimeNamespace::TimeNamespace(int fd) : own_(open_file(AT_FDCWD, "/proc/self/ns/t
   if (setns(fd, CLONE_NEWTIME) < 0) {
     const int error = errno;
     own_.reset();
-    throw Error(ErrorKind::system,
-                "setns: the time namespace: " + errno_text(error) +
-                    (error == EUSERS ? "; beside a user namespace that it does not belong to, only "
-                                       "a process with one thread can join it: use the command line"
-                                     : ""))
+    throw Error(
+        ErrorKind::system,
+        "setns: the time namespace: " + errno_text(error) +
+            (error == EUSERS ? "; it belongs to another user namespace than the one joined, so "
+                               "only a process with one thread can join it: use the command line"
+                             : ""))
         .with_errno(error, "setns");
   }
 }

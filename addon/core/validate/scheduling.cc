@@ -118,7 +118,7 @@ void check_memory_policy(const MemoryPolicy& policy, Problems& problems) {
   const std::uint32_t both = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES;
   if ((policy.flags & both) == both) {
     problems.add(section + "flags",
-                 "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other; keep one");
+                 "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES cannot be combined; keep one");
   } else if ((policy.flags & both) != 0 && mask.empty() && policy.mode != MPOL_DEFAULT) {
     problems.add(
         section + "flags",

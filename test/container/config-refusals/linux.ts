@@ -171,7 +171,7 @@ export const linux: readonly Row[] = [
     'linux.memoryPolicy.nodes: memory policy mode requires at least one node but got 0; MPOL_BIND needs nodes',
   ],
   [
-    'flags of a memory policy that exclude each other',
+    'flags of a memory policy that cannot be combined',
     {
       'linux.memoryPolicy': {
         mode: 'MPOL_BIND',
@@ -179,7 +179,7 @@ export const linux: readonly Row[] = [
         flags: ['MPOL_F_STATIC_NODES', 'MPOL_F_RELATIVE_NODES'],
       },
     },
-    'linux.memoryPolicy.flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other; keep one',
+    'linux.memoryPolicy.flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES cannot be combined; keep one',
   ],
   [
     'a flag of nodes without nodes',
