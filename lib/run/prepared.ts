@@ -185,7 +185,7 @@ interface FoundRoot {
   version: string;
   /** See `NativePrepareOptions.rootEntries`. */
   entries?: string;
-  /** Directories to search for programs, after the usual ones. */
+  /** Directories to search for programs, before the usual ones. */
   programs: readonly string[];
 }
 

@@ -12,7 +12,7 @@ const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** What a command runs, and with which variables and working directory. */
 export type Command = Required<Pick<Process, 'args' | 'env' | 'cwd'>>;
 
-/** `programs`: directories to search for programs, after the usual ones. */
+/** `programs`: directories to search for programs, before the usual ones. */
 export function commandOf(
   args: readonly string[],
   { cwd = '/tmp', env, tty = false }: Pick<SandboxOptions, 'cwd' | 'env' | 'tty'>,
@@ -61,7 +61,7 @@ function environment(
   programs: readonly string[],
 ): string[] {
   const all: Record<string, string> = {
-    ...{ PATH: [path, ...programs].join(':'), HOME: '/tmp', LANG: 'C.UTF-8' },
+    ...{ PATH: [...programs, path].join(':'), HOME: '/tmp', LANG: 'C.UTF-8' },
     ...(terminal && { TERM: 'xterm' }),
   };
   for (const [name, value] of Object.entries(given ?? {}))

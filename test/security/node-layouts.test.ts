@@ -148,7 +148,7 @@ if (skipReason !== undefined) {
       console.log(JSON.stringify({
         node: process.execPath,
         seen: (await out(['sh', '-c', ${JSON.stringify(look)}])).split('\\n'),
-        ran: await out(['/opt/node/bin/node', '-p', '6 * 7'], own),
+        ran: await out(['node', '-p', 'process.execPath'], own),
         npm: await out(['sh', '-c', '/opt/node/bin/npm || true']),
         loaded: await out(['/opt/node/bin/node', '-e', ${JSON.stringify(loaded)}], own),
         refused: { code: refused.code, message: refused.message },
@@ -172,7 +172,7 @@ if (skipReason !== undefined) {
     t.strictSame(told, {
       node,
       seen: expected(layout),
-      ran: '42',
+      ran: '/opt/node/bin/node',
       npm: layout.hasOwnLibrary ? '' : 'npm ran',
       loaded: String(layout.hasOwnLibrary ?? false),
       mounted: '42',
