@@ -144,8 +144,8 @@ if (skipReason !== undefined) {
     const { pid } = state(sandbox.must(['state', id]).stdout);
     const start = sandbox.spawn(['start', id], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     t.equal(
-      await output.until('BARRIER=1 (with 1 descriptors)\n'),
-      `READY=1\nMAINPID=${pid}\nBARRIER=1 (with 1 descriptors)\n`,
+      await output.until('BARRIER=1 (with a descriptor)\n'),
+      `READY=1\nMAINPID=${pid}\nBARRIER=1 (with a descriptor)\n`,
     );
     t.equal(await exitOf(start), 0);
     t.match(state(sandbox.must(['state', id]).stdout), { status: 'running' });
@@ -160,7 +160,7 @@ if (skipReason !== undefined) {
       env: { NOTIFY_SOCKET: socket },
     });
     run.stdin?.write('go\n');
-    await output.until('BARRIER=1 (with 1 descriptors)\n');
+    await output.until('BARRIER=1 (with a descriptor)\n');
     t.equal(await exitOf(run), 0);
     const { pid } = state(sandbox.must(['state', id]).stdout);
     t.match(output.text, `READY=1\nMAINPID=${pid}\n`);

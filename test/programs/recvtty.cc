@@ -9,34 +9,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <string_view>
 
+#include "unix_socket.h"
+
 namespace {
-
-[[noreturn]] void fail(const char* what) {
-  std::perror(what);
-  std::exit(1);
-}
-
-int listen_at(const char* path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (std::strlen(path) >= sizeof address.sun_path) fail("path too long");
-  std::strcpy(address.sun_path, path);
-  const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fail("bind");
-  if (listen(listener, 1) != 0) fail("listen");
-  std::fputs("listening\n", stderr);
-  return listener;
-}
 
 int accept_one(int listener) {
   const int connection = accept(listener, nullptr, nullptr);
@@ -47,19 +29,7 @@ int accept_one(int listener) {
 /// Returns the one descriptor that comes with a message; -1 if the sender ends without one.
 int receive_fd(int connection) {
   std::array<char, 4096> data;
-  iovec io = {data.data(), data.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
-  msghdr message = {};
-  message.msg_iov = &io;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) <= 0) return -1;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return -1;
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return fd;
+  return receive(connection, data).fd;
 }
 
 /// Copies what is available; returns false at the end.
@@ -97,7 +67,7 @@ int main(int argc, char** argv) {
     std::fputs("usage: recvtty [--pidfd | --all] SOCKET\n", stderr);
     return 2;
   }
-  const int listener = listen_at(argv[argc - 1]);
+  const int listener = listen_at(argv[argc - 1], SOCK_STREAM);
   while (what == "--all") {
     const int connection = accept_one(listener);
     receive_fd(connection);
