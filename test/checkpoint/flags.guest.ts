@@ -85,7 +85,7 @@ sandbox.test('--pre-dump, and dumps that are differences', async (t) => {
     images('first'),
     one.id,
   ]);
-  t.match(alone.error, 'that of a --pre-dump alone cannot be restored');
+  t.match(alone.error, 'a --pre-dump alone cannot be restored');
 });
 
 sandbox.test('--work-path, and a failure that says why and where', async (t) => {
