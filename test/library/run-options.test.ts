@@ -160,7 +160,7 @@ t.test('wrong options are told before anything is made', options, async (t) => {
     ],
     [{ tty: true, stdout: 'inherit' }, /^tty: the terminal is all three standard streams/],
     [{ input: 'x', stdin: 'ignore' }, /^input: needs stdin to be "pipe"$/],
-    [{ input: 'x', stdio: ['ignore', 'pipe', 'pipe'] }, /^input: is written to standard input/],
+    [{ input: 'x', stdio: ['ignore', 'pipe', 'pipe'] }, /^input: needs stdin to be "pipe"$/],
     [{ env: { A: 1 } }, /^env.A: must be a string, not 1$/],
     [{ mounts: [{ source: '/x', destination: 'x' }] }, /^mounts\[0\]\.destination: must be an abs/],
     [{ killSignal: 'SIGNONE' }, /^killSignal: invalid signal "SIGNONE";/],
