@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findPeers, findTare, type Contender } from './contenders.js';
 import { rootPrefix } from './private-view.js';
@@ -14,22 +14,19 @@ const repository = fileURLToPath(new URL('..', import.meta.url));
 export const work = '/run/bench';
 export const spawnProgram = join(work, 'build/bench/spawn');
 
+const installedTare = join(work, 'build/bench/installed/tare');
+
 /**
- * Copies the command line below build/, as an installation does, and returns the copy's path in the
- * work directory. A linker writes its output page by page, so the page cache holds it in single
- * pages and each fault maps less than of a file that was written or read in large pieces, as the
- * peers' were: measured, 45 µs of a start.
+ * Copies the command line, if it is built, as an installation does. A linker writes its output page
+ * by page, so the page cache holds it in single pages, and a page fault maps fewer of them than of
+ * a file that was written or read in large pieces, like the peers'. This costs 45 µs of a start.
  */
-function installTare(): string {
-  const installed = 'build/bench/installed/tare';
-  const path = join(repository, installed);
-  rmSync(path, { force: true });
-  const built = join(repository, 'build/tare');
-  if (existsSync(built)) {
-    mkdirSync(join(path, '..'), { recursive: true });
-    copyFileSync(built, path);
-  }
-  return join(work, installed);
+function installTare(): void {
+  rmSync(installedTare, { force: true });
+  const built = join(work, 'build/tare');
+  if (!existsSync(built)) return;
+  mkdirSync(dirname(installedTare), { recursive: true });
+  copyFileSync(built, installedTare);
 }
 
 /** Makes the work directory. Throws Error if one of `programs` is not built. */
@@ -42,6 +39,7 @@ export function prepareWork(programs: string[]): void {
     stdio: 'inherit',
   });
   if (status !== 0) throw new Error(`could not bind ${build}`);
+  installTare();
   mkdirSync(join(work, 'state'));
   for (const program of programs) {
     if (!existsSync(program)) throw new Error(`${program} is not built: npm run build`);
@@ -55,7 +53,7 @@ export function findContenders(
 ): { contenders: Contender[]; prefix: string[] } {
   const prefix = peersRoot === '/' ? [] : rootPrefix(peersRoot, work);
   const contenders = findPeers(peer, peersRoot, prefix);
-  const tare = findTare(installTare());
+  const tare = findTare(installedTare);
   if (tare === undefined) console.log('build/tare is absent: tare is not timed');
   else contenders.unshift(tare);
   return { contenders, prefix };

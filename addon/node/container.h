@@ -19,7 +19,7 @@ class ContainerObject : public Napi::ObjectWrap<ContainerObject> {
   explicit ContainerObject(const Napi::CallbackInfo& info);
   ContainerObject(const ContainerObject&) = delete;
   ContainerObject& operator=(const ContainerObject&) = delete;
-  /// Hangs up the terminal, as the end of a worker thread does that owned it.
+  /// Hangs up the terminal: the end of a worker thread leaves no master of its terminals open.
   ~ContainerObject() override;
 
  private:

@@ -64,6 +64,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   /// keeps a duplicate open until the container's process has ended or hang_up() is called; else
   /// -1.
   Fd take_console();
+  /// Closes that duplicate.
   void hang_up() noexcept;
 
   // In a pool thread, within a task or not:

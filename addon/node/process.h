@@ -26,7 +26,7 @@ class ProcessObject : public Napi::ObjectWrap<ProcessObject> {
   explicit ProcessObject(const Napi::CallbackInfo& info);
   ProcessObject(const ProcessObject&) = delete;
   ProcessObject& operator=(const ProcessObject&) = delete;
-  /// Hangs up the terminal, as the end of a worker thread does that owned it.
+  /// Hangs up the terminal: the end of a worker thread leaves no master of its terminals open.
   ~ProcessObject() override { made_.watcher->hang_up(); }
 
  private:

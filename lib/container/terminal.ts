@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { ReadStream } from 'node:tty';
-import { binding, type NativeProcess } from '../native/binding.js';
+import { binding, type NativeConsole } from '../native/binding.js';
 import { errorFrom, invalidArgument } from '../errors.js';
 
 /** A terminal's size in characters. */
@@ -89,9 +89,7 @@ export class Terminal extends Duplex {
 }
 
 /** Returns the terminal of a process that the addon has started, or null if it has none. */
-export function terminalOf(
-  process: Pick<NativeProcess, 'takeConsole' | 'hangUp'>,
-): Terminal | null {
+export function terminalOf(process: NativeConsole): Terminal | null {
   const fd = process.takeConsole();
   return fd < 0 ? null : new Terminal(fd, () => process.hangUp());
 }

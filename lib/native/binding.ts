@@ -99,11 +99,8 @@ export interface NativeExit {
   signal: number | null;
 }
 
-export interface NativeProcess {
-  readonly pid: number;
-  wait(): Promise<NativeExit>;
-  /** Returns false if the process has ended. */
-  kill(signal: number): boolean;
+/** A process that may have a terminal. */
+export interface NativeConsole {
   /** Returns the master of its terminal, which the caller then owns; -1 if there is none. */
   takeConsole(): number;
   /**
@@ -111,6 +108,13 @@ export interface NativeProcess {
    * that closing the caller's hangs the terminal up.
    */
   hangUp(): void;
+}
+
+export interface NativeProcess extends NativeConsole {
+  readonly pid: number;
+  wait(): Promise<NativeExit>;
+  /** Returns false if the process has ended. */
+  kill(signal: number): boolean;
 }
 
 /** Total resource usage of a container. */
@@ -142,7 +146,7 @@ export interface NativeProblem {
 }
 
 /** Promises reject with the fields of a TareError (see `settled` in errors.ts). */
-export interface NativeContainer {
+export interface NativeContainer extends NativeConsole {
   start(): Promise<void>;
   /** As JSON. */
   state(): Promise<string>;
@@ -158,9 +162,6 @@ export interface NativeContainer {
   stats(): Promise<string>;
   watch(): Promise<NativeCgroupEvents>;
   wait(): Promise<NativeExit>;
-  /** As NativeProcess.takeConsole(). */
-  takeConsole(): number;
-  hangUp(): void;
   /** Of run(): resolves when all of its outputs have ended and it is removed. */
   ended(): Promise<NativeEnding>;
   /** Kills and removes it. */

@@ -9,8 +9,8 @@ import { imageArchive, type Guest } from './guest.js';
 import { imageName as image } from './image.js';
 
 const replicas = 6;
-/** A lost node is noticed after three heartbeats of five seconds each, more on a slow machine. */
-const failoverSeconds = 150;
+/** A lost node is noticed after three heartbeats of five seconds each, later on a slow machine. */
+const timeoutSeconds = 150;
 
 class Node {
   readonly docker: string;
@@ -37,12 +37,15 @@ class Node {
   }
 
   ok(command: string): Promise<string> {
-    return this.guest.ok(`${this.docker} ${command}`, failoverSeconds);
+    return this.guest.ok(`${this.docker} ${command}`, timeoutSeconds);
   }
 
   /** Waits until `count` containers run here. */
-  runs(count: string): Promise<void> {
-    return this.guest.until(`test $(${this.docker} ps --quiet | wc -l) ${count}`, failoverSeconds);
+  runs(count: number): Promise<void> {
+    return this.guest.until(
+      `test $(${this.docker} ps --quiet | wc -l) -eq ${count}`,
+      timeoutSeconds,
+    );
   }
 
   /** Ends all processes at once, the containers' too, as a power failure does. */
@@ -81,15 +84,15 @@ export function swarm(guest: Guest, runtime: string, configuration: string): Cas
         `service create --quiet --name web --replicas ${replicas} ${image} sleep 1000`,
       );
       for (const node of [first, second]) {
-        await node.runs(`-eq ${replicas / 2}`);
+        await node.runs(replicas / 2);
         const ids = (await node.ok('ps --quiet')).trim().replaceAll('\n', ' ');
         const used = await node.ok(`inspect --format {{.HostConfig.Runtime}} ${ids}`);
         assert.equal(used, `${runtime}\n`.repeat(replicas / 2));
       }
       await second.fail();
-      await first.runs(`-eq ${replicas}`);
+      await first.runs(replicas);
       await first.ok('service rm web');
-      await first.runs('-eq 0');
+      await first.runs(0);
       await first.ok('swarm leave --force');
     },
   };

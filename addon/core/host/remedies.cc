@@ -64,8 +64,7 @@ std::string user_namespace_remedy(int errnum) {
   }
   if (is_root_no_mount()) {
     return "; this process is in a chroot, from which the kernel does not create user namespaces: "
-           "run it "
-           "outside, or with the chroot's directory as the root of its mount namespace "
+           "run it outside, or with the chroot's directory as the root of its mount namespace "
            "(pivot_root(8))";
   }
   if (has_seccomp_filter()) {

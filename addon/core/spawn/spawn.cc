@@ -153,8 +153,7 @@ Error clone_error(const Plan& plan, const VforkChild& task) {
   } else if (task.errnum == EPERM && new_user_namespace) {
     message +=
         "; the kernel does not create user namespaces from within a chroot, and a seccomp filter "
-        "or "
-        "security module may forbid it";
+        "or security module may forbid it";
   } else if (task.errnum == EPERM) {
     message +=
         "; new namespaces need CAP_SYS_ADMIN: run as root, or with a user namespace (`tare spec "

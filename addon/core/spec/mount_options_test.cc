@@ -70,18 +70,18 @@ TEST_CASE("propagation, in both directions") {
 }
 
 TEST_CASE("names of attributes are the options that set them") {
-  for (const auto& [words, recursive] :
-       {std::pair{"noexec,nosuid,ro", false}, std::pair{"rnodev,rro", true},
-        std::pair{"relatime", false}, std::pair{"noatime,rw", false}}) {
-    const std::string text = words;
-    std::vector<std::string> list;
-    for (std::size_t at = 0; at <= text.size();) {
-      const std::size_t comma = std::min(text.find(',', at), text.size());
-      list.push_back(text.substr(at, comma - at));
-      at = comma + 1;
-    }
-    const tare::MountOptions read = options(list);
-    CHECK(tare::attribute_names(recursive ? read.recursive_set : read.set,
-                                recursive ? read.recursive_clear : read.clear, recursive) == text);
+  struct Case {
+    std::vector<std::string> words;
+    bool recursive;
+    std::string names;
+  };
+  for (const Case& each :
+       {Case{{"noexec", "nosuid", "ro"}, false, "noexec,nosuid,ro"},
+        Case{{"rnodev", "rro"}, true, "rnodev,rro"}, Case{{"relatime"}, false, "relatime"},
+        Case{{"noatime", "rw"}, false, "noatime,rw"}}) {
+    const tare::MountOptions read = options(each.words);
+    CHECK(tare::attribute_names(each.recursive ? read.recursive_set : read.set,
+                                each.recursive ? read.recursive_clear : read.clear,
+                                each.recursive) == each.names);
   }
 }

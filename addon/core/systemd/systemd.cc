@@ -79,9 +79,8 @@ std::string shown(const Address& address) {
     message +=
         (tried.empty() ? std::string("neither XDG_RUNTIME_DIR nor DBUS_SESSION_BUS_ADDRESS is set")
                        : tried) +
-        "; an ordinary user needs a service manager: log in again, or have `loginctl "
-        "enable-linger` "
-        "keep one and set XDG_RUNTIME_DIR=/run/user/" +
+        "; an ordinary user needs a service manager: log in again, or have "
+        "`loginctl enable-linger` keep one and set XDG_RUNTIME_DIR=/run/user/" +
         std::to_string(geteuid()) + "; or run without --systemd-cgroup";
   }
   throw Error(ErrorKind::unsupported, message);
