@@ -195,7 +195,7 @@ t.test('containerd: what cannot be added to', async (t) => {
   refused(t, machine, flags, `${containerd}: line 2: `, 'it is left as it is');
   const closed = `runtimes = { runc = { runtime_type = "x" } }`;
   machine.write(containerd, `version = 2\n[plugins."${plugin[2]}".containerd]\n${closed}\n`);
-  refused(t, machine, flags, `${containerd}:3: runtimes is a table in braces`);
+  refused(t, machine, flags, `${containerd}:3: runtimes is an inline table`);
 });
 
 t.test('containerd: a directory of imported files', async (t) => {

@@ -32,7 +32,7 @@ t.test('arguments', options, async (t) => {
       [
         [['pip' as 'pipe'], /^stdio\[0\]: must be "pipe", .*, not "pip"$/],
         [[0, -1], /^stdio\[1\]: must be "pipe", .*, not -1$/],
-        [[0, 1, 2, 'ignore'], /^stdio\[3\]: only standard input, output and error/],
+        [[0, 1, 2, 'ignore'], /^stdio\[3\]: "ignore" is only for standard input, output and error/],
       ] as [StdioItem[], RegExp][]
     ).map(([stdio, message]): [string, () => Promise<unknown>, RegExp] => [
       `stdio ${JSON.stringify(stdio)}`,
