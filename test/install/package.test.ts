@@ -30,7 +30,8 @@ t.test('what is in it', (t) => {
     'nothing that a user does not need',
   );
   const readme = readFileSync(join(repository, 'README.md'), 'utf8').replace(/\s+/g, ' ');
-  const told = /under (\d+) MB to download, (\d+) MB unpacked, with one dependency/.exec(readme) ?? [];
+  const told =
+    /under (\d+) MB to download, (\d+) MB unpacked, with one dependency/.exec(readme) ?? [];
   const [most = 0, mostUnpacked = 0] = told.slice(1).map(Number);
   t.ok(packed.size < most * 1e6, `${packed.size} bytes`);
   t.ok(packed.unpackedSize < mostUnpacked * 1e6, `${packed.unpackedSize} bytes unpacked`);
