@@ -56,7 +56,7 @@ std::string upper(std::string_view text) {
   return out;
 }
 
-std::string title(std::string_view name, std::string_view usage) {
+std::string page_head(std::string_view name, std::string_view usage) {
   return ".TH " + escaped(upper(name)) +
          " 8 " TARE_COMMIT_DATE " \"tare " TARE_VERSION "\" \"System Administration\"\n.SH NAME\n" +
          escaped(name) + " \\- " + escaped(usage) + "\n";
@@ -154,7 +154,7 @@ std::string with_name(std::string_view text, std::string_view program) {
 }  // namespace
 
 std::string manual(std::string_view program) {
-  std::string text = title(program, "Open Container Initiative runtime") + ".SH SYNOPSIS\n" +
+  std::string text = page_head(program, "Open Container Initiative runtime") + ".SH SYNOPSIS\n" +
                      bold(program) + " [" + italic("option") + " ...] " + italic("command") + " [" +
                      italic("argument") + " ...]\n" + with_name(description, program) +
                      ".SH COMMANDS\n";
@@ -170,7 +170,7 @@ std::string manual(std::string_view program) {
 
 std::string manual(std::string_view program, const Verb& verb) {
   const std::string arguments = *verb.arguments == '\0' ? "" : " " + escaped(verb.arguments);
-  std::string text = title(std::string(program) + "-" + verb.name, verb.usage) + ".SH SYNOPSIS\n" +
+  std::string text = page_head(std::string(program) + "-" + verb.name, verb.usage) + ".SH SYNOPSIS\n" +
                      bold(std::string(program) + " " + verb.name) + " [" + italic("option") +
                      " ...]" + arguments + "\n";
   if (*verb.description != '\0') text += ".SH DESCRIPTION\n" + wrapped(verb.description);

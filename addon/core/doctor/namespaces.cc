@@ -67,12 +67,12 @@ constexpr std::array file_systems = {
                "the images of engines, in layers (not tare itself)"},
 };
 
-void mount_detached(ProbeSteps& steps, const char* type, const char* group) {
+void mount_detached(ProbeSteps& steps, const char* type, const char* gid) {
   const Fd context(
       static_cast<int>(steps.must("fsopen", syscall(SYS_fsopen, type, FSOPEN_CLOEXEC))));
-  if (group != nullptr) {
+  if (gid != nullptr) {
     steps.must("mount with gid=5",
-               syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_STRING, "gid", group, 0));
+               syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_STRING, "gid", gid, 0));
   }
   steps.must("mount",
              syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));

@@ -15,7 +15,7 @@ namespace tare {
 
 namespace {
 
-constexpr const char* group = "privileges";
+constexpr const char* privileges_group = "privileges";
 
 struct Need {
   int capability;
@@ -64,7 +64,7 @@ std::uint64_t effective_capabilities() {
 void examine_capabilities(Findings& findings) {
   const std::uint64_t has = effective_capabilities();
   for (const Need& need : needs) {
-    Finding finding{.group = group,
+    Finding finding{.group = privileges_group,
                     .name = need.name,
                     .required = need.required,
                     .needed_for = need.needed_for};
@@ -80,7 +80,7 @@ void examine_capabilities(Findings& findings) {
 }
 
 Finding initial_user_namespace() {
-  Finding finding{.group = group,
+  Finding finding{.group = privileges_group,
                   .name = "initial-user-namespace",
                   .needed_for = "devices, rules for them, most sysctls"};
   if (in_user_namespace()) {
@@ -92,7 +92,7 @@ Finding initial_user_namespace() {
 }
 
 Finding seccomp_filter() {
-  Finding finding{.group = group,
+  Finding finding{.group = privileges_group,
                   .name = "unfiltered",
                   .needed_for = "system calls beyond those of an outer seccomp filter"};
   if (has_seccomp_filter()) {
@@ -105,7 +105,7 @@ Finding seccomp_filter() {
 
 Finding new_privileges() {
   Finding finding{
-      .group = group,
+      .group = privileges_group,
       .name = "new-privileges",
       .needed_for = "newuidmap and newgidmap; sudo in a container without noNewPrivileges"};
   if (own_status("NoNewPrivs") == "1") {

@@ -15,10 +15,10 @@ namespace tare {
 
 namespace {
 
-constexpr const char* group = "security";
+constexpr const char* security_group = "security";
 
 /// Returns the first line of a file; empty if it cannot be read.
-std::string first_line(const std::string& path) {
+std::string first_line_of_file(const std::string& path) {
   try {
     const std::string text = read_file_if_exists(AT_FDCWD, path).value_or("");
     return text.substr(0, text.find_first_of(std::string_view("\n\0", 2)));
@@ -29,12 +29,12 @@ std::string first_line(const std::string& path) {
 
 Finding apparmor() {
   Finding finding{
-      .group = group,
+      .group = security_group,
       .name = "apparmor",
       .needed_for =
           "process.apparmorProfile, which docker, podman and containerd set where it is on"};
   if (has_apparmor()) {
-    const std::string profile = first_line("/proc/self/attr/apparmor/current");
+    const std::string profile = first_line_of_file("/proc/self/attr/apparmor/current");
     finding.found = "enabled" + (profile.empty() ? "" : ", the caller is " + profile);
     if (!profile.empty() && profile != "unconfined") {
       finding.status = FindingStatus::limited;
@@ -52,9 +52,9 @@ Finding apparmor() {
 
 Finding selinux() {
   Finding finding{
-      .group = group, .name = "selinux", .needed_for = "process.selinuxLabel, linux.mountLabel"};
+      .group = security_group, .name = "selinux", .needed_for = "process.selinuxLabel, linux.mountLabel"};
   if (has_selinux()) {
-    const std::string enforce = first_line("/sys/fs/selinux/enforce");
+    const std::string enforce = first_line_of_file("/sys/fs/selinux/enforce");
     finding.found = enforce == "1" ? "enforcing" : "permissive";
     return finding;
   }
@@ -76,7 +76,7 @@ std::string mounted_resctrl() {
 }
 
 Finding resctrl() {
-  Finding finding{.group = group,
+  Finding finding{.group = security_group,
                   .name = "resctrl",
                   .found = mounted_resctrl(),
                   .needed_for = "linux.intelRdt: shares of caches and memory bandwidth"};

@@ -9,7 +9,7 @@ namespace tare {
 
 namespace {
 
-constexpr const char* group = "services";
+constexpr const char* services_group = "services";
 constexpr int program_timeout = 20;  // seconds
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -21,7 +21,7 @@ ProgramResult run(const std::vector<std::string>& words) {
 }
 
 Finding criu(const ExaminedCaller& caller) {
-  Finding finding{.group = group, .name = "criu", .needed_for = "checkpoint and restore"};
+  Finding finding{.group = services_group, .name = "criu", .needed_for = "checkpoint and restore"};
   const ProgramResult version = run({"criu", "--version"});
   if (!version.found || version.status != 0) {
     finding.status = FindingStatus::missing;
@@ -47,7 +47,7 @@ Finding criu(const ExaminedCaller& caller) {
 }
 
 Finding ps() {
-  Finding finding{.group = group, .name = "ps", .needed_for = "ps, as a table"};
+  Finding finding{.group = services_group, .name = "ps", .needed_for = "ps, as a table"};
   const ProgramResult result = run({"ps", "-V"});
   if (!result.found) {
     finding.status = FindingStatus::missing;
@@ -74,7 +74,7 @@ void take_error(Finding& finding, const Error& error) {
 Finding systemd(SystemdManager manager, bool required) {
   const bool system = manager == SystemdManager::system;
   Finding finding{
-      .group = group,
+      .group = services_group,
       .name = system ? "systemd" : "systemd-user",
       .required = required,
       .needed_for = system ? "--systemd-cgroup as root (containerd: SystemdCgroup = true; podman's "

@@ -26,10 +26,10 @@ namespace tare {
 
 namespace {
 
-constexpr const char* group = "users";
+constexpr const char* users_group = "users";
 
 Finding user_namespaces(const ExaminedCaller& caller) {
-  Finding finding{.group = group,
+  Finding finding{.group = users_group,
                   .name = "user-namespaces",
                   .required = caller.rootless,
                   .needed_for = caller.rootless
@@ -62,7 +62,7 @@ constexpr std::uint32_t usual_count = 65536;
 
 Finding id_ranges(const char* kind, const std::string& name,
                   const std::vector<SubordinateRange>& ranges) {
-  Finding finding{.group = group,
+  Finding finding{.group = users_group,
                   .name = kind,
                   .needed_for = "more than one user in a container (podman; uidMappings)"};
   const std::string file = std::string("/etc/") + kind;
@@ -192,7 +192,7 @@ std::string failed_mapping(const std::string& path, std::uint32_t own,
 
 Finding map_program(const char* program, std::uint32_t own,
                     const std::vector<SubordinateRange>& ranges) {
-  Finding finding{.group = group,
+  Finding finding{.group = users_group,
                   .name = program,
                   .needed_for = "mapping the ranges of /etc/subuid and /etc/subgid"};
   const std::string path = find_in_path(program);
@@ -223,7 +223,7 @@ Finding map_program(const char* program, std::uint32_t own,
 
 Finding runtime_directory() {
   Finding finding{
-      .group = group,
+      .group = users_group,
       .name = "xdg-runtime-dir",
       .needed_for =
           "the state of an ordinary user's containers, and the socket of the user's systemd"};

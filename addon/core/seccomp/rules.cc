@@ -20,7 +20,7 @@ struct Action {
   bool takes_data = false;  ///< errnoRet goes into the low 16 bits
 };
 
-constexpr Action actions[] = {
+constexpr Action known_actions[] = {
     {"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},
     {"SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO, true},
     {"SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD},
@@ -87,7 +87,7 @@ constexpr NewSyscall new_syscalls[] = {
 
 std::uint32_t action_value(const std::string& name, const std::optional<std::uint32_t>& errno_ret,
                            const std::string& path) {
-  const Action& action = look_up(actions, name, path);
+  const Action& action = look_up(known_actions, name, path);
   return action.takes_data ? action.value | (errno_ret.value_or(EPERM) & SECCOMP_RET_DATA)
                            : action.value;
 }
@@ -154,7 +154,7 @@ void refuse_seccomp(const std::string& path, std::string_view message) {
   throw Error(ErrorKind::invalid_config, sentence).with_path(path);
 }
 
-std::vector<std::string> seccomp_actions() { return names_of(actions); }
+std::vector<std::string> seccomp_actions() { return names_of(known_actions); }
 
 std::vector<std::string> seccomp_operators() { return names_of(operators); }
 

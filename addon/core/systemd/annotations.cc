@@ -13,7 +13,7 @@ namespace tare {
 
 namespace {
 
-constexpr std::string_view prefix = "org.systemd.property.";
+constexpr std::string_view property_prefix = "org.systemd.property.";
 constexpr std::size_t shortest_name = 3;
 
 [[noreturn]] void refuse(const std::string& key, const std::string& message) {
@@ -67,10 +67,10 @@ std::optional<std::uint64_t> microseconds(const dbus::Value& value) {
 std::vector<UnitProperty> annotated_properties(const Spec& spec) {
   std::vector<UnitProperty> properties;
   for (const auto& [key, text] : spec.annotations) {
-    if (!key.starts_with(prefix)) {
+    if (!key.starts_with(property_prefix)) {
       continue;
     }
-    UnitProperty property{key.substr(prefix.size()), {}};
+    UnitProperty property{key.substr(property_prefix.size()), {}};
     check_name(key, property.name);
     try {
       property.value = dbus::parse_text(text);

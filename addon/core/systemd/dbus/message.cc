@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "systemd/dbus/dbus.h"
-#include "tare/error.h"
+#include "systemd/dbus/message.h"
 
 namespace tare::dbus {
 
@@ -29,10 +29,6 @@ enum Field : std::uint8_t {
   sender = 7,
   signature = 8,
 };
-
-[[noreturn]] void fail(std::string_view what) {
-  throw Error(ErrorKind::system, "D-Bus: " + std::string(what));
-}
 
 std::uint32_t number_at(std::string_view bytes, std::size_t at) {
   std::uint32_t number = 0;
@@ -129,19 +125,19 @@ std::optional<std::size_t> message_size(std::string_view bytes) {
     return std::nullopt;
   }
   if (bytes[0] != byte_order || bytes[3] != protocol_version) {
-    fail("unexpected message header");
+    fail_message("unexpected message header");
   }
   const std::size_t body = number_at(bytes, 4);
   const std::size_t fields = number_at(bytes, 12);
   if (body > max_size || fields > max_size || body + fields > max_size) {
-    fail("a message of more than 16 MiB");
+    fail_message("a message of more than 16 MiB");
   }
   return (fixed_part + fields + 7) / 8 * 8 + body;
 }
 
 Message decode(std::string_view bytes) {
   if (bytes.size() < fixed_part || message_size(bytes) != bytes.size()) {
-    fail("the length of a message differs from the one in its header");
+    fail_message("the length of a message differs from the one in its header");
   }
   Message message;
   message.type = static_cast<MessageType>(bytes[1]);

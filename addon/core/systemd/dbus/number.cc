@@ -27,9 +27,9 @@ constexpr Range ranges[] = {
     {'t', UINT64_MAX, 0},
 };
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 }  // namespace
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool parse_real(std::string_view text, double& real) {
   const bool negative = text.starts_with('-');

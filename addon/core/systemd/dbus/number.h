@@ -6,6 +6,8 @@
 
 namespace tare::dbus {
 
+bool is_digit(char c);
+
 /// Parses "-12.5e3"; returns false for malformed text. The C++ library's parser would add 100 KB to
 /// the command line, a cost at every start.
 bool parse_real(std::string_view text, double& real);

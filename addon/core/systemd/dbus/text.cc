@@ -11,7 +11,7 @@ namespace tare::dbus {
 
 namespace {
 
-constexpr int max_depth = 32;
+constexpr int max_text_depth = 32;
 
 struct Keyword {
   std::string_view word;
@@ -24,7 +24,6 @@ constexpr Keyword keywords[] = {
 };
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 void append_utf8(std::string& text, std::uint32_t code) {
@@ -87,8 +86,8 @@ class Parser {
 
   /// Reads a value of the type `expected`; if that is empty, of the type that the text implies.
   Value read(std::string_view expected, int depth) {
-    if (depth > max_depth) {
-      fail("nested deeper than " + std::to_string(max_depth) + " levels");
+    if (depth > max_text_depth) {
+      fail("nested deeper than " + std::to_string(max_text_depth) + " levels");
     }
     skip_blanks();
     const char c = peek();

@@ -5,18 +5,14 @@
 #include <utility>
 
 #include "systemd/dbus/dbus.h"
-#include "tare/error.h"
+#include "systemd/dbus/message.h"
 
 namespace tare::dbus {
 
 namespace {
 
 /// The specification allows arrays and structs to be nested 32 levels deep each.
-constexpr int max_depth = 64;
-
-[[noreturn]] void fail(std::string_view what) {
-  throw Error(ErrorKind::system, "D-Bus: " + std::string(what));
-}
+constexpr int max_value_depth = 64;
 
 /// Returns size and alignment of the types of fixed size; 0 for others.
 std::size_t fixed_size(char type) {
@@ -61,7 +57,7 @@ bool is_text(char type) { return type == 's' || type == 'o' || type == 'g'; }
 
 /// Returns the length of the complete type at the beginning; 0 if there is none.
 std::size_t type_length(std::string_view signature, int depth) {
-  if (signature.empty() || depth > max_depth) {
+  if (signature.empty() || depth > max_value_depth) {
     return 0;
   }
   const char type = signature.front();
@@ -127,7 +123,7 @@ class Reader {
     while (!signature.empty()) {
       const std::string_view type = first_type(signature);
       if (type.empty()) {
-        fail("a message has the type " + std::string(signature));
+        fail_message("a message has the type " + std::string(signature));
       }
       values.push_back(read(type, depth));
       signature.remove_prefix(type.size());
@@ -137,8 +133,8 @@ class Reader {
 
  private:
   Value read(std::string_view type, int depth) {
-    if (depth > max_depth) {
-      fail("a message is nested too deep");
+    if (depth > max_value_depth) {
+      fail_message("a message is nested too deep");
     }
     Value value;
     value.signature = type;
@@ -154,7 +150,7 @@ class Reader {
       const std::string inner(take(number<std::uint8_t>()));
       take(1);
       if (first_type(inner).size() != inner.size() || inner.empty()) {
-        fail("a variant has the type " + inner);
+        fail_message("a variant has the type " + inner);
       }
       value.items.push_back(read(inner, depth + 1));
     } else if (kind == 'a') {
@@ -192,14 +188,14 @@ class Reader {
     const std::size_t size = number<std::uint32_t>();
     align(alignment(element.front()));
     if (size > bytes_.size() - at_) {
-      fail("a message ends within an array");
+      fail_message("a message ends within an array");
     }
     const std::size_t end = at_ + size;
     while (at_ < end) {
       value.items.push_back(read(element, depth));
     }
     if (at_ != end) {
-      fail("an array does not end at its length");
+      fail_message("an array does not end at its length");
     }
   }
 
@@ -207,7 +203,7 @@ class Reader {
 
   std::string_view take(std::size_t count) {
     if (count > bytes_.size() - at_) {
-      fail("a message ends within a value");
+      fail_message("a message ends within a value");
     }
     const std::string_view taken = bytes_.substr(at_, count);
     at_ += count;
