@@ -170,9 +170,9 @@ std::string manual(std::string_view program) {
 
 std::string manual(std::string_view program, const Verb& verb) {
   const std::string arguments = *verb.arguments == '\0' ? "" : " " + escaped(verb.arguments);
-  std::string text = page_head(std::string(program) + "-" + verb.name, verb.usage) + ".SH SYNOPSIS\n" +
-                     bold(std::string(program) + " " + verb.name) + " [" + italic("option") +
-                     " ...]" + arguments + "\n";
+  std::string text = page_head(std::string(program) + "-" + verb.name, verb.usage) +
+                     ".SH SYNOPSIS\n" + bold(std::string(program) + " " + verb.name) + " [" +
+                     italic("option") + " ...]" + arguments + "\n";
   if (*verb.description != '\0') text += ".SH DESCRIPTION\n" + wrapped(verb.description);
   return text + options(shown_flags(&verb)) + ".SH SEE ALSO\n" + reference(program, "") + "\n";
 }

@@ -51,8 +51,9 @@ Finding apparmor() {
 }
 
 Finding selinux() {
-  Finding finding{
-      .group = security_group, .name = "selinux", .needed_for = "process.selinuxLabel, linux.mountLabel"};
+  Finding finding{.group = security_group,
+                  .name = "selinux",
+                  .needed_for = "process.selinuxLabel, linux.mountLabel"};
   if (has_selinux()) {
     const std::string enforce = first_line_of_file("/sys/fs/selinux/enforce");
     finding.found = enforce == "1" ? "enforcing" : "permissive";

@@ -1,11 +1,12 @@
 // Messages: see "Message Format" of the specification.
 
+#include "systemd/dbus/message.h"
+
 #include <bit>
 #include <cstring>
 #include <utility>
 
 #include "systemd/dbus/dbus.h"
-#include "systemd/dbus/message.h"
 
 namespace tare::dbus {
 
