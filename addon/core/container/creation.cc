@@ -49,10 +49,11 @@ void run_create_hooks(const Spec& spec, const StateRecord& record, const Host& h
         "createContainer", spec.hooks.create_container,
         hook_state(record, Status::creating, pid_inside(init.pid())), spec, host,
         {init.pid(), init.pidfd()}, cgroup, [](InitProcess&) {}, child.on_start());
-  } catch (const Error&) {
-    // If init has ended, no hook can join its namespaces: finish() throws the reason for init's
-    // end.
-    if (ends_within(init.pidfd(), std::chrono::milliseconds(0))) {
+  } catch (const Error& error) {
+    // If init has ended, or is just ending (ESRCH), no hook can join its namespaces: finish()
+    // throws the reason for init's end.
+    const auto patience = std::chrono::milliseconds(error.errnum() == ESRCH ? 1000 : 0);
+    if (ends_within(init.pidfd(), patience)) {
       init.finish();
     }
     throw;

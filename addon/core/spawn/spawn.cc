@@ -253,7 +253,12 @@ Fd open_root_of(pid_t pid) {
 }
 
 Fd open_namespace_of(pid_t pid, int pidfd, const std::string& path) {
-  Fd file = open_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/" + path, O_RDONLY);
+  const std::string name = "/proc/" + std::to_string(pid) + "/" + path;
+  Fd file = open_or_none(AT_FDCWD, name.c_str(), O_RDONLY);
+  if (!file) {
+    // A process that is ending has no namespaces already before its pidfd reports the end.
+    throw_errno(errno == ENOENT ? ESRCH : errno, "open", name);
+  }
   // The process is not reaped yet, so the pid still referred to it when the file was opened.
   if (const int error = try_signal(pidfd, 0)) {
     throw_errno(error, "pidfd_send_signal", "process " + std::to_string(pid));

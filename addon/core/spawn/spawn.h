@@ -160,7 +160,7 @@ Fd open_netlink_socket_in(int network_namespace);
 /// "access mode checking").
 Fd open_root_of(pid_t pid);
 /// Opens the namespace `path` ("ns/cgroup") of the process with the given `pid` and `pidfd`. Throws
-/// `system`, ESRCH if it has ended.
+/// `system`, ESRCH if it has ended or is just ending.
 Fd open_namespace_of(pid_t pid, int pidfd, const std::string& path);
 
 }  // namespace tare
