@@ -29,6 +29,14 @@ function undefinedSymbols(file: string): string[] {
     .filter((name) => name !== '');
 }
 
+/** The objects of a part of addon/, each of one source or of several of a folder. */
+function objectsOf(part: 'core' | 'node'): string[] {
+  const directory = join(build, `CMakeFiles/tare_${part}.dir`);
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.o'))
+    .map((name) => join(directory, name));
+}
+
 for (const [name, limit] of [
   ['tare-init', undefined],
   ['tare-init.image', 64 * 1024],
@@ -100,18 +108,17 @@ t.test('the child between clone and exec calls nothing', (t) => {
 });
 
 t.test('making a plan makes no system call', (t) => {
-  const directory = join(build, 'CMakeFiles/tare_core.dir/addon/core/plan');
-  const objects = readdirSync(directory).filter((name) => name.endsWith('.cc.o'));
+  const objects = objectsOf('core').filter((path) => /addon.core.plan./.test(path));
   t.ok(objects.length > 0, 'there are objects to check');
   // Symbols without a mangled C++ name must be run-time support of C++, or work on memory.
   const pure = /^(_Z|__cxa_|__gxx_personality|_Unwind_Resume|mem|str)|^_GLOBAL_OFFSET_TABLE_$/;
   const hardening = /^__(stack_chk_(fail|guard)|\w+_chk)$/;
   // makedev(3) and similar functions, if the compiler does not inline them.
   const arithmetic = /^gnu_dev_/;
-  const impure = objects.flatMap((name) =>
-    undefinedSymbols(join(directory, name))
+  const impure = objects.flatMap((path) =>
+    undefinedSymbols(path)
       .filter((symbol) => !pure.test(symbol) && !hardening.test(symbol) && !arithmetic.test(symbol))
-      .map((symbol) => `${name}: ${symbol}`),
+      .map((symbol) => `${path}: ${symbol}`),
   );
   t.same(impure, []);
   t.end();
@@ -120,13 +127,10 @@ t.test('making a plan makes no system call', (t) => {
 t.test('nothing is destroyed before the process ends', (t) => {
   // A host program calls exit(3) while threads of the addon still run.
   for (const part of ['core', 'node']) {
-    const directory = join(build, `CMakeFiles/tare_${part}.dir/addon/${part}`);
-    const objects = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((name) =>
-      name.endsWith('.o'),
-    );
+    const objects = objectsOf(part);
     t.ok(objects.length > 0, 'there are objects to check');
-    const destroying = objects.filter((name) =>
-      undefinedSymbols(join(directory, name)).some((symbol) => symbol.startsWith('__cxa_atexit')),
+    const destroying = objects.filter((path) =>
+      undefinedSymbols(path).some((symbol) => symbol.startsWith('__cxa_atexit')),
     );
     t.same(destroying, [], part);
   }
