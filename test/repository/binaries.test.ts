@@ -126,7 +126,7 @@ t.test('making a plan makes no system call', (t) => {
 
 t.test('nothing is destroyed before the process ends', (t) => {
   // A host program calls exit(3) while threads of the addon still run.
-  for (const part of ['core', 'node']) {
+  for (const part of ['core', 'node'] as const) {
     const objects = objectsOf(part);
     t.ok(objects.length > 0, 'there are objects to check');
     const destroying = objects.filter((path) =>
