@@ -2,7 +2,7 @@
  * linux.resources with all controllers of the kernel: limits are set, in force, and gone at the
  * end.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Output, Sandbox, exitOf, state, type Config } from '../support/tare.js';
@@ -65,6 +65,23 @@ sandbox.test('every controller’s files are set', async (t) => {
     }
     t.match(readFileSync(join(cgroup, 'io.weight'), 'utf8'), /^default \d+$/m);
   });
+});
+
+sandbox.test('a cgroup that enables controllers for its children', async (t) => {
+  const path = `/tare-test-${process.pid}-inner`;
+  const cgroup = join('/sys/fs/cgroup', path);
+  mkdirSync(cgroup);
+  writeFileSync(join(cgroup, 'cgroup.subtree_control'), '+memory');
+  try {
+    const bundle = sandbox.bundle(['true'], (config: Config) => {
+      config.linux['cgroupsPath'] = path;
+    });
+    const { status, error } = sandbox.tare(['run', '--bundle', bundle, sandbox.id('inner')]);
+    t.equal(status, 1);
+    t.match(error, /EBUSY.*; the cgroup has controllers enabled for its children .*: name another/);
+  } finally {
+    rmdirSync(cgroup);
+  }
 });
 
 sandbox.test('zero and empty values set nothing', async (t) => {

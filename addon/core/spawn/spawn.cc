@@ -150,6 +150,10 @@ Error clone_error(const Plan& plan, const VforkChild& task) {
       new_user_namespace || task.errnum == ENOSPC ? user_namespace_remedy(task.errnum) : "";
   if (!remedy.empty()) {
     message += remedy;
+  } else if (task.errnum == EBUSY && task.cgroup >= 0) {
+    message +=
+        "; the cgroup has controllers enabled for its children (cgroup.subtree_control), so it "
+        "cannot hold processes: name another, or remove it if it was left behind";
   } else if (task.errnum == EPERM && new_user_namespace) {
     message +=
         "; the kernel does not create user namespaces from within a chroot, and a seccomp filter "
