@@ -3,8 +3,10 @@
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { program as programOf } from '../support/build.js';
+import { temporaryDirectory } from '../support/directory.js';
 
 const program = programOf('cgroup');
 const asRoot = process.getuid?.() === 0 ? {} : { skip: 'cgroups need root' };
@@ -44,7 +46,8 @@ function runUnder(mounts: string, ...args: string[]): string[] {
 const withoutCgroup2 = 'mount -t tmpfs none /sys/fs/cgroup';
 
 t.test('where the tree is', asRoot, async (t) => {
-  const elsewhere = 'd=$(mktemp -d); mkdir "$d/a b"; mount -t cgroup2 none "$d/a b"';
+  const directory = join(temporaryDirectory(t, 'cgroup'), 'a b');
+  const elsewhere = `mkdir '${directory}'; mount -t cgroup2 none '${directory}'`;
   t.strictSame(runUnder('umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup', 'host'), [
     'unified /sys/fs/cgroup',
   ]);

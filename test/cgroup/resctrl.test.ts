@@ -4,18 +4,10 @@
  * of cgroup v1, where the kernel fills each directory with `tasks` in the same way.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-
+import { temporaryDirectory } from '../support/directory.js';
 import { Sandbox, program, skipReason } from '../support/tare.js';
 
 const hierarchy = `name=tare-test-${String(process.pid)}`;
@@ -39,7 +31,7 @@ function call(t: Test, verb: string, root: string, rdt: Rdt, ...more: string[]) 
 
 /** Creates a tree like that of resctrl in an ordinary directory. */
 function tree(files: Record<string, string>): string {
-  const root = mkdtempSync(join(tmpdir(), 'tare-test-resctrl-'));
+  const root = temporaryDirectory(t, 'resctrl');
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(join(root, name, '..'), { recursive: true });
     writeFileSync(join(root, name), text);
@@ -148,7 +140,7 @@ t.test('statistics', (t) => {
 });
 
 t.test('tasks and groups', { skip: skipReason ?? withoutHierarchy() }, async (t) => {
-  const root = mkdtempSync(join(tmpdir(), 'tare-test-resctrl-'));
+  const root = temporaryDirectory(t, 'resctrl');
   mountHierarchy(root);
   const child = spawn('/bin/busybox', ['sleep', '1000'], { stdio: 'ignore' });
   const pid = String(child.pid);
@@ -199,7 +191,6 @@ t.test('tasks and groups', { skip: skipReason ?? withoutHierarchy() }, async (t)
     child.kill('SIGKILL');
     for (const path of ['gold/mon_groups', 'gold', 'mon_groups']) rmdirSync(join(root, path));
     unmountHierarchy(root);
-    rmdirSync(root);
   }
 });
 
@@ -242,9 +233,8 @@ function unmountHierarchy(at: string): void {
 
 /** Returns why there is no hierarchy for tests, or false. */
 function withoutHierarchy(): string | false {
-  const at = mkdtempSync(join(tmpdir(), 'tare-test-resctrl-'));
+  const at = temporaryDirectory(t, 'resctrl');
   const works = mountHierarchy(at);
   if (works) unmountHierarchy(at);
-  rmdirSync(at);
   return works ? false : 'this kernel mounts no hierarchy of cgroup v1';
 }

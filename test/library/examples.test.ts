@@ -1,8 +1,9 @@
 /** The TypeScript examples of README and docs/library.md compile in a user's project, and run. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { temporaryDirectory } from '../support/directory.js';
 import { call, skipReason } from '../support/tare.js';
 
 const repository = join(import.meta.dirname, '../..');
@@ -27,11 +28,15 @@ rmSync(directory, { recursive: true, force: true });
 mkdirSync(directory, { recursive: true });
 const examples = ['README.md', 'docs/library.md'].flatMap(examplesOf);
 for (const { name, code } of examples) writeFileSync(join(directory, name), code);
+const files = temporaryDirectory(t, 'examples');
+chmodSync(files, 0o755); // for the containers' users
+
 /**
- * Removes the memory limit. test/library/run.guest.ts runs the README's example with it, where
+ * Removes the memory limit, and moves what the example makes in /tmp to `files`. test/library/run.guest.ts runs the README's example with it, where
  * limits work.
  */
-const withoutLimits = (code: string): string => code.replace(/memory: '\w+', /, '');
+const adapted = (code: string): string =>
+  code.replace(/memory: '\w+', /, '').replaceAll("mkdtemp('/tmp/", `mkdtemp('${files}/`);
 
 t.test('they compile, strictly', (t) => {
   t.ok(examples.length > 5, 'there are some');
@@ -70,10 +75,7 @@ t.test('they run', { skip: skipReason ?? false }, (t) => {
   for (const { name } of examples) {
     // The others need a bundle that the reader has made.
     if (!(name in printed)) continue;
-    writeFileSync(
-      join(directory, name),
-      withoutLimits(readFileSync(join(directory, name), 'utf8')),
-    );
+    writeFileSync(join(directory, name), adapted(readFileSync(join(directory, name), 'utf8')));
     const result = call(process.execPath, [tsx, join(directory, name)], { cwd: repository });
     t.equal(result.stderr, '', name);
     t.equal(result.status, 0, name);
