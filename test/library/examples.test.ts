@@ -32,8 +32,8 @@ const files = temporaryDirectory(t, 'examples');
 chmodSync(files, 0o755); // for the containers' users
 
 /**
- * Removes the memory limit, and moves what the example makes in /tmp to `files`. test/library/run.guest.ts runs the README's example with it, where
- * limits work.
+ * Removes the memory limit, and has the example make its directories in `files` instead of /tmp.
+ * test/library/run.guest.ts runs the README's example with the limit, where limits work.
  */
 const adapted = (code: string): string =>
   code.replace(/memory: '\w+', /, '').replaceAll("mkdtemp('/tmp/", `mkdtemp('${files}/`);
