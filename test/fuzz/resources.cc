@@ -10,12 +10,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string name = "resources";
   fuzz::accepts([&] {
     const tare::Resources changes = tare::parse_resources(fuzz::text(data, size), name);
-    tare::validate_resources(changes, name);
     tare::Resources before;
     before.memory.limit = std::int64_t{1} << 30;
     before.cpu.quota = 50000;
     before.unified = {{"memory.high", "1000000"}};
-    const tare::ResourcesChange change = tare::change_of_resources(before, changes, name + ": ");
+    tare::validate_resources(tare::updated_resources(before, changes), name);
+    const tare::ResourcesChange change = tare::change_of_resources(before, changes);
     // The next update starts from the recorded resources.
     const std::string json = tare::resources_json(change.after);
     const tare::Resources again = tare::parse_resources(json, name);

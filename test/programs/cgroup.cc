@@ -247,7 +247,7 @@ int run(const char* path, char** steps) {
 
 int print_change(const char* before, const char* changes) {
   const tare::ResourcesChange change =
-      tare::change_of_resources(resources_of(before), resources_of(changes), "");
+      tare::change_of_resources(resources_of(before), resources_of(changes));
   for (const tare::CgroupSetting& each : change.settings) {
     std::printf("%s %s\n", each.file.c_str(), each.value.c_str());
   }

@@ -70,13 +70,12 @@ struct CgroupSetting {
 
 /// Translates `resources` to cgroup v2 settings in the order of writing, without the device filter.
 /// Values that are absent, zero or empty mean "not set"; fields that exist in cgroup v1 only yield
-/// no settings. Pure. Throws `invalid_config` for values that contradict each other or that no
-/// kernel accepts. `prefix` precedes a field of linux.resources in messages.
-std::vector<CgroupSetting> cgroup_settings(const Resources& resources,
-                                           std::string_view prefix = config_resources);
+/// no settings. Pure. The resources are valid (see `validate_resources`).
+std::vector<CgroupSetting> cgroup_settings(const Resources& resources);
 
 /// Returns a sentence about each field of `resources` that is set and has no equivalent in cgroup
 /// v2. Such a configuration starts under other runtimes, so the field causes a warning. Pure.
+/// `prefix` precedes a field of linux.resources in the sentences.
 std::vector<std::string> ignored_resources(const Resources& resources,
                                            std::string_view prefix = config_resources);
 
@@ -91,10 +90,9 @@ struct ResourcesChange {
 };
 
 /// Applies `changes` (see `updated_resources`) to `before`. Only what `changes` name and what
-/// depends on it is written; a key of `unified` that would undo it is dropped. Pure; throws as
-/// `cgroup_settings` does.
-ResourcesChange change_of_resources(const Resources& before, const Resources& changes,
-                                    std::string_view prefix);
+/// depends on it is written; a key of `unified` that would undo it is dropped. Pure. The result of
+/// `updated_resources` is valid (see `validate_resources`).
+ResourcesChange change_of_resources(const Resources& before, const Resources& changes);
 
 /// The container's cgroup. All operations act on a directory descriptor, never on a path that could
 /// have been replaced. False if the container has no cgroup: nothing is tracked or waited for, and

@@ -72,10 +72,10 @@ bool has_key(const std::vector<std::pair<std::string, std::string>>& unified,
 
 /// Removes keys of `unified` that the change does not set, but that would undo it, as they are
 /// written after the fields.
-void drop_overridden(Resources& after, const Resources& changes, std::string_view prefix) {
+void drop_overridden(Resources& after, const Resources& changes) {
   Resources fields = after;
   fields.unified.clear();
-  for (const CgroupSetting& setting : cgroup_settings(fields, prefix)) {
+  for (const CgroupSetting& setting : cgroup_settings(fields)) {
     if (!mentions(changes, setting.field) || is_keyed(setting.file)) {
       continue;
     }
@@ -148,18 +148,17 @@ class WayBack {
 
 }  // namespace
 
-ResourcesChange change_of_resources(const Resources& before, const Resources& changes,
-                                    std::string_view prefix) {
+ResourcesChange change_of_resources(const Resources& before, const Resources& changes) {
   ResourcesChange change;
   change.after = updated_resources(before, changes);
-  drop_overridden(change.after, changes, prefix);
+  drop_overridden(change.after, changes);
   const std::vector<CgroupSetting> present = cgroup_settings(before);
   const auto is_present = [&present](const CgroupSetting& setting) {
     return std::ranges::any_of(present, [&setting](const CgroupSetting& each) {
       return each.file == setting.file && each.value == setting.value;
     });
   };
-  for (CgroupSetting& setting : cgroup_settings(change.after, prefix)) {
+  for (CgroupSetting& setting : cgroup_settings(change.after)) {
     const bool in_unified = setting.field.starts_with("unified[");
     // A setting derived from two fields (memory.swap, with memory.limit) changes with either.
     if (in_unified ? has_key(changes.unified, setting.file)

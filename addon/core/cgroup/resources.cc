@@ -224,7 +224,7 @@ void Cgroup::apply(const Resources& resources, std::string_view prefix) {
   if (dir_) {
     check_memory_in_use(resources.memory, prefix);
   }
-  apply(cgroup_settings(resources, prefix), prefix);
+  apply(cgroup_settings(resources), prefix);
 }
 
 void Cgroup::apply(std::vector<CgroupSetting> settings, std::string_view prefix) {

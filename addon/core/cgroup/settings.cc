@@ -11,29 +11,12 @@
 
 #include "cgroup/cgroup.h"
 #include "cgroup/lists.h"
-#include "tare/error.h"
 
 namespace tare {
 
 namespace {
 
 using Settings = std::vector<CgroupSetting>;
-
-/// Throws errors about one linux.resources object.
-class Complaint {
- public:
-  explicit Complaint(std::string_view prefix) : prefix_(prefix) {}
-
-  [[noreturn]] void invalid(std::string_view field, std::string_view message) const {
-    Error error(ErrorKind::invalid_config,
-                std::string(prefix_).append(field).append(": ").append(message));
-    error.with_path(json_path(prefix_, field));
-    throw error;
-  }
-
- private:
-  std::string_view prefix_;
-};
 
 std::string device_number(std::int64_t major, std::int64_t minor) {
   return std::to_string(major) + ":" + std::to_string(minor);
@@ -58,26 +41,21 @@ void add_pids(const Resources& resources, Settings& settings) {
 }
 
 /// Returns `bytes` in the format of the memory files: "max" for -1, none for "not set".
-std::optional<std::string> memory_value(const std::optional<std::int64_t>& bytes,
-                                        std::string_view field, const Complaint& complaint) {
+std::optional<std::string> memory_value(const std::optional<std::int64_t>& bytes) {
   if (!bytes || *bytes == 0) {
     return std::nullopt;
-  }
-  if (*bytes < -1) {
-    complaint.invalid(
-        field, "invalid limit " + std::to_string(*bytes) + "; give bytes, or -1 for no limit");
   }
   return *bytes == -1 ? "max" : std::to_string(*bytes);
 }
 
 /// Converts v1's limit of memory and swap together to v2's limit of swap alone.
-std::optional<std::string> swap_value(const MemoryResources& memory, const Complaint& complaint) {
+std::optional<std::string> swap_value(const MemoryResources& memory) {
   // 0 is "no swap". Engines fill a template with 0 for "not set": then the memory limit is 0, too.
   if (memory.swap == 0 && memory.limit.value_or(1) > 0) {
     return "0";
   }
   const std::int64_t limit = memory.limit.value_or(0);
-  std::optional<std::string> both = memory_value(memory.swap, "memory.swap", complaint);
+  std::optional<std::string> both = memory_value(memory.swap);
   if (!both) {
     // In v1, lifting the memory limit also lifted the limit of memory and swap.
     return limit == -1 ? std::optional<std::string>("max") : std::nullopt;
@@ -85,24 +63,15 @@ std::optional<std::string> swap_value(const MemoryResources& memory, const Compl
   if (*both == "max" || limit == -1) {
     return both;
   }
-  if (limit == 0) {
-    complaint.invalid("memory.swap",
-                      "unable to set swap limit without memory limit; set memory.limit too");
-  }
-  if (*memory.swap < limit) {
-    complaint.invalid("memory.swap", "memory+swap limit should be >= memory limit: " +
-                                         std::to_string(*memory.swap) + " is less than " +
-                                         std::to_string(limit) + "; raise it or remove it");
-  }
   return std::to_string(*memory.swap - limit);
 }
 
-void add_memory(const MemoryResources& memory, const Complaint& complaint, Settings& settings) {
+void add_memory(const MemoryResources& memory, Settings& settings) {
   // useHierarchy needs no setting: v2 always counts descendants.
-  const auto limit = memory_value(memory.limit, "memory.limit", complaint);
-  const auto reservation = memory_value(memory.reservation, "memory.reservation", complaint);
+  const auto limit = memory_value(memory.limit);
+  const auto reservation = memory_value(memory.reservation);
   // A kernel without swap has no memory.swap.max, and satisfies "no swap" and "no limit" anyway.
-  if (const auto swap = swap_value(memory, complaint)) {
+  if (const auto swap = swap_value(memory)) {
     settings.push_back({.controller = "memory",
                         .file = "memory.swap.max",
                         .value = *swap,
@@ -216,11 +185,7 @@ void add_cpuset(const CpuResources& cpu, Settings& settings) {
 
 /// Returns a setting for BFQ, which takes v1's range 10 … 1000 unchanged (its own is 1 … 1000). The
 /// fallback is blk-iocost, whose range is 1 … 10000.
-CgroupSetting io_weight(std::uint16_t weight, const std::string& device, std::string field,
-                        const Complaint& complaint) {
-  if (weight < 10 || weight > 1000) {
-    complaint.invalid(field, std::to_string(weight) + " is out of range; give 10 to 1000");
-  }
+CgroupSetting io_weight(std::uint16_t weight, const std::string& device, std::string field) {
   const std::string prefix = device.empty() ? std::string() : device + " ";
   const unsigned converted = 1 + (weight - 10U) * 9999U / 990U;
   return {.controller = "io",
@@ -249,16 +214,16 @@ void add_throttle(const std::vector<ThrottleDevice>& devices, std::string_view l
   }
 }
 
-void add_io(const BlockIoResources& io, const Complaint& complaint, Settings& settings) {
+void add_io(const BlockIoResources& io, Settings& settings) {
   if (const std::uint16_t weight = io.weight.value_or(0); weight != 0) {
-    settings.push_back(io_weight(weight, "", "blockIO.weight", complaint));
+    settings.push_back(io_weight(weight, "", "blockIO.weight"));
   }
   for (std::size_t index = 0; index < io.weight_device.size(); ++index) {
     const WeightDevice& device = io.weight_device[index];
     const std::string field = indexed("blockIO.weightDevice", index);
     if (const std::uint16_t weight = device.weight.value_or(0); weight != 0) {
-      settings.push_back(io_weight(weight, device_number(device.major, device.minor),
-                                   field + ".weight", complaint));
+      settings.push_back(
+          io_weight(weight, device_number(device.major, device.minor), field + ".weight"));
     }
   }
   add_throttle(io.throttle_read_bps_device, "blockIO.throttleReadBpsDevice", "rbps", settings);
@@ -267,24 +232,10 @@ void add_io(const BlockIoResources& io, const Complaint& complaint, Settings& se
   add_throttle(io.throttle_write_iops_device, "blockIO.throttleWriteIOPSDevice", "wiops", settings);
 }
 
-/// Whether `size` has the spec's format, which the files' names also use: "2MB".
-bool is_page_size(std::string_view size) {
-  const std::size_t digits = size.find_first_not_of("0123456789");
-  return digits != std::string_view::npos && digits != 0 && size.front() != '0' &&
-         (size.substr(digits) == "KB" || size.substr(digits) == "MB" ||
-          size.substr(digits) == "GB");
-}
-
-void add_hugetlb(const std::vector<HugepageLimit>& limits, const Complaint& complaint,
-                 Settings& settings) {
+void add_hugetlb(const std::vector<HugepageLimit>& limits, Settings& settings) {
   for (std::size_t index = 0; index < limits.size(); ++index) {
     const HugepageLimit& limit = limits[index];
     const std::string field = indexed("hugepageLimits", index);
-    if (!is_page_size(limit.page_size)) {
-      complaint.invalid(field + ".pageSize",
-                        "invalid page size \"" + limit.page_size +
-                            "\"; write a number and KB, MB or GB, such as \"2MB\"");
-    }
     // 0 is a limit here: no huge pages. Without the .rsvd limit a reservation succeeds, and the
     // process gets SIGBUS when it faults the pages in.
     const std::string prefix = "hugetlb." + limit.page_size;
@@ -296,16 +247,9 @@ void add_hugetlb(const std::vector<HugepageLimit>& limits, const Complaint& comp
   }
 }
 
-void add_rdma(const std::vector<RdmaLimit>& limits, const Complaint& complaint,
-              Settings& settings) {
+void add_rdma(const std::vector<RdmaLimit>& limits, Settings& settings) {
   for (const RdmaLimit& limit : limits) {
     const std::string field = "rdma[\"" + limit.device + "\"]";
-    if (limit.device.empty() || limit.device.find_first_of(" \n") != std::string::npos) {
-      complaint.invalid(field, "invalid device name; it must not be empty or contain spaces");
-    }
-    if (!limit.hca_handles && !limit.hca_objects) {
-      complaint.invalid(field, "give hcaHandles, hcaObjects or both");
-    }
     std::string value = limit.device;
     if (limit.hca_handles) {
       value.append(" hca_handle=").append(std::to_string(*limit.hca_handles));
@@ -319,18 +263,10 @@ void add_rdma(const std::vector<RdmaLimit>& limits, const Complaint& complaint,
 }
 
 void add_unified(const std::vector<std::pair<std::string, std::string>>& unified,
-                 const Complaint& complaint, Settings& settings) {
+                 Settings& settings) {
   for (const auto& [key, value] : unified) {
     const std::string field = "unified[\"" + key + "\"]";
-    const std::size_t dot = key.find('.');
-    if (key.find('/') != std::string::npos) {
-      complaint.invalid(field, "the key is the name of a file of the cgroup, without slashes");
-    }
-    if (dot == std::string::npos || dot == 0 || dot + 1 == key.size() ||
-        key.find('\0') != std::string::npos) {
-      complaint.invalid(field, "the key must be a file's name, CONTROLLER.PARAMETER");
-    }
-    const std::string controller = key.substr(0, dot);
+    const std::string controller = key.substr(0, key.find('.'));
     // A file with a line for each device takes one line per write.
     std::size_t at = 0;
     do {
@@ -346,50 +282,58 @@ void add_unified(const std::vector<std::pair<std::string, std::string>>& unified
 
 }  // namespace
 
-std::vector<CgroupSetting> cgroup_settings(const Resources& resources, std::string_view prefix) {
-  const Complaint complaint(prefix);
+std::vector<CgroupSetting> cgroup_settings(const Resources& resources) {
   Settings settings;
   add_pids(resources, settings);
-  add_memory(resources.memory, complaint, settings);
-  add_io(resources.block_io, complaint, settings);
+  add_memory(resources.memory, settings);
+  add_io(resources.block_io, settings);
   add_cpu(resources.cpu, settings);
   add_cpuset(resources.cpu, settings);
-  add_hugetlb(resources.hugepage_limits, complaint, settings);
-  add_rdma(resources.rdma, complaint, settings);
-  add_unified(resources.unified, complaint, settings);
+  add_hugetlb(resources.hugepage_limits, settings);
+  add_rdma(resources.rdma, settings);
+  add_unified(resources.unified, settings);
   return settings;
 }
 
 std::vector<std::string> ignored_resources(const Resources& resources, std::string_view prefix) {
-  std::vector<std::string> warnings;
-  const auto ignore = [&](bool is_set, std::string_view field, std::string_view reason) {
-    if (is_set) {
-      warnings.push_back(std::string(prefix).append(field).append(": ignored, as ").append(reason));
-    }
-  };
   constexpr std::string_view realtime = "cgroup v2 does not limit the time of realtime processes";
   constexpr std::string_view leaf = "cgroup v2 weighs a cgroup's processes and children alike";
   constexpr std::string_view packets =
       "cgroup v2 does not mark packets; nftables can, by `socket cgroupv2`";
   const MemoryResources& memory = resources.memory;
-  ignore(memory.kernel.value_or(0) > 0, "memory.kernel",
-         "cgroup v2 counts the kernel's memory with memory.limit");
-  ignore(memory.kernel_tcp.value_or(0) > 0, "memory.kernelTCP",
-         "cgroup v2 counts socket buffers with memory.limit");
-  ignore(memory.swappiness.has_value(), "memory.swappiness",
-         "cgroup v2 has one vm.swappiness for the whole host");
-  ignore(memory.disable_oom_killer.value_or(false), "memory.disableOOMKiller",
-         "cgroup v2 always has the OOM killer");
-  ignore(resources.cpu.realtime_runtime.value_or(0) != 0, "cpu.realtimeRuntime", realtime);
-  ignore(resources.cpu.realtime_period.value_or(0) != 0, "cpu.realtimePeriod", realtime);
+  const CpuResources& cpu = resources.cpu;
   const BlockIoResources& io = resources.block_io;
-  ignore(io.leaf_weight.value_or(0) != 0, "blockIO.leafWeight", leaf);
+  struct Row {
+    std::string field;
+    bool is_set;
+    std::string_view reason;
+  };
+  std::vector<Row> rows = {
+      {"memory.kernel", memory.kernel.value_or(0) > 0,
+       "cgroup v2 counts the kernel's memory with memory.limit"},
+      {"memory.kernelTCP", memory.kernel_tcp.value_or(0) > 0,
+       "cgroup v2 counts socket buffers with memory.limit"},
+      {"memory.swappiness", memory.swappiness.has_value(),
+       "cgroup v2 has one vm.swappiness for the whole host"},
+      {"memory.disableOOMKiller", memory.disable_oom_killer.value_or(false),
+       "cgroup v2 always has the OOM killer"},
+      {"cpu.realtimeRuntime", cpu.realtime_runtime.value_or(0) != 0, realtime},
+      {"cpu.realtimePeriod", cpu.realtime_period.value_or(0) != 0, realtime},
+      {"blockIO.leafWeight", io.leaf_weight.value_or(0) != 0, leaf},
+      {"network.classID", resources.network_class_id.value_or(0) != 0, packets},
+      {"network.priorities", !resources.network_priorities.empty(), packets},
+  };
   for (std::size_t index = 0; index < io.weight_device.size(); ++index) {
-    ignore(io.weight_device[index].leaf_weight.value_or(0) != 0,
-           indexed("blockIO.weightDevice", index) + ".leafWeight", leaf);
+    rows.push_back({indexed("blockIO.weightDevice", index) + ".leafWeight",
+                    io.weight_device[index].leaf_weight.value_or(0) != 0, leaf});
   }
-  ignore(resources.network_class_id.value_or(0) != 0, "network.classID", packets);
-  ignore(!resources.network_priorities.empty(), "network.priorities", packets);
+  std::vector<std::string> warnings;
+  for (const Row& row : rows) {
+    if (row.is_set) {
+      warnings.push_back(
+          std::string(prefix).append(row.field).append(": ignored, as ").append(row.reason));
+    }
+  }
   return warnings;
 }
 

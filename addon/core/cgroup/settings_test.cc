@@ -93,37 +93,6 @@ TEST_CASE("limits as files") {
   }
 }
 
-TEST_CASE("limits that are refused") {
-  struct Case {
-    std::string resources;
-    std::string message;
-  };
-  const std::vector<Case> cases = {
-      {R"({"memory":{"swap":5}})",
-       "config.json: linux.resources.memory.swap: unable to set swap limit without "
-       "memory limit; set memory.limit too"},
-      {R"({"memory":{"limit":6,"swap":5}})",
-       "config.json: linux.resources.memory.swap: memory+swap limit should be >= memory "
-       "limit: 5 is less than 6; raise it or remove it"},
-      {R"({"memory":{"limit":-2}})",
-       "config.json: linux.resources.memory.limit: invalid limit -2; give bytes, or -1 for "
-       "no limit"},
-      {R"({"blockIO":{"weight":5}})",
-       "config.json: linux.resources.blockIO.weight: 5 is out of range; give 10 to 1000"},
-      {R"({"hugepageLimits":[{"pageSize":"../2MB","limit":1}]})",
-       R"(config.json: linux.resources.hugepageLimits[0].pageSize: invalid page size "../2MB"; write a number and KB, MB or GB, such as "2MB")"},
-      {R"({"unified":{"../x.y":"1"}})",
-       R"(config.json: linux.resources.unified["../x.y"]: the key is the name of a file of the cgroup, without slashes)"},
-      {R"({"unified":{"memory":"1"}})",
-       R"(config.json: linux.resources.unified["memory"]: the key must be a file's name, CONTROLLER.PARAMETER)"},
-  };
-  for (const Case& each : cases) {
-    CAPTURE(each.resources);
-    CHECK(tare::test::error_of([&] { settings(each.resources); }) ==
-          "ERR_TARE_INVALID_CONFIG " + each.message);
-  }
-}
-
 TEST_CASE("limits that only cgroup v1 has are named, and nothing is written") {
   struct Case {
     std::string resources;

@@ -64,7 +64,7 @@ void Container::update(const Resources& changes, const std::string& name) {
   for (const std::string& warning : ignored_resources(wanted, prefix)) {
     warn(impl_->runtime, "update " + id() + ": " + warning);
   }
-  ResourcesChange change = change_of_resources(before, wanted, prefix);
+  ResourcesChange change = change_of_resources(before, wanted);
   Cgroup cgroup = impl_->cgroup();
   UnitChange unit(impl_->record, impl_->runtime, cgroup, change, prefix);
   cgroup.change(change, prefix, [&] { impl_->dir.write_resources(resources_json(change.after)); });

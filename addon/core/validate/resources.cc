@@ -52,7 +52,7 @@ void check_memory(const MemoryResources& memory, Problems& problems) {
   } else if (swap > 0 && limit > swap) {
     problems.add(section + "swap",
                  "memory+swap limit should be >= memory limit: " + std::to_string(swap) +
-                     " is less than " + std::to_string(limit));
+                     " is less than " + std::to_string(limit) + "; raise it or remove it");
   }
 }
 
@@ -156,8 +156,8 @@ void check_hugepages(const std::vector<HugepageLimit>& limits, Problems& problem
 void check_unified(const std::vector<std::pair<std::string, std::string>>& unified,
                    Problems& problems) {
   for (const auto& [file, value] : unified) {
-    if (file.find('/') != std::string::npos || file.find('.') == std::string::npos ||
-        file.front() == '.') {
+    if (file.find_first_of(std::string_view("/\0", 2)) != std::string::npos ||
+        file.find('.') == std::string::npos || file.front() == '.' || file.back() == '.') {
       problems.add(member("linux.resources.unified", file),
                    "unified resource " + quoted(file) +
                        " must be a file name (no slashes) such as \"memory.high\"");
@@ -179,6 +179,10 @@ void check_resources(const Resources& resources, Problems& problems) {
   check_block_io(resources.block_io, problems);
   check_hugepages(resources.hugepage_limits, problems);
   for (const RdmaLimit& limit : resources.rdma) {
+    if (limit.device.empty() || limit.device.find_first_of(" \n") != std::string::npos) {
+      problems.add(member("linux.resources.rdma", limit.device),
+                   "invalid device name; it must not be empty or contain spaces");
+    }
     if (!limit.hca_handles && !limit.hca_objects) {
       problems.add(member("linux.resources.rdma", limit.device),
                    "needs hcaHandles, hcaObjects or both");

@@ -58,7 +58,7 @@ export const resources: readonly Row[] = [
   [
     'swap below the memory limit',
     { 'linux.resources.memory': { limit: 8192, swap: 4096 } },
-    'linux.resources.memory.swap: memory+swap limit should be >= memory limit: 4096 is less than 8192',
+    'linux.resources.memory.swap: memory+swap limit should be >= memory limit: 4096 is less than 8192; raise it or remove it',
   ],
   [
     'a negative quota',
@@ -151,6 +151,11 @@ export const resources: readonly Row[] = [
     'linux.resources.rdma.mlx5_1: needs hcaHandles, hcaObjects or both',
   ],
   [
+    'an rdma device with a space in its name',
+    { 'linux.resources.rdma': { 'mlx5 1': { hcaHandles: 1 } } },
+    'linux.resources.rdma["mlx5 1"]: invalid device name; it must not be empty or contain spaces',
+  ],
+  [
     'a unified file elsewhere',
     { 'linux.resources.unified': { '../memory.max': '1' } },
     'linux.resources.unified["../memory.max"]: unified resource "../memory.max" must be a file name (no slashes) such as "memory.high"',
@@ -159,5 +164,10 @@ export const resources: readonly Row[] = [
     'a unified name that is no file',
     { 'linux.resources.unified': { memory: '1' } },
     'linux.resources.unified.memory: unified resource "memory" must be a file name (no slashes) such as "memory.high"',
+  ],
+  [
+    'a unified name that ends with a dot',
+    { 'linux.resources.unified': { 'memory.': '1' } },
+    'linux.resources.unified["memory."]: unified resource "memory." must be a file name (no slashes) such as "memory.high"',
   ],
 ];
