@@ -43,7 +43,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   /// For kill(), which may be needed to end an earlier task that hangs: it waits for earlier tasks
   /// no longer than a moment.
   void submit_kill(std::function<void()> task);
-  /// For forced removal: it waits for earlier tasks, but after a moment the container is killed.
+  /// For forced removal: waits a moment for earlier tasks, then kills the container.
   void submit_end(std::function<void()> task);
   /// Sends a signal that only the container's own process is to get. Returns false if other
   /// processes must get it too, if earlier tasks must come first, or if there is no process to
@@ -119,7 +119,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   bool submit_task(Task task);
   /// submit() from within a pool thread.
   void submit_here(std::function<void()> task);
-  /// Adds a task; returns false if another one is running, after which it comes.
+  /// Queues a task. Returns false if another task is running, which must end first.
   bool add(Task&& task);
   void run_tasks();
   void set_init(std::shared_ptr<ProcessWatcher> init);

@@ -15,7 +15,7 @@ struct NamespaceJoin {
 
 /// The child's input and output. Lives in the parent until the child executes init.
 struct VforkChild {
-  // In.
+  // The request.
   std::uint64_t clone_flags = 0;  ///< CLONE_NEW*
   int cgroup = -1;                ///< CLONE_INTO_CGROUP, -1: none
   const NamespaceJoin* joins = nullptr;
@@ -26,7 +26,7 @@ struct VforkChild {
   std::size_t source_count = 0;
   std::uint64_t ambient = 0;  ///< capabilities to keep through an execve(2) as an unmapped user
   char* const* argv = nullptr;
-  // Out.
+  // The result.
   int pid = -1;
   int pidfd = -1;
   int errnum = 0;              ///< of the step that failed, in either child or in the clone itself
@@ -35,25 +35,25 @@ struct VforkChild {
 
 /// A mount to open in a container's mount namespace.
 struct MountSource {
-  // In.
+  // The request.
   const char* path = nullptr;
   const char* within = nullptr;  ///< the directory that `path` begins at; null: the root
   std::uint64_t resolve = 0;     ///< RESOLVE_* of openat2(2) for `path`
   unsigned tree_flags = 0;       ///< of open_tree(2); 0: the directory itself, O_PATH
   int user_namespace = -1;       ///< maps the ids of the mount (MOUNT_ATTR_IDMAP); -1: none
   bool maps_all = false;         ///< maps the ids of all mounts below it, too
-  // Out.
+  // The result.
   int fd = -1;
 };
 
 /// A visit to another mount namespace, with `root` as the root directory.
 struct MountVisit {
-  // In.
+  // The request.
   int pidfd = -1;  ///< of a process in that namespace
   int root = -1;   ///< O_PATH
   MountSource* sources = nullptr;
   std::size_t count = 0;
-  // Out.
+  // The result.
   std::size_t failed = 0;  ///< index of the source that failed; `count`: none did
   int errnum = 0;
   const char* step = nullptr;  ///< the name of the system call that failed
