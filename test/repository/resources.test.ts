@@ -58,7 +58,7 @@ for (const { path, name, member } of fields) {
       t.end();
       return;
     }
-    const isIgnored = ignored.includes(`{"${path}",`);
+    const isIgnored = ignored.includes(`{"${path}", `);
     const isSet = new RegExp(`"${path}"|indexed\\("${path}"|"${name}\\[`).test(settings);
     t.ok(isIgnored || isSet, 'settings.cc sets it, or warns that it is ignored');
     if (!isIgnored && !always.includes(path)) {

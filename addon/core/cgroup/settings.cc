@@ -320,13 +320,13 @@ std::vector<std::string> ignored_resources(const Resources& resources, std::stri
       {"cpu.realtimeRuntime", cpu.realtime_runtime.value_or(0) != 0, realtime},
       {"cpu.realtimePeriod", cpu.realtime_period.value_or(0) != 0, realtime},
       {"blockIO.leafWeight", io.leaf_weight.value_or(0) != 0, leaf},
-      {"network.classID", resources.network_class_id.value_or(0) != 0, packets},
-      {"network.priorities", !resources.network_priorities.empty(), packets},
   };
   for (std::size_t index = 0; index < io.weight_device.size(); ++index) {
     rows.push_back({indexed("blockIO.weightDevice", index) + ".leafWeight",
                     io.weight_device[index].leaf_weight.value_or(0) != 0, leaf});
   }
+  rows.push_back({"network.classID", resources.network_class_id.value_or(0) != 0, packets});
+  rows.push_back({"network.priorities", !resources.network_priorities.empty(), packets});
   std::vector<std::string> warnings;
   for (const Row& row : rows) {
     if (row.is_set) {
