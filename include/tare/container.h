@@ -360,7 +360,8 @@ bool kill_by_reaper(int pidfd);
 /// it, and a tracer is the first to wait for it (ptrace(2)). The child's pid namespace does not end
 /// before. Called from any thread.
 using LateReaper = void (*)(Fd pidfd) noexcept;
-/// By default such a child is left to the process that reaps this process's children after its end.
+/// By default such a child is reaped while this process waits for the end of its container, or by
+/// the process that inherits it.
 void set_late_reaper(LateReaper reaper) noexcept;
 
 /// Returns the JSON that `features` prints (features.md).

@@ -11,6 +11,7 @@
 #include "container/id_ranges.h"
 #include "container/impl.h"
 #include "container/systemd_unit.h"
+#include "spawn/process_end.h"
 #include "tare/error.h"
 #include "tare/pidfd.h"
 
@@ -24,7 +25,7 @@ std::string process_name(pid_t pid) { return "process " + std::to_string(pid); }
 
 /// Returns false if `timeout` passes before init ends. Throws `system`.
 bool init_ends_within(const Fd& init, pid_t pid, std::chrono::milliseconds timeout) {
-  const bool ended = ends_within(init.get(), timeout);
+  const bool ended = ends_while_reaping(init.get(), timeout);
   if (!ended && errno != ETIMEDOUT) {
     throw_errno("poll", process_name(pid));
   }
