@@ -12,13 +12,6 @@
 namespace tare {
 namespace {
 
-/// Returns a JSON object with the members of two others.
-std::string with_members(std::string first, std::string_view second) {
-  const bool has_members = second.find_first_not_of(" \t\r\n", 1) != second.rfind('}');
-  first.pop_back();
-  return first.append(has_members ? "," : "").append(second.substr(1));
-}
-
 /// What parse_process() refuses in a string.
 bool has_nul(const Command& command) {
   const auto contains_nul = [](const std::string& text) {
@@ -83,6 +76,7 @@ void PreparedConfig::parse() {
 std::string PreparedConfig::text(const Command& command) const {
   json::Writer writer;
   writer.begin_object();
+  writer.key("process").begin_object();
   writer.key("args").begin_array();
   for (const std::string& argument : command.args) {
     writer.string(argument);
@@ -94,8 +88,9 @@ std::string PreparedConfig::text(const Command& command) const {
   }
   writer.end_array();
   writer.key("cwd").string(command.cwd);
-  writer.end_object();
-  return with_members(R"({"process":)" + with_members(writer.take(), process_) + "}", config_);
+  writer.members(process_).end_object();
+  writer.members(config_).end_object();
+  return writer.take();
 }
 
 Bundle PreparedConfig::parsed_bundle(const CreateOptions& options) const {

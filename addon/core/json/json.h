@@ -102,6 +102,9 @@ class Writer {
   Writer& null();
   /// Writes a value that is already JSON.
   Writer& json(std::string_view text);
+  /// Writes the members of `object`, which is the text of a JSON object, as members of the object
+  /// that is being written.
+  Writer& members(std::string_view object);
   /// Returns the text; the writer is empty afterwards.
   std::string take();
 

@@ -115,6 +115,15 @@ TEST_CASE("what is written is valid JSON, whatever the strings contain") {
   CHECK(writer.take().empty());
 }
 
+TEST_CASE("members of an object that is text") {
+  Writer writer;
+  writer.begin_object();
+  writer.members("{}").members(R"({"a":1})").members("{ }").members(R"({"b":{"c":2}})");
+  writer.key("d").number(3);
+  writer.end_object();
+  CHECK(writer.take() == R"({"a":1,"b":{"c":2},"d":3})");
+}
+
 TEST_CASE("indentation") {
   Writer writer(2);
   writer.begin_object().key("a").begin_array().number(1).end_array().key("b").begin_array();

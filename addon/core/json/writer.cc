@@ -119,6 +119,16 @@ Writer& Writer::json(std::string_view text) {
   return *this;
 }
 
+Writer& Writer::members(std::string_view object) {
+  object.remove_prefix(object.find('{') + 1);
+  object = object.substr(0, object.rfind('}'));
+  if (object.find_first_not_of(" \t\r\n") != std::string_view::npos) {
+    separate();
+    text_ += object;
+  }
+  return *this;
+}
+
 Writer& Writer::null() {
   separate();
   text_ += "null";
