@@ -5,6 +5,7 @@
 #include "base/process_stat.h"
 #include "container/impl.h"
 #include "container/systemd_unit.h"
+#include "host/remedies.h"
 
 namespace tare {
 
@@ -98,10 +99,8 @@ InitProcess spawn_in_cgroup(const Plan& plan, SpawnOptions& options, const State
       return init;
     }
     if (error.errnum() == EBUSY && !may_fall_back) {
-      throw Error(ErrorKind::system,
-                  "--cgroup: adding pid of the new process to cgroups: " + errno_text(EBUSY) +
-                      "; a cgroup that enables controllers for its children cannot hold processes: "
-                      "name a child")
+      throw Error(ErrorKind::system, "--cgroup: adding pid of the new process to cgroups: " +
+                                         errno_text(EBUSY) + busy_cgroup_remedy())
           .with_errno(EBUSY, "clone3");
     }
     if (error.errnum() != EBUSY) {

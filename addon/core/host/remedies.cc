@@ -89,6 +89,11 @@ std::string id_mapping_remedy(int errnum) {
   return {};
 }
 
+std::string busy_cgroup_remedy() {
+  return "; the cgroup has controllers enabled for its children (cgroup.subtree_control), so it "
+         "cannot hold processes: name another cgroup, such as a child of it";
+}
+
 std::string device_remedy() {
   return "; the host's /dev has no node of this device to bind, and a user namespace cannot make "
          "one (mknod(2)): load the device's driver, or remove the device";

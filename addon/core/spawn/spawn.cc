@@ -151,9 +151,7 @@ Error clone_error(const Plan& plan, const VforkChild& task) {
   if (!remedy.empty()) {
     message += remedy;
   } else if (task.errnum == EBUSY && task.cgroup >= 0) {
-    message +=
-        "; the cgroup has controllers enabled for its children (cgroup.subtree_control), so it "
-        "cannot hold processes: name another, or remove it if it was left behind";
+    message += busy_cgroup_remedy();
   } else if (task.errnum == EPERM && new_user_namespace) {
     message +=
         "; the kernel does not create user namespaces from within a chroot, and a seccomp filter "
