@@ -108,7 +108,7 @@ Napi::Value ContainerObject::create(const Napi::CallbackInfo& info) {
   }
   return promise_in_order(
       info.Env(), handle,
-      [handle, options = std::move(options), held = held_from(info[2])] {
+      [handle, options = std::move(options), shared_fds = shared_fds_from(info[2])] {
         handle->create(options);
         return handle;
       },
@@ -133,7 +133,7 @@ Napi::Value ContainerObject::run(const Napi::CallbackInfo& info) {
   return promise_in_order(
       info.Env(), handle,
       [handle, prepared, command = command_from(info[2]), stdio = stdio_from(info[3]),
-       held = held_from(info[3]), requests = outputs_from(info[3])]() mutable {
+       shared_fds = shared_fds_from(info[3]), requests = outputs_from(info[3])]() mutable {
         CreateOptions options = prepared->options;
         options.command = std::move(command);
         options.stdio = std::move(stdio);

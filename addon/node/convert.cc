@@ -78,13 +78,13 @@ Runtime runtime_from(const Napi::Value& value) {
   return runtime;
 }
 
-std::vector<Held> held_from(const Napi::Value& value) {
-  std::vector<Held> held;
-  const auto array = value.As<Napi::Object>().Get("held").As<Napi::Array>();
+std::vector<SharedFd> shared_fds_from(const Napi::Value& value) {
+  std::vector<SharedFd> shared_fds;
+  const auto array = value.As<Napi::Object>().Get("keepOpen").As<Napi::Array>();
   for (std::uint32_t i = 0; i < array.Length(); ++i) {
-    held.push_back(*array.Get(i).As<Napi::External<Held>>().Data());
+    shared_fds.push_back(*array.Get(i).As<Napi::External<SharedFd>>().Data());
   }
-  return held;
+  return shared_fds;
 }
 
 CreateOptions create_options_from(const Napi::Value& value) {
@@ -146,7 +146,7 @@ ExecRequest exec_request_from(const Napi::Value& value) {
   request.options.ignore_paused = flag_of(object, "ignorePaused");
   request.options.pid_file = string_of(object, "pidFile");
   request.options.stdio = stdio_from(object);
-  request.held = held_from(value);
+  request.shared_fds = shared_fds_from(value);
   request.options.allow_terminal_without_socket = request.options.stdio.console_socket.empty();
   return request;
 }

@@ -22,7 +22,7 @@ Runtime runtime_from(const Napi::Value& value);
 CreateOptions create_options_from(const Napi::Value& value);
 /// Returns the descriptors of `stdio` in the options of create() or exec() that must stay open for
 /// the call.
-std::vector<Held> held_from(const Napi::Value& value);
+std::vector<SharedFd> shared_fds_from(const Napi::Value& value);
 
 /// What calls of run() have in common.
 struct PreparedRun {
@@ -47,7 +47,7 @@ struct ExecRequest {
   std::string process;             ///< JSON of a process object
   std::vector<std::string> given;  ///< names of its properties that do not come from the container
   ExecOptions options;
-  std::vector<Held> held;  ///< see held_from()
+  std::vector<SharedFd> shared_fds;  ///< see shared_fds_from()
 };
 ExecRequest exec_request_from(const Napi::Value& value);
 

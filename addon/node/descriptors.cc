@@ -29,9 +29,9 @@ Napi::Value ends_of(const Napi::CallbackInfo& info, Make make, const char* sysca
   Napi::Object ends = Napi::Object::New(env);
   ends.Set("ours", Napi::Number::New(env, descriptor_for_stream(Fd(fds[0]))));
   ends.Set("theirs", Napi::Number::New(env, fds[1]));
-  ends.Set("held",
-           Napi::External<Held>::New(env, new Held(std::make_shared<Fd>(fds[1])),
-                                     [](Napi::Env /*env*/, const Held* held) { delete held; }));
+  ends.Set("keepOpen",
+           Napi::External<SharedFd>::New(env, new SharedFd(std::make_shared<Fd>(fds[1])),
+                                         [](Napi::Env /*env*/, const SharedFd* fd) { delete fd; }));
   return ends;
 }
 
@@ -52,7 +52,7 @@ Napi::Value make_socket_pair(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value release(const Napi::CallbackInfo& info) {
-  info[0].As<Napi::External<Held>>().Data()->reset();
+  info[0].As<Napi::External<SharedFd>>().Data()->reset();
   return info.Env().Undefined();
 }
 

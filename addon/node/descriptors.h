@@ -12,7 +12,7 @@ namespace tare::node {
 
 /// A descriptor for a process that is to be started. JavaScript owns it until it releases it or its
 /// environment ends; so does the call that starts the process, which may outlive the environment.
-using Held = std::shared_ptr<Fd>;
+using SharedFd = std::shared_ptr<Fd>;
 
 /// Returns a descriptor for a stream of Node's, which then owns it; -1 for none. It is at least
 /// 3, unless no higher one is free: libuv does not close the standard descriptors, and a program

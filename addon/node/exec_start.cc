@@ -50,7 +50,7 @@ void ExecStart::begin(std::function<void()> done) noexcept {
   stay_ = Pool::stay();
   try {
     pending_.emplace(begin_exec());
-    request_.held.clear();
+    request_.shared_fds.clear();
   } catch (...) {
     failure_ = std::current_exception();
     lock.unlock();

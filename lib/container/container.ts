@@ -245,7 +245,7 @@ export class Container implements ProcessStreams {
         // What is not given is as in the container.
         given: Object.keys(own),
         stdio: stdio.fds,
-        held: stdio.held,
+        keepOpen: stdio.keepOpen,
         consoleSocket,
         pidFile: pidFile && resolve(pidFile),
         ignorePaused,
@@ -299,7 +299,7 @@ export async function createContainer(
       noPivot,
       noNewKeyring,
       stdio: stdio.fds,
-      held: stdio.held,
+      keepOpen: stdio.keepOpen,
       consoleSocket,
       cancelKey,
     }),

@@ -47,7 +47,7 @@ export interface OpenedStdio {
   /** Numbers for the addon; -1 for /dev/null. */
   readonly fds: number[];
   /** Descriptors among them that must stay open for the process. */
-  readonly held: NativeDescriptor[];
+  readonly keepOpen: NativeDescriptor[];
   /** Outputs that the addon collects. */
   readonly outputs?: readonly PipeOutput[];
   readonly streams: ProcessStreams;
@@ -105,10 +105,10 @@ export function openStdio(
   output?: (number: number) => PipeOutput | undefined,
 ): OpenedStdio {
   const items = normalized(stdio);
-  const held: NativeDescriptor[] = [];
+  const keepOpen: NativeDescriptor[] = [];
   const opened: (Socket | PipeOutput | null)[] = [];
   const fds: number[] = [];
-  const started = (): void => held.splice(0).forEach((one) => binding.release(one));
+  const started = (): void => keepOpen.splice(0).forEach((fd) => binding.release(fd));
   const failed = (): void => {
     started();
     for (const item of opened) {
@@ -132,9 +132,9 @@ export function openStdio(
       const {
         ours,
         theirs,
-        held: one,
+        keepOpen: fd,
       } = number > 2 ? binding.socketPair() : binding.pipe(number === 0);
-      held.push(one);
+      keepOpen.push(fd);
       fds.push(theirs);
       opened.push(streamOf(ours, number));
     }
@@ -151,7 +151,7 @@ export function openStdio(
   const outputs = output && opened.filter((item) => item instanceof PipeOutput);
   return {
     fds,
-    held,
+    keepOpen,
     ...(outputs && { outputs }),
     streams: new Streams(opened),
     started,

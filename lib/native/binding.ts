@@ -18,14 +18,14 @@ export interface NativeEnds {
   ours: number;
   theirs: number;
   /** Keeps `theirs` open. */
-  held: NativeDescriptor;
+  keepOpen: NativeDescriptor;
 }
 
 export interface NativeStdio {
   /** The process's fds 0, 1, 2, …; -1, for the first three only, means /dev/null. */
   stdio: number[];
   /** The descriptors among them that must stay open until the call has ended. */
-  held: NativeDescriptor[];
+  keepOpen: NativeDescriptor[];
   consoleSocket?: string;
 }
 
@@ -231,7 +231,7 @@ export interface Binding {
   /** Creates a bidirectional stream. */
   socketPair(): NativeEnds;
   /** Releases a descriptor. */
-  release(held: NativeDescriptor): void;
+  release(fd: NativeDescriptor): void;
   /** Sets the size of a terminal through its master. */
   resize(fd: number, rows: number, columns: number): void;
   /** Sets the function that receives warnings. Must be called before all other functions. */

@@ -228,7 +228,7 @@ class Run {
           command,
           {
             stdio: stdio.fds,
-            held: stdio.held,
+            keepOpen: stdio.keepOpen,
             consoleSocket: undefined,
             outputs: stdio.outputs ?? [],
           },
