@@ -16,7 +16,7 @@ const size = 65536;
 const lowest = 2_000_224_256;
 const highest = 2_147_287_040;
 
-function place(t: Test): Sandbox {
+function sandboxWithRanges(t: Test): Sandbox {
   const sandbox = new Sandbox();
   t.teardown(() => {
     const leftovers = [...sandbox.leftovers(), ...taken(sandbox)];
@@ -48,7 +48,7 @@ function taken({ root }: Sandbox): number[] {
 const firstOf = (map: string): number => Number(map.trim().split(/\s+/)[1]);
 
 t.test('at the same time, from several processes', skip, async (t) => {
-  const sandbox = place(t);
+  const sandbox = sandboxWithRanges(t);
   const programs = Array.from({ length: 3 }, () =>
     program(
       `
@@ -85,7 +85,7 @@ t.test('at the same time, from several processes', skip, async (t) => {
 });
 
 t.test('after the end of a program that was killed', skip, async (t) => {
-  const sandbox = place(t);
+  const sandbox = sandboxWithRanges(t);
   const { child, output } = program(
     `const command = run(['sleep', '1000'], { root: data.root });
     await command.container;
@@ -108,7 +108,7 @@ t.test('after the end of a program that was killed', skip, async (t) => {
 });
 
 t.test('of a container that lives on', skip, async (t) => {
-  const sandbox = place(t);
+  const sandbox = sandboxWithRanges(t);
   const options = { root: sandbox.root };
   chmodSync(sandbox.directory, 0o711);
   const rootfs = join(sandbox.bundle([]), 'rootfs');
@@ -163,7 +163,7 @@ function withFewRanges(sandbox: Sandbox, count: number, gidCount = 0): string[] 
 }
 
 t.test('several processes that compete for the last ranges', skip, async (t) => {
-  const sandbox = place(t);
+  const sandbox = sandboxWithRanges(t);
   // The last one of four belongs to a user by /etc/subgid alone.
   const prefix = withFewRanges(sandbox, 4, 1);
   const programs = Array.from({ length: 3 }, () =>
@@ -207,7 +207,7 @@ t.test('several processes that compete for the last ranges', skip, async (t) => 
 });
 
 t.test('of two live containers of different processes no two are equal', skip, async (t) => {
-  const sandbox = place(t);
+  const sandbox = sandboxWithRanges(t);
   // Each release of one of the two ranges is followed by attempts of all processes at once.
   const prefix = withFewRanges(sandbox, 2);
   const programs = Array.from({ length: 4 }, () =>
@@ -251,7 +251,7 @@ t.test('of two live containers of different processes no two are equal', skip, a
 });
 
 t.test('never those of /etc/subuid; and there is an end to them', skip, async (t) => {
-  const sandbox = place(t);
+  const sandbox = sandboxWithRanges(t);
   const { child, output } = program(
     `const { rmSync } = await import('node:fs');
     const root = data.root;
@@ -313,7 +313,7 @@ async function exhaust(kind: string, options: RunOptions): Promise<[number, () =
 }
 
 t.test('what the kernel counts by user is not used up for others', skip, async (t) => {
-  const sandbox = place(t);
+  const sandbox = sandboxWithRanges(t);
   const mounts = [{ source: staticProgram('exhaust'), destination: '/exhaust' }];
   const options: RunOptions = { root: sandbox.root, mounts };
   for (const kind of ['inotify', 'pipes', 'descriptors']) {
@@ -328,7 +328,7 @@ t.test('what the kernel counts by user is not used up for others', skip, async (
 });
 
 t.test('asynchronous I/O, whose contexts the whole machine shares, is refused', skip, async (t) => {
-  const { root } = place(t);
+  const { root } = sandboxWithRanges(t);
   const mounts = [{ source: staticProgram('calls'), destination: '/calls' }];
   const command = ['/calls', 'io_setup', '1', 'zeros'];
   const { stdout } = await run(command, { root, mounts, seccomp: 'unconfined' });

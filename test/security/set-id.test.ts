@@ -73,7 +73,7 @@ function check(t: Test, stdout: string): void {
   }
 }
 
-function place(t: Test): {
+function sharedDirectory(t: Test): {
   directory: string;
   options: Pick<RunOptions, 'root' | 'mounts'>;
   root: string;
@@ -95,12 +95,12 @@ function place(t: Test): {
 }
 
 t.test('in a writable mount, as root', skip, async (t) => {
-  const { options } = place(t);
+  const { options } = sharedDirectory(t);
   check(t, (await run(['sh', '-c', script('/shared')], options)).stdout);
 });
 
 t.test('no such file is seen outside', skip, async (t) => {
-  const { directory, options } = place(t);
+  const { directory, options } = sharedDirectory(t);
   const refused = await run(['sh', '-c', 'cp /usr/bin/id /shared/id; chmod 6755 /shared/id'], {
     ...options,
     reject: false,
@@ -110,7 +110,7 @@ t.test('no such file is seen outside', skip, async (t) => {
 });
 
 t.test('what has its mode in memory is not there', skip, async (t) => {
-  const { options } = place(t);
+  const { options } = sharedDirectory(t);
   const call = `/calls openat2 ${here} /shared/new how:0101:04755 24; ls /shared`;
   t.equal((await run(['sh', '-c', call], options)).stdout, 'ENOSYS\n');
   const rings = '/calls io_uring_setup 1 zeros';
@@ -118,7 +118,7 @@ t.test('what has its mode in memory is not there', skip, async (t) => {
 });
 
 t.test('what opens a file reads no mode', skip, async (t) => {
-  const { options } = place(t);
+  const { options } = sharedDirectory(t);
   const calls = [
     `/calls openat ${here} /etc/passwd 0 0xffffffffffffffff`,
     '/calls open /etc/passwd 0 04755',
@@ -129,7 +129,7 @@ t.test('what opens a file reads no mode', skip, async (t) => {
 });
 
 t.test('without the list of system calls', skip, async (t) => {
-  const { options, directory } = place(t);
+  const { options, directory } = sharedDirectory(t);
   const unconfined = { ...options, seccomp: 'unconfined' } as const;
   check(t, (await run(['sh', '-c', script('/shared')], unconfined)).stdout);
   const hidden = `/calls openat2 ${here} /shared/new how:0101:04755 24; /calls io_uring_setup 1 zeros`;
@@ -175,7 +175,7 @@ t.test('as an ordinary user', skip, (t) => {
 });
 
 t.test('a root that can be written to, without the list', skip, async (t) => {
-  const { root, directory } = place(t);
+  const { root, directory } = sharedDirectory(t);
   const rootfs = join(directory, 'rootfs');
   for (const name of ['bin', 'proc', 'dev', 'sys', 'tmp', 'run', 'own']) {
     mkdirSync(join(rootfs, name), { recursive: true });
@@ -192,7 +192,7 @@ t.test('a root that can be written to, without the list', skip, async (t) => {
 });
 
 t.test('a file capability is not set on a file of the host', skip, async (t) => {
-  const { root, options, directory } = place(t);
+  const { root, options, directory } = sharedDirectory(t);
   const capabilities = ['CAP_SETFCAP'];
   const rootfs = join(directory, 'rootfs');
   for (const [given, what] of [

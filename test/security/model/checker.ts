@@ -12,19 +12,25 @@ import type { Answer, Call, Status } from './calls.js';
 /** What an id is at one moment. `owner` is the call that is not done with it, or `none`. */
 interface Moment {
   /** `reserved`: its create has made the directory; `vanishing`: its state is gone, the directory not. */
-  is: Status | 'absent' | 'reserved' | 'vanishing';
+  status: Status | 'absent' | 'reserved' | 'vanishing';
   /** It was paused before its program was let go. */
-  held: boolean;
-  /** Its process was sent SIGKILL, or has a program that ends at once. */
-  doomed: boolean;
+  pausedBeforeStart: boolean;
+  /** Its process is about to end: it was sent SIGKILL, or has a program that ends at once. */
+  ending: boolean;
   /** The call that created it. */
-  made: number;
+  creator: number;
   /** The call that alone goes on with it. */
   owner: number;
 }
 
 const none = -1;
-const nothing: Moment = { is: 'absent', held: false, doomed: false, made: none, owner: none };
+const nothing: Moment = {
+  status: 'absent',
+  pausedBeforeStart: false,
+  ending: false,
+  creator: none,
+  owner: none,
+};
 const live = ['creating', 'created', 'running', 'paused'];
 
 /** A possible state: the id, and how far each call under way has come (`last`: all is done). */
@@ -35,9 +41,9 @@ interface Possible {
 const last = 99;
 
 function keyOf({ moment, steps }: Possible): string {
-  const { is, held, doomed, made, owner } = moment;
+  const { status, pausedBeforeStart, ending, creator, owner } = moment;
   const calls = [...steps].map(([call, step]) => `${call}:${step}`);
-  return `${is} ${Number(held)}${Number(doomed)} ${made} ${owner} ${calls.join(' ')}`;
+  return `${status} ${Number(pausedBeforeStart)}${Number(ending)} ${creator} ${owner} ${calls.join(' ')}`;
 }
 
 type Next = [step: number, moment: Moment][];
@@ -45,39 +51,39 @@ type Next = [step: number, moment: Moment][];
 /** The state ends, and then the directory does: what all deletes come to. */
 function removing(index: number, step: number, now: Moment, from: number): Next {
   if (now.owner !== index) return [];
-  if (step === from) return [[from + 1, { ...now, is: 'vanishing' }]];
+  if (step === from) return [[from + 1, { ...now, status: 'vanishing' }]];
   return step === from + 1 ? [[last, nothing]] : [];
 }
 
 const launched = (moment: Moment, program: Call['program']): Moment => ({
   ...moment,
-  is: 'running',
-  doomed: moment.doomed || program === 'ends',
+  status: 'running',
+  ending: moment.ending || program === 'ends',
 });
 
 /** create, run --detach and run, which goes on until the container is deleted. */
 function creating(call: Call, index: number, step: number, now: Moment): Next {
-  const own = now.made === index;
+  const own = now.creator === index;
   const runs = call.verb !== 'create';
-  const made = (moment: Moment): Moment => (runs ? launched(moment, call.program) : moment);
+  const started = (moment: Moment): Moment => (runs ? launched(moment, call.program) : moment);
   switch (step) {
     case 0:
-      return now.is === 'absent'
-        ? [[1, { ...nothing, is: 'reserved', made: index, owner: index }]]
+      return now.status === 'absent'
+        ? [[1, { ...nothing, status: 'reserved', creator: index, owner: index }]]
         : [];
     case 1:
       if (call.answer === 'deleted') return own ? [] : [[last, now]];
       // Its directory was removed before it had locked that; it makes another one.
-      if (!own && now.is === 'absent') {
-        return [[1, { ...nothing, is: 'reserved', made: index, owner: index }]];
+      if (!own && now.status === 'absent') {
+        return [[1, { ...nothing, status: 'reserved', creator: index, owner: index }]];
       }
-      if (now.is !== 'reserved' || !own || now.owner !== index) return [];
+      if (now.status !== 'reserved' || !own || now.owner !== index) return [];
       return call.program === 'hooked'
-        ? [[2, { ...now, is: 'creating', owner: none }]]
-        : [[3, made({ ...now, is: 'created', owner: none })]];
+        ? [[2, { ...now, status: 'creating', owner: none }]]
+        : [[3, started({ ...now, status: 'created', owner: none })]];
     case 2:
       if (!own) return [];
-      if (now.is === 'creating') return [[3, made({ ...now, is: 'created' })]];
+      if (now.status === 'creating') return [[3, started({ ...now, status: 'created' })]];
       break;
     case 3:
       if (call.answer === 'done' && call.verb !== 'run') return [[last, now]];
@@ -87,18 +93,19 @@ function creating(call: Call, index: number, step: number, now: Moment): Next {
       return removing(index, step, now, 4);
   }
   // What is left: its process has ended, and create or run removes it.
-  const ended = own && now.owner === none && (now.is === 'stopped' || now.doomed);
-  return ended ? [[4, { ...now, is: 'stopped', owner: index }]] : [];
+  const ended = own && now.owner === none && (now.status === 'stopped' || now.ending);
+  return ended ? [[4, { ...now, status: 'stopped', owner: index }]] : [];
 }
 
 function deleting(call: Call, index: number, step: number, now: Moment): Next {
   if (step !== 0) return removing(index, step, now, 1);
   const forced = call.verb === 'delete --force';
-  if (forced && now.is === 'absent') return [[last, now]];
-  if (forced && now.is === 'reserved') return [[2, { ...now, is: 'vanishing', owner: index }]];
+  if (forced && now.status === 'absent') return [[last, now]];
+  if (forced && now.status === 'reserved')
+    return [[2, { ...now, status: 'vanishing', owner: index }]];
   const takes = forced ? [...live, 'stopped'] : ['created', 'stopped'];
-  if (now.owner !== none || !takes.includes(now.is)) return [];
-  return [[1, { ...now, is: 'stopped', owner: index }]];
+  if (now.owner !== none || !takes.includes(now.status)) return [];
+  return [[1, { ...now, status: 'stopped', owner: index }]];
 }
 
 /** Whether a call that was answered so has changed something. */
@@ -136,32 +143,38 @@ function effects(calls: readonly Call[], index: number, step: number, now: Momen
     case 'delete --force':
       return deleting(call, index, step, now);
     case 'start':
-      return when(free && now.is === 'created', launched(now, calls[now.made]?.program ?? 'stays'));
+      return when(
+        free && now.status === 'created',
+        launched(now, calls[now.creator]?.program ?? 'stays'),
+      );
     case 'kill KILL':
-      return when(live.includes(now.is), { ...now, doomed: true });
+      return when(live.includes(now.status), { ...now, ending: true });
     case 'kill TERM': {
       // At the start gate init ends by it, if it has come so far; pid 1 does not.
-      const atGate = now.is === 'created' || (now.is === 'paused' && now.held);
-      const ends: Next = atGate ? [[last, { ...now, doomed: true }]] : [];
-      return [...ends, ...when(live.includes(now.is), now)];
+      const atGate = now.status === 'created' || (now.status === 'paused' && now.pausedBeforeStart);
+      const ends: Next = atGate ? [[last, { ...now, ending: true }]] : [];
+      return [...ends, ...when(live.includes(now.status), now)];
     }
     case 'pause':
-      return when(free && (now.is === 'created' || now.is === 'running'), {
+      return when(free && (now.status === 'created' || now.status === 'running'), {
         ...now,
-        is: 'paused',
-        held: now.is === 'created',
+        status: 'paused',
+        pausedBeforeStart: now.status === 'created',
       });
     case 'resume':
-      return when(free && now.is === 'paused', { ...now, is: now.held ? 'created' : 'running' });
+      return when(free && now.status === 'paused', {
+        ...now,
+        status: now.pausedBeforeStart ? 'created' : 'running',
+      });
     default:
       return [];
   }
 }
 
 /** What the id must have been at some moment of a call, for its answer to be right. */
-function reasonsOf(call: Call): readonly Moment['is'][] {
+function reasonsOf(call: Call): readonly Moment['status'][] {
   const { answer, verb } = call;
-  const reasons: Partial<Record<Answer, readonly Moment['is'][]>> = {
+  const reasons: Partial<Record<Answer, readonly Moment['status'][]>> = {
     missing: ['absent', 'reserved', 'vanishing'],
     exists: ['reserved', 'creating', 'created', 'running', 'paused', 'stopped', 'vanishing'],
     // A process that was sent SIGKILL may end at any moment, so it is stopped in one of them.
@@ -181,7 +194,7 @@ function settled(calls: readonly Call[], { moment, steps }: Possible): Possible 
   for (const [index, step] of steps) {
     const call = calls[index];
     if (step === last || call === undefined || hasEffect(call)) continue;
-    if (reasonsOf(call).includes(moment.is)) (then ??= new Map(steps)).set(index, last);
+    if (reasonsOf(call).includes(moment.status)) (then ??= new Map(steps)).set(index, last);
   }
   return then === undefined ? { moment, steps } : { moment, steps: then };
 }
@@ -200,8 +213,11 @@ function closure(calls: readonly Call[], from: Iterable<Possible>): Map<string, 
   for (const state of from) add(state);
   for (let state = queue.pop(); state !== undefined; state = queue.pop()) {
     const { moment, steps } = state;
-    if (moment.doomed && moment.owner === none && live.includes(moment.is)) {
-      add({ moment: { ...moment, is: 'stopped', doomed: false, held: false }, steps });
+    if (moment.ending && moment.owner === none && live.includes(moment.status)) {
+      add({
+        moment: { ...moment, status: 'stopped', ending: false, pausedBeforeStart: false },
+        steps,
+      });
     }
     for (const [index, step] of steps) {
       for (const [then, after] of effects(calls, index, step, moment)) {
@@ -254,7 +270,7 @@ export function check(history: readonly Call[]): Verdict {
       kept.set(keyOf(state), state);
     }
     if (kept.size === 0) {
-      const was = new Set(possible.map(({ moment }) => moment.is));
+      const was = new Set(possible.map(({ moment }) => moment.status));
       const why = `no order of the calls leads there; now it could be ${[...was].join(', ')}`;
       return { fault: { call: calls[index] as Call, why }, widest };
     }
