@@ -112,7 +112,10 @@ if (skipReason !== undefined) {
       ],
       [['--cpu-quota', '1.5'], 'invalid value for cpu-quota: "1.5": expected an integer'],
       [['--pids-limit', 'many'], 'invalid value for pids-limit: "many": expected an integer'],
-      [['--blkio-weight', '5'], `update ${id}: flags: blockIO.weight: 5 is not within 10 to 1000`],
+      [
+        ['--blkio-weight', '5'],
+        `update ${id}: flags: blockIO.weight: 5 is not in the range 10 to 1000`,
+      ],
       [['--cpu-idle', '-1'], `update ${id}: flags: cpu.idle: -1 is neither 0 nor 1`],
       [
         ['--cpuset-cpus', 'a'],

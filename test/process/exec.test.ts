@@ -314,7 +314,10 @@ if (skipReason !== undefined) {
       'FILE: user.uid: 4294967295 is not an id; the kernel takes it for "no change"',
     );
     t.match(wrong({ env: ['A'] }), `FILE: env[0]: invalid environment variable "A": missing '='`);
-    t.equal(wrong({ oomScoreAdj: 1001 }), 'FILE: oomScoreAdj: 1001 is not within -1000 to 1000');
+    t.equal(
+      wrong({ oomScoreAdj: 1001 }),
+      'FILE: oomScoreAdj: 1001 is not in the range -1000 to 1000',
+    );
     t.match(
       wrong({ rlimits: [{ type: 'RLIMIT_NOFILE', soft: 2 ** 40, hard: 2 ** 40 }] }),
       /FILE: rlimits\[0\]: prlimit64: EPERM/,

@@ -88,7 +88,7 @@ if (skipReason !== undefined) {
       };
       t.equal(
         refused({ scheduler: { policy: 'SCHED_BATCH', nice: 20 } }),
-        `exec in ${id}: ${file}: scheduler.nice: 20 is not within -20 to 19`,
+        `exec in ${id}: ${file}: scheduler.nice: 20 is not in the range -20 to 19`,
       );
       t.match(
         refused({ ioPriority: { class: 'IOPRIO_CLASS_NONE' } }),

@@ -259,7 +259,7 @@ t.test('refusals', (t) => {
   const args = [{ index: 6, value: 0, op: 'SCMP_CMP_EQ' }];
   t.equal(
     refusal(t, allow({ ...rule('SCMP_ACT_ERRNO', 'getpid'), args })),
-    'linux.seccomp.syscalls[0].args[0].index: 6 is not within 0 to 5',
+    'linux.seccomp.syscalls[0].args[0].index: 6 is not in the range 0 to 5',
   );
   const condition = { index: 0, op: 'SCMP_CMP_EQ' };
   const thousands = Array.from({ length: 4100 }, (_, value) => ({

@@ -96,7 +96,7 @@ constexpr std::size_t argument_count = 6;
 
 scmp_arg_cmp condition(const SeccompArg& arg, const std::string& path) {
   if (arg.index >= argument_count) {
-    refuse_seccomp(path + ".index", std::to_string(arg.index) + " is not within 0 to 5");
+    refuse_seccomp(path + ".index", std::to_string(arg.index) + " is not in the range 0 to 5");
   }
   const scmp_compare op = look_up(operators, arg.op, path + ".op").value;
   return {arg.index, op, arg.value, arg.value_two};

@@ -111,11 +111,11 @@ void check_devices(const std::vector<Device>& devices, Problems& problems) {
     }
     if (device.type != 'p' && (device.major < 0 || device.major > last_major)) {
       problems.add(element("linux.devices", i, ".major"),
-                   std::to_string(device.major) + " is not within 0 to 4095");
+                   std::to_string(device.major) + " is not in the range 0 to 4095");
     }
     if (device.type != 'p' && (device.minor < 0 || device.minor > last_minor)) {
       problems.add(element("linux.devices", i, ".minor"),
-                   std::to_string(device.minor) + " is not within 0 to 1048575");
+                   std::to_string(device.minor) + " is not in the range 0 to 1048575");
     }
   }
 }

@@ -143,7 +143,7 @@ void check_process(const Process& process, const Spec& spec, const std::string& 
   check_label(process.apparmor_profile, prefix + "apparmorProfile", problems);
   if (process.oom_score_adj && (*process.oom_score_adj < -1000 || *process.oom_score_adj > 1000)) {
     problems.add(prefix + "oomScoreAdj",
-                 std::to_string(*process.oom_score_adj) + " is not within -1000 to 1000");
+                 std::to_string(*process.oom_score_adj) + " is not in the range -1000 to 1000");
   }
   check_label(process.selinux_label, prefix + "selinuxLabel", problems);
   check_scheduling(process, prefix, problems);

@@ -41,7 +41,7 @@ void check_memory(const MemoryResources& memory, Problems& problems) {
   }
   if (memory.swappiness && *memory.swappiness > 100) {
     problems.add(section + "swappiness",
-                 std::to_string(*memory.swappiness) + " is not within 0 to 100");
+                 std::to_string(*memory.swappiness) + " is not in the range 0 to 100");
   }
   // `swap` is the limit of memory plus swap.
   const std::int64_t limit = memory.limit.value_or(0);
@@ -69,7 +69,7 @@ void check_cpu(const CpuResources& cpu, Problems& problems) {
   const std::uint64_t period = cpu.period.value_or(0);
   if (period != 0 && (period < std::uint64_t{min_time} || period > max_period)) {
     problems.add(section + "period",
-                 std::to_string(period) + " is not within 1000 to 1000000 microseconds");
+                 std::to_string(period) + " is not in the range 1000 to 1000000 microseconds");
   }
   if (quota > 0 && cpu.burst.value_or(0) > static_cast<std::uint64_t>(quota)) {
     problems.add(section + "burst", std::to_string(*cpu.burst) + " is above the quota of " +
@@ -92,7 +92,7 @@ void check_cpu(const CpuResources& cpu, Problems& problems) {
 void check_weight(std::optional<std::uint16_t> weight, const std::string& path,
                   Problems& problems) {
   if (weight && *weight != 0 && (*weight < 10 || *weight > 1000)) {
-    problems.add(path, std::to_string(*weight) + " is not within 10 to 1000");
+    problems.add(path, std::to_string(*weight) + " is not in the range 10 to 1000");
   }
 }
 

@@ -58,11 +58,12 @@ void check_scheduler(const Scheduler& scheduler, const std::string& section, Pro
                              "no kernel implements SCHED_ISO; use another policy");
   }
   if (scheduler.nice < -20 || scheduler.nice > 19) {
-    problems.add(section + "nice", std::to_string(scheduler.nice) + " is not within -20 to 19");
+    problems.add(section + "nice",
+                 std::to_string(scheduler.nice) + " is not in the range -20 to 19");
   }
   if (real_time && (scheduler.priority < 1 || scheduler.priority > 99)) {
-    problems.add(section + "priority", std::to_string(scheduler.priority) +
-                                           " is not within 1 to 99, as " + policy + " needs it");
+    problems.add(section + "priority",
+                 std::to_string(scheduler.priority) + " is not in the range 1 to 99 of " + policy);
   } else if (!real_time && scheduler.priority != 0) {
     problems.add(section + "priority",
                  "can only be specified for SCHED_FIFO or SCHED_RR, not for " + policy);
@@ -164,7 +165,7 @@ void check_scheduling(const Process& process, const std::string& prefix, Problem
   if (process.io_priority &&
       (process.io_priority->priority < 0 || process.io_priority->priority > 7)) {
     problems.add(prefix + "ioPriority.priority",
-                 std::to_string(process.io_priority->priority) + " is not within 0 to 7");
+                 std::to_string(process.io_priority->priority) + " is not in the range 0 to 7");
   }
   const std::pair<const char*, const std::string*> lists[] = {
       {"initial", &process.exec_cpu_affinity.initial},

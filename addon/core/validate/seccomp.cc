@@ -42,7 +42,7 @@ void check_action(const std::string& action, std::optional<std::uint32_t> errno_
     problems.add(errno_path, action + " does not return an errno; remove it");
   } else if (*errno_ret > max) {
     problems.add(errno_path,
-                 std::to_string(*errno_ret) + " is not within 0 to " + std::to_string(max));
+                 std::to_string(*errno_ret) + " is not in the range 0 to " + std::to_string(max));
   }
 }
 
@@ -53,7 +53,7 @@ void check_args(const std::vector<SeccompArg>& args, const std::string& list, Pr
   for (std::size_t i = 0; i < args.size(); ++i) {
     if (args[i].index > last_index) {
       problems.add(element(list, i, ".index"),
-                   std::to_string(args[i].index) + " is not within 0 to 5");
+                   std::to_string(args[i].index) + " is not in the range 0 to 5");
     }
     if (!contains(known, args[i].op)) {
       check_name(args[i].op, known, "operator", element(list, i, ".op"), problems);

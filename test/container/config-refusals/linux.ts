@@ -47,12 +47,12 @@ export const linux: readonly Row[] = [
   [
     'a negative major number',
     { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: -1, minor: 229 }] },
-    'linux.devices[0].major: -1 is not within 0 to 4095',
+    'linux.devices[0].major: -1 is not in the range 0 to 4095',
   ],
   [
     'a minor number out of range',
     { 'linux.devices': [{ path: '/dev/fuse', type: 'c', major: 10, minor: 1048576 }] },
-    'linux.devices[0].minor: 1048576 is not within 0 to 1048575',
+    'linux.devices[0].minor: 1048576 is not in the range 0 to 1048575',
   ],
   [
     'a fileMode that is none',

@@ -262,7 +262,7 @@ export const process: readonly Row[] = [
   [
     'an oomScoreAdj out of range',
     { 'process.oomScoreAdj': -1001 },
-    'process.oomScoreAdj: -1001 is not within -1000 to 1000',
+    'process.oomScoreAdj: -1001 is not in the range -1000 to 1000',
   ],
   [
     'an AppArmor profile of two lines',
@@ -303,7 +303,7 @@ export const process: readonly Row[] = [
   [
     'a nice value out of range',
     { 'process.scheduler': { policy: 'SCHED_BATCH', nice: -21 } },
-    'process.scheduler.nice: -21 is not within -20 to 19',
+    'process.scheduler.nice: -21 is not in the range -20 to 19',
   ],
   [
     'a priority without a real-time policy',
@@ -313,7 +313,7 @@ export const process: readonly Row[] = [
   [
     'a real-time policy without priority',
     { 'process.scheduler': { policy: 'SCHED_FIFO' } },
-    'process.scheduler.priority: 0 is not within 1 to 99, as SCHED_FIFO needs it',
+    'process.scheduler.priority: 0 is not in the range 1 to 99 of SCHED_FIFO',
   ],
   [
     'a period without SCHED_DEADLINE',
@@ -368,7 +368,7 @@ export const process: readonly Row[] = [
   [
     'an I/O priority out of range',
     { 'process.ioPriority': { class: 'IOPRIO_CLASS_BE', priority: 8 } },
-    'process.ioPriority.priority: 8 is not within 0 to 7',
+    'process.ioPriority.priority: 8 is not in the range 0 to 7',
   ],
   [
     'an affinity that is no list',

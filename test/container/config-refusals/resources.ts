@@ -48,7 +48,7 @@ export const resources: readonly Row[] = [
   [
     'a swappiness out of range',
     { 'linux.resources.memory': { swappiness: 101 } },
-    'linux.resources.memory.swappiness: 101 is not within 0 to 100',
+    'linux.resources.memory.swappiness: 101 is not in the range 0 to 100',
   ],
   [
     'swap without a memory limit',
@@ -73,7 +73,7 @@ export const resources: readonly Row[] = [
   [
     'a period too long',
     { 'linux.resources.cpu': { period: 1000001 } },
-    'linux.resources.cpu.period: 1000001 is not within 1000 to 1000000 microseconds',
+    'linux.resources.cpu.period: 1000001 is not in the range 1000 to 1000000 microseconds',
   ],
   [
     'a burst above the quota',
@@ -103,12 +103,12 @@ export const resources: readonly Row[] = [
   [
     'a weight out of range',
     { 'linux.resources.blockIO': { weight: 9 } },
-    'linux.resources.blockIO.weight: 9 is not within 10 to 1000',
+    'linux.resources.blockIO.weight: 9 is not in the range 10 to 1000',
   ],
   [
     'a leafWeight out of range',
     { 'linux.resources.blockIO': { leafWeight: 1001 } },
-    'linux.resources.blockIO.leafWeight: 1001 is not within 10 to 1000',
+    'linux.resources.blockIO.leafWeight: 1001 is not in the range 10 to 1000',
   ],
   [
     'a device without weight',
@@ -118,7 +118,7 @@ export const resources: readonly Row[] = [
   [
     'a weight of a device out of range',
     { 'linux.resources.blockIO': { weightDevice: [{ major: 8, minor: 0, weight: 1 }] } },
-    'linux.resources.blockIO.weightDevice[0].weight: 1 is not within 10 to 1000',
+    'linux.resources.blockIO.weightDevice[0].weight: 1 is not in the range 10 to 1000',
   ],
   [
     'a throttled device without rate',

@@ -131,7 +131,7 @@ export const seccomp: readonly Row[] = [
     {
       'linux.seccomp': { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ ...rule, errnoRet: 4096 }] },
     },
-    'linux.seccomp.syscalls[0].errnoRet: 4096 is not within 0 to 4095',
+    'linux.seccomp.syscalls[0].errnoRet: 4096 is not in the range 0 to 4095',
   ],
   [
     'an errno for an action without one',
@@ -151,7 +151,7 @@ export const seccomp: readonly Row[] = [
         syscalls: [{ ...rule, args: [{ index: 6, value: 0, op: 'SCMP_CMP_EQ' }] }],
       },
     },
-    'linux.seccomp.syscalls[0].args[0].index: 6 is not within 0 to 5',
+    'linux.seccomp.syscalls[0].args[0].index: 6 is not in the range 0 to 5',
   ],
   [
     'an unknown operator',
