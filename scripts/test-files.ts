@@ -31,7 +31,6 @@ export function quickFiles(): string[] {
     'test/fuzz/replay.test.ts',
     'test/install/engines.test.ts',
     'test/install/install.test.ts',
-    'test/systemd/requests.test.ts',
   ];
 }
 
