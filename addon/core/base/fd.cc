@@ -110,7 +110,8 @@ std::optional<Fd> open_if_exists(int dirfd, const std::string& path, int flags) 
   if (fd) {
     return fd;
   }
-  if (errno == ENOENT || errno == ENOTDIR) {
+  // ESRCH: a file of /proc whose process was reaped while the path was looked up.
+  if (errno == ENOENT || errno == ENOTDIR || errno == ESRCH) {
     return std::nullopt;
   }
   throw_errno("open", path);
