@@ -125,9 +125,9 @@ long find_root_path(const Context& context) {
 
 }  // namespace
 
-// The kernel lets a user namespace mount procfs or sysfs only if one is fully visible already
-// (mount_too_revealing()). The container's own have masks on them, the host's do not. chroot(2)
-// hides the host's from path lookup, but not from this check.
+// A process in a user namespace may mount procfs or sysfs only if one is fully visible in its mount
+// namespace (mount_too_revealing()). The container's own mounts are not, because of masked paths;
+// the host's are, as chroot(2) does not hide them from this check.
 Outcome remove_revealing_mounts(const Context& context) {
   static char buffer[4096];
   const long mountinfo =

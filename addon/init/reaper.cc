@@ -72,9 +72,9 @@ std::int64_t monotonic_ns() {
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 
-// Reaps until the program and all processes that it has left have ended. A process that SIGKILL
-// does not end within a second, because the reaper may not signal it, is left to the kernel, which
-// kills it with the namespace. A process that keeps sending signals to pid 1 does not extend that
+// Reaps until the program and all processes that remain after it have ended. After a second,
+// processes that the reaper may not signal are left to the kernel, which kills them with the
+// namespace. A process that keeps sending signals to pid 1 does not extend that
 // second.
 int reap_all(long program_pid) {
   constexpr std::int64_t second_ns = 1'000'000'000;

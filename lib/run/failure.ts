@@ -34,7 +34,7 @@ function whatFailed(result: RunResult<RunOptions>, options: RunOptions): [TareEr
   if (result.outputTooLong) {
     const limit =
       maxBuffer === Infinity
-        ? 'there is memory for'
+        ? 'fits in memory; set maxBuffer, or write it to a file'
         : `${maxBuffer ?? defaultMaxBuffer} bytes; raise maxBuffer`;
     return ['ERR_TARE_OUTPUT_TOO_LONG', `wrote more than ${limit}`];
   }

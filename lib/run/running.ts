@@ -95,7 +95,7 @@ export class RunningCommand extends Promise<RunResult<RunOptions>> implements Ru
     this.catch(() => undefined);
     const { encoding = 'utf8' } = this.#parts;
     const stream = this[from] ?? (from === 'stdout' ? await this.terminal : null);
-    if (stream === null) throw invalidArgument(`${from}: has no lines, as it is not "pipe"`);
+    if (stream === null) throw invalidArgument(`${from}: has no lines; set it to "pipe"`);
     yield* streamLines(stream, encoding === 'buffer' ? 'utf8' : encoding);
     await this;
   }

@@ -171,7 +171,7 @@ export class OpenFiles {
       this.#handles.set(keyOf(source, writes), { handle, name, append });
     } else if (known.append !== append) {
       throw new TareError(
-        `${name}.append: ${known.name} names the same file; give both the same value`,
+        `${name}.append: differs from that of ${known.name}, which is the same file; use the same value for both`,
         { code: 'ERR_TARE_INVALID_ARGUMENT' },
       );
     }

@@ -146,7 +146,7 @@ t.test('checkBeforeUpdate refuses what would kill', async (t) => {
   const lines = steps(cgroup, 'create', 'spawn', lower(true));
   t.match(
     lines[2],
-    /^ERR_TARE_INVALID_CONFIG resources\.memory\.limit: rejecting memory limit 4096 <= usage \d+: memory\.checkBeforeUpdate forbids to kill for it$/,
+    /^ERR_TARE_INVALID_CONFIG resources\.memory\.limit: rejecting memory limit 4096 <= usage \d+: the kernel would kill processes, which memory\.checkBeforeUpdate forbids; raise the limit$/,
   );
   t.strictSame(
     steps(cgroup, 'open', 'show=memory.max', 'spawn', lower(false), 'kill', 'reap', 'remove'),

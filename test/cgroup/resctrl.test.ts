@@ -55,7 +55,7 @@ t.test('a named group is compared with what is wanted of it', (t) => {
     t.strictSame({ status, error, stdout }, { status: 0, error: '', stdout: '' });
     t.equal(readFileSync(join(root, 'gold/schemata'), 'utf8'), schemata, 'nothing is written');
   }
-  const has = `is not what the group ${root}/gold has (L3:0=7ff;1=01f, MB:0= 20;1= 70, L3CODE:0=f); make both agree, or name another closID`;
+  const has = `differs from the schemata of group ${root}/gold (L3:0=7ff;1=01f, MB:0= 20;1= 70, L3CODE:0=f); change one of them, or use another closID`;
   const other: [Rdt, string][] = [
     [{ l3CacheSchema: 'L3:0=7fe' }, `l3CacheSchema: L3:0=7fe ${has}`],
     [{ l3CacheSchema: 'L3:0=7ff', memBwSchema: 'MB:0=14' }, `memBwSchema: MB:0=14 ${has}`],

@@ -163,7 +163,8 @@ t.test('files', options, async (t) => {
   const twice = { ...of, stdout: known, stderr: ['pipe', { ...known, append: true }] } as const;
   t.match(await failure(run(['true'], twice)), {
     code: 'ERR_TARE_INVALID_ARGUMENT',
-    message: 'stderr[1].append: stdout names the same file; give both the same value',
+    message:
+      'stderr[1].append: differs from that of stdout, which is the same file; use the same value for both',
   });
   t.equal(read('a'), 'out\nmore\n');
   await run(sh('echo 1; sleep 0.1; echo 2 >&2; sleep 0.1; echo 3'), {

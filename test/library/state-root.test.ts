@@ -56,7 +56,7 @@ t.test('of an ordinary user, with and without XDG_RUNTIME_DIR', skip, (t) => {
     import { Container } from 'tare';
     await Container.list().catch(({ code, message }) => console.log(code, message));
   `);
-  const problem = 'it belongs to uid 1, by which containers could be changed';
+  const problem = 'it belongs to uid 1, which could change the state of containers';
   t.match(refused.stdout, `ERR_TARE_INVALID_ARGUMENT state root ${temporary}: ${problem}; use`);
   rmSync(temporary, { recursive: true });
   const elsewhere = join(user.user.directory, 'elsewhere');

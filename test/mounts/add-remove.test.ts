@@ -141,7 +141,7 @@ if (skipReason !== undefined) {
       [[bind('/')], ': [0].destination: is the root itself'],
       [
         [bind('/x'), bind('/proc')],
-        ': [1].destination: "/proc" cannot be covered in a container that runs',
+        ': [1].destination: "/proc" cannot be covered in a running container',
       ],
       [[bind('/sys/')], ': [0].destination: "/sys" cannot be covered'],
       [
@@ -150,11 +150,11 @@ if (skipReason !== undefined) {
       ],
       [
         [{ destination: '/x', type: 'proc' }],
-        ': [0].type: "proc" cannot be mounted in a container that runs',
+        ': [0].type: "proc" cannot be added to a running container',
       ],
       [
         [{ destination: '/x', type: 'ext4', source: '/dev/sda' }],
-        ': [0].type: "ext4" cannot be mounted',
+        ': [0].type: "ext4" cannot be added to a running container',
       ],
       [[{ destination: '/x', type: 'bind' }], ': [0].source: is missing'],
       [[bind('/x', data, 'remount')], ': [0].options[1]: "remount" does not make a mount'],

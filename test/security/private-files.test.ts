@@ -94,9 +94,9 @@ if (skipReason !== undefined) {
     lchownSync(link, uid, uid);
     const writable = made('writable', 0o777);
     for (const [root, problem] of [
-      [theirs, `it belongs to uid ${uid}, by which containers could be changed`],
-      [link, `it belongs to uid ${uid}, by which containers could be changed`],
-      [writable, 'others may write to it, and so replace containers'],
+      [theirs, `it belongs to uid ${uid}, which could change the state of containers`],
+      [link, `it belongs to uid ${uid}, which could change the state of containers`],
+      [writable, 'other users can write to it and could replace the state of containers'],
     ] as const) {
       const refused = create(root, inside.fresh());
       t.equal(refused.status, 1);
@@ -113,7 +113,7 @@ if (skipReason !== undefined) {
     t.equal(call(cli, ['--root', sticky, 'delete', '--force', own]).status, 0);
     // An ordinary user's command does not trust states in a root of another user either.
     const readByUser = user.tare('--root', made('roots', 0o755, 1), 'list');
-    t.match(readByUser.error, 'it belongs to uid 1, by which containers could be changed');
+    t.match(readByUser.error, 'it belongs to uid 1, which could change the state of containers');
   });
 
   /**

@@ -152,7 +152,8 @@ void Cgroup::check_memory_in_use(const MemoryResources& memory, std::string_view
       Error error(ErrorKind::invalid_config,
                   std::string(prefix).append(field) + ": rejecting " + what + " limit " +
                       std::to_string(limit) + " <= usage " + std::to_string(usage) +
-                      ": memory.checkBeforeUpdate forbids to kill for it");
+                      ": the kernel would kill processes, which memory.checkBeforeUpdate forbids; "
+                      "raise the limit");
       error.with_path(json_path(prefix, field));
       throw error;
     }

@@ -113,8 +113,8 @@ ExecPlanOptions PendingExec::Impl::plan_options(const ExecOptions& given, const 
                                                 bool may_block) const {
   ExecPlanOptions options;
   options.paused = target.paused;
-  // Only the user's systemd may move a process into its cgroup, and spawn_in_cgroup() asks it to if
-  // the process is born elsewhere.
+  // Only the user's systemd may move a process into a cgroup of its units. spawn_in_cgroup() asks
+  // it to if clone3(2) may not create the process there (EACCES).
   options.enters_cgroup = target.paused || (!may_block && target.cgroup && !record.systemd_user &&
                                             may_write_cgroups(config));
   options.id = record.id;
@@ -122,8 +122,8 @@ ExecPlanOptions PendingExec::Impl::plan_options(const ExecOptions& given, const 
   options.preserve_fds = static_cast<std::uint32_t>(given.stdio.preserved.size());
   options.extra_env = given.extra_env;
   options.source = source;
-  // Otherwise the mount namespace's root is the container's, wherever its init has gone by
-  // chroot(2) since.
+  // Without pass_root, init uses the root of the mount namespace. That is the container's root,
+  // even if the container's init has called chroot(2) since.
   options.pass_root =
       target.root && (!config.makes_namespace(NamespaceType::mount) || may_be_in_chroot());
   options.host_acts = record.systemd_user;

@@ -43,8 +43,9 @@ std::optional<std::string> requested_cgroup(const std::vector<std::string>& give
   }
   std::string path = absolute_path("/" + value);
   if (("/" + value + "/").find("/../") != std::string::npos) {
-    throw Error(ErrorKind::invalid_argument, "--cgroup: bad sub cgroup path: " + value +
-                                                 " must not leave the container's cgroup");
+    throw Error(ErrorKind::invalid_argument,
+                "--cgroup: bad sub cgroup path: " + value +
+                    " leads outside the container's cgroup; remove \"..\"");
   }
   return path == "/" ? std::string() : path;
 }

@@ -334,11 +334,10 @@ IdMappings subordinate_mappings() {
   if (!remedy.empty()) {
     throw Error(
         ErrorKind::unsupported,
-        std::string("an ordinary user's container has other users than 0 only where ") +
+        std::string(
+            "users other than 0 in an ordinary user's container need ranges for that user in ") +
             subuid_file + " and " + subgid_file +
-            " give that user further ids: install newuidmap and newgidmap (the package uidmap "
-            "or shadow-utils), and " +
-            remedy)
+            ": install newuidmap and newgidmap (the package uidmap or shadow-utils), and " + remedy)
         .with_path(subuid_file);
   }
   return {mappings_to(geteuid(), uids), mappings_to(getegid(), gids)};

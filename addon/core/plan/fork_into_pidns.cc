@@ -1,5 +1,6 @@
-// The last steps of a process that enters a pid namespace of other processes: it goes on as a child
-// there once it has no right, descriptor or memory left that they do not have.
+// The last steps before a process enters a pid namespace that other processes already use. It gives
+// up every capability, descriptor and memory mapping that those processes lack, and then continues
+// as a child in the namespace.
 #include <asm/ioctls.h>
 #include <asm/unistd.h>
 #include <linux/capability.h>

@@ -295,9 +295,9 @@ Plan make_read_only_plan(const std::vector<std::string>& paths) {
 namespace {
 
 /// Enters the mount namespace and the root of an existing container. With a user namespace, init
-/// comes from a copy of the caller's mounts that belongs to that namespace: mounts that are
-/// read-only or nosuid on the host are locked there (mount_namespaces(7)), and stay locked in
-/// clones.
+/// first gets a copy of the caller's mounts that belongs to that user namespace. Mounts that are
+/// read-only or nosuid on the host are locked in this copy (mount_namespaces(7)), and in clones of
+/// them.
 void add_mount_namespace_entry(PlanBuilder& builder, bool pass_root) {
   const int space = builder.pass({PassedKind::container_namespace, "ns/mnt", 0, {}});
   wire::Op& enter = builder.add(wire::OpCode::setns);

@@ -41,8 +41,8 @@ class TimeNamespace {
 /// Makes this process undumpable. A child that joins namespaces is among the container's processes
 /// and shares this process's memory until it executes init: a tracer in the container could write
 /// to it. To trace an undumpable process takes CAP_SYS_PTRACE in the user namespace in which it was
-/// executed: see ptrace(2), "Ptrace access mode checking". With several threads, this ends with the
-/// last one's child.
+/// executed: see ptrace(2), "Ptrace access mode checking". The flag is one per process: if several
+/// threads hold an Undumpable, the last one's destructor restores it.
 class Undumpable {
  public:
   Undumpable();

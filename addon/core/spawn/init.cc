@@ -90,7 +90,7 @@ std::string early_end(int pidfd, bool forks, bool forked) {
   if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
     std::string text = "init was killed by signal " + std::to_string(info.si_status);
     if (forked) {
-      text += " as it came into the container's pid namespace";
+      text += " while it entered the container's pid namespace";
     }
     if (info.si_status == SIGKILL) {
       text += "; is linux.resources.memory.limit too small for the container to start?";
@@ -98,7 +98,7 @@ std::string early_end(int pidfd, bool forks, bool forked) {
     return text;
   }
   if (forks || info.si_pid == 0) {
-    return "init was cut off as it came into the container's pid namespace";
+    return "init closed its channel while it entered the container's pid namespace";
   }
   return "init ended early with status " + std::to_string(info.si_status);
 }
@@ -194,10 +194,10 @@ int InitProcess::await_listener() {
 }
 
 void InitProcess::finish() {
-  // Where init asks for nothing, its reports stay unread until the channel is closed: waking this
-  // process for each would take time from init. But processes that see the child could fill the
-  // channel before its maker has reported it, so until then this reads once a second. After a limit
-  // has passed, finish() is called again when there is something to read, so it must read.
+  // If init can send no request, its reports stay unread until the channel is closed: waking this
+  // process for each would slow init down. Until init has reported its forked child, this reads
+  // once a second: container processes that can see the child could fill the channel. After a
+  // timeout, finish() is called when the channel is readable, and reads at once.
   constexpr std::chrono::seconds interval(1);
   while (!timed_out_ && !may_request_mounts() &&
          !await_message(0, plan_->forks_into_pidns() && !forked_ ? interval : no_limit)) {

@@ -37,8 +37,9 @@ bool may_trace_reaper(const Plan& plan) {
 }
 
 /// Whether other processes may see init and have all capabilities in its user namespace. In a
-/// joined namespace, its own processes may; in a new one, any process of the host's root, also one
-/// in a container. For an ordinary user, only the user's own processes have them.
+/// joined namespace, its own processes may; in a new one, any process with uid 0 in the host's user
+/// namespace, including one in a container without a user namespace of its own. For an ordinary
+/// user, only the user's own processes have them.
 bool may_be_traced(const Plan& plan) {
   return geteuid() == 0 &&
          (joins(plan, CLONE_NEWUSER) ||

@@ -205,8 +205,8 @@ bool open_source(MountSource& source, MountVisit* visit) noexcept {
   return result >= 0;
 }
 
-// setns(2) sets the root to the topmost mount on the mount namespace's root, which may differ from
-// the root of its processes.
+// setns(2) sets this process's root to the topmost mount at the root of the joined mount namespace.
+// The container's processes may have a different root.
 void open_sources(void* subject) {
   auto* visit = static_cast<MountVisit*>(subject);
   long result = sys::call(__NR_setns, visit->pidfd, CLONE_NEWNS);

@@ -191,8 +191,8 @@ void refuse_handler(Spec&, const Annotation& annotation) {
 
 void refuse_cgroup_v1(Spec&, const Annotation& annotation) {
   annotation.refuse_unsupported(
-      "cgroup v1 is not mounted in containers; remove it, and run a systemd that knows cgroup v2 "
-      "(230 or newer)");
+      "cgroup v1 is not mounted in containers; remove the annotation, and use a systemd "
+      "that has cgroup v2 (230 or newer)");
 }
 
 struct Reader {

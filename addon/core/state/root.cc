@@ -19,14 +19,14 @@ std::string state_root_problem(const std::string& root) {
   }
   if (belongs_to_others()) {
     return "it belongs to uid " + std::to_string(status.st_uid) +
-           ", by which containers could be changed";
+           ", which could change the state of containers";
   }
   if (!S_ISDIR(status.st_mode)) {
     return "it is not a directory";
   }
   // In a sticky directory such as /tmp a user cannot remove or rename another user's entries.
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) == 0) {
-    return "others may write to it, and so replace containers";
+    return "other users can write to it and could replace the state of containers";
   }
   return {};
 }

@@ -32,14 +32,16 @@ void check_below_proc(const Mount& mount, bool bind, std::size_t index, Problems
   if (destination == "/proc") {
     // Whether a bind mount's source is a procfs is checked when it is opened.
     if (!bind && mount.type != "proc") {
-      problems.add(element("mounts", index, ".type"),
-                   "\"/proc\" cannot be mounted because it is not of type proc; make it so");
+      problems.add(
+          element("mounts", index, ".type"),
+          "\"/proc\" cannot be mounted because it is not of type proc; set its type to proc");
     }
   } else if (destination.starts_with("/proc/") &&
              std::find(std::begin(coverable_proc_files), std::end(coverable_proc_files),
                        destination) == std::end(coverable_proc_files)) {
-    problems.add(element("mounts", index, ".destination"),
-                 quoted(destination) + " cannot be mounted because it is inside /proc; remove it");
+    problems.add(
+        element("mounts", index, ".destination"),
+        quoted(destination) + " cannot be mounted because it is inside /proc; remove the mount");
   }
 }
 
@@ -254,10 +256,10 @@ void check_mount(const Mount& mount, const Spec& spec, std::size_t index, Proble
   check_below_proc(mount, bind, index, problems);
 }
 
-/// Checks a mount that is added to a running container. It is made in the container's mount
-/// namespace, where a file system's own paths (a device, the layers of an overlay) would be the
-/// container's; and by an init that is in no other namespace of the container, so that a procfs or
-/// sysfs would be the host's.
+/// Checks a mount that is added to a running container. init makes it in the container's mount
+/// namespace, so paths in a file system's options (a device, the layers of an overlay) would be
+/// looked up in the container. It does not join the container's pid and network namespaces, so a
+/// procfs or sysfs would show the host's.
 void check_further_mount(const Mount& mount, std::size_t index, Problems& problems) {
   const MountOptions options = read_mount_options(mount);
   const std::string destination = absolute_path(mount.destination);
@@ -265,8 +267,8 @@ void check_further_mount(const Mount& mount, std::size_t index, Problems& proble
     problems.add_unsupported(
         element("mounts", index, ".type"),
         quoted(mount.type) +
-            " cannot be mounted in a container that runs, as a bind mount and a "
-            "tmpfs can; mount it on the host and bind it");
+            " cannot be added to a running container, only bind mounts and tmpfs can; mount it on "
+            "the host and bind-mount it");
   }
   for (const char* word : {"remount", "copy-symlink"}) {
     const auto option = std::find(mount.options.begin(), mount.options.end(), word);
@@ -279,14 +281,15 @@ void check_further_mount(const Mount& mount, std::size_t index, Problems& proble
   }
   if (destination == "/") {
     problems.add(element("mounts", index, ".destination"),
-                 "is the root itself, which cannot be replaced in a container that runs; name a "
+                 "is the root itself, which cannot be replaced in a running container; name a "
                  "directory or file below it");
   }
   if (destination == "/proc" || destination == "/sys") {
-    problems.add(element("mounts", index, ".destination"),
-                 quoted(destination) +
-                     " cannot be covered in a container that runs: what is masked "
-                     "there would appear again; remove it");
+    problems.add(
+        element("mounts", index, ".destination"),
+        quoted(destination) +
+            " cannot be covered in a running container: masked paths would be visible again; "
+            "choose another destination");
   }
 }
 

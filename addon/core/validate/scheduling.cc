@@ -40,12 +40,12 @@ void check_deadline(const Scheduler& scheduler, const std::string& section, Prob
     problems.add(section + "deadline", "is missing; SCHED_DEADLINE needs one, in ns");
   } else if (scheduler.deadline < scheduler.runtime) {
     problems.add(section + "deadline", std::to_string(scheduler.deadline) +
-                                           " ns are below the runtime of " +
+                                           " ns is less than the runtime of " +
                                            std::to_string(scheduler.runtime));
   }
   if (scheduler.period != 0 && scheduler.period < scheduler.deadline) {
     problems.add(section + "period", std::to_string(scheduler.period) +
-                                         " ns are below the deadline of " +
+                                         " ns is less than the deadline of " +
                                          std::to_string(scheduler.deadline));
   }
 }

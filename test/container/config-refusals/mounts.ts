@@ -82,12 +82,12 @@ export const mounts: readonly Row[] = [
   [
     'another filesystem on /proc',
     { 'mounts.0.destination': '/./proc/', 'mounts.0.type': 'tmpfs', 'mounts.0.source': 'tmpfs' },
-    'mounts[0].type: "/proc" cannot be mounted because it is not of type proc; make it so',
+    'mounts[0].type: "/proc" cannot be mounted because it is not of type proc; set its type to proc',
   ],
   [
     'a mount below /proc',
     { 'mounts.7': { destination: '//proc/self/attr', type: 'tmpfs', source: 'tmpfs' } },
-    'mounts[7].destination: "/proc/self/attr" cannot be mounted because it is inside /proc; remove it',
+    'mounts[7].destination: "/proc/self/attr" cannot be mounted because it is inside /proc; remove the mount',
   ],
   [
     'a bind mount over a file of procfs',
@@ -98,7 +98,7 @@ export const mounts: readonly Row[] = [
         options: ['bind'],
       },
     },
-    'mounts[7].destination: "/proc/sys/kernel/core_pattern" cannot be mounted because it is inside /proc; remove it',
+    'mounts[7].destination: "/proc/sys/kernel/core_pattern" cannot be mounted because it is inside /proc; remove the mount',
   ],
   [
     'the option idmap without mappings',

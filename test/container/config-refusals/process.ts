@@ -333,7 +333,7 @@ export const process: readonly Row[] = [
   [
     'a deadline below the runtime',
     { 'process.scheduler': { policy: 'SCHED_DEADLINE', runtime: 2000, deadline: 1500 } },
-    'process.scheduler.deadline: 1500 ns are below the runtime of 2000',
+    'process.scheduler.deadline: 1500 ns is less than the runtime of 2000',
   ],
   [
     'a period below the deadline',
@@ -345,7 +345,7 @@ export const process: readonly Row[] = [
         period: 8000,
       },
     },
-    'process.scheduler.period: 8000 ns are below the deadline of 9000',
+    'process.scheduler.period: 8000 ns is less than the deadline of 9000',
   ],
   ...(['runtime', 'deadline', 'period'] as const).map((name): Row => {
     const times = { runtime: 2000, deadline: 9000, period: 9000, [name]: 1n << 63n };

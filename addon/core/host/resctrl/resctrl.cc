@@ -94,8 +94,8 @@ void compare_schemata(const std::string& path, const IntelRdt& config) {
   const std::string text = wanted.empty() ? std::string() : read_file(AT_FDCWD, path + "/schemata");
   for (const auto& [line, where] : wanted) {
     if (!has_schema(text, line)) {
-      refuse(where, line + " is not what the group " + path + " has (" + joined_lines(text) +
-                        "); make both agree, or name another closID");
+      refuse(where, line + " differs from the schemata of group " + path + " (" +
+                        joined_lines(text) + "); change one of them, or use another closID");
     }
   }
 }
