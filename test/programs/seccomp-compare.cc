@@ -19,13 +19,14 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "run_filter.h"
 #include "tare/error.h"
 #include "tare/fd.h"
 #include "tare/seccomp.h"
@@ -37,50 +38,15 @@ using tare::Error;
 using tare::Fd;
 using tare::Seccomp;
 
-std::vector<sock_filter> instructions(const std::string& bytes) {
-  std::vector<sock_filter> code(bytes.size() / sizeof(sock_filter));
-  std::memcpy(code.data(), bytes.data(), bytes.size());
-  return code;
-}
+using tare::test::instructions;
 
-/// Runs a program as the kernel does.
 std::uint32_t verdict(const std::vector<sock_filter>& code, const seccomp_data& data) {
-  std::uint32_t a = 0;
-  for (std::size_t at = 0; at < code.size(); ++at) {
-    const sock_filter& now = code[at];
-    bool holds = false;
-    switch (now.code) {
-      case BPF_LD | BPF_W | BPF_ABS:
-        std::memcpy(&a, reinterpret_cast<const char*>(&data) + now.k, sizeof a);
-        continue;
-      case BPF_ALU | BPF_AND | BPF_K:
-        a &= now.k;
-        continue;
-      case BPF_RET | BPF_K:
-        return now.k;
-      case BPF_JMP | BPF_JA:
-        at += now.k;
-        continue;
-      case BPF_JMP | BPF_JEQ | BPF_K:
-        holds = a == now.k;
-        break;
-      case BPF_JMP | BPF_JGT | BPF_K:
-        holds = a > now.k;
-        break;
-      case BPF_JMP | BPF_JGE | BPF_K:
-        holds = a >= now.k;
-        break;
-      case BPF_JMP | BPF_JSET | BPF_K:
-        holds = (a & now.k) != 0;
-        break;
-      default:
-        std::fprintf(stderr, "instruction %zu has code %#x\n", at, now.code);
-        std::exit(1);
-    }
-    at += holds ? now.jt : now.jf;
+  const std::optional<std::uint32_t> action = tare::test::run_filter(code, data);
+  if (!action) {
+    std::fprintf(stderr, "a program has no end, or an instruction that is not expected\n");
+    std::exit(1);
   }
-  std::fprintf(stderr, "a program has no end\n");
-  std::exit(1);
+  return *action;
 }
 
 std::uint32_t oracle_action(const std::string& name, std::uint32_t errno_ret) {

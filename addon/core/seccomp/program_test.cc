@@ -7,11 +7,11 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "base/doctest_error.h"
+#include "run_filter.h"
 
 namespace {
 
@@ -39,33 +39,7 @@ std::vector<sock_filter> allow_up_to(std::uint32_t last) {
 std::uint32_t action_of(const std::string& program, std::uint32_t arch, std::uint32_t number,
                         std::uint64_t argument = 0) {
   const seccomp_data data{static_cast<int>(number), arch, 0, {argument, 0, 0, 0, 0, 0}};
-  std::uint32_t value = 0;
-  for (std::size_t at = 0; at < program.size() / sizeof(sock_filter); ++at) {
-    sock_filter now{};
-    std::memcpy(&now, program.data() + at * sizeof now, sizeof now);
-    switch (now.code) {
-      case BPF_RET | BPF_K:
-        return now.k;
-      case BPF_LD | BPF_W | BPF_ABS:
-        std::memcpy(&value, reinterpret_cast<const char*>(&data) + now.k, sizeof value);
-        break;
-      case BPF_JMP | BPF_JA:
-        at += now.k;
-        break;
-      case BPF_JMP | BPF_JEQ | BPF_K:
-        at += value == now.k ? now.jt : now.jf;
-        break;
-      case BPF_JMP | BPF_JGT | BPF_K:
-        at += value > now.k ? now.jt : now.jf;
-        break;
-      case BPF_JMP | BPF_JGE | BPF_K:
-        at += value >= now.k ? now.jt : now.jf;
-        break;
-      default:
-        return 0;
-    }
-  }
-  return 0;
+  return tare::test::run_filter(tare::test::instructions(program), data).value_or(0);
 }
 
 }  // namespace
