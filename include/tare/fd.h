@@ -52,8 +52,8 @@ Fd open_or_none(int dirfd, const char* path, int flags) noexcept;
 /// to 100 times after EAGAIN, the error when a ".." races with a rename. Returns no descriptor and
 /// sets errno on failure.
 Fd open_resolved(int dirfd, const std::string& path, int flags, std::uint64_t resolve) noexcept;
-/// The same as open_file(); none if the path does not exist (ENOENT, ENOTDIR, in
-/// /proc also ESRCH).
+/// The same as open_file(); none if the path does not exist (ENOENT, ENOTDIR, and
+/// ESRCH for a process that was reaped meanwhile).
 std::optional<Fd> open_if_exists(int dirfd, const std::string& path, int flags);
 
 /// Reads to the end. Throws `system`, or `invalid_config` beyond `limit` bytes.

@@ -244,10 +244,11 @@ function checkTerminal({ stdin, stdout, stderr, stdio, all }: RunOptions): void 
   if ([stdin, stdout, stderr, stdio].some((item) => item !== undefined)) {
     throw invalidArgument('tty: the terminal is all three standard streams; do not set them too');
   }
-  if (all === true)
+  if (all === true) {
     throw invalidArgument(
       'all: not available with tty, as a terminal carries both outputs; use stdout',
     );
+  }
 }
 
 function checkInput(name: string, value: unknown): void {

@@ -95,7 +95,11 @@ export class RunningCommand extends Promise<RunResult<RunOptions>> implements Ru
     this.catch(() => undefined);
     const { encoding = 'utf8' } = this.#parts;
     const stream = this[from] ?? (from === 'stdout' ? await this.terminal : null);
-    if (stream === null) throw invalidArgument(`${from}: has no lines; set it to "pipe"`);
+    if (stream === null) {
+      throw invalidArgument(
+        `${from}: has no lines; set it to ${from === 'all' ? 'true' : '"pipe"'}`,
+      );
+    }
     yield* streamLines(stream, encoding === 'buffer' ? 'utf8' : encoding);
     await this;
   }

@@ -45,7 +45,7 @@ std::optional<std::string> requested_cgroup(const std::vector<std::string>& give
   if (("/" + value + "/").find("/../") != std::string::npos) {
     throw Error(ErrorKind::invalid_argument,
                 "--cgroup: bad sub cgroup path: " + value +
-                    " leads outside the container's cgroup; remove \"..\"");
+                    " contains \"..\"; give a path below the container's cgroup");
   }
   return path == "/" ? std::string() : path;
 }

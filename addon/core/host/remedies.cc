@@ -91,7 +91,9 @@ std::string id_mapping_remedy(int errnum) {
 
 std::string busy_cgroup_remedy() {
   return "; the cgroup has controllers enabled for its children (cgroup.subtree_control), so it "
-         "cannot hold processes: name another cgroup, such as a child of it";
+         "cannot hold processes: name another cgroup, such as a child of it, or remove it if it "
+         "was left "
+         "behind";
 }
 
 std::string device_remedy() {
